@@ -1,0 +1,82 @@
+/**
+ * Branded identifiers of a conference. Only the functions here make them, so that a string that reaches an event has
+ * been looked at once, where it came in.
+ */
+
+declare const brand: unique symbol;
+
+/** A string (or number) that only its own maker function gives out. */
+type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** Canonical URI of a room: the key under which its log and its live state are found. */
+export type RoomUri = Branded<string, 'RoomUri'>;
+
+/** Identity of a user as the service has verified it: an address of record without parameters (RFC 7701 §7: the nickname, the roster and every rule hang on it). Also the author of what an administrator does (`admin:name`). */
+export type UserUri = Branded<string, 'UserUri'>;
+
+/** Key of one endpoint (device, call leg) within its conference; never used twice in one conference. */
+export type EndpointId = Branded<string, 'EndpointId'>;
+
+/** Message-ID of a message: the MSRP one (RFC 4975 §7.1) or the IMDN one (RFC 5438 §6.3). */
+export type MessageId = Branded<string, 'MessageId'>;
+
+/** Key of a large message that is streamed through the room, unique in its room. */
+export type StreamId = Branded<string, 'StreamId'>;
+
+/** Position of an event in its room's log: starts at 1, strictly increasing. */
+export type EventNumber = Branded<number, 'EventNumber'>;
+
+/** The text is no identifier of that kind. A peer's bytes are parsed by a protocol library first, so this is a fault of ours. */
+export class IdError extends Error {
+  override readonly name = 'IdError';
+}
+
+/** Longest identifier taken, in UTF-16 code units. */
+const MAX_ID_LENGTH = 2048;
+
+// RFC 3986 §3: a scheme, ":" and characters of a URI. An IRI would be valid in the XML document but not in a SIP header.
+const ABSOLUTE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/;
+const VISIBLE = /^[\x21-\x7e]+$/;
+
+/** An absolute URI of at most 2048 characters (RFC 3986). Throws `IdError`. */
+function absolute(text: string, what: string): string {
+  if (text.length > MAX_ID_LENGTH || !ABSOLUTE_URI.test(text)) throw new IdError(`not a ${what}: ${text.slice(0, 80)}`);
+  return text;
+}
+
+/** Visible ASCII of at most 2048 characters. Throws `IdError`. */
+function visible(text: string, what: string): string {
+  if (text.length > MAX_ID_LENGTH || !VISIBLE.test(text)) throw new IdError(`not a ${what}: ${text.slice(0, 80)}`);
+  return text;
+}
+
+/** The canonical URI of a room. Throws `IdError` if it is not an absolute URI. */
+export function roomUri(text: string): RoomUri {
+  return absolute(text, 'room URI') as RoomUri;
+}
+
+/** The identity of a user, already reduced to its canonical form by the caller. Throws `IdError` if it is not an absolute URI. */
+export function userUri(text: string): UserUri {
+  return absolute(text, 'user URI') as UserUri;
+}
+
+/** A key that the caller has chosen to be unique in its conference. Throws `IdError` unless it is visible ASCII. */
+export function endpointId(text: string): EndpointId {
+  return visible(text, 'endpoint id') as EndpointId;
+}
+
+/** A Message-ID as it came. Throws `IdError` unless it is visible ASCII. */
+export function messageId(text: string): MessageId {
+  return visible(text, 'Message-ID') as MessageId;
+}
+
+/** A key that the caller has chosen to be unique in its room. Throws `IdError` unless it is visible ASCII. */
+export function streamId(text: string): StreamId {
+  return visible(text, 'stream id') as StreamId;
+}
+
+/** A position in a log: a safe integer of at least 0 (0 stands before the first event). Throws `IdError`. */
+export function eventNumber(n: number): EventNumber {
+  if (!Number.isSafeInteger(n) || n < 0) throw new IdError(`not an event number: ${String(n)}`);
+  return n as EventNumber;
+}

@@ -1,0 +1,95 @@
+/**
+ * The numbered events of each room. All that happens goes through here: a request that the rules allow is appended, and
+ * only what `follow` gives back changes state and reaches participants. One node with a memory log, one with SQLite and,
+ * later, several nodes with a shared log all run this same path.
+ */
+import type { ConferenceEvent, Millis } from '../conference/events.ts';
+import type { EventNumber, RoomUri } from '../conference/ids.ts';
+
+/** An event with its place in the room's log. */
+export interface Logged {
+  readonly n: EventNumber;
+  readonly event: ConferenceEvent;
+}
+
+/** The log cannot keep an event. The sentence in `reason` is fit for the peer that asked. */
+export interface NotKept {
+  readonly refused: 'not-kept';
+  readonly reason: string;
+}
+
+/** `number`: kept under this number, as durably as the room is configured. */
+export type Outcome = EventNumber | NotKept;
+
+/** What "kept" means: `memory`, it is in this process; `disk`, it survives the death of the process and a power cut. */
+export type Durability = 'memory' | 'disk';
+
+/** How much of a room's past is kept. Facts (bans, roles, subject…) are kept beyond it, see `retentionOf`. */
+export interface RoomRetention {
+  /** Oldest message kept, in milliseconds. 0 keeps nothing once it has been heard. */
+  readonly maxAge: Millis;
+  /** Most messages kept in a room. */
+  readonly maxMessages: number;
+}
+
+/** How one room's events are kept. */
+export interface RoomKeeping extends RoomRetention {
+  readonly durability: Durability;
+}
+
+/** Which events `read` gives. */
+export interface ReadRange {
+  /** First number wanted. Default: the oldest kept. */
+  readonly from?: EventNumber;
+  /** Only the last so many of the range; at most `MAX_READ`, which is also the default. */
+  readonly last?: number;
+  /** Only messages (`said`, `opened`… see `retentionOf`), not the comings and goings. */
+  readonly messagesOnly?: boolean;
+}
+
+/** Most events that one `read` gives. */
+export const MAX_READ = 10_000;
+
+/** Hears every kept event of one room, in the order of numbers, each once. Must not throw: that would be our bug, and stops the process. */
+export type RoomListener = (logged: Logged) => void;
+
+/** Where rooms keep what happened. One writer per room: the process that owns it. */
+export interface RoomLog {
+  /**
+   * Numbers the event at once and starts to keep it. Gives its number, or at once a refusal when the log cannot take it
+   * (backlog full, disk known to be broken): then nothing else happens.
+   *
+   * When the event is kept as durably as the room wants, the room's followers hear it, and after them `settled` gets its
+   * number, in the same turn. If it could not be kept after all, nobody hears it, its number stays unused, and `settled`
+   * gets the refusal. Exactly one of the two happens, exactly once. With a memory log all this is over when `append` returns.
+   *
+   * The log owns the event from here on: neither it nor its bytes may be changed.
+   */
+  append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome;
+
+  /** The kept events of a range, oldest first. Never gives what is not kept yet. Rejects with `LogReadError` when the store cannot be read. */
+  read(room: RoomUri, range?: ReadRange): Promise<readonly Logged[]>;
+
+  /** What must be applied to an empty conference to get the room's lasting state (facts only, oldest first). Rejects with `LogReadError`. */
+  facts(room: RoomUri): Promise<readonly Logged[]>;
+
+  /** Calls the listener for every event of the room from now on. Gives the function that ends it. */
+  follow(room: RoomUri, listener: RoomListener): () => void;
+
+  /** The number of the room's newest numbered event; 0 if it has none. */
+  last(room: RoomUri): EventNumber;
+
+  /** All rooms that have events kept. */
+  rooms(): readonly RoomUri[];
+
+  /** Whether appends are being taken, and if not why not: for health checks. */
+  health(): 'well' | NotKept;
+
+  /** Keeps what has been appended and gives the store back. Appends after it are refused. */
+  close(): Promise<void>;
+}
+
+/** The kept past could not be read (corrupt file, failing disk). */
+export class LogReadError extends Error {
+  override readonly name = 'LogReadError';
+}
