@@ -1,0 +1,8 @@
+/** The front door of the SIP library (RFC 3261 and its extensions). */
+export * from './errors.ts';
+export * from './fields.ts';
+export * from './headers.ts';
+export * from './message.ts';
+export { type Param, Params } from './params.ts';
+export * from './status.ts';
+export * from './uri.ts';
