@@ -1,0 +1,123 @@
+import type { Socket } from 'node:net';
+import { SipFramer } from '../framer.ts';
+import type { Frame } from '../framer.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionFacts, FlowContext, Verdict } from './connection.ts';
+
+const pong = Buffer.from('\r\n');
+
+/** How long a closed stream waits for its queue to drain and the peer to close, and how much it still takes meanwhile. */
+const farewell = { milliseconds: 2_000, bytes: 1_048_576 };
+
+/** A flow over a byte stream: TCP, or TLS over it. */
+export class StreamConnection extends Connection {
+  readonly #socket: Socket;
+  readonly #framer: SipFramer;
+  #partialSince: number | undefined;
+  #corked = false;
+  #discarded = 0;
+
+  constructor(socket: Socket, facts: ConnectionFacts, context: FlowContext, ended: (connection: Connection) => void) {
+    super(facts, context, ended);
+    this.#socket = socket;
+    this.#framer = new SipFramer(context.limits);
+    // A dead peer is found by the system's own probes; we need no timer for it.
+    socket.setKeepAlive(true, 60_000);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => {
+      this.#receive(chunk);
+    });
+    socket.on('end', () => {
+      this.#endOfInput();
+    });
+    let fault = 'closed by the peer';
+    socket.on('error', (error) => {
+      fault = error.message;
+    });
+    socket.on('close', () => {
+      this.gone(fault);
+    });
+  }
+
+  protected queued(): number {
+    return this.#socket.writableLength;
+  }
+
+  protected write(bytes: Uint8Array): void {
+    if (!this.#corked) {
+      // What one turn sends leaves in one write of the system's.
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(() => {
+        this.#corked = false;
+        this.#socket.uncork();
+      });
+    }
+    this.#socket.write(bytes);
+  }
+
+  protected finish(): void {
+    // What the peer has under way is read and dropped: closing on unread bytes would reset the connection,
+    // and the peer would lose our last answer with it.
+    this.#socket.end();
+    this.#socket.setTimeout(farewell.milliseconds, () => {
+      this.#socket.destroy();
+    });
+  }
+
+  protected discard(): void {
+    this.#socket.destroy();
+  }
+
+  protected check(now: number): Verdict {
+    const since = this.#partialSince;
+    if (since === undefined || now - since <= this.context.limits.messageTimeout) return undefined;
+    this.warn('closed: a message was begun and not finished in time');
+    return 'a message was not finished in time';
+  }
+
+  #receive(chunk: Buffer): void {
+    if (!this.answerable) {
+      this.#discarded += chunk.length;
+      if (this.#discarded > farewell.bytes) this.#socket.destroy();
+      return;
+    }
+    this.heard();
+    this.#framer.push(chunk);
+    for (let frame = this.#framer.next(); frame !== undefined; frame = this.#framer.next()) {
+      this.#take(frame);
+      // The core may have closed this flow within the call.
+      if (!this.answerable) return;
+    }
+    this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
+  }
+
+  #take(frame: Frame): void {
+    switch (frame.is) {
+      case 'message':
+        // The next message has its own time.
+        this.#partialSince = undefined;
+        this.deliver(frame.bytes);
+        return;
+      case 'ping':
+        this.answer(pong);
+        return;
+      case 'fault':
+        this.warn(`closed: ${frame.reason}`);
+        this.context.handlers.unframeable(frame.head, frame.status, frame.reason, this);
+        this.close(frame.reason);
+        return;
+    }
+  }
+
+  #endOfInput(): void {
+    if (this.#framer.pending) {
+      this.warn('closed: the peer ended in the middle of a message');
+      this.abort('ended in the middle of a message');
+    } else if (this.answerable) {
+      this.halfClosed();
+    } else {
+      this.#socket.destroy();
+    }
+  }
+}
