@@ -1,0 +1,75 @@
+import type { MessageId } from "./message.ts";
+
+const ALPHABET =
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/** Octets below this are spread evenly over the alphabet. */
+const EVEN = 256 - (256 % ALPHABET.length);
+
+const pool = new Uint8Array(4096);
+let used = pool.length;
+
+function randomOctet(): number {
+  if (used === pool.length) {
+    crypto.getRandomValues(pool);
+    used = 0;
+  }
+  return pool[used++] ?? 0;
+}
+
+/** Letters and digits, each worth 5.95 bits. */
+function randomText(length: number): string {
+  let text = "";
+  while (text.length < length) {
+    const octet = randomOctet();
+    if (octet < EVEN) text += ALPHABET.charAt(octet % ALPHABET.length);
+  }
+  return text;
+}
+
+/** A session id hard to guess: 119 random bits (RFC 4975 §14.1 demands 80). */
+export function newSessionId(): string {
+  return randomText(20);
+}
+
+/** A fresh Message-ID: 119 random bits (RFC 4975 §7.1.1). */
+export function newMessageId(): MessageId {
+  return brandMessageId(randomText(20));
+}
+
+const IDENT = /^[A-Za-z0-9][A-Za-z0-9.\-+%=]{3,31}$/;
+
+/** Whether a text is an `ident` (RFC 4975 §9), as transaction and message ids are. */
+export function isMessageId(text: string): text is MessageId {
+  return IDENT.test(text);
+}
+
+function brandMessageId(text: string): MessageId {
+  if (!isMessageId(text)) throw new Error(`no ident: ${text}`);
+  return text;
+}
+
+/**
+ * A transaction id of ours is `<session part><message part>`, both of this many characters, so that a message rendered
+ * once for many sessions needs two short places patched per session. The session part has 47 random bits; the message
+ * part 24, and a counter that keeps it unique for fourteen million messages: together more than the 64 random bits, and
+ * the uniqueness, of RFC 4975 §7.1.
+ */
+export const ID_PART = 8;
+
+/** The part of our transaction ids that is the session's own. */
+export function newSessionPart(): string {
+  return randomText(ID_PART);
+}
+
+let counter = 0;
+
+/** The part of a transaction id that is the message's, or the chunk's, own. */
+export function newMessagePart(): string {
+  let rest = (counter = (counter + 1) % ALPHABET.length ** 4);
+  let count = "";
+  for (let digit = 0; digit < 4; digit++) {
+    count += ALPHABET.charAt(rest % ALPHABET.length);
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return randomText(4) + count;
+}
