@@ -9,9 +9,9 @@ import { formatUri, parseUri, type Uri } from './uri.ts';
  * HeaderKind per header.
  */
 
-/** Largest delta-seconds and sequence number: 2^32 - 1 (RFC 3261 §20.19) and 2^31 - 1 (§8.1.1.5). */
+/** Largest delta-seconds and sequence number (RFC 3261 §20.19, §20.16): both are 32-bit unsigned integers. */
 const MAX_SECONDS = 0xffffffff;
-const MAX_SEQUENCE = 0x7fffffff;
+const MAX_SEQUENCE = 0xffffffff;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Forms of values
@@ -39,7 +39,7 @@ export interface NameAddr {
 
 /** CSeq (RFC 3261 §20.16). */
 export interface CSeq {
-  /** 0 – 2^31-1. */
+  /** 0 – 2^32-1 as received; what we send stays below 2^31 (§8.1.1.5). */
   readonly seq: number;
   readonly method: string;
 }

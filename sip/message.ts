@@ -3,12 +3,22 @@ import { type HeaderLine, SipError } from './errors.ts';
 import * as fields from './fields.ts';
 import type { AuthValue, CSeq, DialogReference, Info, MediaType, NameAddr, RAck } from './fields.ts';
 import type { SecondsWithParams, Timestamp, TokenWithParams, Via, Warning } from './fields.ts';
-import { isIpv6 } from './grammar.ts';
+import { isIpv6, singleLine } from './grammar.ts';
 import { type HeaderField, type HeaderKind, Headers } from './headers.ts';
 import { reasonPhrase } from './status.ts';
-import { formatUri, parseUri, type Uri } from './uri.ts';
+import { formatUri, type Uri } from './uri.ts';
 
 const NO_BODY = new Uint8Array(0);
+
+/** What `essentials` gives. */
+export interface Essentials {
+  readonly via: readonly Via[];
+  readonly topVia: Via;
+  readonly from: NameAddr;
+  readonly to: NameAddr;
+  readonly callId: string;
+  readonly cseq: CSeq;
+}
 
 function required<T>(headers: Headers, kind: HeaderKind<T>): T {
   const value = headers.read(kind);
@@ -73,6 +83,12 @@ abstract class Message {
 
   get cseq(): CSeq {
     return required(this.headers, fields.CSEQ);
+  }
+
+  /** The headers that every message has (RFC 3261 §8.1.1), all parsed; throws where one is absent or malformed. */
+  essentials(): Essentials {
+    const { via, topVia, from, to, callId, cseq } = this;
+    return { via, topVia, from, to, callId, cseq };
   }
 
   /** The Contacts, or `*`; `[]` when there is none. */
@@ -285,20 +301,17 @@ export class SipRequest extends Message {
   readonly kind = 'request';
   /** The method, as it came: methods are compared with regard to case (§7.1). */
   readonly method: string;
+  /** The Request-URI. */
+  readonly uri: Uri;
   /** The Request-URI as it stands in the request line. */
   readonly requestUri: string;
-  #uri: Uri | undefined;
 
   /** As the parser makes it; to build one, use `createRequest`. */
-  constructor(method: string, requestUri: string, headers: Headers, body?: Uint8Array) {
+  constructor(method: string, uri: Uri, headers: Headers, body?: Uint8Array, requestUri = formatUri(uri)) {
     super(headers, body);
     this.method = method;
+    this.uri = uri;
     this.requestUri = requestUri;
-  }
-
-  /** The Request-URI; throws SipError 400 when it is none. */
-  get uri(): Uri {
-    return (this.#uri ??= parseUri(this.requestUri));
   }
 
   get authorization(): readonly AuthValue[] {
@@ -317,11 +330,8 @@ export class SipRequest extends Message {
    */
   stampSource(address: string, port: number): void {
     const via = this.topVia;
-    const asked = via.params.has('rport');
-    let { params } = via;
-    if (asked) params = params.with('rport', port);
-    if (asked || unbracketed(via.host) !== address.toLowerCase()) params = params.with('received', address);
-    if (params !== via.params) this.replaceTopVia({ ...via, params });
+    const stamped = stampedVia(via, address, port);
+    if (stamped !== via) this.replaceTopVia(stamped);
   }
 
   /** Replaces the first Via value. */
@@ -330,8 +340,13 @@ export class SipRequest extends Message {
   }
 }
 
-function unbracketed(host: string): string {
-  return host.startsWith('[') ? host.slice(1, -1) : host;
+/** What `SipRequest.stampSource` makes of a Via; the same object when there is nothing to note. */
+export function stampedVia(via: Via, address: string, port: number): Via {
+  const asked = via.params.has('rport');
+  const host = via.host.startsWith('[') ? via.host.slice(1, -1) : via.host;
+  if (!asked && host === address.toLowerCase()) return via;
+  const params = asked ? via.params.with('rport', port) : via.params;
+  return { ...via, params: params.with('received', address) };
 }
 
 /** A response (RFC 3261 §7.2). */
@@ -394,7 +409,7 @@ export function createRequest(parts: RequestParts): SipRequest {
   headers.write(fields.CSEQ, { seq: parts.seq, method: parts.method });
   if (parts.contact !== undefined) headers.write(fields.CONTACT, [parts.contact]);
   for (const { name, value } of parts.headers ?? []) headers.add(name, value);
-  const request = new SipRequest(parts.method, formatUri(parts.uri), headers);
+  const request = new SipRequest(parts.method, parts.uri, headers);
   if (parts.body !== undefined) request.setBody(parts.contentType ?? 'application/octet-stream', parts.body);
   return request;
 }
@@ -429,7 +444,7 @@ export function createResponse(request: SipRequest, status: number, parts: Respo
   const headers = new Headers(copied);
   if (parts.contact !== undefined) headers.write(fields.CONTACT, [parts.contact]);
   for (const { name, value } of parts.headers ?? []) headers.add(name, value);
-  const response = new SipResponse(status, parts.reason ?? reasonPhrase(status), headers);
+  const response = new SipResponse(status, singleLine(parts.reason ?? reasonPhrase(status)), headers);
   if (parts.body !== undefined) response.setBody(parts.contentType ?? 'application/octet-stream', parts.body);
   return response;
 }
