@@ -1,7 +1,7 @@
-import { allocate } from "./bytes.ts";
-import type { MessageOpening, MessageSink, Reception } from "./incoming.ts";
-import type { ContinuationFlag, MessageId } from "./message.ts";
-import type { Refusal } from "./status.ts";
+import { allocate } from './bytes.ts';
+import type { MessageOpening, MessageSink, Reception } from './incoming.ts';
+import type { ContinuationFlag, MessageId } from './message.ts';
+import type { Refusal } from './status.ts';
 
 export interface AssemblerOptions {
   /** Octets of one collected message; 1 MiB unless given. Streams are not bounded by it. */
@@ -26,23 +26,23 @@ export interface ChunkReceiver {
 
 export type ChunkResult =
   /** The message is not complete yet, or its sender gave it up: the chunk is answered with 200. */
-  | { readonly kind: "taken" }
-  | { readonly kind: "refused"; readonly refusal: Refusal }
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
   /** This chunk completed a collected message. */
   | {
-      readonly kind: "complete";
+      readonly kind: 'complete';
       readonly opening: MessageOpening;
       readonly body: Uint8Array;
     }
   /** This chunk completed a message whose octets went to a sink. */
   | {
-      readonly kind: "streamed";
+      readonly kind: 'streamed';
       readonly opening: MessageOpening;
       readonly sink: MessageSink;
       readonly size: number;
     };
 
-const TAKEN: ChunkResult = { kind: "taken" };
+const TAKEN: ChunkResult = { kind: 'taken' };
 
 /** A message of which at least one chunk has begun. */
 interface OpenMessage {
@@ -106,8 +106,7 @@ export class Assembler {
     now: number,
     decide: (opening: MessageOpening) => Reception,
   ): ChunkReceiver {
-    const message =
-      this.#open.get(opening.messageId) ?? this.#admit(opening, decide);
+    const message = this.#open.get(opening.messageId) ?? this.#admit(opening, decide);
     message.heard = now;
     let at = start - 1;
     let refusal: Refusal | undefined;
@@ -121,19 +120,10 @@ export class Assembler {
       },
       end: (flag) => {
         message.heard = now;
-        const result: ChunkResult =
-          refusal === undefined
-            ? message.end(at, flag)
-            : { kind: "refused", refusal };
-        const over =
-          flag !== "+" ||
-          result.kind === "complete" ||
-          result.kind === "streamed";
+        const result: ChunkResult = refusal === undefined ? message.end(at, flag) : { kind: 'refused', refusal };
+        const over = flag !== '+' || result.kind === 'complete' || result.kind === 'streamed';
         const stillOpen = this.#open.get(opening.messageId);
-        if (
-          over &&
-          !(flag === "$" && stillOpen === message && result.kind === "taken")
-        ) {
+        if (over && !(flag === '$' && stillOpen === message && result.kind === 'taken')) {
           this.#open.delete(opening.messageId);
         }
         return result;
@@ -146,7 +136,7 @@ export class Assembler {
     for (const [id, message] of this.#open) {
       if (now - message.heard < this.#limits.chunkTimeout) continue;
       this.#open.delete(id);
-      message.abort("no further chunk in time");
+      message.abort('no further chunk in time');
     }
   }
 
@@ -157,41 +147,26 @@ export class Assembler {
     for (const message of messages) message.abort(reason);
   }
 
-  #admit(
-    opening: MessageOpening,
-    decide: (opening: MessageOpening) => Reception,
-  ): OpenMessage {
+  #admit(opening: MessageOpening, decide: (opening: MessageOpening) => Reception): OpenMessage {
     const message = this.#receive(opening, decide);
-    if (this.#open.size < this.#limits.maxMessages)
-      this.#open.set(opening.messageId, message);
+    if (this.#open.size < this.#limits.maxMessages) this.#open.set(opening.messageId, message);
     return message;
   }
 
-  #receive(
-    opening: MessageOpening,
-    decide: (opening: MessageOpening) => Reception,
-  ): OpenMessage {
+  #receive(opening: MessageOpening, decide: (opening: MessageOpening) => Reception): OpenMessage {
     if (this.#open.size >= this.#limits.maxMessages) {
       return new Refused(opening, {
         status: 413,
-        comment: "too many messages at once",
+        comment: 'too many messages at once',
       });
     }
     const reception = decide(opening);
-    if (reception !== "collect") {
-      return "sink" in reception
-        ? new Streamed(opening, reception.sink)
-        : new Refused(opening, reception.refuse);
+    if (reception !== 'collect') {
+      return 'sink' in reception ? new Streamed(opening, reception.sink) : new Refused(opening, reception.refuse);
     }
-    if ((opening.total ?? 0) > this.#limits.maxMessageBytes)
-      return new Refused(opening, TOO_LARGE);
+    if ((opening.total ?? 0) > this.#limits.maxMessageBytes) return new Refused(opening, TOO_LARGE);
     const { maxMessageBytes, maxRanges, maxBytes } = this.#limits;
-    return new Collected(
-      opening,
-      maxMessageBytes,
-      maxRanges,
-      (more) => this.heldBytes + more <= maxBytes,
-    );
+    return new Collected(opening, maxMessageBytes, maxRanges, (more) => this.heldBytes + more <= maxBytes);
   }
 
   /** What is refused half-way stays refused for its further chunks. */
@@ -204,7 +179,7 @@ export class Assembler {
   }
 }
 
-const TOO_LARGE: Refusal = { status: 413, comment: "message too large" };
+const TOO_LARGE: Refusal = { status: 413, comment: 'message too large' };
 
 class Refused implements OpenMessage {
   readonly opening: MessageOpening;
@@ -222,7 +197,7 @@ class Refused implements OpenMessage {
   }
 
   end(): ChunkResult {
-    return { kind: "refused", refusal: this.#refusal };
+    return { kind: 'refused', refusal: this.#refusal };
   }
 
   abort(): void {
@@ -242,12 +217,7 @@ class Collected implements OpenMessage {
   readonly #maxRanges: number;
   readonly #mayHold: (more: number) => boolean;
 
-  constructor(
-    opening: MessageOpening,
-    maxBytes: number,
-    maxRanges: number,
-    mayHold: (more: number) => boolean,
-  ) {
+  constructor(opening: MessageOpening, maxBytes: number, maxRanges: number, mayHold: (more: number) => boolean) {
     this.opening = opening;
     this.#maxBytes = maxBytes;
     this.#maxRanges = maxRanges;
@@ -261,24 +231,18 @@ class Collected implements OpenMessage {
   place(at: number, bytes: Uint8Array): Refusal | undefined {
     const end = at + bytes.length;
     if (end > this.#maxBytes) return TOO_LARGE;
-    if (end > this.#buffer.length && !this.#grow(end))
-      return { status: 413, comment: "too much at once" };
+    if (end > this.#buffer.length && !this.#grow(end)) return { status: 413, comment: 'too much at once' };
     this.#buffer.set(bytes, at);
     this.#cover(at, end);
-    return this.#ranges.length > 2 * this.#maxRanges
-      ? { status: 413, comment: "too many gaps" }
-      : undefined;
+    return this.#ranges.length > 2 * this.#maxRanges ? { status: 413, comment: 'too many gaps' } : undefined;
   }
 
   end(at: number, flag: ContinuationFlag): ChunkResult {
-    if (flag === "#") return TAKEN;
-    if (flag === "$") this.#total = at;
+    if (flag === '#') return TAKEN;
+    if (flag === '$') this.#total = at;
     if (this.#total === undefined || !this.#covers(this.#total)) return TAKEN;
-    const body =
-      this.#buffer.length === this.#total
-        ? this.#buffer
-        : this.#buffer.slice(0, this.#total);
-    return { kind: "complete", opening: this.opening, body };
+    const body = this.#buffer.length === this.#total ? this.#buffer : this.#buffer.slice(0, this.#total);
+    return { kind: 'complete', opening: this.opening, body };
   }
 
   abort(): void {
@@ -287,14 +251,8 @@ class Collected implements OpenMessage {
 
   /** Doubles, so that many small chunks cost linear time; an announced total is only a hint, and only a bounded one. */
   #grow(size: number): boolean {
-    const wanted = Math.max(
-      size,
-      Math.min(this.#buffer.length * 2, this.#maxBytes),
-    );
-    const enough = Math.max(
-      wanted,
-      Math.min(this.opening.total ?? 0, 64 * 1024),
-    );
+    const wanted = Math.max(size, Math.min(this.#buffer.length * 2, this.#maxBytes));
+    const enough = Math.max(wanted, Math.min(this.opening.total ?? 0, 64 * 1024));
     if (!this.#mayHold(enough - this.#buffer.length)) return false;
     const grown = allocate(enough);
     grown.set(this.#buffer);
@@ -305,9 +263,7 @@ class Collected implements OpenMessage {
   }
 
   #covers(total: number): boolean {
-    return (
-      total === 0 || (this.#ranges[0] === 0 && (this.#ranges[1] ?? 0) >= total)
-    );
+    return total === 0 || (this.#ranges[0] === 0 && (this.#ranges[1] ?? 0) >= total);
   }
 
   #cover(from: number, to: number): void {
@@ -352,8 +308,8 @@ class Streamed implements OpenMessage {
   place(at: number, bytes: Uint8Array): Refusal | undefined {
     if (this.#over) return GONE;
     if (at > this.#next) {
-      this.abort("a chunk is missing");
-      return { status: 413, comment: "a chunk is missing" };
+      this.abort('a chunk is missing');
+      return { status: 413, comment: 'a chunk is missing' };
     }
     const fresh = bytes.subarray(this.#next - at);
     if (fresh.length === 0) return undefined;
@@ -364,20 +320,18 @@ class Streamed implements OpenMessage {
   }
 
   end(at: number, flag: ContinuationFlag): ChunkResult {
-    if (this.#over) return { kind: "refused", refusal: GONE };
-    if (flag === "+") return TAKEN;
-    if (flag === "$" && at >= this.#next) {
+    if (this.#over) return { kind: 'refused', refusal: GONE };
+    if (flag === '+') return TAKEN;
+    if (flag === '$' && at >= this.#next) {
       this.#over = true;
       return {
-        kind: "streamed",
+        kind: 'streamed',
         opening: this.opening,
         sink: this.#sink,
         size: this.#next,
       };
     }
-    this.abort(
-      flag === "#" ? "given up by its sender" : "shorter than what came before",
-    );
+    this.abort(flag === '#' ? 'given up by its sender' : 'shorter than what came before');
     return TAKEN;
   }
 
@@ -388,4 +342,4 @@ class Streamed implements OpenMessage {
   }
 }
 
-const GONE: Refusal = { status: 413, comment: "message is over" };
+const GONE: Refusal = { status: 413, comment: 'message is over' };

@@ -2,7 +2,7 @@
  * Octets and text, natively on both platforms: Node's Buffer where there is one, else what browsers have.
  */
 
-const NodeBuffer = typeof Buffer === "function" ? Buffer : undefined;
+const NodeBuffer = typeof Buffer === 'function' ? Buffer : undefined;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -18,41 +18,22 @@ export function encodeText(text: string): Uint8Array {
 }
 
 /** Writes UTF-8 of a text at a place that has room for three octets per character; gives the number of octets. */
-export function writeText(
-  target: Uint8Array,
-  at: number,
-  text: string,
-): number {
-  if (NodeBuffer !== undefined && target instanceof NodeBuffer)
-    return target.write(text, at, "utf8");
+export function writeText(target: Uint8Array, at: number, text: string): number {
+  if (NodeBuffer !== undefined && target instanceof NodeBuffer) return target.write(text, at, 'utf8');
   return encoder.encodeInto(text, target.subarray(at)).written;
 }
 
 /** The octets from `start` to before `end` as UTF-8; what is no UTF-8 becomes U+FFFD. */
-export function decodeText(
-  bytes: Uint8Array,
-  start = 0,
-  end = bytes.length,
-): string {
-  if (NodeBuffer !== undefined && bytes instanceof NodeBuffer)
-    return bytes.toString("utf8", start, end);
+export function decodeText(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  if (NodeBuffer !== undefined && bytes instanceof NodeBuffer) return bytes.toString('utf8', start, end);
   return decoder.decode(bytes.subarray(start, end));
 }
 
 /** Where `needle` is at or behind `from`, or -1: one native search, linear. */
-export function findBytes(
-  bytes: Uint8Array,
-  needle: Uint8Array,
-  from = 0,
-): number {
-  if (NodeBuffer !== undefined && bytes instanceof NodeBuffer)
-    return bytes.indexOf(needle, from);
+export function findBytes(bytes: Uint8Array, needle: Uint8Array, from = 0): number {
+  if (NodeBuffer !== undefined && bytes instanceof NodeBuffer) return bytes.indexOf(needle, from);
   const first = needle[0] ?? 0;
-  for (
-    let at = bytes.indexOf(first, from);
-    at >= 0;
-    at = bytes.indexOf(first, at + 1)
-  ) {
+  for (let at = bytes.indexOf(first, from); at >= 0; at = bytes.indexOf(first, at + 1)) {
     if (at + needle.length > bytes.length) return -1;
     let same = 1;
     while (same < needle.length && bytes[at + same] === needle[same]) same++;
@@ -63,7 +44,5 @@ export function findBytes(
 
 /** Fresh memory of this size, its content arbitrary. */
 export function allocate(size: number): Uint8Array {
-  return NodeBuffer === undefined
-    ? new Uint8Array(size)
-    : NodeBuffer.allocUnsafeSlow(size);
+  return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafeSlow(size);
 }

@@ -25,5 +25,5 @@ export const systemClock: Clock = {
 };
 
 function hasUnref(timer: unknown): timer is { unref(): void } {
-  return typeof timer === "object" && timer !== null && "unref" in timer;
+  return typeof timer === 'object' && timer !== null && 'unref' in timer;
 }

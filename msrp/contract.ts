@@ -1,37 +1,25 @@
-import type { Assembler } from "./assembler.ts";
-import type {
-  Incoming,
-  IncomingMessage,
-  MessageOpening,
-  NicknameRequest,
-  Reception,
-  Report,
-} from "./incoming.ts";
-import type {
-  Outcome,
-  Outgoing,
-  StreamOptions,
-  StreamSource,
-} from "./outgoing.ts";
-import type { PreparedMessage } from "./prepare.ts";
-import type { MsrpPath, MsrpUri, MsrpScheme } from "./uri.ts";
+import type { Assembler } from './assembler.ts';
+import type { Incoming, IncomingMessage, MessageOpening, NicknameRequest, Reception, Report } from './incoming.ts';
+import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
+import type { PreparedMessage } from './prepare.ts';
+import type { MsrpPath, MsrpUri, MsrpScheme } from './uri.ts';
 
 /** Why a session ended. */
 export type CloseReason =
   /** `close` was called. */
-  | "local"
+  | 'local'
   /** Expected, but no request named it in time. */
-  | "unbound"
+  | 'unbound'
   /** The peer ended the connection, or it broke. */
-  | "disconnected"
+  | 'disconnected'
   /** No connection to the peer could be made. */
-  | "unreachable"
+  | 'unreachable'
   /** The peer knows no such session (481), or has it on another connection (506). */
-  | "rejected"
+  | 'rejected'
   /** The peer sent what is not MSRP, or passed a limit. */
-  | "protocol"
+  | 'protocol'
   /** The peer took no octet for too long. */
-  | "stalled";
+  | 'stalled';
 
 /** An address of ours, as it stands in the URIs that peers get. */
 export interface LocalAddress {
@@ -81,7 +69,7 @@ export interface SessionOptions {
   /** Milliseconds a session may stay expected before it is closed as `unbound`; 30,000 unless given. */
   readonly bindTimeout?: number;
   /** `manual`: `respond(200)` sends no success REPORT, `report(200)` does. `automatic` unless given. */
-  readonly successReports?: "automatic" | "manual";
+  readonly successReports?: 'automatic' | 'manual';
 }
 
 /** A message under way piece by piece. */
@@ -92,11 +80,11 @@ export interface OutgoingStream extends Outgoing {
   abort(): void;
 }
 
-export type Queued = "queued" | "full" | "closed";
+export type Queued = 'queued' | 'full' | 'closed';
 
 /** One MSRP session (RFC 4975 §4): expected, then bound to one connection, then closed. */
 export interface MsrpSession {
-  readonly state: "expected" | "bound" | "closed";
+  readonly state: 'expected' | 'bound' | 'closed';
   /** Our URI in this session. */
   readonly localUri: MsrpUri;
   /** What stands in our SDP's `a=path`: our URI behind our relays (RFC 4975 §8.2, RFC 4976 §5.1). */
@@ -109,17 +97,11 @@ export interface MsrpSession {
   /** Queues a message; allocates nothing. */
   send(message: PreparedMessage): Queued;
   /** Queues a message whose octets are pulled from `source` as the connection takes them. */
-  stream(
-    options: StreamOptions,
-    source: StreamSource,
-  ): OutgoingStream | "full" | "closed";
+  stream(options: StreamOptions, source: StreamSource): OutgoingStream | 'full' | 'closed';
   /** Takes a message back: unsent it is dropped, half sent it is ended with `#`, false when it is too late. */
   cancel(message: Outgoing): boolean;
   /** Drops messages not yet begun, oldest first, until at most `downTo` octets wait; gives those dropped. */
-  thin(
-    downTo: number,
-    mayDrop?: (message: PreparedMessage) => boolean,
-  ): readonly PreparedMessage[];
+  thin(downTo: number, mayDrop?: (message: PreparedMessage) => boolean): readonly PreparedMessage[];
   /** Octets that wait to be sent. */
   readonly queuedBytes: number;
   readonly maxQueuedBytes: number;
@@ -127,9 +109,7 @@ export interface MsrpSession {
   pause(): void;
   resume(): void;
   /** Asks for a nickname (RFC 7701 §7.1); resolves with the answer, 408 when none came. */
-  nickname(
-    name: string,
-  ): Promise<{ readonly status: number; readonly comment: string }>;
+  nickname(name: string): Promise<{ readonly status: number; readonly comment: string }>;
   /** Ends the session; what is queued is lost, what was answered goes out. */
   close(detail?: string): void;
 }

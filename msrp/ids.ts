@@ -1,7 +1,6 @@
-import type { MessageId } from "./message.ts";
+import type { MessageId } from './message.ts';
 
-const ALPHABET =
-  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 /** Octets below this are spread evenly over the alphabet. */
 const EVEN = 256 - (256 % ALPHABET.length);
 
@@ -18,7 +17,7 @@ function randomOctet(): number {
 
 /** Letters and digits, each worth 5.95 bits. */
 function randomText(length: number): string {
-  let text = "";
+  let text = '';
   while (text.length < length) {
     const octet = randomOctet();
     if (octet < EVEN) text += ALPHABET.charAt(octet % ALPHABET.length);
@@ -66,7 +65,7 @@ let counter = 0;
 /** The part of a transaction id that is the message's, or the chunk's, own. */
 export function newMessagePart(): string {
   let rest = (counter = (counter + 1) % ALPHABET.length ** 4);
-  let count = "";
+  let count = '';
   for (let digit = 0; digit < 4; digit++) {
     count += ALPHABET.charAt(rest % ALPHABET.length);
     rest = Math.floor(rest / ALPHABET.length);

@@ -1,11 +1,5 @@
-import type {
-  ByteRange,
-  FailureReport,
-  Header,
-  MessageId,
-  ReportStatus,
-} from "./message.ts";
-import type { Refusal, StatusCode } from "./status.ts";
+import type { ByteRange, FailureReport, Header, MessageId, ReportStatus } from './message.ts';
+import type { Refusal, StatusCode } from './status.ts';
 
 /** What the first chunk of a message tells about it (RFC 4975 §7.1.1). */
 export interface MessageOpening {
@@ -23,7 +17,7 @@ export interface MessageOpening {
 /** How a message is received, told at its first chunk. */
 export type Reception =
   /** Gathered within the bounds of the session's assembler and given whole to `message`. */
-  | "collect"
+  | 'collect'
   /** Not taken: answered at once, all its chunks discarded, its sender stopped (RFC 4975 §10.5 for 413). */
   | { readonly refuse: Refusal }
   /** Given away piece by piece as it arrives, however large. */

@@ -2,7 +2,7 @@
  * MSRP (RFC 4975, 4976, 6135, 6714, 7701, 7977) for any JavaScript platform: the protocol without sockets, and a flow
  * over a given WebSocket. `grouptextchat/msrp/node` adds TCP and TLS.
  */
-export { systemClock, type Clock, type TurnScheduler } from "./clock.ts";
+export { systemClock, type Clock, type TurnScheduler } from './clock.ts';
 export type {
   CloseReason,
   LocalAddress,
@@ -11,9 +11,9 @@ export type {
   Queued,
   SessionHandlers,
   SessionOptions,
-} from "./contract.ts";
-export { MsrpError, type FaultStatus } from "./errors.ts";
-export { isMessageId, newMessageId, newSessionId } from "./ids.ts";
+} from './contract.ts';
+export { MsrpError, type FaultStatus } from './errors.ts';
+export { isMessageId, newMessageId, newSessionId } from './ids.ts';
 export type {
   AuthRequest,
   Incoming,
@@ -23,7 +23,7 @@ export type {
   NicknameRequest,
   Reception,
   Report,
-} from "./incoming.ts";
+} from './incoming.ts';
 export type {
   ByteRange,
   ContinuationFlag,
@@ -34,34 +34,11 @@ export type {
   ReportStatus,
   RequestHead,
   ResponseHead,
-} from "./message.ts";
-export type {
-  MessageOptions,
-  Outcome,
-  Outgoing,
-  StreamOptions,
-  StreamSource,
-} from "./outgoing.ts";
-export { PreparedMessage, prepare } from "./prepare.ts";
-export {
-  STATUS_COMMENT,
-  type Refusal,
-  type RefusalStatus,
-  type StatusCode,
-} from "./status.ts";
-export type {
-  Dialer,
-  DialTarget,
-  Flow,
-  FlowHandlers,
-  PeerAddress,
-} from "./transport/flow.ts";
-export * from "./uri.ts";
-export { Assembler, type AssemblerOptions } from "./assembler.ts";
-export {
-  newEndpoint,
-  type EndpointLimits,
-  type EndpointOptions,
-  type Log,
-  type MsrpEndpoint,
-} from "./endpoint.ts";
+} from './message.ts';
+export type { MessageOptions, Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
+export { PreparedMessage, prepare } from './prepare.ts';
+export { STATUS_COMMENT, type Refusal, type RefusalStatus, type StatusCode } from './status.ts';
+export type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './transport/flow.ts';
+export * from './uri.ts';
+export { Assembler, type AssemblerOptions } from './assembler.ts';
+export { newEndpoint, type EndpointLimits, type EndpointOptions, type Log, type MsrpEndpoint } from './endpoint.ts';

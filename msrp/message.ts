@@ -1,14 +1,14 @@
-import type { MsrpPath } from "./uri.ts";
+import type { MsrpPath } from './uri.ts';
 
 declare const messageIdBrand: unique symbol;
 /** Names one version of one message, in all its chunks and reports (RFC 4975 §7.1.1): an `ident` of 4–32 characters. */
 export type MessageId = string & { readonly [messageIdBrand]: true };
 
 /** End of an end-line (RFC 4975 §7.1): `$` the message is complete, `+` more chunks follow, `#` the sender gave it up. */
-export type ContinuationFlag = "$" | "+" | "#";
+export type ContinuationFlag = '$' | '+' | '#';
 
 /** What a sender wants to hear of failures (RFC 4975 §5.3); `yes` is the meaning of an absent header. */
-export type FailureReport = "yes" | "partial" | "no";
+export type FailureReport = 'yes' | 'partial' | 'no';
 
 /** One header field as it stands in a message. Names are compared without case. */
 export interface Header {
@@ -33,7 +33,7 @@ export interface ReportStatus {
 
 /** The part of a request in front of its body. */
 export interface RequestHead {
-  readonly kind: "request";
+  readonly kind: 'request';
   readonly transactionId: string;
   /** `SEND`, `REPORT`, `NICKNAME`, `AUTH`, or any other, carried as it came. */
   readonly method: string;
@@ -54,7 +54,7 @@ export interface RequestHead {
 
 /** A response (RFC 4975 §7.2); it has no body. */
 export interface ResponseHead {
-  readonly kind: "response";
+  readonly kind: 'response';
   readonly transactionId: string;
   readonly status: number;
   readonly comment: string;

@@ -1,11 +1,11 @@
 /** MSRP on Node: everything of `grouptextchat/msrp`, and TCP and TLS. */
-import type { TlsOptions } from "node:tls";
-import type { LocalAddress } from "./contract.ts";
-import type { EndpointOptions, MsrpEndpoint } from "./endpoint.ts";
-import type { Dialer } from "./transport/flow.ts";
-import type { ConnectionOptions } from "node:tls";
+import type { TlsOptions } from 'node:tls';
+import type { LocalAddress } from './contract.ts';
+import type { EndpointOptions, MsrpEndpoint } from './endpoint.ts';
+import type { Dialer } from './transport/flow.ts';
+import type { ConnectionOptions } from 'node:tls';
 
-export * from "./index.ts";
+export * from './index.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -24,7 +24,7 @@ export interface Listener {
   /** The port really bound. */
   readonly port: number;
   /** What to give `endpoint.session` as `at`. */
-  address(scheme: "msrp" | "msrps"): LocalAddress;
+  address(scheme: 'msrp' | 'msrps'): LocalAddress;
   /** Replaces certificate and key for connections to come. */
   renew(tls: TlsOptions): void;
   /** Takes no further connection. */
@@ -32,18 +32,16 @@ export interface Listener {
 }
 
 /** Listens, and gives `endpoint` what connects. Rejects when the port cannot be had. */
-export declare function listen(
-  endpoint: MsrpEndpoint,
-  options: ListenOptions,
-): Promise<Listener>;
+export function listen(endpoint: MsrpEndpoint, options: ListenOptions): Promise<Listener> {
+  throw new Error(`comes with the next commit (${typeof endpoint}, ${typeof options})`);
+}
 
-/** Connects by TCP, and by TLS for `msrps`, where the certificate must fit the host (RFC 4975 §5.4) unless `tls` says otherwise. */
-export declare function tcpDialer(options?: {
-  readonly tls?: ConnectionOptions;
-  readonly timeout?: number;
-}): Dialer;
+/** Connects by TCP, and by TLS for `msrps`: the certificate must fit the host (RFC 4975 §5.4) unless `tls` says else. */
+export function tcpDialer(options: { readonly tls?: ConnectionOptions; readonly timeout?: number } = {}): Dialer {
+  throw new Error(`comes with the next commit (${typeof options})`);
+}
 
 /** An endpoint with Node's scheduler and the TCP dialer. */
-export declare function newNodeEndpoint(
-  options?: EndpointOptions,
-): MsrpEndpoint;
+export function newNodeEndpoint(options: EndpointOptions = {}): MsrpEndpoint {
+  throw new Error(`comes with the next commit (${typeof options})`);
+}

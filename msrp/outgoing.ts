@@ -1,19 +1,19 @@
-import type { FailureReport, Header, MessageId } from "./message.ts";
+import type { FailureReport, Header, MessageId } from './message.ts';
 
 /** What became of a message that was sent. */
 export type Outcome =
   /** Every chunk was answered with 200. */
-  | { readonly kind: "delivered" }
+  | { readonly kind: 'delivered' }
   /** The peer said no; a 408 is told as `timeout` (RFC 4975 §10.4). */
   | {
-      readonly kind: "refused";
+      readonly kind: 'refused';
       readonly status: number;
       readonly comment: string;
     }
   /** No answer within 30 s of handing the octets to the system (RFC 4975 §7.1.1). */
-  | { readonly kind: "timeout" }
+  | { readonly kind: 'timeout' }
   /** The session ended before the answer, or before it was sent at all. */
-  | { readonly kind: "lost" };
+  | { readonly kind: 'lost' };
 
 /** Anything under way to a peer. */
 export interface Outgoing {
@@ -34,11 +34,11 @@ export interface MessageOptions {
   /** `yes` unless given (RFC 4975 §7.1.1). */
   readonly failureReport?: FailureReport;
   /** Which outcomes are told to the session's `outcome` handler: `failures` unless given. */
-  readonly outcomes?: "all" | "failures" | "none";
+  readonly outcomes?: 'all' | 'failures' | 'none';
 }
 
 /** The opening of a message whose octets come piece by piece. */
-export interface StreamOptions extends Omit<MessageOptions, "body"> {
+export interface StreamOptions extends Omit<MessageOptions, 'body'> {
   /** Octets of the whole message, when known: what `source` will give in sum. */
   readonly total?: number;
 }
@@ -50,5 +50,5 @@ export interface StreamSource {
    * `stream.wake()` when there are; `end`: the message is complete; `abort`: it will not be completed (the peer sees
    * `#`). The bytes are copied before `pull` is called again.
    */
-  pull(max: number): Uint8Array | "later" | "end" | "abort";
+  pull(max: number): Uint8Array | 'later' | 'end' | 'abort';
 }

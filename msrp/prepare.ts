@@ -1,22 +1,14 @@
-import { encodeText, findBytes, octets } from "./bytes.ts";
-import { ID_PART, newMessageId, newMessagePart } from "./ids.ts";
-import type { FailureReport, MessageId } from "./message.ts";
-import type { MessageOptions, Outgoing, StreamOptions } from "./outgoing.ts";
+import { encodeText, findBytes, octets } from './bytes.ts';
+import { ID_PART, newMessageId, newMessagePart } from './ids.ts';
+import type { FailureReport, MessageId } from './message.ts';
+import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
 
 /** A chunk larger than this must be interruptible, so its range-end is `*` (RFC 4975 §7.1.1). */
 export const INTERRUPTIBLE_ABOVE = 2048;
 
 const OWN_FIELDS = new Set([
-  ...[
-    "to-path",
-    "from-path",
-    "message-id",
-    "byte-range",
-    "success-report",
-    "failure-report",
-    "status",
-  ],
-  ...["content-type", "content-transfer-encoding"],
+  ...['to-path', 'from-path', 'message-id', 'byte-range', 'success-report', 'failure-report', 'status'],
+  ...['content-type', 'content-transfer-encoding'],
 ]);
 
 /**
@@ -28,7 +20,7 @@ export class PreparedMessage implements Outgoing {
   readonly messageId: MessageId;
   readonly body: Uint8Array;
   readonly failureReport: FailureReport;
-  readonly outcomes: "all" | "failures" | "none";
+  readonly outcomes: 'all' | 'failures' | 'none';
   /** Header fields between Byte-Range and the body, and those before it: the same in every chunk. */
   readonly fields: ChunkFields;
   /** The message's part of the transaction id; it does not occur in the body. */
@@ -42,15 +34,14 @@ export class PreparedMessage implements Outgoing {
   constructor(options: MessageOptions) {
     this.messageId = options.messageId ?? newMessageId();
     this.body = options.body;
-    this.failureReport = options.failureReport ?? "yes";
-    this.outcomes = options.outcomes ?? "failures";
+    this.failureReport = options.failureReport ?? 'yes';
+    this.outcomes = options.outcomes ?? 'failures';
     this.fields = chunkFields(this.messageId, options);
     this.idPart = idPartNotIn(options.body);
     const id = new DataView(encodeText(this.idPart).buffer);
     this.idHigh = id.getInt32(0);
     this.idLow = id.getInt32(4);
-    this.tail =
-      options.body.length > INTERRUPTIBLE_ABOVE ? undefined : this.#render();
+    this.tail = options.body.length > INTERRUPTIBLE_ABOVE ? undefined : this.#render();
   }
 
   /** Octets of the body. */
@@ -61,12 +52,8 @@ export class PreparedMessage implements Outgoing {
   #render(): Uint8Array {
     const { before, after } = this.fields;
     const size = this.body.length;
-    const head = encodeText(
-      `${before}Byte-Range: 1-${size}/${size}\r\n${after}`,
-    );
-    const end = encodeText(
-      `\r\n-------${" ".repeat(ID_PART)}${this.idPart}$\r\n`,
-    );
+    const head = encodeText(`${before}Byte-Range: 1-${size}/${size}\r\n${after}`);
+    const end = encodeText(`\r\n-------${' '.repeat(ID_PART)}${this.idPart}$\r\n`);
     const tail = new Uint8Array(head.length + size + end.length);
     tail.set(head);
     tail.set(this.body, head.length);
@@ -91,36 +78,28 @@ export interface ChunkFields {
 }
 
 /** Renders what all chunks of a message share. Throws a TypeError. */
-export function chunkFields(
-  messageId: MessageId,
-  options: Omit<StreamOptions, "total">,
-): ChunkFields {
+export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, 'total'>): ChunkFields {
   let before = `Message-ID: ${messageId}\r\n`;
-  if (options.successReport === true) before += "Success-Report: yes\r\n";
-  if ((options.failureReport ?? "yes") !== "yes")
-    before += `Failure-Report: ${options.failureReport ?? "yes"}\r\n`;
-  let after = "";
+  if (options.successReport === true) before += 'Success-Report: yes\r\n';
+  if ((options.failureReport ?? 'yes') !== 'yes') before += `Failure-Report: ${options.failureReport ?? 'yes'}\r\n`;
+  let after = '';
   for (const { name, value } of options.headers ?? []) {
-    if (OWN_FIELDS.has(name.toLowerCase()))
-      throw new TypeError(`${name} is not for the caller to set`);
+    if (OWN_FIELDS.has(name.toLowerCase())) throw new TypeError(`${name} is not for the caller to set`);
     after += formatField(name, value);
   }
   return {
     before,
-    after: `${after}${formatField("Content-Type", options.contentType)}\r\n`,
+    after: `${after}${formatField('Content-Type', options.contentType)}\r\n`,
   };
 }
 
-// eslint would read the control characters as a slip; they are the point.
 const LINE_BREAKING = /[\0\r\n]/;
 const FIELD_NAME = /^[A-Za-z][!#-'*+\-.0-9A-Z^-~]*$/;
 
 /** One header line. Throws a TypeError when name or value would break it. */
 export function formatField(name: string, value: string): string {
   if (!FIELD_NAME.test(name) || LINE_BREAKING.test(value)) {
-    throw new TypeError(
-      `no header field: ${JSON.stringify(name)}: ${JSON.stringify(value)}`,
-    );
+    throw new TypeError(`no header field: ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
   }
   return `${name}: ${value}\r\n`;
 }

@@ -1,11 +1,11 @@
-import { MsrpError } from "./errors.ts";
-import * as rule from "./grammar.ts";
+import { MsrpError } from './errors.ts';
+import * as rule from './grammar.ts';
 
 /** IANA's port for MSRP (RFC 4975 §15.4): used for a URI without a port, and no part of any comparison. */
 export const MSRP_PORT = 2855;
 
 /** `msrps` demands TLS below (RFC 4975 §6). */
-export type MsrpScheme = "msrp" | "msrps";
+export type MsrpScheme = 'msrp' | 'msrps';
 
 declare const sessionIdBrand: unique symbol;
 /** The part of a URI that names one session at a device; case-sensitive (RFC 4975 §6.1 rule 4). */
@@ -34,7 +34,7 @@ export interface MsrpUriParts {
 const MSRP_URI = new RegExp(
   `^(msrps?)://(?:(${rule.userinfo})@)?(?:\\[(${rule.ipLiteral})\\]|(${rule.regName}))(?::([0-9]{1,5}))?` +
     `(?:/(${rule.sessionId}))?;(${rule.transport})((?:;${rule.token}(?:=${rule.token})?)*)$`,
-  "i",
+  'i',
 );
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?=\d)|$)){4}$/;
 const SESSION_ID = new RegExp(`^${rule.sessionId}$`);
@@ -60,34 +60,20 @@ class MsrpUri {
 
   constructor(text: string) {
     const parts = MSRP_URI.exec(text);
-    if (parts === null)
-      throw new MsrpError(400, `not an MSRP URI: ${excerpt(text)}`);
-    const [
-      ,
-      scheme = "",
-      userinfo,
-      literal,
-      name,
-      port,
-      session,
-      transport = "",
-      parameters = "",
-    ] = parts;
+    if (parts === null) throw new MsrpError(400, `not an MSRP URI: ${excerpt(text)}`);
+    const [, scheme = '', userinfo, literal, name, port, session, transport = '', parameters = ''] = parts;
     this.#text = text;
-    this.scheme = scheme.length === 5 ? "msrps" : "msrp";
+    this.scheme = scheme.length === 5 ? 'msrps' : 'msrp';
     this.userinfo = userinfo;
-    this.host = literal ?? name ?? "";
+    this.host = literal ?? name ?? '';
     if (literal !== undefined && ipv6Groups(literal) === undefined) {
       throw new MsrpError(400, `not an IPv6 address: ${excerpt(literal)}`);
     }
     this.port = port === undefined ? undefined : Number(port);
-    if (this.port !== undefined && this.port > 65535)
-      throw new MsrpError(400, `port out of range: ${excerpt(text)}`);
-    this.sessionId =
-      session !== undefined && isSessionId(session) ? session : undefined;
+    if (this.port !== undefined && this.port > 65535) throw new MsrpError(400, `port out of range: ${excerpt(text)}`);
+    this.sessionId = session !== undefined && isSessionId(session) ? session : undefined;
     this.transport = transport.toLowerCase();
-    this.parameters =
-      parameters === "" ? [] : parameters.slice(1).split(";").map(parameterOf);
+    this.parameters = parameters === '' ? [] : parameters.slice(1).split(';').map(parameterOf);
   }
 
   get text(): string {
@@ -95,7 +81,7 @@ class MsrpUri {
   }
 
   get key(): string {
-    this.#key ??= `${this.scheme}://${hostKey(this.host)}:${this.port ?? ""}/${this.sessionId ?? ""};${this.transport}`;
+    this.#key ??= `${this.scheme}://${hostKey(this.host)}:${this.port ?? ''}/${this.sessionId ?? ''};${this.transport}`;
     return this.#key;
   }
 
@@ -117,29 +103,16 @@ export function formatMsrpUri(uri: MsrpUri): string {
 
 /** Makes a URI of its parts. Throws `MsrpError` 400 when a part cannot stand in a URI. */
 export function newMsrpUri(parts: MsrpUriParts): MsrpUri {
-  const { scheme, host, transport = "tcp", parameters = [] } = parts;
-  const user = parts.userinfo === undefined ? "" : `${parts.userinfo}@`;
-  const port = parts.port === undefined ? "" : `:${parts.port}`;
-  const session = parts.sessionId === undefined ? "" : `/${parts.sessionId}`;
-  const rest = parameters
-    .map(({ name, value }) =>
-      value === undefined ? `;${name}` : `;${name}=${value}`,
-    )
-    .join("");
-  const authority = `${user}${host.includes(":") ? `[${host}]` : host}${port}`;
-  const uri = new MsrpUri(
-    `${scheme}://${authority}${session};${transport}${rest}`,
-  );
+  const { scheme, host, transport = 'tcp', parameters = [] } = parts;
+  const user = parts.userinfo === undefined ? '' : `${parts.userinfo}@`;
+  const port = parts.port === undefined ? '' : `:${parts.port}`;
+  const session = parts.sessionId === undefined ? '' : `/${parts.sessionId}`;
+  const rest = parameters.map(({ name, value }) => (value === undefined ? `;${name}` : `;${name}=${value}`)).join('');
+  const authority = `${user}${host.includes(':') ? `[${host}]` : host}${port}`;
+  const uri = new MsrpUri(`${scheme}://${authority}${session};${transport}${rest}`);
   // A delimiter inside a part would have moved text into its neighbour.
-  const kept =
-    uri.host === host &&
-    uri.sessionId === parts.sessionId &&
-    uri.transport === transport.toLowerCase();
-  if (
-    !kept ||
-    uri.userinfo !== parts.userinfo ||
-    uri.parameters.length !== parameters.length
-  ) {
+  const kept = uri.host === host && uri.sessionId === parts.sessionId && uri.transport === transport.toLowerCase();
+  if (!kept || uri.userinfo !== parts.userinfo || uri.parameters.length !== parameters.length) {
     throw new MsrpError(400, `parts that make no URI: ${excerpt(uri.text)}`);
   }
   return uri;
@@ -171,25 +144,19 @@ export const MAX_HOPS = 16;
 
 /** Reads URIs parted by single spaces. Throws `MsrpError` 400; also for more than `maxHops` URIs. */
 export function parseMsrpPath(text: string, maxHops = MAX_HOPS): MsrpPath {
-  const [first = "", ...rest] = text.split(" ", maxHops + 1);
-  if (rest.length >= maxHops)
-    throw new MsrpError(400, `a path of more than ${maxHops} URIs`);
+  const [first = '', ...rest] = text.split(' ', maxHops + 1);
+  if (rest.length >= maxHops) throw new MsrpError(400, `a path of more than ${maxHops} URIs`);
   return [new MsrpUri(first), ...rest.map((uri) => new MsrpUri(uri))];
 }
 
 /** The path as in a header or SDP attribute. */
 export function formatMsrpPath(path: MsrpPath): string {
-  return path.length === 1 ? path[0].text : path.map(formatMsrpUri).join(" ");
+  return path.length === 1 ? path[0].text : path.map(formatMsrpUri).join(' ');
 }
 
 /** Whether two paths name the same hops in the same order. */
 export function sameMsrpPath(one: MsrpPath, other: MsrpPath): boolean {
-  return (
-    one.length === other.length &&
-    one.every(
-      (uri, at) => other[at] !== undefined && sameMsrpUri(uri, other[at]),
-    )
-  );
+  return one.length === other.length && one.every((uri, at) => other[at] !== undefined && sameMsrpUri(uri, other[at]));
 }
 
 /** The rightmost URI: the endpoint and session (RFC 4975 §8.2). */
@@ -203,21 +170,15 @@ export function nextHop(path: MsrpPath): MsrpUri {
 }
 
 function parameterOf(text: string): UriParameter {
-  const at = text.indexOf("=");
-  return at < 0
-    ? { name: text }
-    : { name: text.slice(0, at), value: text.slice(at + 1) };
+  const at = text.indexOf('=');
+  return at < 0 ? { name: text } : { name: text.slice(0, at), value: text.slice(at + 1) };
 }
 
 /** RFC 4975 §6.1 rule 2: addresses by value, names without case, needless percent-encoding undone. */
 function hostKey(host: string): string {
-  const plain = host.includes("%")
-    ? host.replace(/%([0-9A-Fa-f]{2})/g, decodeUnreserved)
-    : host;
-  const groups = plain.includes(":") ? ipv6Groups(plain) : undefined;
-  return groups === undefined
-    ? plain.toLowerCase()
-    : `[${groups.map((group) => group.toString(16)).join(":")}]`;
+  const plain = host.includes('%') ? host.replace(/%([0-9A-Fa-f]{2})/g, decodeUnreserved) : host;
+  const groups = plain.includes(':') ? ipv6Groups(plain) : undefined;
+  return groups === undefined ? plain.toLowerCase() : `[${groups.map((group) => group.toString(16)).join(':')}]`;
 }
 
 function decodeUnreserved(encoded: string, hex: string): string {
@@ -227,7 +188,7 @@ function decodeUnreserved(encoded: string, hex: string): string {
 
 /** The eight groups of an IPv6 address, or undefined when the text is none (RFC 3986 §3.2.2). */
 function ipv6Groups(text: string): number[] | undefined {
-  const [head = "", tail, ...more] = text.split("::");
+  const [head = '', tail, ...more] = text.split('::');
   if (more.length > 0) return undefined;
   const left = groupsOf(head, tail === undefined);
   const right = tail === undefined ? [] : groupsOf(tail, true);
@@ -239,13 +200,13 @@ function ipv6Groups(text: string): number[] | undefined {
 
 /** Groups between colons; only the last of an address may be in the dotted form of IPv4. */
 function groupsOf(text: string, last: boolean): number[] | undefined {
-  if (text === "") return [];
+  if (text === '') return [];
   const groups: number[] = [];
-  const parts = text.split(":");
+  const parts = text.split(':');
   for (const [at, part] of parts.entries()) {
     if (/^[0-9A-Fa-f]{1,4}$/.test(part)) groups.push(parseInt(part, 16));
     else if (last && at === parts.length - 1 && IPV4.test(part)) {
-      const [a = 0, b = 0, c = 0, d = 0] = part.split(".").map(Number);
+      const [a = 0, b = 0, c = 0, d = 0] = part.split('.').map(Number);
       groups.push(a * 256 + b, c * 256 + d);
     } else return undefined;
   }

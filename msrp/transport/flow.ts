@@ -18,7 +18,7 @@ export interface FlowHandlers {
 /** One reliable, ordered way to one peer: a TCP or TLS connection, or a WebSocket. */
 export interface Flow {
   /** `message`: each `write` must carry exactly one MSRP chunk (RFC 7977 §5.1). */
-  readonly framing: "stream" | "message";
+  readonly framing: 'stream' | 'message';
   /** Whether the octets are protected (TLS), which `msrps` URIs demand. */
   readonly secure: boolean;
   readonly peer: PeerAddress;
