@@ -1,0 +1,102 @@
+/** From the four places of a configuration to one that is checked whole. */
+import { readFileSync } from 'node:fs';
+import type { z } from 'zod';
+import { ConfigError, type ConfigFault } from './faults.ts';
+import { unknownKey, type KeyPath } from './keys.ts';
+import { openToNetwork } from './network.ts';
+import { schema, type Config } from './schema.ts';
+import { fromEnvironment, fromOptions, fromYaml, overlay, type Source, type Value } from './sources.ts';
+
+/** What the operator has said, besides the defaults. */
+export interface ConfigInput {
+  /** The file, with the name that faults call it by. */
+  readonly file?: { readonly name: string; readonly text: string };
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Options of the form `KEY=VALUE`. */
+  readonly options?: readonly string[];
+}
+
+/** Compiled, this file stands in dist/src/config. */
+const defaultsFile = new URL('../../../config/default.yaml', import.meta.url);
+
+/** Makes the configuration out of what was said. Throws `ConfigError` with all faults. */
+export function readConfig(input: ConfigInput): Config {
+  const sources: readonly Source[] = [
+    fromYaml('config/default.yaml', readFileSync(defaultsFile, 'utf8')),
+    ...(input.file === undefined ? [] : [fromYaml(input.file.name, input.file.text)]),
+    ...fromEnvironment(input.environment ?? {}),
+    ...fromOptions(input.options ?? []),
+  ];
+  const place = (path: KeyPath): string =>
+    (sources.findLast((source) => source.says(path)) ?? around(path)).placeOf(path);
+  const around = (path: KeyPath): Source | Pick<Source, 'placeOf'> =>
+    path.length === 0 ? { placeOf: () => input.file?.name ?? '' } : { placeOf: () => place(path.slice(0, -1)) };
+
+  const faults = sources.flatMap((source) => source.faults);
+  const value = sources.reduce<Value>((below, source) => overlay(below, source.value), {});
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => describe(issue, value, place)));
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+
+  const crossed = [...contradictions(parsed.data), ...openToNetwork(parsed.data)];
+  if (crossed.length > 0) {
+    throw new ConfigError(crossed.map(({ path, message }) => ({ place: place(path), key: path.join('.'), message })));
+  }
+  return parsed.data;
+}
+
+/** The same, with the file read from disk. A file that cannot be read is a fault too. */
+export function loadConfig(input: Omit<ConfigInput, 'file'> & { readonly file?: string | undefined }): Config {
+  const { file: name, ...rest } = input;
+  if (name === undefined) return readConfig(rest);
+  let text: string;
+  try {
+    text = readFileSync(name, 'utf8');
+  } catch (error) {
+    throw new ConfigError([{ place: name, key: '', message: error instanceof Error ? error.message : String(error) }]);
+  }
+  return readConfig({ ...rest, file: { name, text } });
+}
+
+/** One thing zod has found, as faults of ours: one for each unknown key, else one. */
+function describe(issue: z.core.$ZodIssue, value: Value, place: (path: KeyPath) => string): readonly ConfigFault[] {
+  const path = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((name) => {
+      const below = [...path, name];
+      return { place: place(below), key: below.join('.'), message: unknownKey(schema, path, name) };
+    });
+  }
+  const message =
+    issue.code === 'invalid_key'
+      ? issue.issues.map((inner) => inner.message).join(', ')
+      : issue.message.replace(/^Invalid (?:input|option): /, '');
+  const given = path.reduce<Value | undefined>(step, value);
+  const shown =
+    given === undefined || issue.code === 'invalid_key' ? '' : `, not ${JSON.stringify(given).slice(0, 80)}`;
+  return [{ place: place(path), key: path.join('.'), message: `${message}${shown}` }];
+}
+
+/** What stands under a name in a section or list. */
+function step(value: Value | undefined, name: string): Value | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Object.entries(value).find(([key]) => key === name)?.[1];
+}
+
+/** Keys that are each well but do not go together. */
+function contradictions(config: Config): readonly { readonly path: KeyPath; readonly message: string }[] {
+  const { sip, msrp, tls, http, audio, roster } = config;
+  const checks: readonly (readonly [boolean, string, string])[] = [
+    [sip.udp || sip.tcp, 'sip.udp', 'one of sip.udp and sip.tcp must be true'],
+    [sip.t1 >= 1 && sip.t2 >= sip.t1, 'sip.t2', 'must be at least sip.t1, and that more than 0'],
+    [sip.session_minimum >= 90_000, 'sip.session_minimum', 'must be at least 90s (RFC 4028 §4)'],
+    [sip.session_expires >= sip.session_minimum, 'sip.session_expires', 'must be at least sip.session_minimum'],
+    [msrp.chunk_bytes >= 1, 'msrp.chunk_bytes', 'must be at least 1'],
+    [msrp.queue_bytes >= msrp.stream_above, 'msrp.queue_bytes', 'must be at least msrp.stream_above'],
+    [(tls.certificate === null) === (tls.key === null), 'tls', 'certificate and key go together'],
+    [!http.tls || tls.certificate !== null, 'http.tls', 'needs tls.certificate and tls.key'],
+    [audio.first_port > 0 && audio.last_port > audio.first_port, 'audio.last_port', 'must be above audio.first_port'],
+    [roster.expires >= roster.expires_minimum, 'roster.expires', 'must be at least roster.expires_minimum'],
+  ];
+  return checks.filter(([holds]) => !holds).map(([, key, message]) => ({ path: key.split('.'), message }));
+}

@@ -1,0 +1,170 @@
+/**
+ * What a configuration may say. `config/default.yaml` explains every key where it stands and is itself loaded as the
+ * defaults, so nothing here has one. Names are those of the file; durations come out as milliseconds, sizes as octets.
+ */
+import { z } from 'zod';
+import { count, duration, host, port, size } from './units.ts';
+
+const advertise = z.strictObject({ host: host.nullable(), port: port.nullable() });
+
+const absoluteUri = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9+.-]*:\S+$/, 'expected an absolute URI such as xmpp:room@muc.example.org');
+
+const identity = z
+  .string()
+  .regex(/^(?:sips?:[^\s@]+@\S+|tel:\S+)$/, 'expected an address of record such as sip:alice@example.org');
+
+const role = z.enum(['owner', 'moderator', 'participant', 'visitor']);
+
+const service = z.strictObject({
+  uri: absoluteUri,
+  purpose: z.string().min(1),
+  display_text: z.string().nullable(),
+});
+
+/** One more service of a room, shown in its conference document (RFC 4575 §5.3.2, RFC 7106). */
+export type ServiceEntry = z.infer<typeof service>;
+
+const serviceInput = service.extend({
+  purpose: service.shape.purpose.default('grouptextchat'),
+  display_text: service.shape.display_text.default(null),
+});
+
+const room = z.strictObject({
+  permanent: z.boolean(),
+  display_text: z.string().nullable(),
+  subject: z.string().nullable(),
+  keywords: z.array(z.string().min(1)),
+  web_page: absoluteUri.nullable(),
+  services: z.array(serviceInput),
+  maximum_users: count.nullable(),
+  roles: z.record(identity, role),
+  default_role: role,
+  members_only: z.boolean(),
+  private_messages: z.boolean(),
+  watchers: z.enum(['anybody', 'participants']),
+  durability: z.enum(['disk', 'memory']),
+  keep_messages: z.int().min(0),
+  keep_for: duration,
+  history_messages: z.int().min(0),
+});
+
+/** All that is configured of one room. */
+export type RoomConfig = z.infer<typeof room>;
+
+const ROOM_NAME = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]{1,128}$/;
+
+const peer = z.strictObject({
+  user_agent: z.string().min(1),
+  chunks: z.boolean().optional(),
+  roster: z.enum(['full', 'partial']).optional(),
+  message: z.enum(['in-dialog', 'out-of-dialog', 'none']).optional(),
+  text: z.enum(['plain', 'cpim']).optional(),
+});
+
+/** Manners of one family of clients; what is not given stays as the built-in table or the peer's own words have it. */
+export type PeerConfig = z.infer<typeof peer>;
+
+/** The words with which an operator takes the risks of an unprotected server. */
+export const OPENLY = { auth: 'anybody may join', tls: 'others may read along' } as const;
+
+export const schema = z.strictObject({
+  domains: z.array(host),
+  open_to_network: z.array(z.enum([OPENLY.auth, OPENLY.tls])),
+  data: z.string().min(1),
+
+  sip: z.strictObject({
+    host,
+    port,
+    udp: z.boolean(),
+    tcp: z.boolean(),
+    tls_port: port.nullable(),
+    advertise,
+    t1: duration,
+    t2: duration,
+    t4: duration,
+    session_expires: duration,
+    session_minimum: duration,
+    message_bytes: size,
+    connections_per_address: count,
+    transactions: count,
+    dialogs: count,
+  }),
+
+  msrp: z.strictObject({
+    host,
+    port,
+    advertise,
+    max_message: size,
+    stream_above: size,
+    chunk_bytes: size,
+    bind_timeout: duration,
+    grace: duration,
+    chunk_timeout: duration,
+    idle_timeout: duration,
+    queue_bytes: size,
+    congested_for: duration,
+    connections_per_address: count,
+    sessions_per_connection: count,
+  }),
+
+  http: z.strictObject({ host, port, tls: z.boolean(), websockets_per_address: count }),
+
+  tls: z.strictObject({ certificate: z.string().min(1).nullable(), key: z.string().min(1).nullable() }),
+
+  auth: z.strictObject({
+    mode: z.enum(['open', 'digest']),
+    realm: z.string().regex(/^[\x20-\x7e]+$/, 'expected printable ASCII'),
+    users: z.string().min(1),
+    algorithms: z.array(z.enum(['SHA-256', 'MD5'])).min(1),
+    nonce_lifetime: duration,
+  }),
+
+  rooms: z.strictObject({
+    on_demand: z.boolean(),
+    maximum: count,
+    defaults: room,
+    named: z.record(z.string().regex(ROOM_NAME, 'expected the user part of a SIP URI'), room.partial()),
+  }),
+
+  roster: z.strictObject({
+    interval: duration,
+    expires: duration,
+    expires_minimum: duration,
+    subscriptions: count,
+  }),
+
+  log: z.strictObject({ file: z.string().min(1), duplicate_window: count, backlog_bytes: size }),
+
+  audio: z.strictObject({ mode: z.enum(['silence', 'inactive', 'decline']), first_port: port, last_port: port }),
+
+  peers: z.array(peer),
+
+  logging: z.strictObject({
+    level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    format: z.enum(['text', 'json']),
+  }),
+
+  shutdown: duration,
+});
+
+/** A whole configuration, checked: what `loadConfig` gives. */
+export type Config = z.infer<typeof schema>;
+
+/** What holds for one room: its own settings over the defaults of all. */
+export function roomConfig(config: Config, name: string): RoomConfig {
+  const own = Object.hasOwn(config.rooms.named, name) ? config.rooms.named[name] : undefined;
+  const merged: RoomConfig = { ...config.rooms.defaults };
+  return own === undefined ? merged : { ...merged, ...given(own) };
+}
+
+/** The keys of an object that have a value. */
+function given<T extends object>(partial: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const kept: { [K in keyof T]?: Exclude<T[K], undefined> } = {};
+  for (const key in partial) {
+    const value = partial[key];
+    if (value !== undefined) kept[key] = value as Exclude<T[typeof key], undefined>;
+  }
+  return kept;
+}
