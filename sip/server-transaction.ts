@@ -1,0 +1,211 @@
+import { classOf, type Machine, type ResponseClass } from './machine.ts';
+import { type BaseTimers, type Clock, type Timer, type TimerTable } from './timers.ts';
+
+/** States of a server transaction; `trying` only without INVITE, `accepted` and `confirmed` only with. */
+export type ServerState = 'trying' | 'proceeding' | 'accepted' | 'completed' | 'confirmed' | 'terminated';
+
+/** What happens to a server transaction: messages of the peer, responses of the transaction user, its timers. */
+export type ServerEvent = 'retransmission' | 'ACK' | ResponseClass | 'G' | 'H' | 'I' | 'J' | 'L';
+
+type ServerAction =
+  | 'send' // the response at hand, and remember it for `resend`
+  | 'send once' // the response at hand; who passed it repeats it himself
+  | 'resend' // the last response
+  | 'ACK to user'
+  | 'no ACK to user'
+  | 'stop timers'
+  | 'again G'
+  | `start ${'G' | 'H' | 'I' | 'J' | 'L'}`;
+
+/** RFC 3261 §17.2.1 as RFC 6026 §8.6 (Figure 7) has corrected it. A transport error changes no state (RFC 6026 §7.1). */
+export const inviteServer: Machine<ServerState, ServerEvent, ServerAction> = {
+  trying: {},
+  proceeding: {
+    retransmission: { do: ['resend'] },
+    '1xx': { do: ['send'] },
+    '2xx': { do: ['send once', 'start L'], to: 'accepted' },
+    '300-699': { do: ['send', 'start G', 'start H'], to: 'completed' },
+  },
+  accepted: {
+    '2xx': { do: ['send once'] },
+    ACK: { do: ['ACK to user'] },
+    L: { to: 'terminated' },
+  },
+  completed: {
+    retransmission: { do: ['resend'] },
+    ACK: { do: ['stop timers', 'start I'], to: 'confirmed' },
+    G: { do: ['resend', 'again G'] },
+    H: { do: ['no ACK to user'], to: 'terminated' },
+  },
+  confirmed: {
+    I: { to: 'terminated' },
+  },
+  terminated: {},
+};
+
+/** RFC 3261 §17.2.2, Figure 8. */
+export const nonInviteServer: Machine<ServerState, ServerEvent, ServerAction> = {
+  trying: {
+    '1xx': { do: ['send'], to: 'proceeding' },
+    '2xx': { do: ['send', 'start J'], to: 'completed' },
+    '300-699': { do: ['send', 'start J'], to: 'completed' },
+  },
+  proceeding: {
+    retransmission: { do: ['resend'] },
+    '1xx': { do: ['send'] },
+    '2xx': { do: ['send', 'start J'], to: 'completed' },
+    '300-699': { do: ['send', 'start J'], to: 'completed' },
+  },
+  accepted: {},
+  completed: {
+    retransmission: { do: ['resend'] },
+    J: { to: 'terminated' },
+  },
+  confirmed: {},
+  terminated: {},
+};
+
+/** What a server transaction needs of the core. */
+export interface ServerTransactionHost {
+  readonly clock: Clock;
+  readonly base: BaseTimers;
+  /** The timers of the flow's transport. */
+  readonly timers: TimerTable;
+  /** Gives response bytes to the transport (RFC 3261 §18.2.2); does not wait. */
+  send(response: Uint8Array): void;
+  /** The transaction is terminated: forget it. */
+  ended(transaction: ServerTransaction): void;
+}
+
+/** What the user of an INVITE server transaction hears of it. */
+export interface ServerTransactionUser {
+  /** An ACK to a 2xx that came with the branch of the INVITE (RFC 6026 §7.1). */
+  onAck(): void;
+  /** A failure response was never acknowledged (timer H). */
+  onNoAck(): void;
+}
+
+/** A server transaction: absorbs retransmissions, repeats responses, ends by itself. It deals in bytes only. */
+export class ServerTransaction {
+  readonly #host: ServerTransactionHost;
+  readonly #machine: Machine<ServerState, ServerEvent, ServerAction>;
+  #state: ServerState;
+  #last: Uint8Array | undefined;
+  #retransmission: Timer | undefined;
+  #lifetime: Timer | undefined;
+  #interval = 0;
+  /** Hears of ACKs; set by whoever answers the INVITE. */
+  user: ServerTransactionUser | undefined;
+
+  constructor(host: ServerTransactionHost, invite: boolean) {
+    this.#host = host;
+    this.#machine = invite ? inviteServer : nonInviteServer;
+    this.#state = invite ? 'proceeding' : 'trying';
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** True once a final response has been passed. */
+  get answered(): boolean {
+    return this.#state !== 'trying' && this.#state !== 'proceeding';
+  }
+
+  /** The same request again, or the ACK that belongs to it. */
+  receive(event: 'retransmission' | 'ACK'): void {
+    this.#apply(event);
+  }
+
+  /** Passes a response down. A final one after another final one is ignored, except the 2xx to INVITE (RFC 6026 §7.1). */
+  respond(status: number, response: Uint8Array): void {
+    this.#apply(classOf(status), response);
+  }
+
+  /** Ends it without a word: the user agent closes. */
+  drop(): void {
+    this.#stop();
+    this.#state = 'terminated';
+  }
+
+  #apply(event: ServerEvent, response?: Uint8Array): void {
+    const step = this.#machine[this.#state][event];
+    if (step === undefined) return;
+    if (step.to !== undefined) this.#state = step.to;
+    if (step.do !== undefined) for (const action of step.do) this.#act(action, response);
+    if (step.to === 'terminated') this.#end();
+  }
+
+  #act(action: ServerAction, response: Uint8Array | undefined): void {
+    switch (action) {
+      case 'send':
+        this.#last = response;
+        if (response !== undefined) this.#host.send(response);
+        return;
+      case 'send once':
+        this.#last = undefined;
+        if (response !== undefined) this.#host.send(response);
+        return;
+      case 'resend':
+        if (this.#last !== undefined) this.#host.send(this.#last);
+        return;
+      case 'ACK to user':
+        this.user?.onAck();
+        return;
+      case 'no ACK to user':
+        this.user?.onNoAck();
+        return;
+      case 'stop timers':
+        this.#stop();
+        return;
+      case 'start G':
+        this.#interval = this.#host.timers.G ?? 0;
+        if (this.#interval > 0) this.#startG();
+        return;
+      case 'again G':
+        this.#interval = Math.min(this.#interval * 2, this.#host.base.T2);
+        this.#startG();
+        return;
+      case 'start H':
+        this.#start('H');
+        return;
+      case 'start I':
+        this.#start('I');
+        return;
+      case 'start J':
+        this.#start('J');
+        return;
+      case 'start L':
+        this.#start('L');
+        return;
+    }
+  }
+
+  #startG(): void {
+    this.#retransmission = this.#host.clock.after(this.#interval, () => {
+      this.#apply('G');
+    });
+  }
+
+  #start(name: 'H' | 'I' | 'J' | 'L'): void {
+    const ms = this.#host.timers[name] ?? 0;
+    if (ms === 0) this.#apply(name);
+    else
+      this.#lifetime = this.#host.clock.after(ms, () => {
+        this.#apply(name);
+      });
+  }
+
+  #stop(): void {
+    this.#retransmission?.stop();
+    this.#lifetime?.stop();
+    this.#retransmission = undefined;
+    this.#lifetime = undefined;
+  }
+
+  #end(): void {
+    this.#stop();
+    this.#last = undefined;
+    this.#host.ended(this);
+  }
+}
