@@ -306,9 +306,7 @@ export interface SessionHandlers {
 
 export type SessionState =
   /** We sent 2xx and wait for ACK. */
-  | 'accepted'
-  | 'confirmed'
-  | 'ended';
+  'accepted' | 'confirmed' | 'ended';
 
 /** An INVITE session from its 2xx on, and the dialog it lives in (RFC 3261 §12–15). */
 export interface InviteSession {
@@ -320,7 +318,11 @@ export interface InviteSession {
    * Sends a re-INVITE; its turn comes after one that runs (RFC 3261 §14.1), 491 is repeated after the time that the
    * RFC gives. `ack` makes the body of the ACK out of a 200 that carries an offer.
    */
-  reInvite(content: Content, done: (outcome: Outcome) => void, ack?: (response: SipResponse) => Content | undefined): void;
+  reInvite(
+    content: Content,
+    done: (outcome: Outcome) => void,
+    ack?: (response: SipResponse) => Content | undefined,
+  ): void;
   /** Sends an UPDATE (RFC 3311). */
   update(content: Content, done: (outcome: Outcome) => void): void;
   /**
@@ -390,13 +392,7 @@ export type SubscriptionEnd =
 
 /** `reason` of Subscription-State (RFC 6665 §4.1.3). */
 export type TerminatedReason =
-  | 'deactivated'
-  | 'probation'
-  | 'rejected'
-  | 'timeout'
-  | 'giveup'
-  | 'noresource'
-  | 'invariant';
+  'deactivated' | 'probation' | 'rejected' | 'timeout' | 'giveup' | 'noresource' | 'invariant';
 
 /** How a subscription is served. */
 export interface SubscriptionParts {
@@ -445,7 +441,10 @@ export interface IncomingRefer {
    * 202, and an implicit subscription whose NOTIFYs tell the progress (first one: 100 Trying, sent at once); or 200
    * with `Refer-Sub: false` and no subscription when the peer asked so (RFC 4488). `undefined` when already answered.
    */
-  accept(parts?: { readonly contact?: ContactParts; readonly headers?: readonly HeaderLine[] }): ReferProgress | undefined;
+  accept(parts?: {
+    readonly contact?: ContactParts;
+    readonly headers?: readonly HeaderLine[];
+  }): ReferProgress | undefined;
   refuse(answer: Answer): void;
 }
 
@@ -453,4 +452,33 @@ export interface IncomingRefer {
 export interface ReferProgress {
   /** The status line of the referenced request; 200 and above is the last. */
   report(status: number, reason?: string): void;
+}
+
+// ------------------------------------------------------------------------------------------------------- user agent
+
+/** What is alive in a user agent; for metrics. */
+export interface UserAgentCounts {
+  readonly serverTransactions: number;
+  readonly clientTransactions: number;
+  readonly dialogs: number;
+  readonly subscriptions: number;
+  readonly pendingInvites: number;
+}
+
+/** The user agent as the application calls it; made by `new UserAgent(options, handlers)`. */
+export interface SipUserAgent {
+  /** Sends a request outside of dialogs: MESSAGE, OPTIONS, REFER with `Refer-Sub: false`, … `done` comes exactly once. */
+  request(parts: OutgoingRequestParts, done: (outcome: Outcome) => void): void;
+  /** Calls somebody. */
+  invite(parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers): OutgoingInvite;
+  /** The state of a resource has changed: its subscriptions of that package get a NOTIFY, as pacing allows. */
+  changed(eventPackage: string, resource: string): void;
+  /** The subscriptions to a resource. */
+  subscriptions(eventPackage: string, resource: string): Iterable<Subscription>;
+  readonly counts: UserAgentCounts;
+  /**
+   * Ends what is alive: pending invites get 503, sessions BYE, subscriptions a last NOTIFY (`deactivated`, RFC 6665
+   * §4.1.3: come again), then, when their answers are here or `grace` milliseconds are over, the transport is closed.
+   */
+  close(grace?: number): Promise<void>;
 }

@@ -1,10 +1,14 @@
 /** The front door of the SIP library (RFC 3261 and its extensions). */
+export type * from './api.ts';
 export * from './errors.ts';
 export * from './fields.ts';
 export * from './headers.ts';
+export { type Log, type LogFields, silent } from './log.ts';
 export * from './message.ts';
 export { type Param, Params } from './params.ts';
 export * from './parser.ts';
 export * from './status.ts';
+export { type BaseTimers, type Clock, defaultTimers, systemClock, type Timer } from './timers.ts';
+export type * from './transport/flow.ts';
 export * from './uri.ts';
 export * from './write.ts';
