@@ -1,5 +1,6 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
 import { type BaseTimers, type Clock, type Timer, type TimerTable } from './timers.ts';
+import type { SipResponse } from './message.ts';
 
 /** States of a client transaction; `calling` and `accepted` only with INVITE, `trying` only without. */
 export type ClientState = 'calling' | 'trying' | 'proceeding' | 'accepted' | 'completed' | 'terminated';
@@ -42,7 +43,7 @@ export const inviteClient: Machine<ClientState, ClientEvent, ClientAction> = {
   completed: {
     '300-699': { do: ['send ACK'] },
     D: { to: 'terminated' },
-    'transport error': { do: ['transport error to user'], to: 'terminated' },
+    'transport error': { to: 'terminated' }, // the ACK is lost; the user has its response
   },
   terminated: {},
 };
@@ -72,3 +73,159 @@ export const nonInviteClient: Machine<ClientState, ClientEvent, ClientAction> = 
   },
   terminated: {},
 };
+
+/** What a client transaction needs of the core. */
+export interface ClientTransactionHost {
+  readonly clock: Clock;
+  readonly base: BaseTimers;
+  /** The timers of the flow's transport. */
+  readonly timers: TimerTable;
+  /** Gives bytes to the flow of the request; false when it did not take them. */
+  send(message: Uint8Array): boolean;
+  /** The transaction is terminated: forget it. */
+  ended(transaction: ClientTransaction): void;
+}
+
+/** What the user of a client transaction hears. */
+export interface ClientTransactionUser {
+  /** Each provisional response, the final one, and for INVITE each 2xx that comes (RFC 6026 §7.2). */
+  onResponse(response: SipResponse): void;
+  /** The ACK to a failure response (RFC 3261 §17.1.1.3). */
+  ackFor(response: SipResponse): Uint8Array;
+  /** No final response (timer B, F), or the transport failed; the transaction is over. */
+  onFailure(failure: 'timeout' | 'transport error'): void;
+}
+
+/** A client transaction: repeats the request, absorbs repeated responses, acknowledges failures, ends by itself. */
+export class ClientTransaction {
+  readonly #host: ClientTransactionHost;
+  readonly #user: ClientTransactionUser;
+  readonly #machine: Machine<ClientState, ClientEvent, ClientAction>;
+  #request: Uint8Array | undefined;
+  #state: ClientState;
+  #ack: Uint8Array | undefined;
+  #retransmission: Timer | undefined;
+  #lifetime: Timer | undefined;
+  #interval = 0;
+
+  constructor(host: ClientTransactionHost, user: ClientTransactionUser, invite: boolean, request: Uint8Array) {
+    this.#host = host;
+    this.#user = user;
+    this.#machine = invite ? inviteClient : nonInviteClient;
+    this.#state = invite ? 'calling' : 'trying';
+    this.#request = request;
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** Sends the request and starts its timers: A and B, or E and F. */
+  start(): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    const invite = this.#state === 'calling';
+    const interval = this.#host.timers[invite ? 'A' : 'E'];
+    this.#startLifetime(invite ? 'B' : 'F');
+    if (interval !== undefined) this.#startRetransmission(invite ? 'A' : 'E', interval);
+    if (!this.#host.send(request)) this.#apply('transport error');
+  }
+
+  /** A response that matches this transaction (RFC 3261 §17.1.3). */
+  receive(response: SipResponse): void {
+    this.#apply(classOf(response.status), response);
+  }
+
+  /** The transport has failed (RFC 3261 §17.1.4); without effect once a final response is here. */
+  transportFailed(): void {
+    this.#apply('transport error');
+  }
+
+  /** Ends it without a word: the user has given up waiting, or the user agent closes. */
+  drop(): void {
+    if (this.#state === 'terminated') return;
+    this.#state = 'terminated';
+    this.#end();
+  }
+
+  #apply(event: ClientEvent, response?: SipResponse): void {
+    const step = this.#machine[this.#state][event];
+    if (step === undefined) return;
+    if (step.to !== undefined) this.#state = step.to;
+    // Before the user hears of it: from there on the transaction may be asked for anything.
+    if (step.to === 'terminated') this.#end();
+    if (step.do !== undefined) for (const action of step.do) this.#act(action, response);
+  }
+
+  #act(action: ClientAction, response: SipResponse | undefined): void {
+    switch (action) {
+      case 'resend':
+        if (this.#request !== undefined) this.#host.send(this.#request);
+        return;
+      case 'response to user':
+        if (this.#state === 'completed') this.#request = undefined;
+        if (response !== undefined) this.#user.onResponse(response);
+        return;
+      case 'send ACK':
+        if (response !== undefined) this.#ack ??= this.#user.ackFor(response);
+        if (this.#ack !== undefined) this.#host.send(this.#ack);
+        return;
+      case 'timeout to user':
+        this.#user.onFailure('timeout');
+        return;
+      case 'transport error to user':
+        this.#user.onFailure('transport error');
+        return;
+      case 'stop timers':
+        this.#stop();
+        return;
+      case 'again A':
+        this.#startRetransmission('A', this.#interval * 2);
+        return;
+      case 'again E':
+        this.#startRetransmission('E', Math.min(this.#interval * 2, this.#host.base.T2));
+        return;
+      case 'again E at T2':
+        this.#startRetransmission('E', this.#host.base.T2);
+        return;
+      case 'start D':
+        this.#startLifetime('D');
+        return;
+      case 'start K':
+        this.#startLifetime('K');
+        return;
+      case 'start M':
+        this.#startLifetime('M');
+        return;
+    }
+  }
+
+  #startRetransmission(name: 'A' | 'E', ms: number): void {
+    this.#interval = ms;
+    this.#retransmission = this.#host.clock.after(ms, () => {
+      this.#apply(name);
+    });
+  }
+
+  #startLifetime(name: 'B' | 'D' | 'F' | 'K' | 'M'): void {
+    const ms = this.#host.timers[name] ?? 0;
+    if (ms === 0) this.#apply(name);
+    else
+      this.#lifetime = this.#host.clock.after(ms, () => {
+        this.#apply(name);
+      });
+  }
+
+  #stop(): void {
+    this.#retransmission?.stop();
+    this.#lifetime?.stop();
+    this.#retransmission = undefined;
+    this.#lifetime = undefined;
+  }
+
+  #end(): void {
+    this.#stop();
+    this.#request = undefined;
+    this.#host.ended(this);
+  }
+}

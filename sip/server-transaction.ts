@@ -1,4 +1,5 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
+import type { SipRequest } from './message.ts';
 import { type BaseTimers, type Clock, type Timer, type TimerTable } from './timers.ts';
 
 /** States of a server transaction; `trying` only without INVITE, `accepted` and `confirmed` only with. */
@@ -80,9 +81,11 @@ export interface ServerTransactionHost {
 /** What the user of an INVITE server transaction hears of it. */
 export interface ServerTransactionUser {
   /** An ACK to a 2xx that came with the branch of the INVITE (RFC 6026 §7.1). */
-  onAck(): void;
+  onAck(ack: SipRequest): void;
   /** A failure response was never acknowledged (timer H). */
   onNoAck(): void;
+  /** A CANCEL for this request, which has no final response yet (RFC 3261 §9.2). */
+  onCancel(): void;
 }
 
 /** A server transaction: absorbs retransmissions, repeats responses, ends by itself. It deals in bytes only. */
@@ -113,8 +116,9 @@ export class ServerTransaction {
   }
 
   /** The same request again, or the ACK that belongs to it. */
-  receive(event: 'retransmission' | 'ACK'): void {
-    this.#apply(event);
+  receive(request: SipRequest): void {
+    if (request.method === 'ACK') this.#apply('ACK', undefined, request);
+    else this.#apply('retransmission');
   }
 
   /** Passes a response down. A final one after another final one is ignored, except the 2xx to INVITE (RFC 6026 §7.1). */
@@ -128,15 +132,15 @@ export class ServerTransaction {
     this.#state = 'terminated';
   }
 
-  #apply(event: ServerEvent, response?: Uint8Array): void {
+  #apply(event: ServerEvent, response?: Uint8Array, ack?: SipRequest): void {
     const step = this.#machine[this.#state][event];
     if (step === undefined) return;
     if (step.to !== undefined) this.#state = step.to;
-    if (step.do !== undefined) for (const action of step.do) this.#act(action, response);
+    if (step.do !== undefined) for (const action of step.do) this.#act(action, response, ack);
     if (step.to === 'terminated') this.#end();
   }
 
-  #act(action: ServerAction, response: Uint8Array | undefined): void {
+  #act(action: ServerAction, response: Uint8Array | undefined, ack: SipRequest | undefined): void {
     switch (action) {
       case 'send':
         this.#last = response;
@@ -150,7 +154,7 @@ export class ServerTransaction {
         if (this.#last !== undefined) this.#host.send(this.#last);
         return;
       case 'ACK to user':
-        this.user?.onAck();
+        if (ack !== undefined) this.user?.onAck(ack);
         return;
       case 'no ACK to user':
         this.user?.onNoAck();
