@@ -1,6 +1,8 @@
 import type { HeaderLine } from './errors.ts';
 import type { NameAddr, TokenWithParams } from './fields.ts';
+import type { Log } from './log.ts';
 import type { SipRequest, SipResponse } from './message.ts';
+import type { ParserLimits } from './parser.ts';
 import type { BaseTimers, Clock } from './timers.ts';
 import type { Flow, TransportHandlers, TransportLayer } from './transport/flow.ts';
 import type { Uri } from './uri.ts';
@@ -9,16 +11,6 @@ import type { Uri } from './uri.ts';
  * What an application sees of the user agent: its options and handlers, and the things that handlers are given.
  * Types only; `UserAgent` and the classes behind these interfaces live in their own files.
  */
-
-/** Where lines for the operator go. */
-export interface Log {
-  /** Something normal, worth a line when looking for a fault. */
-  debug(line: string): void;
-  /** A peer's fault, or something dropped. */
-  warn(line: string): void;
-  /** Our bug. */
-  error(line: string): void;
-}
 
 /** Headers and body that the application adds to a message. What the library writes itself (Via … CSeq) does not belong here. */
 export interface Content {
@@ -95,8 +87,8 @@ export interface Limits {
   readonly subscriptions: number;
   /** Requests waiting in one dialog for a NOTIFY or a re-INVITE before them (default 64); above: they fail with 503. */
   readonly queuedPerDialog: number;
-  /** Via values in a request (default 70); above: 400. */
-  readonly viaDepth: number;
+  /** Bytes, header lines and Via values of one message. */
+  readonly parser: ParserLimits;
 }
 
 /** An event package that this user agent notifies (RFC 6665 §5.4); durations in seconds. */

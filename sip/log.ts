@@ -7,7 +7,9 @@ export interface Log {
   info(text: string, fields?: LogFields): void;
   /** A fault: the peer's, the network's or a limit reached. One line per fault. */
   warn(text: string, fields?: LogFields): void;
+  /** Our own bug, or the application's: what a handler threw. */
+  error(text: string, fields?: LogFields): void;
 }
 
 /** Writes nothing. */
-export const silent: Log = { info: () => undefined, warn: () => undefined };
+export const silent: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
