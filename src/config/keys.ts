@@ -18,7 +18,7 @@ function core(schema: z.core.$ZodType): z.core.$ZodType {
 function shapeOf(schema: z.core.$ZodType): ReadonlyMap<string, z.core.$ZodType> | undefined {
   const inner = core(schema);
   if (!(inner instanceof z.ZodObject)) return undefined;
-  return new Map(Object.entries(inner.shape as Readonly<Record<string, z.core.$ZodType>>));
+  return new Map(Object.entries(inner.shape));
 }
 
 /** The schema of what stands under one name, if anything may. */

@@ -15,6 +15,10 @@ const identity = z
   .string()
   .regex(/^(?:sips?:[^\s@]+@\S+|tel:\S+)$/, 'expected an address of record such as sip:alice@example.org');
 
+const origin = z.union([z.literal('*'), z.string().regex(/^https?:\/\/[^/\s]+$/)], {
+  error: 'expected an origin such as https://chat.example.org, or *',
+});
+
 const role = z.enum(['owner', 'moderator', 'participant', 'visitor']);
 
 const service = z.strictObject({
@@ -109,7 +113,7 @@ export const schema = z.strictObject({
     sessions_per_connection: count,
   }),
 
-  http: z.strictObject({ host, port, tls: z.boolean(), websockets_per_address: count }),
+  http: z.strictObject({ host, port, tls: z.boolean(), origins: z.array(origin), websockets_per_address: count }),
 
   tls: z.strictObject({ certificate: z.string().min(1).nullable(), key: z.string().min(1).nullable() }),
 

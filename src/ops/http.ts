@@ -1,0 +1,212 @@
+/**
+ * The HTTP side of the service: health and metrics for whoever runs it, and `/ws`, where SIP (RFC 7118) and MSRP
+ * (RFC 7977) come in over WebSocket. What a WebSocket carries is none of its business.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { WebSocketServer, type WebSocket } from 'ws';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+
+/** What may be spoken over `/ws`. */
+export type SubProtocol = 'sip' | 'msrp';
+
+/** The two ends of a WebSocket, as far as TCP shows them. */
+export interface WebSocketPeer {
+  readonly address: string;
+  readonly port: number;
+  readonly local: { readonly address: string; readonly port: number };
+  /** Whether TLS protects it. */
+  readonly secure: boolean;
+}
+
+/** Where and how the server listens, and what it bears. */
+export interface HttpOptions {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** PEM certificate chain and key: https and wss instead of http and ws. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Web pages that may open a WebSocket besides those of this very host: their origins, or `*`. Default none. */
+  readonly origins?: readonly string[];
+  /** Open WebSockets from one address that is not this machine's own (a proxy's may carry all). Default 1000. */
+  readonly webSocketsPerAddress?: number;
+  /** Largest WebSocket message in octets; a larger one closes the WebSocket (1009). Default 64 KiB and 11 MiB. */
+  readonly maxMessageBytes?: Readonly<Record<SubProtocol, number>>;
+  /** A WebSocket that has not answered a ping for so many milliseconds is ended. Default 30,000. */
+  readonly pingInterval?: number;
+}
+
+/** Whether the service does its work; if not, why not. */
+export type Health = { readonly well: true } | { readonly well: false; readonly reason: string };
+
+/** What the server asks of the service, and hands to it. */
+export interface HttpHandlers {
+  health(): Health;
+  /** A WebSocket has been opened for this sub-protocol and is the handler's from here on. */
+  webSocket(protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void;
+}
+
+const STATUS = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' } as const;
+
+/** What a peer is told instead of an upgrade. */
+interface UpgradeRefusal {
+  readonly status: keyof typeof STATUS;
+  readonly reason: string;
+}
+
+/** The server. It owns its listening socket and the WebSockets that it has opened. */
+export class HttpServer {
+  readonly #options: Required<Omit<HttpOptions, 'tls'>>;
+  readonly #handlers: HttpHandlers;
+  readonly #log: Logger;
+  readonly #http: FastifyInstance;
+  readonly #webSockets: Readonly<Record<SubProtocol, WebSocketServer>>;
+  readonly #open = new Map<WebSocket, { readonly address: string; answered: boolean }>();
+  readonly #secure: boolean;
+  #pings: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  constructor(options: HttpOptions, handlers: HttpHandlers, metrics: Metrics, log: Logger) {
+    const { tls, ...rest } = options;
+    this.#options = {
+      origins: [],
+      webSocketsPerAddress: 1000,
+      maxMessageBytes: { sip: 64 * 1024, msrp: 11 * 1024 * 1024 },
+      pingInterval: 30_000,
+      ...rest,
+    };
+    this.#handlers = handlers;
+    this.#log = log;
+    this.#secure = tls !== undefined;
+    this.#webSockets = { sip: this.#webSocketServer('sip'), msrp: this.#webSocketServer('msrp') };
+    this.#http = tls === undefined ? fastify() : fastify({ https: { cert: tls.certificate, key: tls.key } });
+    this.#http.server.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head));
+    this.#http.get('/health', (_request, reply) => {
+      const health = handlers.health();
+      return reply
+        .code(health.well ? 200 : 503)
+        .send(health.well ? { status: 'well' } : { status: 'ill', reason: health.reason });
+    });
+    this.#http.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+    this.#http.get('/ws', (_request, reply) =>
+      reply.code(426).header('Upgrade', 'websocket').send({ reason: 'WebSocket with sub-protocol sip or msrp' }),
+    );
+    metrics.gauge('websockets', 'Open WebSockets', () => this.#open.size);
+  }
+
+  /** Starts to listen and gives the address. Rejects with the system's error, such as EADDRINUSE. */
+  async listen(): Promise<{ readonly address: string; readonly port: number }> {
+    const { host, port, pingInterval } = this.#options;
+    await this.#http.listen({ host, port });
+    this.#pings = setInterval(() => this.#ping(), pingInterval).unref();
+    const bound = this.#http.server.address() as AddressInfo;
+    return { address: bound.address, port: bound.port };
+  }
+
+  /** Ends the WebSockets (1001), then the server. What does not answer the goodbye within a second is cut off. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#pings);
+    const cut = setTimeout(() => {
+      for (const socket of this.#open.keys()) socket.terminate();
+    }, 1000);
+    await Promise.all(
+      [...this.#open.keys()].map(
+        (socket) =>
+          new Promise((resolve) => {
+            socket.once('close', resolve);
+            socket.close(1001, 'the service is stopping');
+          }),
+      ),
+    );
+    clearTimeout(cut);
+    await this.#http.close();
+  }
+
+  #webSocketServer(protocol: SubProtocol): WebSocketServer {
+    return new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: this.#options.maxMessageBytes[protocol],
+      handleProtocols: () => protocol,
+    });
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const address = socket.remoteAddress ?? '';
+    const chosen = this.#choose(request, address);
+    if (typeof chosen !== 'string') {
+      this.#log.info('WebSocket refused', { peer: address, status: chosen.status, reason: chosen.reason });
+      refuse(socket, chosen);
+      return;
+    }
+    this.#webSockets[chosen].handleUpgrade(request, socket, head, (webSocket) =>
+      this.#opened(chosen, webSocket, socket),
+    );
+  }
+
+  /** The sub-protocol to speak, the first that the peer names and we know; or why there is none. */
+  #choose(request: IncomingMessage, address: string): SubProtocol | UpgradeRefusal {
+    if (this.#closing) return { status: 503, reason: 'the service is stopping' };
+    if (request.url?.split('?')[0] !== '/ws') return { status: 404, reason: 'WebSockets are opened at /ws' };
+    if (!this.#welcomes(request)) {
+      return { status: 403, reason: 'pages of this origin may not open a WebSocket here (http.origins)' };
+    }
+    const open = [...this.#open.values()].filter((other) => other.address === address).length;
+    if (!isThisMachine(address) && open >= this.#options.webSocketsPerAddress) {
+      return { status: 503, reason: 'too many WebSockets from this address' };
+    }
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+    const known = offered.find((name) => name === 'sip' || name === 'msrp');
+    return known ?? { status: 400, reason: 'the sub-protocol must be sip or msrp' };
+  }
+
+  /** Browsers let any page open a WebSocket to anywhere and say which page it was: only our own host's is welcome. */
+  #welcomes({ headers }: IncomingMessage): boolean {
+    const { origins } = this.#options;
+    const { origin, host } = headers;
+    if (origin === undefined || origins.includes('*') || origins.includes(origin)) return true;
+    return URL.canParse(origin) && new URL(origin).host === host;
+  }
+
+  #opened(protocol: SubProtocol, webSocket: WebSocket, socket: Socket): void {
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket;
+    const state = { address: remoteAddress, answered: true };
+    this.#open.set(webSocket, state);
+    webSocket.on('pong', () => (state.answered = true));
+    webSocket.on('close', () => this.#open.delete(webSocket));
+    webSocket.on('error', (error) =>
+      this.#log.info('WebSocket fault', { peer: remoteAddress, protocol, reason: error.message }),
+    );
+    this.#handlers.webSocket(protocol, webSocket, {
+      address: remoteAddress,
+      port: remotePort,
+      local: { address: localAddress, port: localPort },
+      secure: this.#secure,
+    });
+  }
+
+  /** Ends those who have not answered since the last round, and asks the others. */
+  #ping(): void {
+    for (const [socket, state] of this.#open) {
+      if (!state.answered) socket.terminate();
+      state.answered = false;
+      if (socket.readyState === socket.OPEN) socket.ping();
+    }
+  }
+}
+
+/** Answers an upgrade with an HTTP error instead. */
+function refuse(socket: Socket, { status, reason }: UpgradeRefusal): void {
+  const body = `${reason}\n`;
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const isThisMachine = (address: string): boolean => address === '::1' || /^(?:::ffff:)?127\./.test(address);
