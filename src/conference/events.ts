@@ -63,7 +63,7 @@ export interface Joined extends Happening {
   /** The authenticated identity; rules, nicknames and bans hang on it. */
   readonly user: UserUri;
   /** The URI shown instead of `user` to everybody else (RFC 7701 §5.2, RFC 3323): the anonymous participant's name in roster and CPIM. */
-  readonly alias?: string;
+  readonly alias?: UserUri;
   /** Display name of the user as it came, unchecked text. */
   readonly displayName?: string;
   /** The `entity` of the endpoint in the roster: its Contact or GRUU, without secrets. Default: the endpoint id. */
@@ -124,6 +124,8 @@ export interface CaughtUp extends Happening {
 export interface Renamed extends Happening {
   readonly type: 'renamed';
   readonly user: UserUri;
+  /** The endpoint it was asked from: the nickname is shown with that endpoint's roster entry, so that it never links an anonymous entry to an open one of the same user. Absent: with all of them. */
+  readonly endpoint?: EndpointId;
   /** As enforced by RFC 8266 §2.3. If another user took an equal one first, the event changes nothing. */
   readonly nickname?: string;
 }

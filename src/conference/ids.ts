@@ -34,8 +34,10 @@ export class IdError extends Error {
 /** Longest identifier taken, in UTF-16 code units. */
 const MAX_ID_LENGTH = 2048;
 
-// RFC 3986 §3: a scheme, ":" and characters of a URI. An IRI would be valid in the XML document but not in a SIP header.
-const ABSOLUTE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/;
+// RFC 3986 §3: a scheme, ":" and characters of a URI, "%" only before two digits, one fragment. An IRI would be valid
+// in the XML document but not in a SIP header.
+const ABSOLUTE_URI =
+  /^[A-Za-z][A-Za-z0-9+.-]*:(?:[\w\-.~:/?[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+(?:#(?:[\w\-.~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?$/;
 const VISIBLE = /^[\x21-\x7e]+$/;
 
 /** An absolute URI of at most 2048 characters (RFC 3986). Throws `IdError`. */

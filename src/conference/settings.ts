@@ -1,0 +1,66 @@
+/** What the configuration says of one conference, as far as its state and its document show it. */
+import type { MediaDirection, Millis, Role, SettingChange } from './events.ts';
+import type { UserUri } from './ids.ts';
+
+/** One entry of conf-uris, service-uris or host-info (RFC 4575 §5.3.1, §5.3.2, §5.4.3). */
+export interface UriEntry {
+  readonly uri: string;
+  readonly displayText?: string;
+  /** `participation`, `streaming`, `web-page`, `recording`, `event`, `grouptextchat` (RFC 7106)… */
+  readonly purpose?: string;
+}
+
+/** A medium that the conference offers (RFC 4575 §5.3.4). */
+export interface AvailableMedium {
+  /** Unique in the conference. */
+  readonly label: string;
+  readonly type: string;
+  readonly status: MediaDirection;
+  readonly displayText?: string;
+}
+
+/** Who hosts the conference (RFC 4575 §5.4). */
+export interface HostInfo {
+  readonly displayText?: string;
+  readonly webPage?: string;
+  readonly uris?: readonly UriEntry[];
+}
+
+/** The configured side of a conference. Events may change some of it while the conference lives (`SettingChange`). */
+export interface ConferenceSettings {
+  readonly displayText?: string;
+  /** The subject until somebody gives another one. */
+  readonly subject?: string;
+  readonly freeText?: string;
+  readonly keywords?: readonly string[];
+  /** More ways to call the conference than its own URI. */
+  readonly confUris?: readonly UriEntry[];
+  /** More services than the conference's own chat, which is always advertised. */
+  readonly serviceUris?: readonly UriEntry[];
+  readonly hostInfo?: HostInfo;
+  /** Default: one `message` medium. */
+  readonly availableMedia?: readonly AvailableMedium[];
+  /** Roles by identity; a role given in the conference goes before it. */
+  readonly roles?: ReadonlyMap<UserUri, Role>;
+  /** Role of everybody else. Default `participant`. */
+  readonly defaultRole?: Role;
+  /** Most users at a time. Default: no limit. */
+  readonly maximumUsers?: number;
+  /** Newcomers wait until a moderator admits them. Default false. */
+  readonly lobby?: boolean;
+  /** Only users with a configured or given role may join. Default false. */
+  readonly membersOnly?: boolean;
+  /** Private messages are taken (RFC 7701 §6.2). Default true. */
+  readonly privateMessages?: boolean;
+  /** The conference ends at this time. Default: never. */
+  readonly endsAt?: Millis;
+  /** Salted hash of the PIN that one must give to join. Default: none. */
+  readonly pinHash?: string;
+  /** Seconds between two texts of one participant. Default 0. */
+  readonly slowMode?: number;
+}
+
+/** The settings that may change while the conference lives, with their type when they are set. */
+export type SettingValue<Name extends SettingChange['setting']> = NonNullable<
+  Extract<SettingChange, { readonly setting: Name }>['value']
+>;
