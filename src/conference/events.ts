@@ -79,8 +79,6 @@ export interface Joined extends Happening {
   readonly address?: string;
   readonly media: readonly Medium[];
   readonly callInfo?: CallInfo;
-  /** Role it comes in with, when it is not the one the room already holds for the user. */
-  readonly role?: Role;
 }
 
 /** The endpoint's call moved on: answered, held, ringing. */
@@ -275,20 +273,26 @@ export interface SlowMode extends Happening {
   readonly seconds: number;
 }
 
-/** What a moderator or the administrator may change of a room while it lives; `null` goes back to the configured value. */
-export type SettingChange =
+/** What a moderator or the administrator may change of a room while it lives. */
+export interface SettingValues {
   /** Most users at a time. */
-  | { readonly setting: 'maximumUsers'; readonly value: number | null }
-  /** New participants wait until a moderator admits them. */
-  | { readonly setting: 'lobby'; readonly value: boolean | null }
+  readonly maximumUsers: number;
+  /** Newcomers wait until a moderator admits them. */
+  readonly lobby: boolean;
   /** Only members may join. */
-  | { readonly setting: 'membersOnly'; readonly value: boolean | null }
-  /** Private messages are taken. */
-  | { readonly setting: 'privateMessages'; readonly value: boolean | null }
-  /** The conference ends at this time (`Millis`). */
-  | { readonly setting: 'endsAt'; readonly value: Millis | null }
-  /** Salted hash of the PIN, never the PIN. */
-  | { readonly setting: 'pinHash'; readonly value: string | null };
+  readonly membersOnly: boolean;
+  /** Private messages are taken (RFC 7701 §6.2). */
+  readonly privateMessages: boolean;
+  /** The conference ends at this time. */
+  readonly endsAt: Millis;
+  /** Salted hash of the PIN that one must give to join, never the PIN. */
+  readonly pinHash: string;
+}
+
+/** One setting and its new value; `null` goes back to the configured one. */
+export type SettingChange = {
+  readonly [Name in keyof SettingValues]: { readonly setting: Name; readonly value: SettingValues[Name] | null };
+}[keyof SettingValues];
 
 /** A setting of the room was changed while it lives. */
 export interface SettingChanged extends Happening {
@@ -362,24 +366,30 @@ export function banKey(target: BanTarget): string {
  * - `message`: as long as the room's retention (age and count) says;
  * - `fact`: until a later event with the same key takes its place, whatever its age: a ban of last year still holds.
  *   One that `clears` only undoes what came before it under the key and may be forgotten together with that.
- *   A fact of scope `conference` is void after `ended`, one of scope `room` is not;
+ *   A fact that lasts for the `conference` is void after `ended`, one of the `room` is not, and one that lasts as long
+ *   as `messages` is forgotten with the messages of its time;
  * - `moment`: only matters to who was there; the log may forget it with the messages around it;
- * - `end`: a moment that also voids all facts of scope `conference` before it.
+ * - `end`: a moment that also voids all facts of the conference before it.
  *
  * Applying a log from which messages, moments and void or replaced facts were dropped gives the same lasting state.
  */
 export type Retention =
   | { readonly keep: 'message' | 'moment' | 'end' }
-  | { readonly keep: 'fact'; readonly key: string; readonly scope: 'conference' | 'room'; readonly clears: boolean };
+  | {
+      readonly keep: 'fact';
+      readonly key: string;
+      readonly lasts: 'conference' | 'room' | 'messages';
+      readonly clears: boolean;
+    };
 
 const MESSAGE: Retention = { keep: 'message' };
 const MOMENT: Retention = { keep: 'moment' };
 const END: Retention = { keep: 'end' };
 
 /** A fact that ends with the conference. */
-const passing = (key: string, clears: boolean): Retention => ({ keep: 'fact', key, scope: 'conference', clears });
+const passing = (key: string, clears: boolean): Retention => ({ keep: 'fact', key, lasts: 'conference', clears });
 /** A fact that stays with the room. */
-const lasting = (key: string, clears: boolean): Retention => ({ keep: 'fact', key, scope: 'room', clears });
+const lasting = (key: string, clears: boolean): Retention => ({ keep: 'fact', key, lasts: 'room', clears });
 
 /** How long a log must keep this event. */
 export function retentionOf(event: ConferenceEvent): Retention {
@@ -396,13 +406,14 @@ export function retentionOf(event: ConferenceEvent): Retention {
     case 'mediaChanged':
     case 'admitted':
     case 'left':
-    case 'caughtUp':
     case 'renamed':
     case 'displayNameChanged':
     case 'restarted':
       return MOMENT;
     case 'ended':
       return END;
+    case 'caughtUp':
+      return { keep: 'fact', key: `position ${event.user} ${event.instance}`, lasts: 'messages', clears: false };
     case 'subject':
       return passing('subject', event.subject === undefined);
     case 'muted':

@@ -1,5 +1,5 @@
 /** What the configuration says of one conference, as far as its state and its document show it. */
-import type { MediaDirection, Millis, Role, SettingChange } from './events.ts';
+import type { MediaDirection, Role, SettingValues } from './events.ts';
 import type { UserUri } from './ids.ts';
 
 /** One entry of conf-uris, service-uris or host-info (RFC 4575 §5.3.1, §5.3.2, §5.4.3). */
@@ -26,8 +26,8 @@ export interface HostInfo {
   readonly uris?: readonly UriEntry[];
 }
 
-/** The configured side of a conference. Events may change some of it while the conference lives (`SettingChange`). */
-export interface ConferenceSettings {
+/** The configured side of a conference. What it has from `SettingValues` may change while the conference lives; by default there is no limit, no lobby, no PIN, and everybody may join. */
+export interface ConferenceSettings extends Partial<SettingValues> {
   readonly displayText?: string;
   /** The subject until somebody gives another one. */
   readonly subject?: string;
@@ -44,23 +44,6 @@ export interface ConferenceSettings {
   readonly roles?: ReadonlyMap<UserUri, Role>;
   /** Role of everybody else. Default `participant`. */
   readonly defaultRole?: Role;
-  /** Most users at a time. Default: no limit. */
-  readonly maximumUsers?: number;
-  /** Newcomers wait until a moderator admits them. Default false. */
-  readonly lobby?: boolean;
-  /** Only users with a configured or given role may join. Default false. */
-  readonly membersOnly?: boolean;
-  /** Private messages are taken (RFC 7701 §6.2). Default true. */
-  readonly privateMessages?: boolean;
-  /** The conference ends at this time. Default: never. */
-  readonly endsAt?: Millis;
-  /** Salted hash of the PIN that one must give to join. Default: none. */
-  readonly pinHash?: string;
   /** Seconds between two texts of one participant. Default 0. */
   readonly slowMode?: number;
 }
-
-/** The settings that may change while the conference lives, with their type when they are set. */
-export type SettingValue<Name extends SettingChange['setting']> = NonNullable<
-  Extract<SettingChange, { readonly setting: Name }>['value']
->;
