@@ -58,6 +58,8 @@ export abstract class Connection implements Flow {
   #heardAt: number;
   #halfClosedAt = 0;
   #spoke = false;
+  /** Requests heard that have no final response yet: while there are any, a half-closed peer is waiting. */
+  #owed = 0;
 
   constructor(facts: ConnectionFacts, context: FlowContext, ended: (connection: Connection) => void) {
     this.id = facts.id;
@@ -77,7 +79,7 @@ export abstract class Connection implements Flow {
     return this.#state === 'open';
   }
 
-  /** Whether a response may still leave: a peer that has half-closed can be waiting for it. */
+  /** Whether a response may still leave: a peer that has closed its own direction can be waiting for it. */
   get answerable(): boolean {
     return this.#state !== 'closed';
   }
@@ -110,6 +112,7 @@ export abstract class Connection implements Flow {
   /** One whole message of the peer's. */
   protected deliver(message: Buffer): void {
     this.#spoke = true;
+    if (wantsResponse(message)) this.#owed += 1;
     this.context.trace?.({ at: Date.now(), direction: 'in', flow: this, message });
     this.context.handlers.receive(message, this);
   }
@@ -125,6 +128,7 @@ export abstract class Connection implements Flow {
     this.#state = 'half-closed';
     this.#halfClosedAt = this.context.clock();
     this.context.handlers.flowClosed(this, 'the peer has closed its direction');
+    this.#closeIfAnswered();
   }
 
   /** The connection is gone below. */
@@ -144,7 +148,7 @@ export abstract class Connection implements Flow {
   /** Ends the connection once the queue is out; bounded in time. */
   protected abstract finish(): void;
   /** Ends the connection now. */
-  protected abstract discard(): void;
+  abstract discard(): void;
   /** What the kind of connection has to look at by itself. */
   protected abstract check(now: number, heardAt: number): Verdict;
 
@@ -156,7 +160,15 @@ export abstract class Connection implements Flow {
     }
     this.context.trace?.({ at: Date.now(), direction: 'out', flow: this, message });
     this.write(message);
+    if (isFinalResponse(message)) {
+      this.#owed -= 1;
+      this.#closeIfAnswered();
+    }
     return true;
+  }
+
+  #closeIfAnswered(): void {
+    if (this.#state === 'half-closed' && this.#owed <= 0) this.close('the peer has closed its direction');
   }
 
   #end(reason: string): boolean {
@@ -177,4 +189,19 @@ export abstract class Connection implements Flow {
     }
     return now - this.#heardAt > limits.idleTimeout ? 'idle' : undefined;
   }
+}
+
+const response = Buffer.from('SIP/2.0 ');
+const ack = Buffer.from('ACK ');
+
+function startsWith(message: Uint8Array, start: Uint8Array): boolean {
+  return start.every((byte, index) => message[index] === byte);
+}
+
+function wantsResponse(message: Uint8Array): boolean {
+  return !startsWith(message, response) && !startsWith(message, ack);
+}
+
+function isFinalResponse(message: Uint8Array): boolean {
+  return startsWith(message, response) && message[response.length] !== 0x31;
 }

@@ -4,7 +4,7 @@
  */
 
 /** Transport as named in Via (RFC 3261 §20.42, RFC 7118 §5.2), always upper case. */
-export type TransportName = "UDP" | "TCP" | "TLS" | "WS" | "WSS";
+export type TransportName = 'UDP' | 'TCP' | 'TLS' | 'WS' | 'WSS';
 
 /** Host (name or IP literal, IPv6 in brackets as in a URI) and port. */
 export interface HostPort {
@@ -69,8 +69,7 @@ export interface Target {
 
 /** Why nothing could be sent; `reason` is for the log. To the transaction user it is a 503 (RFC 3261 §8.1.3.1). */
 export interface TransportFailure {
-  readonly failed:
-    "unresolvable" | "refused" | "timeout" | "certificate" | "limit" | "closed";
+  readonly failed: 'unresolvable' | 'refused' | 'timeout' | 'certificate' | 'limit' | 'closed';
   readonly reason: string;
 }
 
@@ -96,12 +95,7 @@ export interface TransportHandlers {
    * A stream can not be framed any further (no Content-Length, a head or body over the limits). `head` is what can be
    * answered from, if there is a whole head; the core answers `status` if it can, then the transport closes the flow.
    */
-  unframeable(
-    head: Buffer | undefined,
-    status: 400 | 413 | 513,
-    reason: string,
-    flow: Flow,
-  ): void;
+  unframeable(head: Buffer | undefined, status: 400 | 413 | 513, reason: string, flow: Flow): void;
   /** A connection has ended, from either side; comes once per flow. */
   flowClosed(flow: Flow, reason: string): void;
 }
@@ -112,27 +106,15 @@ export interface TransportLayer {
    * RFC 3263: the addresses of a next hop in the order in which they are to be tried; never empty.
    * For a message of more than 1300 bytes each UDP target is preceded by TCP to the same address (RFC 3261 §18.1.1).
    */
-  locate(
-    hop: NextHop,
-    bytes: number,
-    found: (targets: readonly Target[] | TransportFailure) => void,
-  ): void;
+  locate(hop: NextHop, bytes: number, found: (targets: readonly Target[] | TransportFailure) => void): void;
   /** A flow to the target: one that is open already, else a new one. Fails after the connect timeout at the latest. */
-  connect(
-    target: Target,
-    connected: (flow: Flow | TransportFailure) => void,
-  ): void;
+  connect(target: Target, connected: (flow: Flow | TransportFailure) => void): void;
   /**
    * Sends a response by the flow of its request; over UDP to where RFC 3581 §4 / RFC 3261 §18.2.2 say, from the socket
    * that got the request; when a connection is gone, over a new one to the Via's address. Errors are only logged:
    * `failed`, if given, hears of them (RFC 3261 §17.2.4).
    */
-  respond(
-    flow: Flow,
-    via: ViaAddress,
-    message: Uint8Array,
-    failed?: (failure: TransportFailure) => void,
-  ): void;
+  respond(flow: Flow, via: ViaAddress, message: Uint8Array, failed?: (failure: TransportFailure) => void): void;
   /** Ends all listeners and flows. */
   close(): Promise<void>;
 }

@@ -22,7 +22,7 @@ export interface TransportLimits {
   readonly firstMessageTimeout: number;
   /** Without any byte from the peer. RFC 3261 §18 wants at least 64*T1; dead peers are found by TCP's own keep-alive. Default 3600000. */
   readonly idleTimeout: number;
-  /** How long responses may still leave by a stream that the peer has half-closed. Default 5000. */
+  /** How long a stream that the peer has half-closed is kept for the responses still owed to it. Default 32000 (64*T1). */
   readonly lingerTimeout: number;
   /** How often a WebSocket is pinged (RFC 7118 §6); one ping unanswered till the next closes it. Default 30000. */
   readonly pingInterval: number;
@@ -45,7 +45,7 @@ export const defaultTransportLimits: TransportLimits = {
   messageTimeout: 30_000,
   firstMessageTimeout: 30_000,
   idleTimeout: 3_600_000,
-  lingerTimeout: 5_000,
+  lingerTimeout: 32_000,
   pingInterval: 30_000,
   sweepInterval: 1_000,
   maxUdpRequestBytes: 1_300,

@@ -65,7 +65,7 @@ export class StreamConnection extends Connection {
     });
   }
 
-  protected discard(): void {
+  discard(): void {
     this.#socket.destroy();
   }
 
@@ -84,12 +84,17 @@ export class StreamConnection extends Connection {
     }
     this.heard();
     this.#framer.push(chunk);
-    for (let frame = this.#framer.next(); frame !== undefined; frame = this.#framer.next()) {
-      this.#take(frame);
-      // The core may have closed this flow within the call.
-      if (!this.answerable) return;
-    }
+    this.#readFrames();
     this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
+  }
+
+  #readFrames(): void {
+    // The core may close this flow within any of these calls.
+    while (this.answerable) {
+      const frame = this.#framer.next();
+      if (frame === undefined) return;
+      this.#take(frame);
+    }
   }
 
   #take(frame: Frame): void {

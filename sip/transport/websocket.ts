@@ -1,0 +1,106 @@
+import { isUtf8 } from 'node:buffer';
+import { Connection } from './connection.ts';
+import type { ConnectionFacts, FlowContext, Verdict } from './connection.ts';
+
+/** What this library uses of a WebSocket; that of the package `ws` is one. */
+export interface WebSocketLike {
+  readonly bufferedAmount: number;
+  send(data: Uint8Array, options: { binary: boolean }): void;
+  ping(): void;
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+  on(event: 'message', listener: (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean) => void): unknown;
+  on(event: 'pong', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'close', listener: (code: number) => void): unknown;
+}
+
+const keepAlive = /^[\r\n]*$/;
+const pong = Buffer.from('\r\n');
+/** RFC 6455 §7.4.1: normal closure, and a message too big to be read. */
+const closure = { normal: 1000 };
+/** How long a peer has to answer the closing handshake. */
+const closeTimeout = 2_000;
+
+/** A flow over a WebSocket: each of its messages is one SIP message (RFC 7118 §5). */
+export class WebSocketConnection extends Connection {
+  readonly #webSocket: WebSocketLike;
+  #pingedAt: number | undefined;
+
+  constructor(
+    webSocket: WebSocketLike,
+    facts: ConnectionFacts,
+    context: FlowContext,
+    ended: (connection: Connection) => void,
+  ) {
+    super(facts, context, ended);
+    this.#webSocket = webSocket;
+    webSocket.on('message', (data) => {
+      this.#receive(Array.isArray(data) ? Buffer.concat(data) : Buffer.isBuffer(data) ? data : Buffer.from(data));
+    });
+    webSocket.on('pong', () => {
+      this.heard();
+    });
+    let fault: string | undefined;
+    webSocket.on('error', (error) => {
+      fault = error.message;
+    });
+    webSocket.on('close', (code) => {
+      this.gone(fault ?? `closed by the peer with ${code}`);
+    });
+  }
+
+  protected queued(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  protected write(bytes: Uint8Array): void {
+    // RFC 7118 §4.2: what is not UTF-8 throughout must be a binary message; browsers like text.
+    this.#webSocket.send(bytes, { binary: !isUtf8(bytes) });
+  }
+
+  protected finish(): void {
+    this.#webSocket.close(closure.normal);
+    setTimeout(() => {
+      this.#webSocket.terminate();
+    }, closeTimeout).unref();
+  }
+
+  discard(): void {
+    this.#webSocket.terminate();
+  }
+
+  /** RFC 7118 §6: a browser is silent by nature, so we ask whether it is still there. */
+  protected check(now: number, heardAt: number): Verdict {
+    const { pingInterval } = this.context.limits;
+    if (this.#pingedAt !== undefined && heardAt >= this.#pingedAt) this.#pingedAt = undefined;
+    if (this.#pingedAt !== undefined) return now - this.#pingedAt > pingInterval ? 'no answer to a ping' : undefined;
+    if (now - heardAt > pingInterval) {
+      this.#pingedAt = now;
+      this.#webSocket.ping();
+    }
+    return undefined;
+  }
+
+  #receive(data: Buffer): void {
+    if (!this.answerable) return;
+    this.heard();
+    const { maxHeadBytes, maxBodyBytes } = this.context.limits;
+    if (data.length <= 4 && keepAlive.test(data.toString('latin1'))) {
+      // A double CRLF asks, a single one answers (RFC 7118 §6, RFC 5626 §3.5.1).
+      if (data.length === 4) this.answer(pong);
+    } else if (data.length > maxHeadBytes + maxBodyBytes) {
+      this.#refuse(data);
+    } else {
+      this.deliver(data);
+    }
+  }
+
+  #refuse(data: Buffer): void {
+    const reason = `a message of ${data.length} bytes`;
+    const end = data.subarray(0, this.context.limits.maxHeadBytes).indexOf('\r\n\r\n');
+    this.warn(`closed: ${reason}`);
+    this.context.handlers.unframeable(end < 0 ? undefined : data.subarray(0, end + 4), 513, reason, this);
+    this.close(reason);
+  }
+}
