@@ -19,6 +19,10 @@ export class BoundedLog implements Log {
     if (this.#pass()) this.#log.warn(text, fields);
   }
 
+  error(text: string, fields?: LogFields): void {
+    this.#log.error(text, fields);
+  }
+
   /** Begins the next interval. */
   turn(): void {
     const leftOut = this.#passed - this.#most;

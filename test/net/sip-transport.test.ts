@@ -24,6 +24,8 @@ function options(id: string, body = ''): string {
   ].join('\r\n');
 }
 
+const ok = 'SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n';
+
 /** Things as they happen, to be awaited one by one. */
 class Inbox<T> {
   readonly #items: T[] = [];
@@ -64,9 +66,12 @@ function side(test: Test, given: SocketTransportOptions = {}, handlers: Partial<
   const unframeable = new Inbox<{ head: string | undefined; status: number; flow: Flow }>();
   const closed = new Inbox<{ flow: Flow; reason: string }>();
   const log: string[] = [];
+  const note = (line: string): void => {
+    log.push(line);
+  };
   const layer = new SocketTransport(
     {
-      log: { info: (line) => log.push(line), warn: (line) => log.push(line) },
+      log: { info: note, warn: note, error: note },
       ...given,
       limits: { sweepInterval: 5, ...given.limits },
     },
@@ -157,4 +162,5 @@ t.test('RFC 3261 §18: a connection that stands is used again, and dialled once'
   server.layer.connect(back, (flow) => (again = flow));
   t.equal(again, atServer, 'also by the side that accepted it');
   t.equal(caller.layer.connections, 1);
+  atServer.send(Buffer.from(ok));
 });
