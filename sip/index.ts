@@ -9,6 +9,20 @@ export { type Param, Params } from './params.ts';
 export * from './parser.ts';
 export * from './status.ts';
 export { type BaseTimers, type Clock, defaultTimers, systemClock, type Timer } from './timers.ts';
+export type { Dns, NaptrRecord, SrvRecord } from './resolver.ts';
+export type { TraceEntry } from './transport/connection.ts';
+export { type DnsOptions, systemDns } from './transport/dns.ts';
 export type * from './transport/flow.ts';
+export {
+  type BindOptions,
+  type Listening,
+  type ListenOptions,
+  SocketTransport,
+  type SocketTransportOptions,
+  type WebSocketFacts,
+} from './transport/layer.ts';
+export { defaultTransportLimits, type TransportLimits } from './transport/limits.ts';
+export type { TlsCertificate, TlsDialOptions } from './transport/tls.ts';
+export type { WebSocketLike } from './transport/websocket.ts';
 export * from './uri.ts';
 export * from './write.ts';
