@@ -39,6 +39,13 @@ export type { MessageOptions, Outcome, Outgoing, StreamOptions, StreamSource } f
 export { PreparedMessage, prepare } from './prepare.ts';
 export { STATUS_COMMENT, type Refusal, type RefusalStatus, type StatusCode } from './status.ts';
 export type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './transport/flow.ts';
+export { AcceptedTypes, type ContentType, formatContentType, parameterOf, parseContentType } from './content-type.ts';
+export * from './cpim.ts';
+export * from './cpim-format.ts';
+export type { FileDates, FileDescription, FileHash, FileRange, FileSelector } from './file-selector.ts';
+export * from './imdn.ts';
+export * from './iscomposing.ts';
+export * from './sdp.ts';
 export * from './uri.ts';
 export { Assembler, type AssemblerOptions } from './assembler.ts';
 export { newEndpoint, type EndpointLimits, type EndpointOptions, type Log, type MsrpEndpoint } from './endpoint.ts';

@@ -300,7 +300,7 @@ t.test('property: a file description printed and read is the same', async () => 
     at.setMilliseconds(0);
     return at;
   });
-  const token = fc.string({ unit: fc.constantFrom(...'abz09-_.'), minLength: 1, maxLength: 12 });
+  const token = fc.string({ unit: fc.constantFrom(...Array.from('abz09-_.')), minLength: 1, maxLength: 12 });
   const description = fc.record(
     {
       selector: fc.record(
@@ -389,7 +389,7 @@ t.test('property: noise in the attributes is a line or an MsrpError', async () =
   );
   const value = fc.oneof(
     fc.string(),
-    fc.string({ unit: fc.constantFrom(...'nametypehsiz:"% ;=/*ms0A') }),
+    fc.string({ unit: fc.constantFrom(...Array.from('nametypehsiz:"% ;=/*ms0A')) }),
     fc.constant('msrp://h:1/s;tcp'),
   );
   fc.assert(
