@@ -24,18 +24,24 @@ export type Outcome = EventNumber | NotKept;
 /** What "kept" means: `memory`, it is in this process; `disk`, it survives the death of the process and a power cut. */
 export type Durability = 'memory' | 'disk';
 
-/** How much of a room's past is kept. Facts (bans, roles, subject…) are kept beyond it, see `retentionOf`. */
-export interface RoomRetention {
-  /** Oldest message kept, in milliseconds. 0 keeps nothing once it has been heard. */
+/** How one room's events are kept. Facts (bans, roles, subject…) are kept beyond these limits, see `retentionOf`. */
+export interface RoomKeeping {
+  readonly durability: Durability;
+  /** Oldest message kept, in milliseconds. */
   readonly maxAge: Millis;
-  /** Most messages kept in a room. */
+  /** Most messages kept. Of other happenings as many again. */
   readonly maxMessages: number;
+  /** Most octets of message bodies kept. */
+  readonly maxBytes: number;
 }
 
-/** How one room's events are kept. */
-export interface RoomKeeping extends RoomRetention {
-  readonly durability: Durability;
-}
+/** A month of at most 10,000 messages and 64 MiB, on disk. */
+export const DEFAULT_KEEPING: RoomKeeping = {
+  durability: 'disk',
+  maxAge: 30 * 24 * 3600 * 1000,
+  maxMessages: 10_000,
+  maxBytes: 64 * 1024 * 1024,
+};
 
 /** Which events `read` gives. */
 export interface ReadRange {
@@ -50,7 +56,7 @@ export interface ReadRange {
 /** Most events that one `read` gives. */
 export const MAX_READ = 10_000;
 
-/** Hears every kept event of one room, in the order of numbers, each once. Must not throw: that would be our bug, and stops the process. */
+/** Hears every kept event of one room, in the order of numbers, each once. One that throws has a bug of ours: it is not caught. */
 export type RoomListener = (logged: Logged) => void;
 
 /** Where rooms keep what happened. One writer per room: the process that owns it. */
@@ -61,7 +67,8 @@ export interface RoomLog {
    *
    * When the event is kept as durably as the room wants, the room's followers hear it, and after them `settled` gets its
    * number, in the same turn. If it could not be kept after all, nobody hears it, its number stays unused, and `settled`
-   * gets the refusal. Exactly one of the two happens, exactly once. With a memory log all this is over when `append` returns.
+   * gets the refusal. Exactly one of the two happens, exactly once. With a memory log all this is over when `append`
+   * returns, unless it was called by a listener or from `settled`: then it is done right after that one.
    *
    * The log owns the event from here on: neither it nor its bytes may be changed.
    */
@@ -81,6 +88,9 @@ export interface RoomLog {
 
   /** All rooms that have events kept. */
   rooms(): readonly RoomUri[];
+
+  /** Forgets what the rooms need no longer keep, and rooms of which nothing is left and that nobody follows. For a timer. */
+  prune(now: Millis): void;
 
   /** Whether appends are being taken, and if not why not: for health checks. */
   health(): 'well' | NotKept;
