@@ -30,8 +30,10 @@ export interface HttpOptions {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Web pages that may open a WebSocket besides those of this very host: their origins, or `*`. Default none. */
   readonly origins?: readonly string[];
-  /** Open WebSockets from one address that is not this machine's own (a proxy's may carry all). Default 1000. */
+  /** Open WebSockets from one address. Default 1000. */
   readonly webSocketsPerAddress?: number;
+  /** Addresses to which that bound does not apply, since they may be a proxy's. Default: this machine's own. */
+  readonly proxies?: readonly string[];
   /** Largest WebSocket message in octets; a larger one closes the WebSocket (1009). Default 64 KiB and 11 MiB. */
   readonly maxMessageBytes?: Readonly<Record<SubProtocol, number>>;
   /** A WebSocket that has not answered a ping for so many milliseconds is ended. Default 30,000. */
@@ -73,6 +75,7 @@ export class HttpServer {
     this.#options = {
       origins: [],
       webSocketsPerAddress: 1000,
+      proxies: ['127.0.0.1', '::1', '::ffff:127.0.0.1'],
       maxMessageBytes: { sip: 64 * 1024, msrp: 11 * 1024 * 1024 },
       pingInterval: 30_000,
       ...rest,
@@ -156,7 +159,7 @@ export class HttpServer {
       return { status: 403, reason: 'pages of this origin may not open a WebSocket here (http.origins)' };
     }
     const open = [...this.#open.values()].filter((other) => other.address === address).length;
-    if (!isThisMachine(address) && open >= this.#options.webSocketsPerAddress) {
+    if (!this.#options.proxies.includes(address) && open >= this.#options.webSocketsPerAddress) {
       return { status: 503, reason: 'too many WebSockets from this address' };
     }
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
@@ -208,5 +211,3 @@ function refuse(socket: Socket, { status, reason }: UpgradeRefusal): void {
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
-
-const isThisMachine = (address: string): boolean => address === '::1' || /^(?:::ffff:)?127\./.test(address);

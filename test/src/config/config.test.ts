@@ -1,0 +1,238 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { ConfigError, nearest } from '../../../src/config/faults.ts';
+import { allKeys } from '../../../src/config/keys.ts';
+import { loadConfig, readConfig, type ConfigInput } from '../../../src/config/load.ts';
+import { compareConfigs, RELOADABLE } from '../../../src/config/reload.ts';
+import { OPENLY, roomConfig, schema } from '../../../src/config/schema.ts';
+import { variableOf } from '../../../src/config/sources.ts';
+import { isLoopback } from '../../../src/config/units.ts';
+
+/** The faults of a configuration as lines; none if there are none. */
+function faultsOf(input: ConfigInput): readonly string[] {
+  try {
+    readConfig(input);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.message.split('\n');
+  }
+}
+
+const file = (text: string): ConfigInput => ({ file: { name: 'my.yaml', text } });
+
+t.test('default.yaml alone is a whole configuration, on loopback and open', async (t) => {
+  const config = readConfig({});
+  t.match(config.sip, { host: '127.0.0.1', port: 5060, udp: true, tcp: true, t1: 500, session_expires: 1_800_000 });
+  t.match(config.msrp, { host: '127.0.0.1', port: 2855, max_message: 10_485_760, chunk_timeout: 540_000 });
+  t.match(config.http, { host: '127.0.0.1', port: 8080 });
+  t.equal(config.auth.mode, 'open');
+  t.equal(config.rooms.defaults.durability, 'disk');
+});
+
+t.test('default.yaml explains every key where it stands', async (t) => {
+  const lines = readFileSync('config/default.yaml', 'utf8').split('\n');
+  const sections = new Set(['advertise', 'defaults']);
+  for (const key of allKeys(schema)) {
+    const name = key.split('.').at(-1) ?? '';
+    const at = lines.findIndex((line) => new RegExp(`^ *${name}:`).test(line));
+    t.ok(at >= 0, `${key} stands in default.yaml`);
+    if (sections.has(name)) continue;
+    // A run of keys may share the comment above its first one.
+    let above = at - 1;
+    while (/^ *[a-z0-9_]+:/.test(lines[above] ?? '')) above--;
+    t.match(lines[above], /^ *#/, `${key} has a comment above it`);
+  }
+});
+
+t.test('production.example.yaml is well, and protected', async (t) => {
+  const config = loadConfig({ file: 'config/production.example.yaml' });
+  t.equal(config.auth.mode, 'digest');
+  t.same(config.open_to_network, []);
+  t.equal(roomConfig(config, 'lobby').permanent, true);
+});
+
+t.test('a later place wins: file, environment, command line', async (t) => {
+  const input = {
+    ...file('sip: { port: 1, host: localhost, t1: 1s }'),
+    environment: { GTC_SIP_PORT: '2', GTC_SIP_T1: '2s', GTC_CONFIG: 'my.yaml', PATH: '/bin' },
+    options: ['sip.port=3'],
+  };
+  t.match(readConfig(input).sip, { host: 'localhost', t1: 2000, port: 3, tcp: true });
+});
+
+t.test('a variable finds its key through names with underscores and through free names', async (t) => {
+  const environment = {
+    GTC_MSRP_MAX_MESSAGE: '1MiB',
+    GTC_ROOMS_NAMED_BOARD_ROOM_MAXIMUM_USERS: '12',
+    GTC_ROOMS_NAMED_BOARD_ROOM_SUBJECT: 'yes: or no',
+    GTC_DOMAINS: '[a.example, b.example]',
+    GTC_SIP_ADVERTISE_HOST: 'null',
+  };
+  const config = readConfig({ environment });
+  t.equal(config.msrp.max_message, 1_048_576);
+  t.same(config.rooms.named, { board_room: { maximum_users: 12, subject: 'yes: or no' } });
+  t.same(config.domains, ['a.example', 'b.example']);
+  t.equal(config.sip.advertise.host, null);
+});
+
+t.test('each key has a variable of its own', async (t) => {
+  const names = allKeys(schema).map(variableOf);
+  t.equal(new Set(names).size, names.length);
+});
+
+t.test('sections merge, lists are replaced, an empty section changes nothing', async (t) => {
+  const config = readConfig(
+    file('sip:\nauth: { algorithms: [MD5] }\nrooms: { defaults: { roles: { "sip:a@b": owner } } }'),
+  );
+  t.equal(config.sip.port, 5060);
+  t.same(config.auth.algorithms, ['MD5']);
+  t.same(config.rooms.defaults.roles, { 'sip:a@b': 'owner' });
+  t.same(readConfig(file('')), readConfig({}), 'an empty file is the defaults');
+});
+
+t.test('a room has its own settings over those of all', async (t) => {
+  const config = readConfig(
+    file('rooms: { defaults: { subject: all }, named: { lobby: { permanent: true }, toString: {} } }'),
+  );
+  t.match(roomConfig(config, 'lobby'), { permanent: true, subject: 'all' });
+  t.same(roomConfig(config, 'other'), config.rooms.defaults);
+  t.same(roomConfig(config, 'constructor'), config.rooms.defaults, 'no name finds what every object has');
+});
+
+t.test('services of a room are chat rooms unless they say otherwise (RFC 7106)', async (t) => {
+  const config = readConfig(file('rooms: { defaults: { services: [{ uri: "xmpp:a@b" }] } }'));
+  t.same(config.rooms.defaults.services, [{ uri: 'xmpp:a@b', purpose: 'grouptextchat', display_text: null }]);
+});
+
+t.test('every fault is named, at its place, all at once', async (t) => {
+  const text = [
+    'sip:',
+    '  prt: 5060',
+    '  port: many',
+    '  t1: 5',
+    'rooms:',
+    '  named:',
+    '    "no room":',
+    '      subject: x',
+    '    lobby:',
+    '      roles:',
+    '        alice: owner',
+    'peers:',
+    '  - user_agent: A',
+    '    chunks: perhaps',
+    'lgging: 1',
+  ].join('\n');
+  t.strictSame(
+    [
+      ...faultsOf({
+        ...file(text),
+        environment: { GTC_SIP_TCP: 'no', GTC_MSRP_PROT: '1' },
+        options: ['http.port', 'x.y=1'],
+      }),
+    ].sort(),
+    [
+      '--set http.port: expected KEY=VALUE',
+      '--set x.y=1: x.y: no such key; known here: domains, open_to_network, data, sip, msrp, http, tls, auth, rooms, roster, log, audio, peers, logging, shutdown',
+      'GTC_MSRP_PROT: no such key; did you mean GTC_MSRP_PORT?',
+      'GTC_SIP_TCP: sip.tcp: expected boolean, received string, not "no"',
+      'my.yaml:11:9: rooms.named.lobby.roles.alice: expected an address of record such as sip:alice@example.org',
+      'my.yaml:14:5: peers.0.chunks: expected boolean, received string, not "perhaps"',
+      'my.yaml:15:1: lgging: no such key; did you mean logging?',
+      'my.yaml:2:3: sip.prt: no such key; did you mean sip.port?',
+      'my.yaml:3:3: sip.port: expected number, received string, not "many"',
+      'my.yaml:4:3: sip.t1: expected a duration such as 30s, not 5',
+      'my.yaml:7:5: rooms.named.no room: expected the user part of a SIP URI',
+    ].sort(),
+  );
+});
+
+t.test('broken YAML is told with line and column', async (t) => {
+  t.match(faultsOf(file('sip:\n  port: [1\n')), [/^my\.yaml:\d+:\d+: /]);
+  t.match(faultsOf(file('sip: { port: 1 }\nsip: { port: 2 }')), [/^my\.yaml:2:1: Map keys must be unique/]);
+  t.match(faultsOf(file('- 1')), [/^my\.yaml: expected object/]);
+  const bomb = `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]`;
+  t.match(faultsOf(file(bomb))[0], /^my\.yaml: Excessive alias count/);
+});
+
+t.test('a file that cannot be read is a fault', async (t) => {
+  t.throws(() => loadConfig({ file: 'no/such.yaml' }), /no\/such\.yaml: ENOENT/);
+});
+
+t.test('keys that do not go together are refused', async (t) => {
+  const refused = (option: readonly string[], fault: RegExp): void => {
+    t.match(faultsOf({ options: option }), [fault], option.join(' '));
+  };
+  refused(['sip.udp=false', 'sip.tcp=false'], /one of sip\.udp and sip\.tcp/);
+  refused(['sip.t2=1ms'], /at least sip\.t1/);
+  refused(['sip.session_minimum=89s'], /at least 90s/);
+  refused(['sip.session_expires=91s', 'sip.session_minimum=92s'], /at least sip\.session_minimum/);
+  refused(['msrp.chunk_bytes=0'], /at least 1/);
+  refused(['msrp.queue_bytes=1'], /at least msrp\.stream_above/);
+  refused(['tls.key=x'], /go together/);
+  refused(['http.tls=true'], /needs tls\.certificate/);
+  refused(['audio.last_port=1'], /above audio\.first_port/);
+  refused(['roster.expires=1s'], /at least roster\.expires_minimum/);
+});
+
+t.test('beyond loopback without authentication or TLS only if the configuration says so in words', async (t) => {
+  for (const part of ['sip', 'msrp', 'http']) {
+    const open = [`${part}.host=0.0.0.0`];
+    t.match(faultsOf({ options: open }), [
+      new RegExp(`${part}\\.host 0\\.0\\.0\\.0 can be reached.*auth\\.mode is open.*${OPENLY.auth}`),
+      new RegExp(`${part}\\.host 0\\.0\\.0\\.0 can be reached.*no certificate.*${OPENLY.tls}`),
+    ]);
+    t.same(faultsOf({ options: [...open, `open_to_network=[${OPENLY.auth}, ${OPENLY.tls}]`] }), []);
+    t.equal(faultsOf({ options: [...open, `open_to_network=[${OPENLY.tls}]`] }).length, 1);
+    t.equal(faultsOf({ options: [...open, 'auth.mode=digest'] }).length, 1);
+    t.same(faultsOf({ options: [...open, 'auth.mode=digest', 'tls.certificate=c', 'tls.key=k'] }), []);
+  }
+  t.equal(faultsOf({ options: ['open_to_network=[yes]'] }).length, 1, 'other words do not count');
+});
+
+t.test('loopback is what only this machine reaches', async (t) => {
+  for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost']) t.ok(isLoopback(host), host);
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example.org', '127.0.0.1.nip.io'])
+    t.notOk(isLoopback(host), host);
+});
+
+t.test('durations and sizes need sense', async (t) => {
+  const sip = (key: string, value: string): unknown => readConfig({ options: [`${key}=${value}`] });
+  t.match(sip('shutdown', '1.5s'), { shutdown: 1500 });
+  t.match(sip('shutdown', '0'), { shutdown: 0 });
+  t.match(sip('shutdown', '2d'), { shutdown: 172_800_000 });
+  t.match(sip('log.backlog_bytes', '1000'), { log: { backlog_bytes: 1000 } });
+  t.match(sip('log.backlog_bytes', '2kB'), { log: { backlog_bytes: 2000 } });
+  for (const bad of [
+    'shutdown=5',
+    'shutdown=-5s',
+    'shutdown=1 week',
+    'shutdown=1e99d',
+    'log.backlog_bytes=-1',
+    'log.backlog_bytes=1.5',
+    'log.backlog_bytes=1XB',
+  ])
+    t.equal(faultsOf({ options: [bad] }).length, 1, bad);
+});
+
+t.test('a reload takes over what default.yaml marks, and names the rest', async (t) => {
+  const before = readConfig({});
+  const after = readConfig(
+    file(
+      'sip: { port: 1 }\ndomains: [a.example]\nroster: { interval: 1s, expires: 2h }\nlogging: { level: debug }\nrooms: { named: { lobby: { subject: x } } }',
+    ),
+  );
+  const change = compareConfigs(before, after);
+  t.same([...change.reloadable].sort(), ['logging.level', 'rooms.named.lobby', 'roster.interval']);
+  t.same([...change.fixed].sort(), ['domains', 'roster.expires', 'sip.port']);
+  t.same(compareConfigs(before, readConfig({})), { reloadable: [], fixed: [] });
+  const marked = readFileSync('config/default.yaml', 'utf8').match(/\[reload\]/g)?.length ?? 0;
+  t.equal(marked, RELOADABLE.length + 1, 'one mark for each, and one where the mark is explained');
+});
+
+t.test('the nearest name is named only if it is near', async (t) => {
+  t.equal(nearest('prot', ['port', 'host']), 'port');
+  t.equal(nearest('PORT', ['port']), 'port');
+  t.equal(nearest('conections_per_adress', ['connections_per_address']), 'connections_per_address');
+  t.equal(nearest('x', ['udp', 'tcp']), undefined);
+});
