@@ -1,12 +1,17 @@
 /** The front door of the SIP library (RFC 3261 and its extensions). */
 export type * from './api.ts';
+export * from './digest.ts';
+export * from './digest-client.ts';
+export * from './digest-server.ts';
 export * from './errors.ts';
 export * from './fields.ts';
 export * from './headers.ts';
 export { type Log, type LogFields, silent } from './log.ts';
 export * from './message.ts';
+export * from './offer-answer.ts';
 export { type Param, Params } from './params.ts';
 export * from './parser.ts';
+export * from './sdp.ts';
 export * from './status.ts';
 export { type BaseTimers, type Clock, defaultTimers, systemClock, type Timer } from './timers.ts';
 export type { Dns, NaptrRecord, SrvRecord } from './resolver.ts';
