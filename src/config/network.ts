@@ -5,9 +5,14 @@ import { isLoopback } from './units.ts';
 
 /** What is missing before the configuration may be used beyond this machine; empty if nothing is. */
 export function openToNetwork(config: Config): readonly { readonly path: KeyPath; readonly message: string }[] {
-  const exposed = (['sip', 'msrp', 'http'] as const).find((part) => !isLoopback(config[part].host));
+  const hosts = [
+    ...config.sip.host.map((host) => ['sip', host] as const),
+    ...config.msrp.host.map((host) => ['msrp', host] as const),
+    ['http', config.http.host] as const,
+  ];
+  const [exposed, host] = hosts.find(([, host]) => !isLoopback(host)) ?? [];
   if (exposed === undefined) return [];
-  const reached = `${exposed}.host ${config[exposed].host} can be reached from the network`;
+  const reached = `${exposed}.host ${host} can be reached from the network`;
   const risks = [
     {
       taken: config.auth.mode === 'open',

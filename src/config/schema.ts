@@ -2,8 +2,9 @@
  * What a configuration may say. `config/default.yaml` explains every key where it stands and is itself loaded as the
  * defaults, so nothing here has one. Names are those of the file; durations come out as milliseconds, sizes as octets.
  */
+import { resolve } from 'node:path';
 import { z } from 'zod';
-import { count, duration, host, port, size } from './units.ts';
+import { count, duration, host, hosts, port, size } from './units.ts';
 
 const advertise = z.strictObject({ host: host.nullable(), port: port.nullable() });
 
@@ -79,7 +80,7 @@ export const schema = z.strictObject({
   data: z.string().min(1),
 
   sip: z.strictObject({
-    host,
+    host: hosts,
     port,
     udp: z.boolean(),
     tcp: z.boolean(),
@@ -97,7 +98,7 @@ export const schema = z.strictObject({
   }),
 
   msrp: z.strictObject({
-    host,
+    host: hosts,
     port,
     advertise,
     max_message: size,
@@ -155,6 +156,11 @@ export const schema = z.strictObject({
 
 /** A whole configuration, checked: what `loadConfig` gives. */
 export type Config = z.infer<typeof schema>;
+
+/** The path of one of the service's own files: relative names stand in the data directory. */
+export function dataPath(config: Config, file: string): string {
+  return resolve(config.data, file);
+}
 
 /** What holds for one room: its own settings over the defaults of all. */
 export function roomConfig(config: Config, name: string): RoomConfig {

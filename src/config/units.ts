@@ -45,6 +45,11 @@ export const host = z.union([z.ipv4(), z.ipv6(), z.string().regex(HOST_NAME)], {
   error: 'expected an IP address (IPv6 without brackets) or a host name',
 });
 
+/** One host or a list of them; comes out as a list. */
+export const hosts = z.union([host.transform((one) => [one]), z.array(host).min(1)], {
+  error: 'expected an IP address (IPv6 without brackets), a host name, or a list of them',
+});
+
 /** Whether a listener at this host is reached only from this machine. */
 export function isLoopback(address: string): boolean {
   return (

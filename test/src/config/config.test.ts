@@ -23,8 +23,8 @@ const file = (text: string): ConfigInput => ({ file: { name: 'my.yaml', text } }
 
 t.test('default.yaml alone is a whole configuration, on loopback and open', async (t) => {
   const config = readConfig({});
-  t.match(config.sip, { host: '127.0.0.1', port: 5060, udp: true, tcp: true, t1: 500, session_expires: 1_800_000 });
-  t.match(config.msrp, { host: '127.0.0.1', port: 2855, max_message: 10_485_760, chunk_timeout: 540_000 });
+  t.match(config.sip, { host: ['127.0.0.1'], port: 5060, udp: true, tcp: true, t1: 500, session_expires: 1_800_000 });
+  t.match(config.msrp, { host: ['127.0.0.1'], port: 2855, max_message: 10_485_760, chunk_timeout: 540_000 });
   t.match(config.http, { host: '127.0.0.1', port: 8080 });
   t.equal(config.auth.mode, 'open');
   t.equal(config.rooms.defaults.durability, 'disk');
@@ -58,7 +58,7 @@ t.test('a later place wins: file, environment, command line', async (t) => {
     environment: { GTC_SIP_PORT: '2', GTC_SIP_T1: '2s', GTC_CONFIG: 'my.yaml', PATH: '/bin' },
     options: ['sip.port=3'],
   };
-  t.match(readConfig(input).sip, { host: 'localhost', t1: 2000, port: 3, tcp: true });
+  t.match(readConfig(input).sip, { host: ['localhost'], t1: 2000, port: 3, tcp: true });
 });
 
 t.test('a variable finds its key through names with underscores and through free names', async (t) => {
@@ -187,6 +187,12 @@ t.test('beyond loopback without authentication or TLS only if the configuration 
     t.equal(faultsOf({ options: [...open, 'auth.mode=digest'] }).length, 1);
     t.same(faultsOf({ options: [...open, 'auth.mode=digest', 'tls.certificate=c', 'tls.key=k'] }), []);
   }
+  t.equal(
+    faultsOf({ options: ["sip.host=['::1', '::']", 'auth.mode=digest'] }).length,
+    1,
+    'one host of a list is enough',
+  );
+  t.same(faultsOf({ options: ['sip.host=::1', "msrp.host=['::1', 127.0.0.1]"] }), []);
   t.equal(faultsOf({ options: ['open_to_network=[yes]'] }).length, 1, 'other words do not count');
 });
 

@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+/** The command line: `grouptextchat COMMAND`. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { askPassword, NoAnswer } from './cli/prompt.ts';
+import { ConfigError } from './config/faults.ts';
+import { loadConfig } from './config/load.ts';
+import { dataPath, type Config } from './config/schema.ts';
+import { addUser, listUsers, removeUser, UserFileError } from './config/users.ts';
+
+/** The options that say where the configuration comes from. */
+interface ConfigOptions {
+  readonly config?: string;
+  readonly set: readonly string[];
+}
+
+/** Compiled, this file stands in dist/src. */
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('grouptextchat')
+  .description('A SIP conference focus and the MSRP switch of its chat room, at one URI')
+  .version(version)
+  .showHelpAfterError('(--help tells more)');
+
+configured(program.command('serve'))
+  .description('run the service until a signal ends it; SIGHUP reads the configuration again')
+  .action(async (options: ConfigOptions) => {
+    const { serve } = await import('./cli/serve.ts');
+    await serve(() => configOf(options), version);
+  });
+
+configured(program.command('check-config'))
+  .description('tell all that is wrong with a configuration, or print it whole')
+  .option('--print', 'print every key with its value, as JSON: durations in milliseconds, sizes in octets')
+  .action((options: ConfigOptions & { readonly print?: boolean }) => {
+    const config = configOf(options);
+    say(options.print === true ? JSON.stringify(config, null, 2) : 'the configuration is well');
+  });
+
+configured(program.command('doctor'))
+  .description('find what on this machine would keep the service from its work (while it is not running)')
+  .action(async (options: ConfigOptions) => {
+    const { examine, formatFindings } = await import('./cli/doctor.ts');
+    const findings = await examine(configOf(options), new Date());
+    process.stdout.write(formatFindings(findings));
+    if (findings.some(({ is }) => is === 'fault')) process.exitCode = 1;
+  });
+
+const user = program.command('user').description('the users who may call when auth.mode is digest');
+
+configured(user.command('add <name>'))
+  .description('add a user, or give one a new password: asked for, or the first line of standard input')
+  .action(async (name: string, options: ConfigOptions) => {
+    const { file, realm } = userFileOf(options);
+    const password = await askPassword(process.stdin, process.stderr);
+    say(`${name} ${addUser(file, realm, name, password) === 'added' ? 'was added' : 'has a new password'} (${file})`);
+  });
+
+configured(user.command('list'))
+  .description('print the names of all users')
+  .action((options: ConfigOptions) => {
+    const { file, realm } = userFileOf(options);
+    for (const name of listUsers(file, realm)) say(name);
+  });
+
+configured(user.command('remove <name>'))
+  .description('remove a user')
+  .action((name: string, options: ConfigOptions) => {
+    const { file, realm } = userFileOf(options);
+    if (!removeUser(file, realm, name)) throw new UserFileError(`there is no user ${name}`);
+    say(`${name} was removed`);
+  });
+
+/** Gives a command the options that all have in common that need the configuration. */
+function configured(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'configuration file (YAML); config/default.yaml explains every key [GTC_CONFIG]')
+    .option('--set <key=value>', 'set one key, such as sip.port=5070; may be repeated', collect, []);
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function configOf({ config, set }: ConfigOptions): Config {
+  return loadConfig({ file: config ?? process.env.GTC_CONFIG, environment: process.env, options: set });
+}
+
+function userFileOf(options: ConfigOptions): { readonly file: string; readonly realm: string } {
+  const config = configOf(options);
+  return { file: dataPath(config, config.auth.users), realm: config.auth.realm };
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** What people do wrong is told in words; anything else is a bug, and loud. */
+function explain(error: unknown): void {
+  const expected = error instanceof ConfigError || error instanceof UserFileError || error instanceof NoAnswer;
+  if (!expected && !isSystemError(error)) throw error;
+  const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';
+  process.stderr.write(`grouptextchat: ${heading}${error.message}\n`);
+  process.exitCode = 1;
+}
+
+/** What the system refuses, such as a port that is taken. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  explain(error);
+}

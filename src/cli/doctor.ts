@@ -1,0 +1,115 @@
+/** `grouptextchat doctor`: what of this machine would keep the service from its work. */
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { dataPath, type Config } from '../config/schema.ts';
+import { listUsers } from '../config/users.ts';
+import { readCertificate } from '../ops/certificate.ts';
+import { listenFault, nameFault } from '../ops/machine.ts';
+
+/** One thing that was looked at. `fault` keeps the service from its work, `care` does not. */
+export interface Finding {
+  readonly what: string;
+  readonly is: 'well' | 'care' | 'fault';
+  readonly detail: string;
+}
+
+/** Less free space than this is a fault, in octets. */
+const LEAST_SPACE = 64 * 1024 * 1024;
+
+/** A certificate that ends sooner than this needs care, in days. */
+const FEW_DAYS = 14;
+
+/** Looks at everything that the configuration needs of this machine. The service must not be running. */
+export async function examine(config: Config, now: Date): Promise<readonly Finding[]> {
+  return [
+    node(process.versions.node),
+    dataDirectory(config.data),
+    ...(await listeners(config)),
+    certificate(config, now),
+    users(config),
+    ...(await domains(config)),
+  ];
+}
+
+/** The findings as text, one a line. */
+export function formatFindings(findings: readonly Finding[]): string {
+  return findings.map(({ is, what, detail }) => `${is.padEnd(6)}${what}: ${detail}\n`).join('');
+}
+
+function node(version: string): Finding {
+  const enough = Number(version.split('.')[0]) >= 20;
+  return { what: 'Node', is: enough ? 'well' : 'fault', detail: enough ? version : `${version}, and 20 is needed` };
+}
+
+function dataDirectory(path: string): Finding {
+  const what = `data directory ${path}`;
+  const probe = join(path, `.doctor-${process.pid}`);
+  try {
+    mkdirSync(path, { recursive: true });
+    writeFileSync(probe, '');
+    rmSync(probe);
+    const { bavail, bsize } = statfsSync(path);
+    const free = `${Math.floor((bavail * bsize) / 1024 / 1024)} MiB free`;
+    return { what, is: bavail * bsize < LEAST_SPACE ? 'fault' : 'well', detail: free };
+  } catch (error) {
+    return { what, is: 'fault', detail: reasonOf(error) };
+  }
+}
+
+async function listeners({ sip, msrp, http, tls }: Config): Promise<readonly Finding[]> {
+  const tlsPort = tls.certificate === null ? null : sip.tls_port;
+  const wanted = [
+    ...sip.host.flatMap((host) => [
+      ...(sip.udp ? [['SIP', 'UDP', host, sip.port] as const] : []),
+      ...(sip.tcp ? [['SIP', 'TCP', host, sip.port] as const] : []),
+      ...(tlsPort === null ? [] : [['SIP over TLS', 'TCP', host, tlsPort] as const]),
+    ]),
+    ...msrp.host.map((host) => ['MSRP', 'TCP', host, msrp.port] as const),
+    ['HTTP', 'TCP', http.host, http.port] as const,
+  ];
+  return Promise.all(
+    wanted.map(async ([protocol, transport, host, port]): Promise<Finding> => {
+      const fault = await listenFault(transport, host, port);
+      const what = `${protocol} on ${transport} port ${port} of ${host}`;
+      return fault === undefined ? { what, is: 'well', detail: 'is free' } : { what, is: 'fault', detail: fault };
+    }),
+  );
+}
+
+function certificate({ tls }: Config, now: Date): Finding {
+  const what = 'certificate';
+  if (tls.certificate === null || tls.key === null) {
+    return { what, is: 'well', detail: 'none: MSRP over TLS uses one that is made at each start' };
+  }
+  try {
+    const { expires } = readCertificate(tls.certificate, tls.key);
+    const days = Math.floor((expires.getTime() - now.getTime()) / 86_400_000);
+    return { what, is: days < 0 ? 'fault' : days < FEW_DAYS ? 'care' : 'well', detail: `ends in ${days} days` };
+  } catch (error) {
+    return { what, is: 'fault', detail: reasonOf(error) };
+  }
+}
+
+function users(config: Config): Finding {
+  const what = 'users';
+  if (config.auth.mode === 'open') return { what, is: 'well', detail: 'no authentication' };
+  try {
+    const { length } = listUsers(dataPath(config, config.auth.users), config.auth.realm);
+    if (length > 0) return { what, is: 'well', detail: `${length} in the user file` };
+    return { what, is: 'care', detail: 'none yet: add some with grouptextchat user add NAME' };
+  } catch (error) {
+    return { what, is: 'fault', detail: reasonOf(error) };
+  }
+}
+
+async function domains(config: Config): Promise<readonly Finding[]> {
+  return Promise.all(
+    config.domains.map(async (domain): Promise<Finding> => {
+      const fault = await nameFault(domain);
+      const what = `domain ${domain}`;
+      return fault === undefined ? { what, is: 'well', detail: 'has an address' } : { what, is: 'care', detail: fault };
+    }),
+  );
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

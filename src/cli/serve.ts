@@ -1,0 +1,100 @@
+/** `grouptextchat serve`: the service as a process, with its signals. */
+import { ConfigError, formatFault } from '../config/faults.ts';
+import type { Config } from '../config/schema.ts';
+import { isLoopback } from '../config/units.ts';
+import { Logger } from '../ops/logger.ts';
+import { startService, type ServedAddress, type Service } from '../service.ts';
+
+/** How much longer than the configuration allows a stop may take before it is forced, in milliseconds. */
+const LAST_RESORT = 800;
+
+/** Serves until a signal ends it. `load` reads the configuration, now and again on SIGHUP. */
+export async function serve(load: () => Config, version: string): Promise<void> {
+  const config = load();
+  const log = Logger.create(config.logging);
+  const service = await startService({ config, log });
+  process.stdout.write(greeting(config, service.addresses, version));
+  process.on('SIGHUP', () => reload(load, service, log));
+  const stop = (signal: string): void => {
+    log.info('stopping', { signal });
+    process.once('SIGINT', () => process.exit(1));
+    process.once('SIGTERM', () => process.exit(1));
+    setTimeout(() => {
+      log.error('not everything could be ended in time');
+      process.exit(1);
+    }, config.shutdown + LAST_RESORT).unref();
+    void service.close().then(() => {
+      log.info('stopped');
+      process.exit(0);
+    });
+  };
+  process.once('SIGINT', () => stop('SIGINT'));
+  process.once('SIGTERM', () => stop('SIGTERM'));
+}
+
+/** Takes a changed configuration over, as far as that goes without a restart; one with faults changes nothing. */
+function reload(load: () => Config, service: Service, log: Logger): void {
+  let config: Config;
+  try {
+    config = load();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const fault of error.faults) log.error('the configuration is not taken over', { fault: formatFault(fault) });
+    return;
+  }
+  const { reloadable, fixed } = service.reload(config);
+  log.setLevel(config.logging.level);
+  for (const key of reloadable) log.info('taken over', { key });
+  for (const key of fixed) log.warn('needs a restart', { key });
+  if (reloadable.length + fixed.length === 0) log.info('the configuration has not changed');
+}
+
+/** What is printed when all is well: where the service is, and how to use it. */
+export function greeting(config: Config, addresses: readonly ServedAddress[], version: string): string {
+  const sip = addresses.find(({ protocol }) => protocol === 'SIP');
+  const http = addresses.find(({ protocol }) => protocol === 'HTTP');
+  const scheme = config.http.tls ? ['https', 'wss'] : ['http', 'ws'];
+  const domain = config.domains[0] ?? hostOf(sip?.host ?? '127.0.0.1');
+  const uri = `sip:lobby@${domain}${sip === undefined || sip.port === 5060 ? '' : `:${sip.port}`}`;
+  const web = http === undefined ? '' : `${hostOf(http.host)}:${http.port}`;
+  const server = http === undefined || http.port === 8080 ? '' : ` --server ${scheme[1]}://${web}/ws`;
+  const lines = [
+    `grouptextchat ${version} is serving`,
+    '',
+    ...served(addresses),
+    ...(http === undefined
+      ? []
+      : [
+          row('WebSocket', `${scheme[1]}://${web}/ws (SIP and MSRP)`),
+          row('State', `${scheme[0]}://${web}/health and /metrics`),
+        ]),
+    '',
+    `Every name is a room. Try ${uri}, from two more terminals:`,
+    '',
+    `  npx grouptextchat chat ${uri}${server} --name Alice`,
+    `  npx grouptextchat chat ${uri}${server} --name Bob`,
+    '',
+    `or see who is there: npx grouptextchat watch ${uri}${server}`,
+    '',
+    addresses.every(({ host }) => isLoopback(host))
+      ? 'Only this machine can reach it. To open it to a network, start with --config FILE;\nconfig/production.example.yaml is such a file, config/default.yaml explains every key.'
+      : 'The network can reach it.',
+    '',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** One line for each protocol and address. */
+function served(addresses: readonly ServedAddress[]): readonly string[] {
+  const transports = new Map<string, string[]>();
+  for (const { protocol, transport, host, port } of addresses) {
+    if (protocol === 'HTTP') continue;
+    const key = row(protocol, `${hostOf(host)}:${port}`);
+    transports.set(key, [...(transports.get(key) ?? []), transport]);
+  }
+  return [...transports].map(([key, names]) => `${key} (${names.join(', ')})`);
+}
+
+const row = (name: string, value: string): string => `  ${name.padEnd(11)}${value}`;
+
+const hostOf = (address: string): string => (address.includes(':') ? `[${address}]` : address);
