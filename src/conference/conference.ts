@@ -358,14 +358,19 @@ export class Conference {
   }
 
   #join(event: Joined): void {
+    const entity = event.alias ?? event.user;
+    const known = this.#roster.user(entity);
+    const before = this.#roster.endpoint(event.endpoint);
+    // Endpoint ids and aliases are given out once. One that is in use stays with whom it belongs to.
+    if ((before !== undefined && before.status !== 'disconnected') || (known?.user ?? event.user) !== event.user)
+      return;
     const at = ++this.#revision;
     if (this.#startedAt === undefined) {
       this.#startedAt = event.at;
       this.#creator = event.user;
       this.#endedAt = undefined;
     }
-    const entity = event.alias ?? event.user;
-    const known = this.#roster.user(entity);
+    if (before !== undefined) this.#roster.removeEndpoint(before.id, at);
     const nickname = this.#nicknameKeys.has(event.user) ? known?.nickname : undefined;
     const displayName = event.displayName ?? known?.displayName;
     const { user } = event;

@@ -5,11 +5,11 @@
  */
 import type { Conference } from './conference.ts';
 import type { MediaDirection, Medium, Role } from './events.ts';
-import type { UserUri } from './ids.ts';
+import type { AbsoluteUri, UserUri } from './ids.ts';
 import { isPresent } from './roster.ts';
 import type { Endpoint, Participant, Removal, Revision } from './roster.ts';
 import type { AvailableMedium, UriEntry } from './settings.ts';
-import { anyUri, container, dateTime, element, textElement } from './xml.ts';
+import { container, dateTime, element, textElement } from './xml.ts';
 
 /** The media type of the document. */
 export const CONFERENCE_INFO_TYPE = 'application/conference-info+xml';
@@ -39,9 +39,9 @@ export interface DocumentStyle {
 /** What differs from one subscription to the next. */
 export interface Heading {
   /** The conference URI in the form that the subscriber used. */
-  readonly entity: string;
+  readonly entity: AbsoluteUri;
   /** Where this subscriber reaches the chat. Default: `entity` itself. */
-  readonly chatUri?: string;
+  readonly chatUri?: AbsoluteUri;
   /** Dense within the subscription (RFC 4575 §5.2). */
   readonly version: number;
 }
@@ -101,7 +101,7 @@ export class DocumentWriter {
     const attributes = {
       xmlns: CONFERENCE_INFO_NS,
       'xmlns:xcon': XCON_NS,
-      entity: anyUri(heading.entity),
+      entity: heading.entity,
       state,
       version: String(heading.version),
     };
@@ -110,13 +110,13 @@ export class DocumentWriter {
 
   #description(conference: Conference, heading: Heading): string {
     const { settings } = conference;
-    const own = anyUri(heading.chatUri ?? heading.entity);
+    const own = heading.chatUri ?? heading.entity;
     const chat: UriEntry = {
       uri: own,
       displayText: settings.displayText ?? 'Group chat of this conference',
       purpose: 'grouptextchat',
     };
-    const participation: UriEntry = { uri: anyUri(heading.entity), purpose: 'participation' };
+    const participation: UriEntry = { uri: heading.entity, purpose: 'participation' };
     const maximum = conference.setting('maximumUsers');
     return element(
       'conference-description',
@@ -138,7 +138,7 @@ export class DocumentWriter {
     return container(
       'host-info',
       textElement('display-text', host.displayText) +
-        textElement('web-page', host.webPage === undefined ? undefined : anyUri(host.webPage)) +
+        textElement('web-page', host.webPage) +
         uriList('uris', host.uris ?? []),
     );
   }
@@ -294,11 +294,8 @@ function formatAvailable(medium: AvailableMedium): string {
 
 /** RFC 4575 §5.3.1: each URI once. */
 function uriList(name: string, entries: readonly UriEntry[]): string {
-  const byUri = new Map<string, UriEntry>();
-  for (const entry of entries) {
-    const uri = anyUri(entry.uri);
-    if (!byUri.has(uri)) byUri.set(uri, entry);
-  }
+  const byUri = new Map<AbsoluteUri, UriEntry>();
+  for (const entry of entries) if (!byUri.has(entry.uri)) byUri.set(entry.uri, entry);
   const formatted = [...byUri].map(([uri, { displayText, purpose }]) =>
     element(
       'entry',

@@ -5,7 +5,7 @@
  * Events are plain data (`JSON` round trip, apart from the message bytes) and immutable. What an event means to the
  * state is `Conference.apply`; how long the log must keep it is `retentionOf`.
  */
-import type { EndpointId, EventNumber, MessageId, StreamId, UserUri } from './ids.ts';
+import type { AbsoluteUri, EndpointId, EventNumber, MessageId, StreamId, UserUri } from './ids.ts';
 
 /** Milliseconds since 1970-01-01T00:00:00Z. */
 export type Millis = number;
@@ -62,7 +62,7 @@ export interface Joined extends Happening {
   readonly endpoint: EndpointId;
   /** The authenticated identity; rules, nicknames and bans hang on it. */
   readonly user: UserUri;
-  /** The URI shown instead of `user` to everybody else (RFC 7701 §5.2, RFC 3323): the anonymous participant's name in roster and CPIM. */
+  /** The URI shown instead of `user` to everybody else (RFC 7701 §5.2, RFC 3323): the anonymous participant's name in roster and CPIM. Belongs to this user alone in this conference. */
   readonly alias?: UserUri;
   /** Display name of the user as it came, unchecked text. */
   readonly displayName?: string;
@@ -304,7 +304,7 @@ export interface SettingChanged extends Happening {
 export interface Tombstoned extends Happening {
   readonly type: 'tombstoned';
   /** Where it moved to; absent: nowhere, the room is only closed. */
-  readonly to?: string;
+  readonly to?: AbsoluteUri;
   readonly reason?: string;
 }
 

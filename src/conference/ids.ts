@@ -5,14 +5,17 @@
 
 declare const brand: unique symbol;
 
-/** A string (or number) that only its own maker function gives out. */
-type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+/** A string (or number) that only its own maker function gives out. One with two names is also taken where one of them is asked for. */
+type Branded<T, Name extends string> = T & { readonly [brand]: { readonly [N in Name]: true } };
+
+/** A URI with a scheme, in the characters of RFC 3986. */
+export type AbsoluteUri = Branded<string, 'AbsoluteUri'>;
 
 /** Canonical URI of a room: the key under which its log and its live state are found. */
-export type RoomUri = Branded<string, 'RoomUri'>;
+export type RoomUri = Branded<string, 'AbsoluteUri' | 'RoomUri'>;
 
 /** Identity of a user as the service has verified it: an address of record without parameters (RFC 7701 §7: the nickname, the roster and every rule hang on it). Also the author of what an administrator does (`admin:name`). */
-export type UserUri = Branded<string, 'UserUri'>;
+export type UserUri = Branded<string, 'AbsoluteUri' | 'UserUri'>;
 
 /** Key of one endpoint (device, call leg) within its conference; never used twice in one conference. */
 export type EndpointId = Branded<string, 'EndpointId'>;
@@ -34,10 +37,15 @@ export class IdError extends Error {
 /** Longest identifier taken, in UTF-16 code units. */
 const MAX_ID_LENGTH = 2048;
 
-// RFC 3986 §3: a scheme, ":" and characters of a URI, "%" only before two digits, one fragment. An IRI would be valid
-// in the XML document but not in a SIP header.
-const ABSOLUTE_URI =
-  /^[A-Za-z][A-Za-z0-9+.-]*:(?:[\w\-.~:/?[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+(?:#(?:[\w\-.~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)?$/;
+// RFC 3986 §3 and Appendix A. An IRI would be valid in the XML document but not in a SIP header. An IPv6 literal is also
+// taken where RFC 3261 §25.1 puts it: after the "@" of a URI that has no "//".
+const PCHAR = String.raw`(?:[\w\-.~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})`;
+const LITERAL = String.raw`\[[0-9A-Fa-f:.]+\]`;
+const AUTHORITY = String.raw`\/\/(?:(?:[\w\-.~!$&'()*+,;=:]|%[0-9A-Fa-f]{2})*@)?(?:${LITERAL}|(?:[\w\-.~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::\d*)?(?:\/(?:${PCHAR}|\/)*)?`;
+const OPAQUE = String.raw`(?!\/\/)(?:(?:(?!@)${PCHAR})*@)?(?:${LITERAL})?(?:${PCHAR}|\/)*`;
+const ABSOLUTE_URI = new RegExp(
+  String.raw`^[A-Za-z][A-Za-z0-9+.\-]*:(?!$)(?:${AUTHORITY}|${OPAQUE})(?:\?(?:${PCHAR}|[/?])*)?(?:#(?:${PCHAR}|[/?])*)?$`,
+);
 const VISIBLE = /^[\x21-\x7e]+$/;
 
 /** An absolute URI of at most 2048 characters (RFC 3986). Throws `IdError`. */
@@ -50,6 +58,11 @@ function absolute(text: string, what: string): string {
 function visible(text: string, what: string): string {
   if (text.length > MAX_ID_LENGTH || !VISIBLE.test(text)) throw new IdError(`not a ${what}: ${text.slice(0, 80)}`);
   return text;
+}
+
+/** A URI as it stands. Throws `IdError` if it is not an absolute URI of at most 2048 characters. */
+export function absoluteUri(text: string): AbsoluteUri {
+  return absolute(text, 'URI') as AbsoluteUri;
 }
 
 /** The canonical URI of a room. Throws `IdError` if it is not an absolute URI. */

@@ -1,10 +1,10 @@
 /** What the configuration says of one conference, as far as its state and its document show it. */
 import type { MediaDirection, Role, SettingValues } from './events.ts';
-import type { UserUri } from './ids.ts';
+import type { AbsoluteUri, UserUri } from './ids.ts';
 
 /** One entry of conf-uris, service-uris or host-info (RFC 4575 §5.3.1, §5.3.2, §5.4.3). */
 export interface UriEntry {
-  readonly uri: string;
+  readonly uri: AbsoluteUri;
   readonly displayText?: string;
   /** `participation`, `streaming`, `web-page`, `recording`, `event`, `grouptextchat` (RFC 7106)… */
   readonly purpose?: string;
@@ -22,7 +22,7 @@ export interface AvailableMedium {
 /** Who hosts the conference (RFC 4575 §5.4). */
 export interface HostInfo {
   readonly displayText?: string;
-  readonly webPage?: string;
+  readonly webPage?: AbsoluteUri;
   readonly uris?: readonly UriEntry[];
 }
 

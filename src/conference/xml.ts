@@ -52,9 +52,3 @@ export function dateTime(millis: number): string {
   const bounded = Number.isFinite(millis) ? Math.min(Math.max(millis, 0), max) : 0;
   return new Date(bounded).toISOString();
 }
-
-/** A configured URI made fit for xs:anyURI: what RFC 3986 does not take is percent-encoded, nothing else is touched. */
-export function anyUri(uri: string): string {
-  const unfit = /[^\w\-.~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})/gu;
-  return plainText(uri, 2048).replace(unfit, (c) => encodeURIComponent(c));
-}
