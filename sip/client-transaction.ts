@@ -1,5 +1,6 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
-import { type BaseTimers, type Clock, type Timer, type TimerTable } from './timers.ts';
+import type { Timer, TimerName, TransactionTimes } from './timers.ts';
+import type { Flow } from './transport/flow.ts';
 import type { SipResponse } from './message.ts';
 
 /** States of a client transaction; `calling` and `accepted` only with INVITE, `trying` only without. */
@@ -74,16 +75,12 @@ export const nonInviteClient: Machine<ClientState, ClientEvent, ClientAction> = 
   terminated: {},
 };
 
-/** What a client transaction needs of the core. */
-export interface ClientTransactionHost {
-  readonly clock: Clock;
-  readonly base: BaseTimers;
-  /** The timers of the flow's transport. */
-  readonly timers: TimerTable;
+/** What client transactions need of the core. */
+export interface ClientTransactionHost extends TransactionTimes {
   /** Gives bytes to the flow of the request; false when it did not take them. */
-  send(message: Uint8Array): boolean;
+  send(flow: Flow, message: Uint8Array): boolean;
   /** The transaction is terminated: forget it. */
-  ended(transaction: ClientTransaction): void;
+  clientEnded(transaction: ClientTransaction): void;
 }
 
 /** What the user of a client transaction hears. */
@@ -96,8 +93,20 @@ export interface ClientTransactionUser {
   onFailure(failure: 'timeout' | 'transport error'): void;
 }
 
+/** What makes a client transaction. */
+export interface ClientTransactionParts {
+  readonly key: string;
+  readonly flow: Flow;
+  readonly invite: boolean;
+  /** The request's bytes. */
+  readonly request: Uint8Array;
+}
+
 /** A client transaction: repeats the request, absorbs repeated responses, acknowledges failures, ends by itself. */
 export class ClientTransaction {
+  /** What a response is matched by: branch and method (RFC 3261 §17.1.3). */
+  readonly key: string;
+  readonly flow: Flow;
   readonly #host: ClientTransactionHost;
   readonly #user: ClientTransactionUser;
   readonly #machine: Machine<ClientState, ClientEvent, ClientAction>;
@@ -108,7 +117,10 @@ export class ClientTransaction {
   #lifetime: Timer | undefined;
   #interval = 0;
 
-  constructor(host: ClientTransactionHost, user: ClientTransactionUser, invite: boolean, request: Uint8Array) {
+  constructor(host: ClientTransactionHost, user: ClientTransactionUser, parts: ClientTransactionParts) {
+    const { invite, request } = parts;
+    this.key = parts.key;
+    this.flow = parts.flow;
     this.#host = host;
     this.#user = user;
     this.#machine = invite ? inviteClient : nonInviteClient;
@@ -125,10 +137,10 @@ export class ClientTransaction {
     const request = this.#request;
     if (request === undefined) return;
     const invite = this.#state === 'calling';
-    const interval = this.#host.timers[invite ? 'A' : 'E'];
+    const interval = this.#timer(invite ? 'A' : 'E');
     this.#startLifetime(invite ? 'B' : 'F');
-    if (interval !== undefined) this.#startRetransmission(invite ? 'A' : 'E', interval);
-    if (!this.#host.send(request)) this.#apply('transport error');
+    if (interval > 0) this.#startRetransmission(invite ? 'A' : 'E', interval);
+    if (!this.#host.send(this.flow, request)) this.#apply('transport error');
   }
 
   /** A response that matches this transaction (RFC 3261 §17.1.3). */
@@ -160,7 +172,7 @@ export class ClientTransaction {
   #act(action: ClientAction, response: SipResponse | undefined): void {
     switch (action) {
       case 'resend':
-        if (this.#request !== undefined) this.#host.send(this.#request);
+        if (this.#request !== undefined) this.#host.send(this.flow, this.#request);
         return;
       case 'response to user':
         if (this.#state === 'completed') this.#request = undefined;
@@ -168,7 +180,7 @@ export class ClientTransaction {
         return;
       case 'send ACK':
         if (response !== undefined) this.#ack ??= this.#user.ackFor(response);
-        if (this.#ack !== undefined) this.#host.send(this.#ack);
+        if (this.#ack !== undefined) this.#host.send(this.flow, this.#ack);
         return;
       case 'timeout to user':
         this.#user.onFailure('timeout');
@@ -200,6 +212,10 @@ export class ClientTransaction {
     }
   }
 
+  #timer(name: TimerName): number {
+    return (this.flow.reliable ? this.#host.reliable : this.#host.unreliable)[name] ?? 0;
+  }
+
   #startRetransmission(name: 'A' | 'E', ms: number): void {
     this.#interval = ms;
     this.#retransmission = this.#host.clock.after(ms, () => {
@@ -208,7 +224,7 @@ export class ClientTransaction {
   }
 
   #startLifetime(name: 'B' | 'D' | 'F' | 'K' | 'M'): void {
-    const ms = this.#host.timers[name] ?? 0;
+    const ms = this.#timer(name);
     if (ms === 0) this.#apply(name);
     else
       this.#lifetime = this.#host.clock.after(ms, () => {
@@ -226,6 +242,6 @@ export class ClientTransaction {
   #end(): void {
     this.#stop();
     this.#request = undefined;
-    this.#host.ended(this);
+    this.#host.clientEnded(this);
   }
 }

@@ -30,4 +30,5 @@ export { defaultTransportLimits, type TransportLimits } from './transport/limits
 export type { TlsCertificate, TlsDialOptions } from './transport/tls.ts';
 export type { WebSocketLike } from './transport/websocket.ts';
 export * from './uri.ts';
+export { UserAgent } from './user-agent.ts';
 export * from './write.ts';

@@ -1,6 +1,7 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
 import type { SipRequest } from './message.ts';
-import { type BaseTimers, type Clock, type Timer, type TimerTable } from './timers.ts';
+import type { Timer, TimerName, TransactionTimes } from './timers.ts';
+import type { Flow, ViaAddress } from './transport/flow.ts';
 
 /** States of a server transaction; `trying` only without INVITE, `accepted` and `confirmed` only with. */
 export type ServerState = 'trying' | 'proceeding' | 'accepted' | 'completed' | 'confirmed' | 'terminated';
@@ -66,16 +67,12 @@ export const nonInviteServer: Machine<ServerState, ServerEvent, ServerAction> = 
   terminated: {},
 };
 
-/** What a server transaction needs of the core. */
-export interface ServerTransactionHost {
-  readonly clock: Clock;
-  readonly base: BaseTimers;
-  /** The timers of the flow's transport. */
-  readonly timers: TimerTable;
+/** What server transactions need of the core. */
+export interface ServerTransactionHost extends TransactionTimes {
   /** Gives response bytes to the transport (RFC 3261 §18.2.2); does not wait. */
-  send(response: Uint8Array): void;
+  respond(transaction: ServerTransaction, response: Uint8Array): void;
   /** The transaction is terminated: forget it. */
-  ended(transaction: ServerTransaction): void;
+  serverEnded(transaction: ServerTransaction): void;
 }
 
 /** What the user of an INVITE server transaction hears of it. */
@@ -88,8 +85,24 @@ export interface ServerTransactionUser {
   onCancel(): void;
 }
 
+/** What makes a server transaction. */
+export interface ServerTransactionParts {
+  readonly key: string;
+  readonly mergeKey: string;
+  readonly flow: Flow;
+  readonly via: ViaAddress;
+  readonly invite: boolean;
+}
+
 /** A server transaction: absorbs retransmissions, repeats responses, ends by itself. It deals in bytes only. */
 export class ServerTransaction {
+  /** What it is found by (RFC 3261 §17.2.3). */
+  readonly key: string;
+  /** What a merged request is found by (RFC 3261 §8.2.2.2); '' where the request has a To tag. */
+  readonly mergeKey: string;
+  /** The flow of the request, and its top Via: the way of the responses. */
+  readonly flow: Flow;
+  readonly via: ViaAddress;
   readonly #host: ServerTransactionHost;
   readonly #machine: Machine<ServerState, ServerEvent, ServerAction>;
   #state: ServerState;
@@ -100,8 +113,13 @@ export class ServerTransaction {
   /** Hears of ACKs; set by whoever answers the INVITE. */
   user: ServerTransactionUser | undefined;
 
-  constructor(host: ServerTransactionHost, invite: boolean) {
+  constructor(host: ServerTransactionHost, parts: ServerTransactionParts) {
+    const { invite } = parts;
     this.#host = host;
+    this.key = parts.key;
+    this.mergeKey = parts.mergeKey;
+    this.flow = parts.flow;
+    this.via = parts.via;
     this.#machine = invite ? inviteServer : nonInviteServer;
     this.#state = invite ? 'proceeding' : 'trying';
   }
@@ -144,14 +162,14 @@ export class ServerTransaction {
     switch (action) {
       case 'send':
         this.#last = response;
-        if (response !== undefined) this.#host.send(response);
+        if (response !== undefined) this.#host.respond(this, response);
         return;
       case 'send once':
         this.#last = undefined;
-        if (response !== undefined) this.#host.send(response);
+        if (response !== undefined) this.#host.respond(this, response);
         return;
       case 'resend':
-        if (this.#last !== undefined) this.#host.send(this.#last);
+        if (this.#last !== undefined) this.#host.respond(this, this.#last);
         return;
       case 'ACK to user':
         if (ack !== undefined) this.user?.onAck(ack);
@@ -163,7 +181,7 @@ export class ServerTransaction {
         this.#stop();
         return;
       case 'start G':
-        this.#interval = this.#host.timers.G ?? 0;
+        this.#interval = this.#timer('G');
         if (this.#interval > 0) this.#startG();
         return;
       case 'again G':
@@ -185,6 +203,10 @@ export class ServerTransaction {
     }
   }
 
+  #timer(name: TimerName): number {
+    return (this.flow.reliable ? this.#host.reliable : this.#host.unreliable)[name] ?? 0;
+  }
+
   #startG(): void {
     this.#retransmission = this.#host.clock.after(this.#interval, () => {
       this.#apply('G');
@@ -192,7 +214,7 @@ export class ServerTransaction {
   }
 
   #start(name: 'H' | 'I' | 'J' | 'L'): void {
-    const ms = this.#host.timers[name] ?? 0;
+    const ms = this.#timer(name);
     if (ms === 0) this.#apply(name);
     else
       this.#lifetime = this.#host.clock.after(ms, () => {
@@ -210,6 +232,6 @@ export class ServerTransaction {
   #end(): void {
     this.#stop();
     this.#last = undefined;
-    this.#host.ended(this);
+    this.#host.serverEnded(this);
   }
 }

@@ -71,6 +71,14 @@ export function timerTable({ T1, T4 }: BaseTimers, reliable: boolean): TimerTabl
   };
 }
 
+/** The times that all transactions of a user agent go by. */
+export interface TransactionTimes {
+  readonly clock: Clock;
+  readonly base: BaseTimers;
+  readonly reliable: TimerTable;
+  readonly unreliable: TimerTable;
+}
+
 /** After this time an INVITE that nobody has answered gets its 100 (RFC 3261 §17.2.1), in milliseconds. */
 export const TRYING_INVITE = 200;
 

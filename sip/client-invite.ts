@@ -1,0 +1,160 @@
+import type {
+  OutgoingInvite,
+  OutgoingInviteHandlers,
+  OutgoingInviteParts,
+  OutgoingInviteState,
+  Outcome,
+  SessionHandlers,
+  SessionTimerOptions,
+} from './api.ts';
+import type { Core } from './core.ts';
+import { LiveDialog } from './dialog.ts';
+import type { SipResponse } from './message.ts';
+import { OutgoingRequest } from './outgoing.ts';
+import { outside } from './outside.ts';
+import { descriptionOf, LiveSession } from './session.ts';
+import { askTimer, raised, timerOptions } from './session-timer.ts';
+import type { Timer } from './timers.ts';
+
+/** How long a called party may ring by default, in milliseconds (RFC 3261 §13.2.1 leaves it to the caller). */
+const RINGING = 180_000;
+
+/** An INVITE of ours (RFC 3261 §13.2). */
+export class ClientInvite implements OutgoingInvite {
+  readonly #core: Core;
+  readonly #parts: OutgoingInviteParts;
+  readonly #handlers: OutgoingInviteHandlers;
+  readonly #ringing: Timer;
+  #timerOptions: SessionTimerOptions | undefined;
+  #outgoing: OutgoingRequest;
+  #state: OutgoingInviteState = { is: 'calling' };
+  #session: LiveSession | undefined;
+  #provisional = false;
+  #cancelSent = false;
+  #giveUp: Timer | undefined;
+
+  constructor(core: Core, parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers) {
+    this.#core = core;
+    this.#parts = parts;
+    this.#handlers = handlers;
+    this.#timerOptions = timerOptions(core.sessionTimer, parts.sessionTimer);
+    this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
+      this.cancel();
+    });
+    this.#outgoing = this.#send();
+    this.#outgoing.start();
+  }
+
+  get state(): OutgoingInviteState {
+    return this.#state;
+  }
+
+  cancel(): void {
+    if (this.#state.is !== 'calling' && this.#state.is !== 'proceeding') return;
+    this.#state = { is: 'cancelling' };
+    if (this.#provisional) this.#sendCancel();
+  }
+
+  #send(): OutgoingRequest {
+    const { allow, supported, allowEvents } = this.#core.capabilities;
+    const headers = [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
+    const outgoing = new OutgoingRequest(this.#core, outside(this.#core, 'INVITE', this.#parts, headers, true), {
+      onResponse: (response) => {
+        this.#receive(response, outgoing);
+      },
+      onFailed: (outcome) => {
+        this.#failed(outcome);
+      },
+    });
+    return outgoing;
+  }
+
+  #receive(response: SipResponse, outgoing: OutgoingRequest): void {
+    if (response.status < 200) this.#progress(response);
+    else if (response.status < 300) this.#accepted(response, outgoing);
+    else if (response.status !== 422 || !this.#tryLonger(response)) this.#failed({ is: 'response', response });
+  }
+
+  #progress(response: SipResponse): void {
+    this.#provisional = true;
+    if (this.#state.is === 'cancelling') {
+      this.#sendCancel();
+      return;
+    }
+    if (response.status === 100) return;
+    this.#state = { is: 'proceeding', response };
+    this.#handlers.onProgress?.(response);
+  }
+
+  #sendCancel(): void {
+    if (this.#cancelSent) return;
+    this.#cancelSent = true;
+    this.#outgoing.cancel();
+    // §9.1: without a final response within 64*T1 the INVITE counts as cancelled.
+    this.#giveUp = this.#core.clock.after(64 * this.#core.transactions.base.T1, () => {
+      this.#outgoing.abandon();
+      this.#failed({ is: 'failed', status: 408, reason: 'no response to CANCEL' });
+    });
+  }
+
+  #accepted(response: SipResponse, outgoing: OutgoingRequest): void {
+    const known = this.#session;
+    if (known !== undefined && known.dialog.remoteTag === (response.toTag ?? '')) {
+      known.acknowledgeAgain(response);
+      return;
+    }
+    const state = this.#state;
+    const late = known !== undefined || state.is === 'cancelling' || state.is === 'failed';
+    const session = this.#openSession(response, outgoing, late ? {} : (this.#parts.session ?? {}));
+    if (late) {
+      // Another branch of a fork, or too late (§13.2.2.4, §9.1): acknowledged and ended.
+      this.#session ??= session;
+      session.acknowledge(response.cseq.seq, undefined);
+      session.close();
+      if (state.is === 'cancelling') this.#failed({ is: 'failed', status: 503, reason: 'cancelled' });
+      return;
+    }
+    this.#session = session;
+    this.#settle({ is: 'accepted', session });
+    session.acknowledge(response.cseq.seq, this.#handlers.onAccepted(session, response));
+  }
+
+  #openSession(response: SipResponse, outgoing: OutgoingRequest, handlers: SessionHandlers): LiveSession {
+    const { flow } = outgoing;
+    const dialog = LiveDialog.asClient(outgoing.request, response, flow, this.#parts.flow === flow);
+    dialog.contact = this.#parts.contact;
+    this.#core.dialogs.add(dialog, flow?.remote.address ?? '');
+    const session = new LiveSession({
+      core: this.#core,
+      dialog,
+      handlers,
+      timer: this.#timerOptions,
+      description: descriptionOf(this.#parts),
+      peer: response,
+    });
+    session.confirmedByClient(response);
+    return session;
+  }
+
+  /** RFC 4028 §7.3: once more with the interval that the peer can bear. */
+  #tryLonger(response: SipResponse): boolean {
+    const longer = this.#timerOptions && raised(this.#timerOptions, response);
+    if (longer === undefined || this.#state.is === 'cancelling') return false;
+    this.#timerOptions = longer;
+    this.#outgoing = this.#send();
+    this.#outgoing.start();
+    return true;
+  }
+
+  #failed(outcome: Outcome): void {
+    if (this.#state.is === 'failed' || this.#state.is === 'accepted') return;
+    this.#settle({ is: 'failed', outcome });
+    this.#handlers.onFailed(outcome);
+  }
+
+  #settle(state: OutgoingInviteState): void {
+    this.#state = state;
+    this.#ringing.stop();
+    this.#giveUp?.stop();
+  }
+}

@@ -1,0 +1,39 @@
+import type { ContactParts } from './api.ts';
+import type { NameAddr } from './fields.ts';
+import { Params } from './params.ts';
+import type { Flow, TransportName } from './transport/flow.ts';
+import type { SipUri, Uri } from './uri.ts';
+
+/** The `transport` parameter that leads back by the same transport; none for UDP, the default (RFC 3263 §4.1). */
+const TRANSPORT_PARAM: Readonly<Record<TransportName, string | undefined>> = {
+  UDP: undefined,
+  TCP: 'tcp',
+  TLS: 'tls',
+  WS: 'ws',
+  WSS: 'ws', // RFC 7118 §7: `ws` for both; wss is told by sips
+};
+
+/**
+ * The Contact for messages that leave by `flow`: the URI that the application chose, else the user part of `own` at
+ * the flow's advertised address (RFC 3261 §8.1.1.8, §12.1.1).
+ *
+ * @param secure whether it must be a sips URI (§12.1.1: when Request-URI, top Record-Route or Contact of the request is)
+ */
+export function contactFor(parts: ContactParts | undefined, own: Uri, flow: Flow, secure: boolean): NameAddr {
+  const uri = parts?.uri ?? contactUri(own, flow, secure);
+  return { uri, params: parts?.params === undefined ? Params.none : Params.of(parts.params) };
+}
+
+function contactUri(own: Uri, flow: Flow, secure: boolean): SipUri {
+  const { host, port } = flow.advertised;
+  const transport = secure && flow.transport === 'TLS' ? 'tcp' : TRANSPORT_PARAM[flow.transport];
+  return {
+    kind: 'sip',
+    scheme: secure ? 'sips' : 'sip',
+    ...(own.kind === 'sip' && own.user !== undefined ? { user: own.user } : undefined),
+    host: host.includes(':') && !host.startsWith('[') ? `[${host}]` : host,
+    port,
+    params: transport === undefined ? Params.none : Params.of({ transport }),
+    headers: [],
+  };
+}

@@ -1,0 +1,76 @@
+import type { EventPackage, Limits, SessionTimerOptions, UserAgentHandlers, UserAgentOptions } from './api.ts';
+import type { HeaderLine } from './errors.ts';
+import type { NameAddr } from './fields.ts';
+import type { Dialogs } from './dialog.ts';
+import type { Log } from './log.ts';
+import type { Clock } from './timers.ts';
+import type { Transactions } from './transactions.ts';
+import type { Flow, TransportLayer } from './transport/flow.ts';
+
+/** What the parts of one user agent share: its time, its bounds, its tables, its way to the transport. */
+export interface Core {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: Limits;
+  readonly handlers: UserAgentHandlers;
+  readonly transport: TransportLayer;
+  readonly transactions: Transactions;
+  readonly dialogs: Dialogs;
+  readonly capabilities: Capabilities;
+  readonly sessionTimer: SessionTimerOptions | undefined;
+  readonly outboundRoute: readonly NameAddr[];
+  /** True once the user agent closes: nothing new is begun. */
+  readonly closing: boolean;
+  /** Gives bytes to a flow, past the trace. */
+  send(flow: Flow, bytes: Uint8Array): boolean;
+}
+
+/** What this user agent can do, as header lines made once. */
+export interface Capabilities {
+  readonly methods: ReadonlySet<string>;
+  readonly extensions: ReadonlySet<string>;
+  readonly packages: ReadonlyMap<string, EventPackage>;
+  readonly allow: HeaderLine;
+  readonly supported: HeaderLine;
+  readonly accept: HeaderLine;
+  /** None without event packages. */
+  readonly allowEvents: readonly HeaderLine[];
+  /** Server, or User-Agent; none without a product name. */
+  readonly server: readonly HeaderLine[];
+  readonly userAgent: readonly HeaderLine[];
+}
+
+/** The defaults of `Limits`. */
+export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
+  serverTransactions: 200_000,
+  clientTransactions: 200_000,
+  dialogs: 50_000,
+  dialogsPerAddress: 5_000,
+  pendingInvites: 5_000,
+  subscriptions: 50_000,
+  queuedPerDialog: 64,
+};
+
+/** Reads from options and handlers what the user agent will say of itself. */
+export function capabilitiesOf(options: UserAgentOptions, handlers: UserAgentHandlers): Capabilities {
+  const packages = new Map((options.events ?? []).map((each) => [each.name, each]));
+  const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'UPDATE'];
+  if (handlers.onMessage !== undefined) methods.push('MESSAGE');
+  if (handlers.onRefer !== undefined) methods.push('REFER');
+  if (handlers.onInfo !== undefined) methods.push('INFO');
+  if (packages.size > 0) methods.push('SUBSCRIBE');
+  methods.push('NOTIFY', ...(options.allow ?? []));
+  const extensions = ['timer', 'norefersub', ...(options.supported ?? [])];
+  const { product } = options;
+  return {
+    methods: new Set(methods),
+    extensions: new Set(extensions),
+    packages,
+    allow: { name: 'Allow', value: methods.join(', ') },
+    supported: { name: 'Supported', value: extensions.join(', ') },
+    accept: { name: 'Accept', value: (options.accept ?? ['application/sdp']).join(', ') },
+    allowEvents: packages.size === 0 ? [] : [{ name: 'Allow-Events', value: [...packages.keys()].join(', ') }],
+    server: product === undefined ? [] : [{ name: 'Server', value: product }],
+    userAgent: product === undefined ? [] : [{ name: 'User-Agent', value: product }],
+  };
+}

@@ -1,0 +1,103 @@
+import type { Answer, Answering } from './api.ts';
+import type { Core } from './core.ts';
+import { type HeaderLine, SipError } from './errors.ts';
+import { createResponse, newTag, type ResponseParts, type SipRequest } from './message.ts';
+import type { ServerTransaction } from './server-transaction.ts';
+import { type Timer, TRYING_INVITE, tryingNonInvite } from './timers.ts';
+import type { Flow } from './transport/flow.ts';
+import { formatMessage } from './write.ts';
+
+/** One request with its transaction, being answered. Sends its 100 by itself when the answer takes time. */
+export class Incoming {
+  readonly core: Core;
+  readonly request: SipRequest;
+  readonly flow: Flow;
+  readonly transaction: ServerTransaction;
+  #tag: string | undefined;
+  #trying: Timer | undefined;
+  #provisional = false;
+
+  constructor(core: Core, request: SipRequest, flow: Flow, transaction: ServerTransaction) {
+    this.core = core;
+    this.request = request;
+    this.flow = flow;
+    this.transaction = transaction;
+  }
+
+  /** Our tag: that of To, else one that all responses to this request will have (RFC 3261 §8.2.6.2). */
+  get localTag(): string {
+    return (this.#tag ??= this.request.toTag ?? newTag());
+  }
+
+  get answered(): boolean {
+    return this.transaction.answered;
+  }
+
+  /** Sends a response; returns its bytes. Whatever comes after a final one is not sent. */
+  respond(status: number, parts: ResponseParts = {}): Buffer {
+    this.#provisional = true;
+    if (status >= 200) this.#trying?.stop();
+    const headers: readonly HeaderLine[] = [...this.core.capabilities.server, ...(parts.headers ?? [])];
+    const response = createResponse(this.request, status, {
+      ...parts,
+      headers,
+      ...(status > 100 ? { toTag: this.localTag } : undefined),
+    });
+    const bytes = formatMessage(response);
+    this.transaction.respond(status, bytes);
+    return bytes;
+  }
+
+  /** The answer that an error asks for: a `SipError` of the peer's fault, or 500 for a bug of ours, which is logged. */
+  fail(error: unknown): void {
+    const { request, core } = this;
+    const fields = { flow: this.flow.id, callId: request.callId, method: request.method };
+    if (!(error instanceof SipError)) {
+      core.log.error(
+        `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        fields,
+      );
+      if (!this.answered) this.respond(500);
+      return;
+    }
+    core.log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
+    if (!this.answered) this.respond(error.status, { reason: error.reason, headers: error.headers });
+  }
+
+  /** Answers with what a handler returns, now or later. */
+  settle(
+    handler: () => Answering,
+    send: (answer: Answer) => void = (answer) => this.respond(answer.status, answer),
+  ): void {
+    this.run(() => {
+      const answering = handler();
+      if (!(answering instanceof Promise)) {
+        send(answering);
+        return undefined;
+      }
+      return answering.then(send);
+    });
+  }
+
+  /** Runs a handler that answers by itself, now or later. */
+  run(handler: () => void | Promise<void>): void {
+    try {
+      const running = handler();
+      if (running instanceof Promise)
+        running.catch((error: unknown) => {
+          this.fail(error);
+        });
+    } catch (error) {
+      this.fail(error);
+    }
+    if (!this.answered && !this.#provisional) this.#awaitAnswer();
+  }
+
+  #awaitAnswer(): void {
+    const { clock, transactions } = this.core;
+    const invite = this.request.method === 'INVITE';
+    this.#trying = clock.after(invite ? TRYING_INVITE : tryingNonInvite(transactions.base), () => {
+      if (!this.answered && !this.#provisional) this.respond(100);
+    });
+  }
+}

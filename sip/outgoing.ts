@@ -1,0 +1,239 @@
+import type { CredentialsFor, Outcome } from './api.ts';
+import type { ClientTransaction } from './client-transaction.ts';
+import type { Core } from './core.ts';
+import type { LiveDialog } from './dialog.ts';
+import { CALL_ID, CONTACT, CSEQ, FROM, type NameAddr, ROUTE, TO, VIA } from './fields.ts';
+import { Headers } from './headers.ts';
+import { createVia, newBranch, SipRequest, type SipResponse } from './message.ts';
+import type { Flow, NextHop, Target } from './transport/flow.ts';
+import { formatMessage } from './write.ts';
+
+/** From this size on a request does not go over UDP, the path MTU being unknown (RFC 3261 §18.1.1), in bytes. */
+export const LARGE_FOR_UDP = 1300;
+/** What a Via of ours adds to a message at most, in bytes. */
+const VIA_BYTES = 150;
+
+/** A request and the ways it may take. */
+export interface Sending {
+  /** All but Via, and Contact where `contact` makes it; the sender changes it. */
+  readonly request: SipRequest;
+  /** Taken while it is open. */
+  readonly flow: Flow | undefined;
+  /** Looked up when there is no such flow. */
+  readonly hop: NextHop | undefined;
+  /** The dialog it belongs to. */
+  readonly dialog: LiveDialog | undefined;
+  /** Makes the Contact for the flow that is taken; none: the request has none. */
+  readonly contact: ((flow: Flow) => NameAddr) | undefined;
+  /** The number of the request that repeats this one with credentials. */
+  readonly nextSeq: () => number;
+  readonly credentials: CredentialsFor | undefined;
+}
+
+/** What the sender of a request hears. */
+export interface SendingUser {
+  /** A provisional or final response; several 2xx to INVITE (RFC 6026 §7.2). */
+  onResponse(response: SipResponse): void;
+  /** There will be no final response. */
+  onFailed(outcome: Extract<Outcome, { is: 'failed' }>): void;
+}
+
+/**
+ * One request of ours on its way: finds a flow, runs a client transaction on it, and tries the next address when one
+ * fails (RFC 3263 §4.3); answers one challenge (RFC 3261 §22.2).
+ */
+export class OutgoingRequest {
+  readonly #core: Core;
+  readonly #sending: Sending;
+  readonly #user: SendingUser;
+  #targets: readonly Target[] = [];
+  #transaction: ClientTransaction | undefined;
+  #over = false;
+
+  constructor(core: Core, sending: Sending, user: SendingUser) {
+    this.#core = core;
+    this.#sending = sending;
+    this.#user = user;
+  }
+
+  /** The flow it was sent by. */
+  get flow(): Flow | undefined {
+    return this.#transaction?.flow;
+  }
+
+  /** The request as it was sent last. */
+  get request(): SipRequest {
+    return this.#sending.request;
+  }
+
+  /** Sends it. What fails at once is told at once. */
+  start(): void {
+    const { flow } = this.#sending;
+    const { transactions, limits } = this.#core;
+    if (transactions.clients >= limits.clientTransactions) this.#fail(503, 'limit of client transactions');
+    else if (flow?.open === true && !this.#tooLarge(flow)) this.#attempt(flow);
+    else this.#locate();
+  }
+
+  /** Stops waiting for a final response; nothing more is told. */
+  abandon(): void {
+    this.#over = true;
+    this.#transaction?.drop();
+  }
+
+  /** CANCEL for the INVITE that was sent (RFC 3261 §9.1): same branch, same way. */
+  cancel(): void {
+    const flow = this.flow;
+    if (flow === undefined) return;
+    const cancel = derived('CANCEL', this.request);
+    const branch = cancel.branch ?? '';
+    const user = { onResponse: () => undefined, onFailure: () => undefined, ackFor: () => new Uint8Array(0) };
+    this.#core.transactions.request(user, flow, branch, 'CANCEL', formatMessage(cancel)).start();
+  }
+
+  #tooLarge(flow: Flow): boolean {
+    const { dialog, request } = this.#sending;
+    if (flow.reliable || dialog?.mayUseTcp !== true) return false;
+    return request.body.length > LARGE_FOR_UDP || formatMessage(request).length + VIA_BYTES > LARGE_FOR_UDP;
+  }
+
+  #locate(): void {
+    const { hop, request } = this.#sending;
+    if (hop === undefined) {
+      this.#fail(503, `no way to ${request.requestUri}`);
+      return;
+    }
+    this.#core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
+      if (this.#over) return;
+      if ('failed' in found) this.#fail(503, found.reason);
+      else {
+        this.#targets = found;
+        this.#next('no address');
+      }
+    });
+  }
+
+  /** The next address, or the end for that reason. */
+  #next(reason: string, status: 408 | 503 = 503): void {
+    const [target, ...rest] = this.#targets;
+    if (target === undefined) {
+      this.#fail(status, reason);
+      return;
+    }
+    this.#targets = rest;
+    this.#core.transport.connect(target, (flow) => {
+      if (this.#over) return;
+      if (!('failed' in flow)) {
+        this.#attempt(flow);
+        return;
+      }
+      const { dialog } = this.#sending;
+      if (dialog !== undefined && target.transport === 'TCP' && rest[0]?.transport === 'UDP') dialog.udpOnly = true;
+      this.#next(flow.reason);
+    });
+  }
+
+  #attempt(flow: Flow): void {
+    const { request, contact } = this.#sending;
+    const { host, port } = flow.advertised;
+    const branch = newBranch();
+    request.headers.write(VIA, [createVia(flow.transport, host, port, branch)]);
+    if (contact !== undefined) request.headers.write(CONTACT, [contact(flow)]);
+    const user = {
+      onResponse: (response: SipResponse) => {
+        this.#receive(response);
+      },
+      onFailure: (failure: 'timeout' | 'transport error') => {
+        this.#transactionFailed(failure, flow);
+      },
+      ackFor: (response: SipResponse) => formatMessage(derived('ACK', request, response)),
+    };
+    this.#transaction = this.#core.transactions.request(user, flow, branch, request.method, formatMessage(request));
+    this.#transaction.start();
+  }
+
+  #receive(response: SipResponse): void {
+    if (this.#over) return;
+    if (response.status === 503 && this.#targets.length > 0) this.#next('503');
+    else this.#user.onResponse(response);
+  }
+
+  #transactionFailed(failure: 'timeout' | 'transport error', flow: Flow): void {
+    if (this.#over) return;
+    if (failure === 'timeout') {
+      this.#next('no response', 408);
+      return;
+    }
+    const { hop, flow: preferred } = this.#sending;
+    // The flow that stood for the address is gone: now the address itself.
+    if (flow === preferred && hop !== undefined && this.#targets.length === 0) this.#locate();
+    else this.#next(`${flow.id} failed`);
+  }
+
+  #fail(status: 408 | 503, reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { request } = this.#sending;
+    const { method, callId } = request;
+    this.#core.log.warn(`${method} failed: ${reason}`, { callId, to: request.requestUri });
+    this.#user.onFailed({ is: 'failed', status, reason });
+  }
+}
+
+/**
+ * The ACK to a failure response (RFC 3261 §17.1.1.3) or the CANCEL (§9.1) of an INVITE: its Request-URI, top Via,
+ * Route, From, Call-ID and number; To is that of the response.
+ */
+function derived(method: 'ACK' | 'CANCEL', invite: SipRequest, response?: SipResponse): SipRequest {
+  const headers = new Headers();
+  headers.write(VIA, [invite.topVia]);
+  headers.add('Max-Forwards', '70');
+  if (invite.route.length > 0) headers.write(ROUTE, invite.route);
+  headers.write(FROM, invite.from);
+  headers.write(TO, (response ?? invite).to);
+  headers.write(CALL_ID, invite.callId);
+  headers.write(CSEQ, { seq: invite.cseq.seq, method });
+  return new SipRequest(method, invite.uri, headers, undefined, invite.requestUri);
+}
+
+/**
+ * Sends a request that has no transaction, the ACK to a 2xx (RFC 3261 §13.2.2.4), by its flow or the first address
+ * that takes it. Gives the bytes and flow to `sent`, to be sent again.
+ */
+export function sendAck(
+  core: Core,
+  ack: Pick<Sending, 'request' | 'flow' | 'hop'>,
+  sent: (again: () => void) => void,
+): void {
+  const { request, flow, hop } = ack;
+  const by = (chosen: Flow): void => {
+    const { host, port } = chosen.advertised;
+    request.headers.write(VIA, [createVia(chosen.transport, host, port)]);
+    const bytes = formatMessage(request);
+    core.send(chosen, bytes);
+    sent(() => core.send(chosen, bytes));
+  };
+  if (flow?.open === true) {
+    by(flow);
+    return;
+  }
+  const failed = (reason: string): void => {
+    core.log.warn(`ACK failed: ${reason}`, { callId: request.callId, to: request.requestUri });
+  };
+  if (hop === undefined) {
+    failed('no SIP URI');
+    return;
+  }
+  const tryFirst = ([target, ...rest]: readonly Target[]): void => {
+    if (target === undefined) failed('no address takes it');
+    else
+      core.transport.connect(target, (connected) => {
+        if ('failed' in connected) tryFirst(rest);
+        else by(connected);
+      });
+  };
+  core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
+    if ('failed' in found) failed(found.reason);
+    else tryFirst(found);
+  });
+}

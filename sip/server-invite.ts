@@ -1,0 +1,154 @@
+import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
+import type { Core } from './core.ts';
+import { LiveDialog, type SessionUsage } from './dialog.ts';
+import type { Incoming } from './incoming.ts';
+import type { SipRequest } from './message.ts';
+import { descriptionOf, LiveSession } from './session.ts';
+import { answerTimer, timerOptions } from './session-timer.ts';
+import type { Timer } from './timers.ts';
+import type { Flow } from './transport/flow.ts';
+
+/** A provisional response is repeated so often, or proxies give up (RFC 3261 §13.3.1.1), in milliseconds. */
+const RING_AGAIN = 60_000;
+
+/** An INVITE outside of dialogs that is being answered (RFC 3261 §13.3). */
+export class ServerInvite implements IncomingInvite, SessionUsage {
+  readonly #core: Core;
+  readonly #incoming: Incoming;
+  #state: InviteState = { is: 'pending' };
+  #dialog: LiveDialog | undefined;
+  #abort: AbortController | undefined;
+  #ringing: Timer | undefined;
+  readonly #settled: () => void;
+
+  /** @param settled called once, when it is no longer pending */
+  constructor(incoming: Incoming, settled: () => void) {
+    this.#core = incoming.core;
+    this.#incoming = incoming;
+    this.#settled = settled;
+    incoming.transaction.user = {
+      onAck: (ack) => this.#dialog?.session?.receiveAck(ack),
+      onNoAck: () => {
+        this.#core.log.warn('no ACK to a refusal', { callId: this.request.callId, flow: this.flow.id });
+      },
+      onCancel: () => {
+        this.cancel(487);
+      },
+    };
+  }
+
+  get request(): SipRequest {
+    return this.#incoming.request;
+  }
+
+  get flow(): Flow {
+    return this.#incoming.flow;
+  }
+
+  get state(): InviteState {
+    return this.#state;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#state.is === 'cancelled') this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  ring(answer: Answer | 180 | 181 | 182 | 183): void {
+    if (this.#state.is !== 'pending') return;
+    const given: Answer = typeof answer === 'number' ? { status: answer } : answer;
+    const dialog = this.#openDialog();
+    dialog.session = this;
+    this.#send(dialog, given);
+    this.#ringing?.stop();
+    this.#ringing = this.#core.clock.after(RING_AGAIN, () => {
+      this.ring(given);
+    });
+  }
+
+  accept(parts: AcceptParts): InviteSession | undefined {
+    if (this.#state.is !== 'pending') return undefined;
+    const core = this.#core;
+    const { request, flow } = this;
+    const options = timerOptions(core.sessionTimer, parts.sessionTimer);
+    const { agreed, headers } = answerTimer(request, options);
+    const dialog = this.#openDialog();
+    dialog.contact = parts.contact;
+    const session = new LiveSession({
+      core,
+      dialog,
+      handlers: parts.session ?? {},
+      timer: options,
+      description: descriptionOf(parts),
+      peer: request,
+    });
+    const { allow, supported, allowEvents } = core.capabilities;
+    const response = this.#incoming.respond(200, {
+      ...parts,
+      contact: dialog.contactFor(flow),
+      headers: [...recordRoute(request), allow, supported, ...allowEvents, ...headers, ...(parts.headers ?? [])],
+    });
+    this.#settle({ is: 'accepted', session });
+    session.awaitFirstAck(this.#incoming, response, agreed);
+    return session;
+  }
+
+  refuse(answer: Answer): void {
+    if (this.#state.is !== 'pending') return;
+    this.#settle({ is: 'refused', status: answer.status });
+    this.#incoming.respond(answer.status, answer);
+  }
+
+  /** CANCEL, a BYE in the early dialog, or the end of the user agent. */
+  cancel(status: 487 | 503): void {
+    if (this.#state.is !== 'pending') return;
+    this.#settle({ is: 'cancelled' });
+    this.#incoming.respond(status);
+    this.#abort?.abort();
+  }
+
+  /** Requests in the early dialog: only BYE has a meaning there (RFC 3261 §15). */
+  receive(incoming: Incoming): void {
+    if (incoming.request.method === 'BYE') {
+      incoming.respond(200);
+      this.cancel(487);
+    } else incoming.respond(491);
+  }
+
+  close(): void {
+    this.cancel(503);
+  }
+
+  receiveAck(): void {
+    // Nothing was accepted: an ACK here has no meaning.
+  }
+
+  #send(dialog: LiveDialog, answer: Answer): void {
+    const headers = [...recordRoute(this.request), this.#core.capabilities.allow, ...(answer.headers ?? [])];
+    this.#incoming.respond(answer.status, { ...answer, contact: dialog.contactFor(this.flow), headers });
+  }
+
+  #openDialog(): LiveDialog {
+    if (this.#dialog !== undefined) return this.#dialog;
+    const dialog = LiveDialog.asServer(this.#incoming);
+    this.#core.dialogs.add(dialog, this.flow.remote.address);
+    this.#dialog = dialog;
+    return dialog;
+  }
+
+  #settle(state: InviteState): void {
+    this.#state = state;
+    this.#ringing?.stop();
+    this.#settled();
+    const dialog = this.#dialog;
+    if (state.is === 'accepted' || dialog === undefined) return;
+    dialog.session = undefined;
+    this.#core.dialogs.sweep(dialog);
+  }
+}
+
+/** Responses that make a dialog carry the Record-Route of the request (RFC 3261 §12.1.1). */
+function recordRoute(request: SipRequest): readonly { name: string; value: string }[] {
+  return request.headers.all('Record-Route').map((value) => ({ name: 'Record-Route', value }));
+}

@@ -1,0 +1,491 @@
+import { Accepted } from './accepted.ts';
+import type {
+  Answer,
+  Content,
+  CredentialsFor,
+  InviteSession,
+  Outcome,
+  SessionEnd,
+  SessionHandlers,
+  SessionState,
+  SessionTimerOptions,
+} from './api.ts';
+import { hasDescription } from './body.ts';
+import type { Core } from './core.ts';
+import type { LiveDialog, SessionUsage } from './dialog.ts';
+import type { HeaderLine } from './errors.ts';
+import type { Incoming } from './incoming.ts';
+import type { SipRequest, SipResponse } from './message.ts';
+import { OutgoingRequest, sendAck } from './outgoing.ts';
+import {
+  answerTimer,
+  askTimer,
+  readTimer,
+  type Refresher,
+  type SessionInterval,
+  SessionTimer,
+} from './session-timer.ts';
+
+/** What a session starts with. */
+export interface SessionStart {
+  readonly core: Core;
+  readonly dialog: LiveDialog;
+  readonly handlers: SessionHandlers;
+  readonly timer: SessionTimerOptions | undefined;
+  /** Our last session description; repeated when the session is refreshed. */
+  readonly description: Content;
+  /** The peer's INVITE, or its 2xx to ours. */
+  readonly peer: SipRequest | SipResponse;
+}
+
+/** A re-INVITE of ours: running, or waiting for its turn. */
+interface Offer {
+  readonly content: Content;
+  readonly done: (outcome: Outcome) => void;
+  readonly ack: ((response: SipResponse) => Content | undefined) | undefined;
+}
+
+/** A final response after which the dialog is gone (RFC 3261 §12.2.1.2, RFC 5057 §5.1). */
+const DIALOG_IS_GONE: ReadonlySet<number> = new Set([404, 410, 416, 480, 481, 482, 483, 484, 485, 502, 604]);
+
+/** The body of a message, without its headers. */
+export function descriptionOf({ contentType, body }: Content): Content {
+  return contentType === undefined || body === undefined ? {} : { contentType, body };
+}
+
+/** An INVITE session from its 2xx on: everything that happens in its dialog but the subscriptions. */
+export class LiveSession implements InviteSession, SessionUsage {
+  readonly dialog: LiveDialog;
+  readonly #core: Core;
+  readonly #handlers: SessionHandlers;
+  readonly #timerOptions: SessionTimerOptions | undefined;
+  readonly #timer: SessionTimer;
+  readonly #ownsCallId: boolean;
+  #state: SessionState = 'confirmed';
+  #description: Content;
+  #peerAllows: ReadonlySet<string> | undefined;
+  /** Our 2xx that waits for its ACK. */
+  #accepted: Accepted | undefined;
+  /** Whether the ACK that is waited for is that of the first INVITE. */
+  #first = false;
+  /** The peer's re-INVITE or UPDATE that has no final response yet. */
+  #incomingOffer: Incoming | undefined;
+  /** Our re-INVITE or UPDATE under way. */
+  #outgoing: OutgoingRequest | undefined;
+  #running: Offer | undefined;
+  readonly #waiting: Offer[] = [];
+  /** Repeats the ACK of our last INVITE when its 2xx comes again. */
+  #ackAgain: { readonly seq: number; readonly send: () => void } | undefined;
+  /** `close` was called before the ACK came: the BYE has to wait (RFC 3261 §15). */
+  #closing: readonly HeaderLine[] | undefined;
+
+  constructor(start: SessionStart) {
+    this.#core = start.core;
+    this.dialog = start.dialog;
+    this.#handlers = start.handlers;
+    this.#timerOptions = start.timer;
+    this.#description = start.description;
+    this.#ownsCallId = start.peer.kind === 'response';
+    this.#noteAllow(start.peer);
+    this.#timer = new SessionTimer(
+      start.core.clock,
+      () => {
+        this.#refresh();
+      },
+      () => {
+        this.#bye([{ name: 'Reason', value: 'SIP;cause=408;text="session timer expired"' }]);
+        this.#end({ why: 'expired' });
+      },
+    );
+    this.dialog.session = this;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  allows(method: string): boolean | undefined {
+    return this.#peerAllows?.has(method);
+  }
+
+  // ------------------------------------------------------------------------------------------------- as server
+
+  /** Our 2xx to the first INVITE was sent: its ACK is waited for. */
+  awaitFirstAck(incoming: Incoming, response: Buffer, agreed: SessionInterval | undefined): void {
+    this.#state = 'accepted';
+    this.#first = true;
+    this.#awaitAck(incoming, response);
+    this.#timer.start(agreed, 'uas');
+  }
+
+  #awaitAck({ transaction, request }: Incoming, response: Buffer): void {
+    this.#accepted?.stop();
+    this.#accepted = new Accepted(this.#core, { transaction, response, status: 200, seq: request.cseq.seq }, () => {
+      this.#core.log.warn('no ACK: the session ends', this.#fields());
+      this.#bye([]);
+      this.#end({ why: 'no ACK' });
+    });
+  }
+
+  receiveAck(ack: SipRequest): void {
+    if (this.#accepted?.seq !== ack.cseq.seq) return;
+    this.#accepted.stop();
+    this.#accepted = undefined;
+    const first = this.#first;
+    this.#first = false;
+    if (this.#state === 'accepted') this.#state = 'confirmed';
+    this.#guard(() => (first ? this.#handlers.onAck?.(ack) : this.#handlers.onOfferAck?.(ack)));
+    if (this.#closing !== undefined) this.#closeNow(this.#closing);
+  }
+
+  receive(incoming: Incoming): void {
+    const { request } = incoming;
+    const { handlers } = this.#core;
+    const plain = { request, flow: incoming.flow, session: this };
+    switch (request.method) {
+      case 'BYE':
+        this.#receiveBye(incoming);
+        return;
+      case 'INVITE':
+      case 'UPDATE':
+        this.#receiveOffer(incoming);
+        return;
+      case 'MESSAGE':
+        this.#ask(incoming, (this.#handlers.onMessage ?? handlers.onMessage)?.bind(undefined, plain));
+        return;
+      case 'INFO':
+        this.#ask(incoming, (this.#handlers.onInfo ?? handlers.onInfo)?.bind(undefined, plain));
+        return;
+      case 'NOTIFY': {
+        const { onNotify } = this.#handlers;
+        incoming.settle(() => onNotify?.(plain) ?? { status: 481 });
+        return;
+      }
+      default:
+        this.#ask(incoming, undefined);
+    }
+  }
+
+  #ask(incoming: Incoming, handler: (() => Answer | Promise<Answer>) | undefined): void {
+    incoming.settle(handler ?? (() => ({ status: 405, headers: [this.#core.capabilities.allow] })));
+  }
+
+  #receiveBye(incoming: Incoming): void {
+    incoming.respond(200);
+    // §15.1.2: what else is pending is answered 487.
+    if (this.#incomingOffer?.answered === false) this.#incomingOffer.respond(487);
+    this.#end({ why: 'bye', request: incoming.request });
+  }
+
+  /** re-INVITE (RFC 3261 §14.2) and UPDATE (RFC 3311 §5.2). */
+  #receiveOffer(incoming: Incoming): void {
+    if (this.#incomingOffer?.answered === false) {
+      const seconds = Math.floor(Math.random() * 10);
+      incoming.respond(500, { headers: [{ name: 'Retry-After', value: String(seconds) }] });
+      return;
+    }
+    if (this.#running !== undefined) {
+      incoming.respond(491);
+      return;
+    }
+    const { request, transaction } = incoming;
+    this.#incomingOffer = incoming;
+    transaction.user = {
+      onAck: (ack) => {
+        this.receiveAck(ack);
+      },
+      onNoAck: () => undefined,
+      onCancel: () => {
+        if (!incoming.answered) incoming.respond(487);
+      },
+    };
+    const offer = hasDescription(request);
+    const { onOffer } = this.#handlers;
+    const answer = (): Answer | Promise<Answer> => {
+      const timer = answerTimer(request, this.#timerOptions);
+      if (request.method === 'UPDATE' && !offer) return { status: 200, headers: timer.headers };
+      if (onOffer === undefined) {
+        return offer ? { status: 488 } : { ...this.#description, status: 200, headers: timer.headers };
+      }
+      const answering = onOffer({ request, offer });
+      const timed = (given: Answer): Answer =>
+        given.status < 300 ? { ...given, headers: [...(given.headers ?? []), ...timer.headers] } : given;
+      return answering instanceof Promise ? answering.then(timed) : timed(answering);
+    };
+    incoming.settle(answer, (given) => {
+      this.#answerOffer(incoming, given);
+    });
+  }
+
+  #answerOffer(incoming: Incoming, answer: Answer): void {
+    if (incoming.answered || this.#state === 'ended') return;
+    const { request } = incoming;
+    if (answer.status >= 300) {
+      incoming.respond(answer.status, answer);
+      return;
+    }
+    this.dialog.refresh(request);
+    this.#noteAllow(request);
+    const { agreed } = answerTimer(request, this.#timerOptions);
+    const { allow, supported } = this.#core.capabilities;
+    const response = incoming.respond(answer.status, {
+      ...answer,
+      contact: this.dialog.contactFor(incoming.flow),
+      headers: [allow, supported, ...(answer.headers ?? [])],
+    });
+    this.#timer.start(agreed, 'uas');
+    this.#noteDescription(answer);
+    if (request.method === 'INVITE') this.#awaitAck(incoming, response);
+  }
+
+  // ------------------------------------------------------------------------------------------------- as client
+
+  /** Our first INVITE was answered 2xx. */
+  confirmedByClient(response: SipResponse): void {
+    this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(response), 'uac');
+  }
+
+  /** Sends the ACK to a 2xx (RFC 3261 §13.2.2.4). */
+  acknowledge(seq: number, content: Content | undefined): void {
+    sendAck(this.#core, this.dialog.createRequest('ACK', content ?? {}, seq), (send) => {
+      this.#ackAgain = { seq, send };
+    });
+  }
+
+  /** A 2xx came again: so does its ACK. */
+  acknowledgeAgain(response: SipResponse): void {
+    if (this.#ackAgain?.seq === response.cseq.seq) this.#ackAgain.send();
+  }
+
+  reInvite(
+    content: Content,
+    done: (outcome: Outcome) => void,
+    ack?: (response: SipResponse) => Content | undefined,
+  ): void {
+    if (this.#waiting.length >= this.#core.limits.queuedPerDialog) {
+      done({ is: 'failed', status: 503, reason: 'too many re-INVITEs wait' });
+      return;
+    }
+    this.#waiting.push({ content, done, ack });
+    this.#nextOffer();
+  }
+
+  update(content: Content, done: (outcome: Outcome) => void): void {
+    const timed = { ...content, headers: [...this.#timerHeaders(), ...(content.headers ?? [])] };
+    this.#send('UPDATE', timed, (outcome) => {
+      if (outcome.is === 'response' && outcome.response.status < 300) {
+        this.dialog.refresh(outcome.response);
+        this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(outcome.response), 'uac');
+        this.#noteDescription(content);
+      }
+      done(outcome);
+    });
+  }
+
+  request(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
+    this.#send(method, content, done, credentials);
+  }
+
+  close(headers: readonly HeaderLine[] = []): void {
+    if (this.#state === 'ended') return;
+    if (this.#state === 'accepted') this.#closing = headers;
+    else this.#closeNow(headers);
+  }
+
+  #closeNow(headers: readonly HeaderLine[]): void {
+    this.#bye(headers);
+    this.#end({ why: 'closed' });
+  }
+
+  #bye(headers: readonly HeaderLine[]): void {
+    this.#dispatch('BYE', { headers }, () => undefined);
+  }
+
+  #send(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
+    if (this.#state === 'ended') {
+      done({ is: 'failed', status: 503, reason: 'the session has ended' });
+      return;
+    }
+    this.#dispatch(
+      method,
+      content,
+      (outcome) => {
+        done(outcome);
+        this.#noticeEnd(method, outcome);
+      },
+      credentials,
+    );
+  }
+
+  #dispatch(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
+    const { dialog } = this;
+    const refreshes = method === 'UPDATE' || method === 'REFER';
+    const { request, flow, hop } = dialog.createRequest(method, this.#ours(content));
+    const sending = {
+      request,
+      flow,
+      hop,
+      dialog,
+      contact: refreshes ? (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by) : undefined,
+      nextSeq: () => dialog.nextSeq(),
+      credentials,
+    };
+    new OutgoingRequest(this.#core, sending, {
+      onResponse: (response) => {
+        if (response.status >= 200) done({ is: 'response', response });
+      },
+      onFailed: done,
+    }).start();
+  }
+
+  #ours(content: Content): Content {
+    const { userAgent } = this.#core.capabilities;
+    return userAgent.length === 0 ? content : { ...content, headers: [...userAgent, ...(content.headers ?? [])] };
+  }
+
+  /** RFC 3261 §12.2.1.2: 481 and 408 end the dialog, and so does silence. */
+  #noticeEnd(method: string, outcome: Outcome): void {
+    const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
+    // RFC 5057 §5.1: of the failures only 481 and 408 speak of the dialog when the request was none of the session's own.
+    const ends = status === 481 || status === 408 || (method === 'INVITE' && DIALOG_IS_GONE.has(status));
+    if (!ends || this.#state === 'ended') return;
+    if (status !== 481) this.#bye([]);
+    this.#end({ why: 'gone', reason: `${method}: ${String(status)}` });
+  }
+
+  // -------------------------------------------------------------------------------------------- re-INVITE of ours
+
+  /** One INVITE at a time, in either direction (RFC 3261 §14.1). */
+  #nextOffer(): void {
+    if (this.#running !== undefined || this.#incomingOffer?.answered === false || this.#accepted !== undefined) {
+      this.#retryOffer(200);
+      return;
+    }
+    const offer = this.#waiting.shift();
+    if (offer !== undefined) this.#startOffer(offer);
+  }
+
+  #retryOffer(ms: number): void {
+    if (this.#running !== undefined) return; // its end starts the next
+    this.#core.clock.after(ms, () => {
+      if (this.#state !== 'ended' && this.#waiting.length > 0) this.#nextOffer();
+    });
+  }
+
+  #startOffer(offer: Offer): void {
+    const { dialog } = this;
+    const { allow, supported } = this.#core.capabilities;
+    const headers = [allow, supported, ...this.#timerHeaders(), ...(offer.content.headers ?? [])];
+    const { request, flow, hop } = dialog.createRequest('INVITE', this.#ours({ ...offer.content, headers }));
+    this.#running = offer;
+    const sending = {
+      request,
+      flow,
+      hop,
+      dialog,
+      contact: (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by),
+      nextSeq: () => dialog.nextSeq(),
+      credentials: undefined,
+    };
+    this.#outgoing = new OutgoingRequest(this.#core, sending, {
+      onResponse: (response) => {
+        this.#offerAnswered(offer, response);
+      },
+      onFailed: (outcome) => {
+        this.#offerDone(offer, outcome);
+      },
+    });
+    this.#outgoing.start();
+  }
+
+  #offerAnswered(offer: Offer, response: SipResponse): void {
+    const { status } = response;
+    if (status < 200) return;
+    if (this.#running !== offer) {
+      if (status < 300) this.acknowledgeAgain(response);
+      return;
+    }
+    if (status === 491 && this.#state !== 'ended') {
+      this.#running = undefined;
+      this.#outgoing = undefined;
+      this.#waiting.unshift(offer);
+      this.#retryOffer(this.#glareTime());
+      return;
+    }
+    if (status < 300) {
+      this.dialog.refresh(response);
+      this.#noteAllow(response);
+      this.acknowledge(response.cseq.seq, offer.ack?.(response));
+      this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(response), 'uac');
+      this.#noteDescription(offer.content);
+    }
+    this.#offerDone(offer, { is: 'response', response });
+  }
+
+  /** RFC 3261 §14.1: who made the Call-ID waits 2.1–4 s, the other 0–2 s, in steps of 10 ms. */
+  #glareTime(): number {
+    return this.#ownsCallId ? 2100 + Math.floor(Math.random() * 191) * 10 : Math.floor(Math.random() * 201) * 10;
+  }
+
+  #offerDone(offer: Offer, outcome: Outcome): void {
+    if (this.#running !== offer) return;
+    this.#running = undefined;
+    this.#outgoing = undefined;
+    offer.done(outcome);
+    this.#noticeEnd('INVITE', outcome);
+    if (this.#state !== 'ended' && this.#waiting.length > 0) this.#nextOffer();
+  }
+
+  // ------------------------------------------------------------------------------------------------- the rest
+
+  /** RFC 4028 §10: by UPDATE where the peer allows it, else by a re-INVITE with our last description. */
+  #refresh(): void {
+    const failed = (outcome: Outcome): void => {
+      const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
+      if (status >= 300) this.#core.log.warn(`session refresh failed: ${String(status)}`, this.#fields());
+    };
+    if (this.allows('UPDATE') === true) this.update({}, failed);
+    else this.reInvite(this.#description, failed);
+  }
+
+  #timerHeaders(): readonly HeaderLine[] {
+    const { refreshes } = this.#timer;
+    const refresher: Refresher | undefined = refreshes === undefined ? undefined : refreshes ? 'uac' : 'uas';
+    return askTimer(this.#timerOptions, refresher);
+  }
+
+  #noteAllow(message: SipRequest | SipResponse): void {
+    const { allow } = message;
+    if (allow !== undefined) this.#peerAllows = new Set(allow);
+  }
+
+  #noteDescription(content: Content): void {
+    if (content.body !== undefined) this.#description = descriptionOf(content);
+  }
+
+  #end(end: SessionEnd): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#accepted?.stop();
+    this.#accepted = undefined;
+    this.#timer.stop();
+    for (const { done } of this.#waiting.splice(0))
+      done({ is: 'failed', status: 503, reason: 'the session has ended' });
+    this.dialog.session = undefined;
+    this.#core.dialogs.sweep(this.dialog);
+    this.#guard(() => this.#handlers.onEnded?.(end));
+  }
+
+  /** What a handler without answer throws is our bug or the application's. */
+  #guard(handler: () => void): void {
+    try {
+      handler();
+    } catch (error) {
+      this.#core.log.error(`a session handler threw: ${String(error)}`, this.#fields());
+    }
+  }
+
+  #fields(): { callId: string; flow: string | undefined } {
+    return { callId: this.dialog.callId, flow: this.dialog.flow?.id };
+  }
+}

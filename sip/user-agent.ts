@@ -1,0 +1,366 @@
+import type {
+  Answer,
+  Limits,
+  OutgoingInvite,
+  OutgoingInviteHandlers,
+  OutgoingInviteParts,
+  OutgoingRequestParts,
+  Outcome,
+  SessionTimerOptions,
+  SipUserAgent,
+  Trace,
+  UserAgentCounts,
+  UserAgentHandlers,
+  UserAgentOptions,
+} from './api.ts';
+import { ClientInvite } from './client-invite.ts';
+import { capabilitiesOf, type Capabilities, type Core, DEFAULT_LIMITS } from './core.ts';
+import { Dialogs } from './dialog.ts';
+import { SipError } from './errors.ts';
+import type { NameAddr } from './fields.ts';
+import { Incoming } from './incoming.ts';
+import { type Log, silent } from './log.ts';
+import { createErrorResponse, createResponse, type SipMessage, type SipRequest } from './message.ts';
+import { sendOutside } from './outside.ts';
+import { DEFAULT_PARSER_LIMITS, parseMessage, refuse } from './parser.ts';
+import { viaAddress } from './routing.ts';
+import { ServerInvite } from './server-invite.ts';
+import { DEFAULT_SESSION_TIMER } from './session-timer.ts';
+import { type Clock, defaultTimers, systemClock } from './timers.ts';
+import { mergeKey, serverKey, Transactions } from './transactions.ts';
+import type { Flow, TransportHandlers, TransportLayer, ViaAddress } from './transport/flow.ts';
+import { formatMessage } from './write.ts';
+
+/** Every method that RFCs define, whether served here or not: 405 for these, 501 for all others (RFC 3261 §8.2.1). */
+const KNOWN_METHODS: ReadonlySet<string> = new Set(
+  'ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE'.split(' '),
+);
+
+/** How often `close` looks whether all is answered, in milliseconds. */
+const LOOK_AGAIN = 20;
+
+/**
+ * A SIP user agent for many addresses of record (RFC 3261 §8): message in → transaction, else dialog, else handler.
+ * It opens no socket: bytes come by `receive`, from the transport that the options make, and leave by its flows.
+ */
+export class UserAgent implements SipUserAgent, TransportHandlers, Core {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: Limits;
+  readonly handlers: UserAgentHandlers;
+  readonly transport: TransportLayer;
+  readonly transactions: Transactions;
+  readonly dialogs = new Dialogs();
+  readonly capabilities: Capabilities;
+  readonly sessionTimer: SessionTimerOptions | undefined;
+  readonly outboundRoute: readonly NameAddr[];
+  readonly #trace: ((entry: Trace) => void) | undefined;
+  readonly #pending = new Set<ServerInvite>();
+  #closing = false;
+
+  constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
+    this.clock = options.clock ?? systemClock;
+    this.log = options.log ?? silent;
+    this.limits = { parser: DEFAULT_PARSER_LIMITS, ...DEFAULT_LIMITS, ...options.limits };
+    this.handlers = handlers;
+    this.#trace = options.trace;
+    this.capabilities = capabilitiesOf(options, handlers);
+    this.outboundRoute = options.outboundRoute ?? [];
+    this.sessionTimer =
+      options.sessionTimer === false ? undefined : { ...DEFAULT_SESSION_TIMER, ...options.sessionTimer };
+    this.transactions = new Transactions(
+      this.clock,
+      { ...defaultTimers, ...options.timers },
+      {
+        send: (flow, bytes) => this.send(flow, bytes),
+        respond: (flow, via, bytes) => {
+          this.#respond(flow, via, bytes);
+        },
+      },
+    );
+    this.transport = options.transport(this);
+  }
+
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  get counts(): UserAgentCounts {
+    return {
+      serverTransactions: this.transactions.servers,
+      clientTransactions: this.transactions.clients,
+      dialogs: this.dialogs.size,
+      subscriptions: 0,
+      pendingInvites: this.#pending.size,
+    };
+  }
+
+  // ---------------------------------------------------------------------------------------------- to the network
+
+  request(parts: OutgoingRequestParts, done: (outcome: Outcome) => void): void {
+    sendOutside(this, parts, done);
+  }
+
+  invite(parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers): OutgoingInvite {
+    return new ClientInvite(this, parts, handlers);
+  }
+
+  changed(): void {
+    return;
+  }
+
+  subscriptions(): Iterable<never> {
+    return [];
+  }
+
+  async close(grace = 2000): Promise<void> {
+    this.#closing = true;
+    for (const invite of [...this.#pending]) invite.cancel(503);
+    for (const dialog of [...this.dialogs]) dialog.session?.close();
+    await this.#answersWithin(grace);
+    this.transactions.drop();
+    await this.transport.close();
+  }
+
+  /** Waits for the answers to what was sent last. */
+  #answersWithin(grace: number): Promise<void> {
+    const end = this.clock.now() + grace;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.transactions.unanswered === 0 || this.clock.now() >= end) resolve();
+        else this.clock.after(LOOK_AGAIN, look);
+      };
+      look();
+    });
+  }
+
+  send(flow: Flow, bytes: Uint8Array): boolean {
+    this.#trace?.({ direction: 'out', at: this.clock.now(), flow, bytes });
+    return flow.send(bytes);
+  }
+
+  #respond(flow: Flow, via: ViaAddress, bytes: Uint8Array): void {
+    this.#trace?.({ direction: 'out', at: this.clock.now(), flow, bytes });
+    this.transport.respond(flow, via, bytes);
+  }
+
+  /** A response without a transaction: to what cannot be served at all (RFC 3261 §8.2.7). */
+  #refuse(request: SipRequest, flow: Flow, answer: Answer): void {
+    if (request.method === 'ACK') return;
+    this.#respond(flow, viaAddress(request.topVia), formatMessage(createResponse(request, answer.status, answer)));
+  }
+
+  // -------------------------------------------------------------------------------------------- from the network
+
+  receive(bytes: Buffer, flow: Flow): void {
+    this.#trace?.({ direction: 'in', at: this.clock.now(), flow, bytes });
+    let message: SipMessage;
+    try {
+      message = parseMessage(bytes, this.limits.parser);
+    } catch (error) {
+      this.#unreadable(bytes, error, flow);
+      return;
+    }
+    try {
+      if (message.kind === 'request') this.#receiveRequest(message, flow);
+      else if (!this.transactions.receive(message)) this.log.info('a response without transaction', { flow: flow.id });
+    } catch (error) {
+      this.#stumbled(message, error, flow);
+    }
+  }
+
+  unframeable(head: Buffer | undefined, status: 400 | 413 | 513, reason: string, flow: Flow): void {
+    if (head !== undefined) this.#unreadable(head, new SipError(status, reason), flow);
+  }
+
+  flowClosed(flow: Flow): void {
+    this.transactions.flowClosed(flow);
+  }
+
+  #unreadable(bytes: Buffer, error: unknown, flow: Flow): void {
+    if (!(error instanceof SipError)) throw error;
+    this.log.warn(`unreadable message: ${error.message}`, { flow: flow.id });
+    const response = refuse(bytes, error, flow.remote);
+    if (response !== undefined) this.#respond(flow, viaAddress(response.topVia), formatMessage(response));
+  }
+
+  /** A header that was parsed late turned out malformed, or we have a bug. */
+  #stumbled(message: SipMessage, error: unknown, flow: Flow): void {
+    const fields = { flow: flow.id, callId: message.callId };
+    if (!(error instanceof SipError)) {
+      this.log.error(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, fields);
+    } else this.log.warn(`malformed ${message.kind}: ${error.message}`, fields);
+    if (message.kind === 'response' || message.method === 'ACK') return;
+    const fault = error instanceof SipError ? error : new SipError(500, 'internal error');
+    const transaction = this.transactions.server(serverKey(message));
+    const response = createErrorResponse(message, fault);
+    const bytes = formatMessage(response);
+    if (transaction === undefined) this.#respond(flow, viaAddress(message.topVia), bytes);
+    else transaction.respond(fault.status, bytes);
+  }
+
+  #receiveRequest(request: SipRequest, flow: Flow): void {
+    request.stampSource(flow.remote.address, flow.remote.port);
+    const key = serverKey(request);
+    const transaction = this.transactions.server(key);
+    if (request.method === 'ACK') {
+      if (transaction === undefined || transaction.state === 'accepted') this.#receiveAck(request, flow);
+      else transaction.receive(request);
+    } else if (transaction !== undefined) transaction.receive(request);
+    else this.#begin(request, flow, key);
+  }
+
+  /** An ACK to a 2xx has a transaction of its own and none at all: it belongs to a dialog (RFC 3261 §13.3.1.4). */
+  #receiveAck(ack: SipRequest, flow: Flow): void {
+    const dialog = this.dialogs.find(ack);
+    if (dialog === undefined) return;
+    dialog.hearAck(ack, flow);
+    dialog.session?.receiveAck(ack);
+  }
+
+  /** A request that belongs to no transaction begins one. */
+  #begin(request: SipRequest, flow: Flow, key: string): void {
+    const { transactions, limits } = this;
+    if (transactions.servers >= limits.serverTransactions) {
+      this.#overload(request, flow, 'serverTransactions');
+      return;
+    }
+    const merge = mergeKey(request);
+    const merged = transactions.isMerged(merge);
+    const incoming = new Incoming(this, request, flow, transactions.serve(request, flow, key, merge));
+    if (request.method === 'CANCEL') this.#receiveCancel(incoming);
+    else if (merged) incoming.respond(482);
+    else if (!this.#isRefused(incoming)) this.#dispatch(incoming);
+  }
+
+  #overload(request: SipRequest, flow: Flow, limit: keyof Limits): void {
+    this.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });
+    this.#refuse(request, flow, { status: 503, headers: [{ name: 'Retry-After', value: '10' }] });
+  }
+
+  /** RFC 3261 §9.2. Of the requests that can be cancelled only INVITE waits for anybody. */
+  #receiveCancel(incoming: Incoming): void {
+    const { request } = incoming;
+    const methods = ['INVITE', ...this.capabilities.methods];
+    const cancelled = methods.map((method) => this.transactions.server(serverKey(request, method))).find(Boolean);
+    if (cancelled === undefined || cancelled === incoming.transaction) {
+      incoming.respond(481);
+      return;
+    }
+    incoming.respond(200);
+    if (!cancelled.answered) cancelled.user?.onCancel();
+  }
+
+  /** Method, Request-URI and Require (RFC 3261 §8.2.1–§8.2.2). */
+  #isRefused(incoming: Incoming): boolean {
+    const { request } = incoming;
+    const { methods, extensions, allow } = this.capabilities;
+    if (!methods.has(request.method)) {
+      if (this.handlers.onRequest !== undefined && request.toTag === undefined) return false;
+      incoming.respond(KNOWN_METHODS.has(request.method) ? 405 : 501, { headers: [allow] });
+      return true;
+    }
+    if (request.uri.kind !== 'sip') {
+      incoming.respond(416);
+      return true;
+    }
+    const unsupported = request.require.filter((tag) => !extensions.has(tag));
+    if (unsupported.length > 0) {
+      incoming.respond(420, { headers: [{ name: 'Unsupported', value: unsupported.join(', ') }] });
+      return true;
+    }
+    return false;
+  }
+
+  #dispatch(incoming: Incoming): void {
+    const { request } = incoming;
+    if (request.toTag !== undefined) this.#dispatchInDialog(incoming);
+    else this.#dispatchOutside(incoming);
+  }
+
+  #dispatchInDialog(incoming: Incoming): void {
+    const { request, flow } = incoming;
+    const dialog = this.dialogs.find(request);
+    if (dialog === undefined) {
+      incoming.respond(481);
+      return;
+    }
+    if (!dialog.hear(request, flow)) {
+      incoming.respond(500, { headers: [{ name: 'Retry-After', value: '1' }] });
+      return;
+    }
+    if (request.method === 'OPTIONS') this.#options(incoming);
+    else if (dialog.session !== undefined) dialog.session.receive(incoming);
+    else incoming.respond(481);
+  }
+
+  #dispatchOutside(incoming: Incoming): void {
+    const { request, flow } = incoming;
+    const { handlers } = this;
+    const plain = { request, flow, session: undefined };
+    switch (request.method) {
+      case 'INVITE':
+        this.#receiveInvite(incoming);
+        return;
+      case 'OPTIONS':
+        this.#options(incoming);
+        return;
+      case 'MESSAGE':
+        incoming.settle(() => handlers.onMessage?.(plain) ?? this.#notAllowed());
+        return;
+      case 'INFO':
+        incoming.settle(() => handlers.onInfo?.(plain) ?? this.#notAllowed());
+        return;
+      case 'BYE':
+      case 'UPDATE':
+      case 'NOTIFY':
+        incoming.respond(481);
+        return;
+      default:
+        incoming.settle(() => handlers.onRequest?.(plain) ?? this.#notAllowed());
+    }
+  }
+
+  #notAllowed(): Answer {
+    return { status: 405, headers: [this.capabilities.allow] };
+  }
+
+  /** RFC 3261 §11.2. */
+  #options(incoming: Incoming): void {
+    const { request, flow } = incoming;
+    const { allow, accept, supported, allowEvents } = this.capabilities;
+    const { onOptions } = this.handlers;
+    const ours = [allow, accept, supported, ...allowEvents];
+    if (onOptions === undefined) {
+      incoming.respond(200, { headers: ours });
+      return;
+    }
+    incoming.settle(
+      () => onOptions({ request, flow, session: undefined }),
+      (answer) => {
+        const headers = [...(answer.status < 300 ? ours : []), ...(answer.headers ?? [])];
+        incoming.respond(answer.status, { ...answer, headers });
+      },
+    );
+  }
+
+  #receiveInvite(incoming: Incoming): void {
+    const limit = this.#exceeded(incoming.flow.remote.address);
+    if (limit !== undefined || this.#closing) {
+      this.log.warn(`503: limit of ${limit ?? 'life'}`, { flow: incoming.flow.id, callId: incoming.request.callId });
+      incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
+      return;
+    }
+    const invite = new ServerInvite(incoming, () => this.#pending.delete(invite));
+    this.#pending.add(invite);
+    incoming.run(() => this.handlers.onInvite(invite));
+  }
+
+  /** The limit that one more dialog would exceed. */
+  #exceeded(address: string): keyof Limits | undefined {
+    const { limits, dialogs } = this;
+    if (this.#pending.size >= limits.pendingInvites) return 'pendingInvites';
+    if (dialogs.size >= limits.dialogs) return 'dialogs';
+    return dialogs.from(address) >= limits.dialogsPerAddress ? 'dialogsPerAddress' : undefined;
+  }
+}
