@@ -1,5 +1,5 @@
 /** Reading `application/conference-info+xml` (RFC 4575): what a client makes of a NOTIFY. */
-import { XMLParser } from 'fast-xml-parser';
+import { attribute, boolean, child, children, list, parseXml, text, textOf, whole, type Node } from './read-xml.ts';
 
 /** RFC 4575 §4.4. */
 export type ElementState = 'full' | 'partial' | 'deleted';
@@ -97,36 +97,11 @@ export class ConferenceInfoError extends Error {
 /** Longest document read, in UTF-16 code units. */
 const MAX_DOCUMENT = 8 * 1024 * 1024;
 
-const LISTS = new Set(['user', 'endpoint', 'media', 'entry']);
-
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  removeNSPrefix: true,
-  parseTagValue: false,
-  parseAttributeValue: false,
-  htmlEntities: true,
-  isArray: (name) => LISTS.has(name),
-});
-
-type Node = Readonly<Record<string, unknown>>;
-
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Reads a document. Elements without their key (RFC 4575 §4.5) and unknown ones are passed over. Throws `ConferenceInfoError`. */
 export function parseConferenceInfo(xml: string): ConferenceInfo {
-  if (xml.length > MAX_DOCUMENT) throw new ConferenceInfoError('document too long');
-  // Nothing in this format needs one, and entities of its own are only good for attacks.
-  if (xml.includes('<!DOCTYPE')) throw new ConferenceInfoError('document type declaration');
-  let parsed: unknown;
-  try {
-    parsed = parser.parse(xml);
-  } catch (cause) {
-    throw new ConferenceInfoError('not well-formed', { cause });
-  }
-  const root = isNode(parsed) ? child(parsed, 'conference-info') : undefined;
+  const document = parseXml(xml, MAX_DOCUMENT);
+  if ('fault' in document) throw new ConferenceInfoError(document.fault);
+  const root = child(document.root, 'conference-info');
   const entity = root && attribute(root, 'entity');
   if (root === undefined || entity === undefined) throw new ConferenceInfoError('no conference-info with an entity');
   const version = whole(attribute(root, 'version'));
@@ -239,45 +214,6 @@ function execution(node: Node): InfoExecution {
 function stateOf(node: Node): ElementState {
   const state = attribute(node, 'state');
   return state === 'partial' || state === 'deleted' ? state : 'full';
-}
-
-function attribute(node: Node, name: string): string | undefined {
-  const value = node[`@${name}`];
-  return typeof value === 'string' ? value : undefined;
-}
-
-function child(node: Node, name: string): Node | undefined {
-  const value = list(node[name])[0];
-  if (isNode(value)) return value;
-  // An element without attributes and children is read as its text.
-  return typeof value === 'string' ? {} : undefined;
-}
-
-function children(node: Node | undefined, name: string): readonly Node[] {
-  return list(node?.[name]).filter(isNode);
-}
-
-function text(node: Node, name: string): string | undefined {
-  return textOf(list(node[name])[0]);
-}
-
-function textOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  const inside = isNode(value) ? value['#text'] : undefined;
-  return typeof inside === 'string' ? inside : undefined;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : value === undefined ? [] : [value];
-}
-
-function whole(value: string | undefined): number | undefined {
-  return value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
-}
-
-function boolean(value: string | undefined): boolean | undefined {
-  if (value === 'true' || value === '1') return true;
-  return value === 'false' || value === '0' ? false : undefined;
 }
 
 /** `{ [name]: read(value) }`, or nothing when there is no value. */
