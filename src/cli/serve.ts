@@ -13,7 +13,6 @@ export async function serve(load: () => Config, version: string): Promise<void> 
   const config = load();
   const log = Logger.create(config.logging);
   const service = await startService({ config, log });
-  process.stdout.write(greeting(config, service.addresses, version));
   process.on('SIGHUP', () => reload(load, service, log));
   const stop = (signal: string): void => {
     log.info('stopping', { signal });
@@ -30,6 +29,7 @@ export async function serve(load: () => Config, version: string): Promise<void> 
   };
   process.once('SIGINT', () => stop('SIGINT'));
   process.once('SIGTERM', () => stop('SIGTERM'));
+  process.stdout.write(greeting(config, service.addresses, version));
 }
 
 /** Takes a changed configuration over, as far as that goes without a restart; one with faults changes nothing. */

@@ -1,5 +1,5 @@
 /** Certificates for TLS: the operator's own, or one made on the spot and named by its fingerprint (RFC 4975 §14.4). */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
@@ -53,6 +53,7 @@ export function readCertificate(certificateFile: string, keyFile: string): Certi
   const key = read(keyFile);
   try {
     createSecureContext({ cert: certificate, key });
+    if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) throw new Error('they do not match');
     return described(certificate, key, false);
   } catch (error) {
     throw new CertificateError(`${certificateFile} and ${keyFile} are no certificate and its key: ${reasonOf(error)}`);
