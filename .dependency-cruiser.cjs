@@ -121,7 +121,7 @@ module.exports = {
       comment: 'the core takes bytes by method calls; HTTP and the WebSocket upgrade are the business of src/ops',
       severity: 'error',
       from: { path: '^(src|msrp|sip)/', pathNot: ['/transport/', '^src/ops/'] },
-      to: { path: sockets },
+      to: { path: sockets, dependencyTypesNot: ['type-only'] },
     },
     onlyIn('pino', ['^src/ops/logger\\.ts$']),
     onlyIn('sip.js', ['^src/client/']),
