@@ -1,0 +1,135 @@
+import {
+  type AcceptedTypes,
+  type CloseReason,
+  type IncomingMessage,
+  type MsrpEndpoint,
+  type MsrpPath,
+  type MsrpSession,
+  type SessionHandlers,
+  type SessionOptions,
+} from '../../msrp/index.ts';
+import { messageId } from '../conference/ids.ts';
+import type { EndpointId, UserUri } from '../conference/ids.ts';
+import type { Copy } from './copy.ts';
+import type { Recipient } from './recipient.ts';
+import { msrpStatusOf } from './refusals.ts';
+import type { ChatRoom, Verdict } from './room.ts';
+import type { Speaker } from './speaker.ts';
+
+/** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
+export interface ChatAbilities {
+  /** Types it takes bare; what it takes bare it takes wrapped too (RFC 4975 §8.6). */
+  readonly acceptTypes: AcceptedTypes;
+  readonly acceptWrappedTypes: AcceptedTypes;
+  /** It listed `private-messages` in its `chatroom` attribute. */
+  readonly privateMessages: boolean;
+}
+
+/** What a chat session is made with. */
+export interface ChatSessionParts {
+  readonly endpoint: MsrpEndpoint;
+  readonly room: ChatRoom;
+  readonly speaker: Speaker;
+  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports'>;
+  /** Its first request has been answered: what is said may be sent to it. */
+  readonly onBound: () => void;
+  /** It is over, once; also after `close`. */
+  readonly onClosed: (reason: CloseReason, detail: string) => void;
+}
+
+/**
+ * One MSRP session of a chat room: what its peer sends is posted to the room, what the room says is sent to it.
+ */
+export class ChatSession implements Recipient, SessionHandlers {
+  readonly endpoint: EndpointId;
+  readonly user: UserUri;
+  readonly #parts: ChatSessionParts;
+  readonly #session: MsrpSession;
+  #abilities: ChatAbilities | undefined;
+
+  constructor(parts: ChatSessionParts) {
+    this.#parts = parts;
+    this.endpoint = parts.speaker.endpoint;
+    this.user = parts.speaker.user;
+    this.#session = parts.endpoint.session({ ...parts.session, handlers: this });
+  }
+
+  /** What stands in our `a=path`. */
+  get localPath(): MsrpPath {
+    return this.#session.localPath;
+  }
+
+  /** What the peer's `a=path` said last. */
+  get remotePath(): MsrpPath | undefined {
+    return this.#session.remotePath;
+  }
+
+  /** Whether it can still be used. */
+  get open(): boolean {
+    return this.#session.state !== 'closed';
+  }
+
+  /** Whether a connection carries it. */
+  get isBound(): boolean {
+    return this.#session.state === 'bound';
+  }
+
+  get takesPrivate(): boolean {
+    return this.#abilities?.privateMessages === true;
+  }
+
+  /** The peer's side has become known by its offer or answer. */
+  meet(path: MsrpPath, abilities: ChatAbilities): void {
+    this.#abilities = abilities;
+    this.#session.setRemotePath(path);
+  }
+
+  /** Connects to the peer, when it is us who connect (RFC 4145 §4). */
+  dial(): void {
+    this.#session.dial();
+  }
+
+  /** Ends the session and gives nothing more. */
+  close(detail: string): void {
+    this.#session.close(detail);
+  }
+
+  /** RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable. */
+  deliver(copy: Copy): void {
+    const { wrappedType } = copy.said;
+    if (wrappedType !== undefined && !this.#takes(wrappedType)) return;
+    this.#session.send(copy.msrp);
+  }
+
+  /** From the MSRP session. */
+  bound(): void {
+    this.#parts.onBound();
+  }
+
+  /** From the MSRP session. */
+  message(_session: MsrpSession, message: IncomingMessage): void {
+    const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body: message.body };
+    this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
+      answer(message, verdict);
+    });
+  }
+
+  /** From the MSRP session. */
+  closed(_session: MsrpSession, reason: CloseReason, detail: string): void {
+    this.#parts.onClosed(reason, detail);
+  }
+
+  #takes(wrappedType: string): boolean {
+    const abilities = this.#abilities;
+    if (abilities === undefined) return true;
+    const { acceptTypes, acceptWrappedTypes } = abilities;
+    // RFC 7701 §5.2 only recommends accept-wrapped-types: where the peer says nothing, nothing is known to be refused.
+    if (acceptWrappedTypes.empty) return true;
+    return acceptWrappedTypes.accepts(wrappedType) || acceptTypes.accepts(wrappedType);
+  }
+}
+
+function answer(message: IncomingMessage, verdict: Verdict): void {
+  if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), verdict.reason);
+  else message.respond(200);
+}

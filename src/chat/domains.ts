@@ -1,0 +1,72 @@
+import { parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
+import { IdError, roomUri, type RoomUri } from '../conference/ids.ts';
+
+/** How many texts of URIs are remembered with what they mean. */
+const MEMORY = 4096;
+
+/**
+ * The names of the domain we serve. All of them name the same rooms: `sip:lobby@localhost`, `sips:lobby@127.0.0.1:5061`
+ * and `sip:lobby@chat.example.com;transport=tcp` are one.
+ */
+export class Domains {
+  readonly #names: ReadonlySet<string>;
+  readonly #canonical: string;
+  readonly #rooms = new Map<string, RoomUri | undefined>();
+
+  /** @param names host names and address literals (IPv6 in brackets); the first one stands in canonical URIs */
+  constructor(names: readonly [string, ...string[]]) {
+    this.#names = new Set(names.map((name) => name.toLowerCase()));
+    this.#canonical = names[0].toLowerCase();
+  }
+
+  /** Whether the host is ours. */
+  serves(host: string): boolean {
+    return this.#names.has(host.toLowerCase());
+  }
+
+  /** The room that a URI names; undefined when it is none of ours. Parameters and port do not matter. */
+  roomOf(uri: Uri): RoomUri | undefined {
+    if (uri.kind !== 'sip' || uri.user === undefined || !this.serves(uri.host)) return undefined;
+    const key = uriKey(uri);
+    try {
+      return roomUri(`sip:${key.slice(0, key.lastIndexOf('@'))}@${this.#canonical}`);
+    } catch (fault) {
+      if (fault instanceof IdError) return undefined;
+      throw fault;
+    }
+  }
+
+  /** The same for text, as it stands in CPIM headers; what is no URI names nothing. */
+  roomNamed(text: string): RoomUri | undefined {
+    if (this.#rooms.has(text)) return this.#rooms.get(text);
+    const uri = readUri(text);
+    const room = uri === undefined ? undefined : this.roomOf(uri);
+    if (this.#rooms.size >= MEMORY) this.#rooms.clear();
+    this.#rooms.set(text, room);
+    return room;
+  }
+}
+
+const keys = new Map<string, string | undefined>();
+
+/**
+ * What two URIs of one person have in common: user and host for `sip:`, `sips:` and `im:` (RFC 3860 §4: the same
+ * address), the digits for `tel:`. Undefined for what is no URI.
+ */
+export function personKey(text: string): string | undefined {
+  if (keys.has(text)) return keys.get(text);
+  const uri = readUri(text.replace(/^im:/i, 'sip:'));
+  const key = uri === undefined ? undefined : uriKey(uri);
+  if (keys.size >= MEMORY) keys.clear();
+  keys.set(text, key);
+  return key;
+}
+
+function readUri(text: string): Uri | undefined {
+  try {
+    return parseUri(text);
+  } catch (fault) {
+    if (fault instanceof SipError) return undefined;
+    throw fault;
+  }
+}

@@ -1,0 +1,69 @@
+import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
+import type { Outcome } from '../log/room-log.ts';
+
+/** What is known of a message that came before. */
+type Entry =
+  { readonly state: 'kept'; readonly n: EventNumber } | { readonly state: 'waiting'; readonly settled: Settled[] };
+type Settled = (outcome: Outcome) => void;
+
+/** How many messages a room remembers unless told otherwise. */
+const DEFAULT_WINDOW = 4096;
+
+/**
+ * Remembers the messages a room has taken, so that one sent again (after a lost session, RFC 4975 §5.4) is answered
+ * again but not said again. A Message-ID counts per user, since devices of one user share what they resend.
+ */
+export class Duplicates {
+  readonly #entries = new Map<string, Entry>();
+  readonly #window: number;
+
+  /** @param window messages remembered; the oldest is forgotten first */
+  constructor(window = DEFAULT_WINDOW) {
+    this.#window = window;
+  }
+
+  /**
+   * Asks whether the message is new. If it is not, `settled` hears what became of the first one, now or later, and the
+   * answer is `true`. If it is, it is remembered as waiting until `settle` is called.
+   */
+  repeats(user: UserUri, id: MessageId, settled: Settled): boolean {
+    const key = keyOf(user, id);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) {
+      this.#remember(key, { state: 'waiting', settled: [settled] });
+      return false;
+    }
+    if (entry.state === 'kept') settled(entry.n);
+    else entry.settled.push(settled);
+    return true;
+  }
+
+  /** Tells all who wait what became of the message; one that was not kept may be sent again. */
+  settle(user: UserUri, id: MessageId, outcome: Outcome): void {
+    const key = keyOf(user, id);
+    const entry = this.#entries.get(key);
+    if (typeof outcome === 'number') this.#entries.set(key, { state: 'kept', n: outcome });
+    else this.#entries.delete(key);
+    if (entry?.state !== 'waiting') return;
+    for (const settled of entry.settled) settled(outcome);
+  }
+
+  /** Notes a message found in the log, when the room is opened again. */
+  restore(user: UserUri, id: MessageId, n: EventNumber): void {
+    this.#remember(keyOf(user, id), { state: 'kept', n });
+  }
+
+  #remember(key: string, entry: Entry): void {
+    this.#entries.set(key, entry);
+    if (this.#entries.size <= this.#window) return;
+    for (const [oldest, { state }] of this.#entries) {
+      // One that waits has somebody to answer; the log bounds how many can wait.
+      if (state === 'kept') this.#entries.delete(oldest);
+      return;
+    }
+  }
+}
+
+function keyOf(user: UserUri, id: MessageId): string {
+  return `${id} ${user}`;
+}

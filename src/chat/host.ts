@@ -1,0 +1,171 @@
+import type { Conference } from '../conference/conference.ts';
+import type { ConferenceSettings } from '../conference/settings.ts';
+import { eventNumber, type RoomUri } from '../conference/ids.ts';
+import type { Logged } from '../log/room-log.ts';
+import { ChatRoom, type ChatRoomParts } from './room.ts';
+
+/** What the configuration says of one room. */
+export interface RoomSettings {
+  readonly conference: ConferenceSettings;
+  /** The room stays when its last participant has left; otherwise the conference ends with it. */
+  readonly permanent: boolean;
+}
+
+/** Watches what happens in all rooms. It changes nothing. */
+export interface Watcher {
+  /** After the event has changed the state and has been passed on. `changed`: the conference document shows it. */
+  happened(room: ChatRoom, logged: Logged, changed: boolean): void;
+  /** Time alone has changed the document: departed endpoints are no longer shown. */
+  changed(room: ChatRoom): void;
+}
+
+/** What the host is made with. */
+export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'mayPost' | 'now'> {
+  /** What is configured for a room; undefined when there is none and none may be made on demand. */
+  readonly settingsOf: (room: RoomUri) => RoomSettings | undefined;
+  readonly newConference: (settings: ConferenceSettings) => Conference;
+  readonly watchers: readonly Watcher[];
+  /** Rooms alive at once. */
+  readonly maxRooms: number;
+}
+
+/** How many messages of the past are looked at for their Message-IDs when a room is opened again. */
+const REMEMBERED = 1000;
+
+/** A room that is alive, and what keeps it so. */
+interface Live {
+  readonly room: ChatRoom;
+  readonly unfollow: () => void;
+  readonly settings: RoomSettings;
+  /** Legs, from the INVITE to the end. */
+  legs: number;
+  /** Legs, and whoever else looks at the room. */
+  holds: number;
+}
+
+/** Keeps a room alive until it is called. Idempotent. */
+export type Release = () => void;
+
+/**
+ * The conferences alive on this node. Everything that happens in them comes back from the log through `#hear`, which is
+ * the one place where it is seen.
+ */
+export class ConferenceHost {
+  readonly #parts: ConferenceHostParts;
+  readonly #live = new Map<RoomUri, Live>();
+  readonly #opening = new Map<RoomUri, Promise<Live>>();
+
+  constructor(parts: ConferenceHostParts) {
+    this.#parts = parts;
+  }
+
+  /** The room, if it is alive. */
+  find(uri: RoomUri): ChatRoom | undefined {
+    return this.#live.get(uri)?.room;
+  }
+
+  /** Whether there is, or could be, such a room. */
+  exists(uri: RoomUri): boolean {
+    return this.#live.has(uri) || this.#parts.settingsOf(uri) !== undefined;
+  }
+
+  /** All rooms that are alive. */
+  *rooms(): IterableIterator<ChatRoom> {
+    for (const { room } of this.#live.values()) yield room;
+  }
+
+  /**
+   * The room with what lasts of its past (bans, subject, …), alive until `release` is called by everybody who has opened
+   * it. A `leg` also keeps the conference from ending, from its INVITE on. Undefined when there is no such room or no place
+   * for one more. Rejects when the log cannot be read.
+   */
+  async open(
+    uri: RoomUri,
+    as: 'leg' | 'watcher',
+  ): Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined> {
+    const settings = this.#parts.settingsOf(uri);
+    if (settings === undefined) return undefined;
+    let live = this.#live.get(uri);
+    if (live === undefined) {
+      if (!this.#opening.has(uri) && this.#live.size + this.#opening.size >= this.#parts.maxRooms) return undefined;
+      live = await this.#revive(uri, settings);
+    }
+    const held = live;
+    held.holds += 1;
+    if (as === 'leg') held.legs += 1;
+    let released = false;
+    return {
+      room: held.room,
+      release: () => {
+        if (released) return;
+        released = true;
+        held.holds -= 1;
+        if (as === 'leg') held.legs -= 1;
+        this.#settle(held);
+      },
+    };
+  }
+
+  /** Forgets what was shown long enough; to be called every few seconds. */
+  sweep(): void {
+    for (const { room } of this.#live.values()) {
+      if (!room.conference.forgetDeparted(this.#parts.now())) continue;
+      for (const watcher of this.#parts.watchers) watcher.changed(room);
+    }
+  }
+
+  #revive(uri: RoomUri, settings: RoomSettings): Promise<Live> {
+    let opening = this.#opening.get(uri);
+    if (opening === undefined) {
+      opening = this.#load(uri, settings).finally(() => this.#opening.delete(uri));
+      this.#opening.set(uri, opening);
+    }
+    return opening;
+  }
+
+  async #load(uri: RoomUri, settings: RoomSettings): Promise<Live> {
+    const { log } = this.#parts;
+    const conference = this.#parts.newConference(settings.conference);
+    const onIdle = (): void => {
+      this.#settle(live);
+    };
+    const room = new ChatRoom({ ...this.#parts, uri, conference, onIdle });
+    // What happens while the past is being read waits its turn.
+    let waiting: Logged[] | undefined = [];
+    const unfollow = log.follow(uri, (logged) => {
+      if (waiting === undefined) this.#hear(live, logged);
+      else waiting.push(logged);
+    });
+    const live: Live = { room, unfollow, settings, legs: 0, holds: 0 };
+    try {
+      for (const { event, n } of await log.facts(uri)) conference.apply(event, n);
+      for (const logged of await log.read(uri, { last: REMEMBERED, messagesOnly: true })) room.remember(logged);
+    } catch (fault) {
+      unfollow();
+      throw fault;
+    }
+    const late = waiting;
+    waiting = undefined;
+    this.#live.set(uri, live);
+    for (const logged of late) if (logged.n > (conference.last || eventNumber(0))) this.#hear(live, logged);
+    return live;
+  }
+
+  #hear(live: Live, logged: Logged): void {
+    const changed = live.room.hear(logged);
+    for (const watcher of this.#parts.watchers) watcher.happened(live.room, logged, changed);
+  }
+
+  /** A conference ends with its last participant; a room that nobody holds is forgotten. */
+  #settle(live: Live): void {
+    const { room, settings } = live;
+    if (this.#live.get(room.uri) !== live || room.busy || live.legs > 0 || room.conference.active) return;
+    if (room.conference.startedAt !== undefined && !settings.permanent) {
+      room.append({ type: 'ended', at: this.#parts.now() });
+      return;
+    }
+    if (live.holds > 0) return;
+    live.unfollow();
+    this.#live.delete(room.uri);
+  }
+}

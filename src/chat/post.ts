@@ -1,0 +1,82 @@
+import { type CpimMessage, MsrpError, parseCpim } from '../../msrp/index.ts';
+import type { Audience } from '../conference/events.ts';
+import type { MessageId } from '../conference/ids.ts';
+import { personKey } from './domains.ts';
+import type { ChatRefusal } from './refusals.ts';
+import type { Speaker } from './speaker.ts';
+
+/** What somebody sends to the room, before anybody has looked at it. */
+export interface Posting {
+  readonly messageId: MessageId;
+  /** Content-Type as it came. */
+  readonly contentType: string;
+  /** The posting's own bytes: they are kept as they are. */
+  readonly body: Uint8Array;
+}
+
+/** A posting that has been read: to whom it goes and what it is. */
+export interface Post {
+  readonly cpim: CpimMessage;
+  /** Type of the wrapped content, in lower case, without parameters. */
+  readonly wrappedType: string;
+  readonly audience: Audience;
+  readonly kind: PostKind;
+}
+
+/**
+ * What becomes of a post: a `message` is kept and said; `typing` is passed on and forgotten (RFC 3994 §3); `noise`, which
+ * clients make by themselves, is taken and goes nowhere.
+ */
+export type PostKind = 'message' | 'typing' | 'noise';
+
+/** Whom a CPIM To names. */
+export type Addressee = Audience | ChatRefusal;
+
+/** Reads a posting by the order of RFC 7701 §6: wrapper, From, To; then what it is. */
+export function readPost(
+  posting: Posting,
+  speaker: Speaker,
+  addresseeOf: (uri: string) => Addressee,
+): Post | ChatRefusal {
+  if (!/^message\/cpim *(?:;|$)/i.test(posting.contentType)) {
+    return { refused: 'not-cpim', reason: 'this room takes message/cpim only' };
+  }
+  const cpim = readCpim(posting.body);
+  if ('refused' in cpim) return cpim;
+  const key = cpim.from === undefined ? undefined : personKey(cpim.from.uri);
+  if (key === undefined || !speaker.names.has(key)) {
+    return { refused: 'wrong-sender', reason: `you are known here as ${speaker.shown}` };
+  }
+  const [to, ...more] = cpim.to;
+  if (more.length > 0) return { refused: 'several-recipients', reason: 'one To only: the room or one participant' };
+  if (to === undefined) return { refused: 'unknown-recipient', reason: 'no To header' };
+  const audience = addresseeOf(to.uri);
+  if ('refused' in audience) return audience;
+  const wrappedType = cpim.contentType.mediaType;
+  return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker) };
+}
+
+function readCpim(body: Uint8Array): CpimMessage | ChatRefusal {
+  try {
+    return parseCpim(body);
+  } catch (fault) {
+    if (!(fault instanceof MsrpError)) throw fault;
+    return { refused: fault.status === 413 ? 'too-large' : 'unreadable', reason: fault.message };
+  }
+}
+
+function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker): PostKind {
+  if (wrappedType === 'application/im-iscomposing+xml') return 'typing';
+  if (wrappedType.startsWith('text/') && speaker.swallow.length > 0) {
+    const start = startOf(cpim.content);
+    if (speaker.swallow.some((text) => start.startsWith(text))) return 'noise';
+  }
+  return 'message';
+}
+
+/** Enough of a text to know it by. */
+function startOf(content: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < content.length && i < 16; i += 1) text += String.fromCharCode(content[i] ?? 0);
+  return text;
+}

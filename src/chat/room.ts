@@ -1,0 +1,185 @@
+import type { Conference } from '../conference/conference.ts';
+import type { ConferenceEvent, Said } from '../conference/events.ts';
+import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import type { Logged, Outcome, RoomLog } from '../log/room-log.ts';
+import { Copy } from './copy.ts';
+import { type Domains, personKey } from './domains.ts';
+import { Duplicates } from './duplicates.ts';
+import { type Addressee, type Post, type Posting, readPost } from './post.ts';
+import type { Recipient } from './recipient.ts';
+import type { ChatRefusal } from './refusals.ts';
+import type { Speaker } from './speaker.ts';
+import { MsrpSwitch } from './switch.ts';
+
+/** What became of a posting: kept under a number, taken without a trace, or refused. */
+export type Verdict = EventNumber | 'taken' | ChatRefusal;
+
+/** What a room is made with. */
+export interface ChatRoomParts {
+  readonly uri: RoomUri;
+  readonly conference: Conference;
+  readonly log: RoomLog;
+  readonly domains: Domains;
+  /** May say no to a post that can be read. */
+  readonly mayPost: (room: ChatRoom, speaker: Speaker, post: Post) => ChatRefusal | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Nothing is on its way to the log any more. */
+  readonly onIdle?: () => void;
+}
+
+/**
+ * The chat room of one conference: the decisions of RFC 7701 §6. A post is judged here and appended to the log; it
+ * reaches people only when the log gives it back to `hear`.
+ */
+export class ChatRoom {
+  readonly uri: RoomUri;
+  readonly conference: Conference;
+  readonly #parts: ChatRoomParts;
+  readonly #switch = new MsrpSwitch();
+  readonly #duplicates = new Duplicates();
+  /** Whom the URIs of those present mean, and by how many endpoints each is given. */
+  readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
+  /** Events given to the log whose fate is not known yet. */
+  #underWay = 0;
+
+  constructor(parts: ChatRoomParts) {
+    this.uri = parts.uri;
+    this.conference = parts.conference;
+    this.#parts = parts;
+  }
+
+  /** How many endpoints the room delivers to. */
+  get recipients(): number {
+    return this.#switch.size;
+  }
+
+  /** Whether something is on its way to the log. */
+  get busy(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** Makes the URIs of a speaker known as those of somebody who is here. */
+  enter(speaker: Speaker): void {
+    for (const name of speaker.names) {
+      const known = this.#present.get(name);
+      if (known === undefined) this.#present.set(name, { user: speaker.user, endpoints: 1 });
+      else known.endpoints += 1;
+    }
+  }
+
+  /** Takes back `enter`, and delivers nothing more to the endpoint. */
+  leave(speaker: Speaker): void {
+    this.detach(speaker.endpoint);
+    for (const name of speaker.names) {
+      const known = this.#present.get(name);
+      if (known === undefined) continue;
+      known.endpoints -= 1;
+      if (known.endpoints === 0) this.#present.delete(name);
+    }
+  }
+
+  /** From now on the recipient gets what is said. */
+  attach(recipient: Recipient): void {
+    this.#switch.add(recipient);
+  }
+
+  /** The endpoint gets nothing more, until `attach`. */
+  detach(endpoint: EndpointId): void {
+    this.#switch.remove(endpoint);
+  }
+
+  /**
+   * Somebody says something. `settled` hears the verdict once, now or when the log has kept it; the sender's 2xx waits for
+   * that. Nothing is awaited before the log has numbered it, so what one sender says keeps its order.
+   */
+  post(speaker: Speaker, posting: Posting, settled: (verdict: Verdict) => void): void {
+    const post = readPost(posting, speaker, (uri) => this.#addressee(uri));
+    if ('refused' in post) {
+      settled(post);
+      return;
+    }
+    if (post.kind === 'noise') {
+      settled('taken');
+      return;
+    }
+    const refusal = this.#parts.mayPost(this, speaker, post);
+    if (refusal !== undefined) {
+      settled(refusal);
+      return;
+    }
+    const said = this.#said(speaker, posting, post);
+    if (post.kind === 'typing') {
+      this.#switch.fanOut(new Copy(said));
+      settled('taken');
+      return;
+    }
+    const settle = (outcome: Outcome): void => {
+      settled(typeof outcome === 'number' ? outcome : { refused: 'not-kept', reason: outcome.reason });
+    };
+    if (this.#duplicates.repeats(speaker.user, posting.messageId, settle)) return;
+    this.append(said, (outcome) => {
+      this.#duplicates.settle(speaker.user, posting.messageId, outcome);
+    });
+  }
+
+  /** Gives an event to the log. `settled` hears once, now or later, what became of it. */
+  append(event: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
+    const settle = (outcome: Outcome): void => {
+      this.#underWay -= 1;
+      settled(outcome);
+      if (this.#underWay === 0) this.#parts.onIdle?.();
+    };
+    this.#underWay += 1;
+    const outcome = this.#parts.log.append(this.uri, event, settle);
+    if (typeof outcome !== 'number') settle(outcome);
+  }
+
+  /** Takes an event back from the log: state first, then the people. Tells whether the roster shows it. */
+  hear({ n, event }: Logged): boolean {
+    const changed = this.conference.apply(event, n);
+    if (event.type === 'said') this.#switch.fanOut(new Copy(event, n));
+    return changed;
+  }
+
+  /** Notes a message of the past, so that it is known when it is sent again. */
+  remember({ n, event }: Logged): void {
+    if (event.type === 'said') this.#duplicates.restore(event.by, event.messageId, n);
+  }
+
+  #said(speaker: Speaker, posting: Posting, post: Post): Said {
+    return {
+      type: 'said',
+      at: this.#parts.now(),
+      by: speaker.user,
+      endpoint: speaker.endpoint,
+      messageId: posting.messageId,
+      audience: post.audience,
+      contentType: posting.contentType,
+      wrappedType: post.wrappedType,
+      cpim: posting.body,
+    };
+  }
+
+  /** RFC 7701 §6.1, §6.2: the room, one participant, or nobody we know. */
+  #addressee(uri: string): Addressee {
+    if (this.#parts.domains.roomNamed(uri) === this.uri) return EVERYONE;
+    const key = personKey(uri);
+    const known = key === undefined ? undefined : this.#present.get(key);
+    if (known === undefined) return { refused: 'unknown-recipient', reason: `nobody here is ${uri}` };
+    if (this.conference.setting('privateMessages') === false) {
+      return { refused: 'no-private-messages', reason: 'this room has no private messages' };
+    }
+    const devices = this.#switch.of(known.user);
+    if (![...devices].some((device) => device.takesPrivate)) {
+      return { refused: 'recipient-takes-no-private', reason: `${uri} cannot take private messages` };
+    }
+    return { to: 'user', user: known.user };
+  }
+}
+
+const EVERYONE = { to: 'everyone' } as const;
+
+function ignore(): void {
+  // Nobody waits for the outcome.
+}
