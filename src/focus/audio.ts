@@ -1,0 +1,55 @@
+/**
+ * What stands behind the audio lines of a conference's calls. Today it is silence (a chat room has no mixer); a real
+ * mixer takes its place by implementing the same two interfaces.
+ */
+
+/** The two codecs that every telephone speaks (RFC 3551 §6): name, static payload type, and the octet that is silence. */
+export const AUDIO_CODECS = [
+  { name: 'PCMU', payloadType: 0, silence: 0xff },
+  { name: 'PCMA', payloadType: 8, silence: 0xd5 },
+] as const;
+
+/** One of the codecs we can send. */
+export type AudioCodec = (typeof AUDIO_CODECS)[number];
+
+/** Direction of a media line as seen from the side that wrote it (RFC 8866 §6.7). */
+export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
+/** Where the peer of an audio line listens, and what may be sent to it. */
+export interface AudioPeer {
+  /** Address literal of the peer's RTP socket. */
+  readonly host: string;
+  /** Its RTP port. */
+  readonly port: number;
+  /** Its RTCP port: the RTP port plus one unless `a=rtcp` says otherwise (RFC 3605). */
+  readonly rtcpPort: number;
+  /** The codec agreed, and the payload type number the peer gave it. */
+  readonly codec: AudioCodec;
+  /** The payload type number the peer mapped the codec to. */
+  readonly payloadType: number;
+  /** Our direction on this line. */
+  readonly direction: Direction;
+}
+
+/** Our end of one call's audio line. */
+export interface AudioLine {
+  /** The address to print in `c=`. */
+  readonly host: string;
+  /** The RTP port to print in `m=`; RTCP is on the next one (RFC 3550 §11). */
+  readonly port: number;
+  /** Tells where to send from now on; called after each completed offer and answer. */
+  direct(peer: AudioPeer): void;
+  /** Sends RTCP BYE and gives the ports back. Idempotent. */
+  close(): void;
+}
+
+/** Gives each call its audio line. */
+export interface AudioBridge {
+  /**
+   * Takes a pair of ports for one call.
+   * @returns undefined when the configured range is used up: the line is then declined with port 0.
+   */
+  open(): Promise<AudioLine | undefined>;
+  /** Ends every line. */
+  close(): void;
+}

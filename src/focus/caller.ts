@@ -1,0 +1,79 @@
+import type { Answer, Flow, SipRequest } from '../../sip/index.ts';
+import { formatUri, type Uri, uriKey } from '../../sip/index.ts';
+import { randomBytes } from 'node:crypto';
+import { IdError, userUri, type UserUri } from '../conference/ids.ts';
+import { personKey } from '../chat/domains.ts';
+
+/** Who sends a request, as far as the service knows and believes it. */
+export interface Caller {
+  /** The verified identity; with no authentication, the From. */
+  readonly user: UserUri;
+  readonly displayName: string | undefined;
+  /** Keys of the URIs it may call its own in messages. */
+  readonly names: ReadonlySet<string>;
+  /** The URI that others see instead of its identity, when it asked for privacy (RFC 3323, RFC 4575 §5.6). */
+  readonly alias: UserUri | undefined;
+  /** The address it speaks from, without port. */
+  readonly address: string;
+}
+
+/** Lets a request in with the identity it proves, or answers it (401, 403). */
+export interface Gate {
+  admit(request: SipRequest, flow: Flow): Caller | Answer | Promise<Caller | Answer>;
+}
+
+/** The gate of an open service: everybody is who the From says. */
+export const OPEN_GATE: Gate = {
+  admit: (request, flow) => callerOf(request, flow, undefined),
+};
+
+/**
+ * Makes a caller of a request.
+ * @param identity the authenticated URI; undefined where nobody authenticates
+ */
+export function callerOf(request: SipRequest, flow: Flow, identity: Uri | undefined): Caller | Answer {
+  const { from } = request;
+  const user = canonicalUser(identity ?? from.uri);
+  if (user === undefined) return { status: 403, reason: 'From names nobody' };
+  const { address } = flow.remote;
+  const { displayName } = from;
+  if (wantsPrivacy(request)) {
+    const alias = userUri(`sip:anonymous-${randomBytes(6).toString('hex')}@anonymous.invalid`);
+    const anonymous = isAnonymous(from.uri) && identity === undefined;
+    const key = personKey(alias);
+    const names = new Set(key === undefined ? [] : [key]);
+    // Several who give no name are not one person.
+    return { user: anonymous ? alias : user, displayName: 'Anonymous', names, alias, address };
+  }
+  const uris = [user, formatUri(from.uri)];
+  if (request.contact !== undefined && sameHost(request.contact.uri, from.uri))
+    uris.push(formatUri(request.contact.uri));
+  const keys = uris.map(personKey).filter((key) => key !== undefined);
+  return { user, displayName, names: new Set(keys), alias: undefined, address };
+}
+
+/** The identity under which a user is known: an address of record without parameters. Undefined for what names nobody. */
+export function canonicalUser(uri: Uri): UserUri | undefined {
+  const key = uriKey(uri);
+  const text = uri.kind === 'sip' ? `sip:${key.startsWith('@') ? key.slice(1) : key}` : key;
+  try {
+    return userUri(text);
+  } catch (fault) {
+    if (fault instanceof IdError) return undefined;
+    throw fault;
+  }
+}
+
+function wantsPrivacy(request: SipRequest): boolean {
+  return request.privacy.some((kind) => kind === 'id' || kind === 'user') || isAnonymous(request.from.uri);
+}
+
+/** RFC 3323 §4.1.1.3. */
+function isAnonymous(uri: Uri): boolean {
+  return uri.kind === 'sip' && (uri.host === 'anonymous.invalid' || uri.host.endsWith('.anonymous.invalid'));
+}
+
+/** A GRUU of the same domain is the same person's; a Contact elsewhere could be anybody's. */
+function sameHost(contact: Uri, from: Uri): boolean {
+  return contact.kind === 'sip' && from.kind === 'sip' && contact.host === from.host && contact.user === from.user;
+}

@@ -1,0 +1,176 @@
+import type {
+  Content,
+  EventPackage,
+  IncomingSubscribe,
+  NotifyCause,
+  SipRequest,
+  Subscription,
+} from '../../sip/index.ts';
+import { formatUri, type SipUserAgent } from '../../sip/index.ts';
+import type { Domains } from '../chat/domains.ts';
+import type { ConferenceHost, Watcher } from '../chat/host.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import { CONFERENCE_INFO_TYPE, DocumentWriter, type DocumentStyle } from '../conference/document.ts';
+import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
+import type { Logged } from '../log/room-log.ts';
+import type { Caller, Gate } from './caller.ts';
+import { FOCUS_CONTACT } from './contact.ts';
+import type { PeerProfile, PeerTable } from './peers.ts';
+import { signsOf } from './peers.ts';
+
+/** The name of the package (RFC 4575 §3.1). */
+export const CONFERENCE_PACKAGE = 'conference';
+
+/** How long and how often subscribers are served. */
+export interface RosterOptions {
+  /** Duration of a subscription that asks for none, in seconds (RFC 4575 §3.4: an hour). */
+  readonly expires: number;
+  /** Shortest duration taken, in seconds. */
+  readonly expiresMinimum: number;
+  /** Least time between two NOTIFYs to one subscriber, in ms (RFC 4575 §3.9: 5 s). */
+  readonly interval: number;
+}
+
+/** The package as the user agent wants it described. */
+export function conferencePackage(options: RosterOptions): EventPackage {
+  return {
+    name: CONFERENCE_PACKAGE,
+    defaultExpires: options.expires,
+    minExpires: options.expiresMinimum,
+    maxExpires: options.expires,
+    pacing: options.interval,
+    contentTypes: [CONFERENCE_INFO_TYPE],
+  };
+}
+
+/** What the notification service is made with. */
+export interface ConferenceEventsParts {
+  readonly userAgent: () => SipUserAgent;
+  readonly host: () => ConferenceHost;
+  readonly domains: Domains;
+  readonly peers: PeerTable;
+  readonly gate: Gate;
+  /** Whether somebody may see who is in a room. */
+  readonly mayWatch: (room: ChatRoom, caller: Caller) => boolean;
+}
+
+/** The conference notification service (RFC 4353 §4.4, RFC 4575): answers SUBSCRIBE, and tells what changes. */
+export class ConferenceEvents implements Watcher {
+  readonly #parts: ConferenceEventsParts;
+  readonly #writers = new Map<string, DocumentWriter>();
+
+  constructor(parts: ConferenceEventsParts) {
+    this.#parts = parts;
+  }
+
+  /** A new subscription to one of our conferences. */
+  async onSubscribe(subscribe: IncomingSubscribe): Promise<void> {
+    const { request, flow } = subscribe;
+    const caller = await this.#parts.gate.admit(request, flow);
+    if ('status' in caller) {
+      subscribe.refuse(caller);
+      return;
+    }
+    const named = this.#named(subscribe);
+    const opened = named === undefined ? undefined : await this.#parts.host().open(named.uri, 'watcher');
+    if (named === undefined || opened === undefined) {
+      subscribe.refuse({ status: 404, reason: 'No Such Conference' });
+      return;
+    }
+    const { room, release } = opened;
+    if (!this.#parts.mayWatch(room, caller)) {
+      release();
+      subscribe.refuse({ status: 403, reason: 'Participants Only' });
+      return;
+    }
+    const profile = this.#parts.peers.profileOf(signsOf(request));
+    const documents = new Documents(room, this.#writerFor(profile), profile, named.entity, lastVersion(request));
+    const subscription = subscribe.accept({
+      resource: named.uri,
+      contact: FOCUS_CONTACT,
+      content: (cause) => documents.next(cause),
+      onEnded: release,
+    });
+    if (subscription === undefined) release();
+  }
+
+  /** From the host. */
+  happened(room: ChatRoom, { event }: Logged, changed: boolean): void {
+    if (event.type === 'ended') this.#end(room.uri);
+    else if (changed) this.changed(room);
+  }
+
+  /** The document of a room has changed. */
+  changed(room: ChatRoom): void {
+    this.#parts.userAgent().changed(CONFERENCE_PACKAGE, room.uri);
+  }
+
+  /** The conference is over: so is what can be said of it (RFC 6665 §4.1.3 noresource). */
+  #end(uri: RoomUri): void {
+    const watching: readonly Subscription[] = [...this.#parts.userAgent().subscriptions(CONFERENCE_PACKAGE, uri)];
+    for (const subscription of watching) subscription.terminate('noresource');
+  }
+
+  /** The room, and the form in which this subscriber knows its URI. */
+  #named({ request, session }: IncomingSubscribe): { readonly uri: RoomUri; readonly entity: AbsoluteUri } | undefined {
+    const candidates = session === undefined ? [request.to.uri, request.uri] : [session.dialog.localUri];
+    for (const candidate of candidates) {
+      const uri = this.#parts.domains.roomOf(candidate);
+      if (uri !== undefined) return { uri, entity: absoluteUri(formatUri(candidate)) };
+    }
+    return undefined;
+  }
+
+  #writerFor(profile: PeerProfile): DocumentWriter {
+    let writer = this.#writers.get(profile.family);
+    if (writer === undefined) {
+      writer = new DocumentWriter(styleOf(profile));
+      this.#writers.set(profile.family, writer);
+    }
+    return writer;
+  }
+}
+
+function styleOf(profile: PeerProfile): DocumentStyle {
+  return { withoutFreeText: !profile.freeText, withoutMediaStatus: !profile.mediaStatus };
+}
+
+/** The documents of one subscription: their versions are dense (RFC 4575 §5.2), whatever the conference's revisions are. */
+class Documents {
+  readonly #room: ChatRoom;
+  readonly #writer: DocumentWriter;
+  readonly #profile: PeerProfile;
+  readonly #entity: AbsoluteUri;
+  #version: number;
+  #revision = -1;
+
+  constructor(room: ChatRoom, writer: DocumentWriter, profile: PeerProfile, entity: AbsoluteUri, version: number) {
+    this.#room = room;
+    this.#writer = writer;
+    this.#profile = profile;
+    this.#entity = entity;
+    this.#version = version;
+  }
+
+  next(cause: NotifyCause): Content | undefined {
+    const { conference } = this.#room;
+    if (cause === 'terminated' && conference.endedAt === undefined) return undefined;
+    if (cause === 'changed' && conference.revision === this.#revision) return undefined;
+    const heading = { entity: this.#entity, version: this.#version + 1 };
+    const body =
+      cause === 'terminated'
+        ? this.#writer.deleted(heading)
+        : cause === 'changed' && this.#profile.roster === 'partial'
+          ? (this.#writer.partial(conference, this.#revision, heading) ?? this.#writer.full(conference, heading))
+          : this.#writer.full(conference, heading);
+    this.#version += 1;
+    this.#revision = conference.revision;
+    return { contentType: CONFERENCE_INFO_TYPE, body };
+  }
+}
+
+/** A subscriber that comes again tells what it had; new documents are numbered above it. */
+function lastVersion(request: SipRequest): number {
+  const value = Number(request.headers.get('Last-Notify-Version') ?? '0');
+  return Number.isSafeInteger(value) && value > 0 && value < 2 ** 31 ? value : 0;
+}

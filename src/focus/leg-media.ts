@@ -1,0 +1,297 @@
+import {
+  answerSetup,
+  AcceptedTypes,
+  formatMsrpMedia,
+  type Fingerprint,
+  type LocalAddress,
+  type MsrpDescription,
+  type MsrpMedia,
+  msrpUriKey,
+  peerOf,
+  type MsrpPath,
+  type MsrpScheme,
+  type Setup,
+  setupAfterAnswer,
+} from '../../msrp/index.ts';
+import {
+  answerDirection,
+  createAnswer,
+  createOffer,
+  type Describer,
+  matchAnswer,
+  newOrigin,
+  reverseDirection,
+  type SdpConnection,
+  type SdpMedia,
+  type SessionDescription,
+  SipError,
+  succeed,
+  withDirection,
+} from '../../sip/index.ts';
+import type { ChatSession } from '../chat/chat-session.ts';
+import type { Medium } from '../conference/events.ts';
+import type { AudioBridge, AudioLine } from './audio.ts';
+import { AUDIO_CODECS, type Direction } from './audio.ts';
+import { type AudioOffer, type MediaPlan, type MediaPolicy, type MessageLine, planMedia } from './media-plan.ts';
+
+/** Where MSRP sessions can be had, and what is said of them. */
+export interface MsrpPlaces {
+  /**
+   * Our address for a scheme and a transport (`tcp`, `ws`) that somebody reaches whose SIP came to `local`; undefined
+   * where there is none.
+   */
+  readonly at: (scheme: MsrpScheme, transport: string, local: string) => LocalAddress | undefined;
+  /** Of our certificate, for TLS lines. */
+  readonly fingerprints: readonly Fingerprint[];
+  /** Largest message taken, in octets. */
+  readonly maxSize: number;
+}
+
+/** What the media of a leg are made with. */
+export interface LegMediaParts {
+  readonly policy: MediaPolicy;
+  readonly places: MsrpPlaces;
+  /** The address of ours to which the peer's SIP came. */
+  readonly local: string;
+  readonly audio: AudioBridge;
+  /** Makes a chat session at one of our addresses. */
+  readonly newChat: (at: LocalAddress) => ChatSession;
+  /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
+  readonly chatroom: readonly string[];
+  /** Printed as `s=`. */
+  readonly title: string;
+  readonly now: () => number;
+}
+
+/** No line of an offer can be used: what a 488 says. */
+export interface NoMedia {
+  readonly faults: readonly string[];
+}
+
+/**
+ * The media of one leg through all its offers and answers (RFC 3264): at most one chat session and one line of audio, at
+ * fixed places among the lines.
+ */
+export class LegMedia {
+  readonly #parts: LegMediaParts;
+  #chat: ChatSession | undefined;
+  #audio: AudioLine | undefined;
+  /** What we said last. */
+  #local: SessionDescription | undefined;
+  #plan: MediaPlan = { message: undefined, audio: undefined, faults: [] };
+
+  constructor(parts: LegMediaParts) {
+    this.#parts = parts;
+  }
+
+  /** The chat session agreed, whether it lives or not. */
+  get chat(): ChatSession | undefined {
+    return this.#chat;
+  }
+
+  /** Whether there is a line of audio. */
+  get hasAudio(): boolean {
+    return this.#audio !== undefined;
+  }
+
+  /** Whether the peer wants to hear what is said (RFC 3264 §8.4: it may hold the line). */
+  get listens(): boolean {
+    const direction = this.#plan.message?.media.direction;
+    return direction === 'sendrecv' || direction === 'recvonly';
+  }
+
+  /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
+  async answer(offer: SessionDescription): Promise<SessionDescription | NoMedia> {
+    const plan = planMedia(offer, this.#parts.policy);
+    const chat = this.#chatFor(plan.message);
+    const audio = plan.audio === undefined ? undefined : (this.#audio ?? (await this.#parts.audio.open()));
+    if (chat === undefined && audio === undefined) {
+      return { faults: plan.faults.length > 0 ? plan.faults : ['a message line is needed'] };
+    }
+    this.#use(plan, chat, audio);
+    const answer = createAnswer(this.#describer(), offer, (line, index) => {
+      if (chat !== undefined && plan.message?.index === index) return this.#messageAnswer(chat, plan.message.media);
+      if (audio !== undefined && plan.audio?.index === index) return this.#audioAnswer(audio, plan.audio, line);
+      return undefined;
+    });
+    if (chat !== undefined && plan.message !== undefined && answerSetup(plan.message.media.setup) === 'active') {
+      if (!chat.isBound) chat.dial();
+    }
+    return this.#say(answer);
+  }
+
+  /** An offer of ours: what there is, or, at the start, a message line and an inactive one of audio. */
+  async offer(): Promise<SessionDescription> {
+    if (this.#local !== undefined) return this.#say(this.#local);
+    const lines: SdpMedia[] = [];
+    const at = this.#parts.places.at('msrp', 'tcp', this.#parts.local);
+    if (at !== undefined) {
+      this.#chat = this.#parts.newChat(at);
+      lines.push(this.#messageLine(this.#chat, 'actpass'));
+    }
+    this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
+    if (this.#audio !== undefined) lines.push(audioLine(this.#audio, AUDIO_FORMATS, AUDIO_MAPS, 'inactive'));
+    return this.#say(createOffer(this.#describer(), lines));
+  }
+
+  /** Takes the peer's answer to our offer. Undefined: at least one line is in use. */
+  settle(answer: SessionDescription): NoMedia | undefined {
+    const offer = this.#local;
+    if (offer === undefined) return { faults: ['an answer without an offer'] };
+    try {
+      matchAnswer(offer, answer);
+    } catch (fault) {
+      if (fault instanceof SipError) return { faults: [fault.message] };
+      throw fault;
+    }
+    const plan = planMedia(answer, this.#parts.policy);
+    const chat = plan.message === undefined ? undefined : this.#chat;
+    const audio = plan.audio === undefined ? undefined : this.#audio;
+    if (chat === undefined) this.#chat?.close('not wanted by the peer');
+    if (audio === undefined) this.#audio?.close();
+    this.#use(plan, chat, audio);
+    if (chat !== undefined && setupAfterAnswer('actpass', plan.message?.media.setup) === 'active' && !chat.isBound) {
+      chat.dial();
+    }
+    return chat === undefined && audio === undefined ? { faults: plan.faults } : undefined;
+  }
+
+  /** The media as the roster shows them, each with its direction as the participant sees it (RFC 4575 §5.8.5). */
+  roster(): readonly Medium[] {
+    const { message, audio } = this.#plan;
+    const media: Medium[] = [];
+    if (message !== undefined && this.#chat !== undefined) {
+      media.push({ id: String(message.index), type: 'message', status: message.media.direction });
+    }
+    if (audio !== undefined && this.#audio !== undefined) {
+      const status = reverseDirection(answerDirection(audio.direction, this.#audioWish()));
+      media.push({ id: String(audio.index), type: 'audio', status });
+    }
+    return media;
+  }
+
+  /** Ends what there is. */
+  close(detail: string): void {
+    this.#chat?.close(detail);
+    this.#audio?.close();
+    this.#audio = undefined;
+  }
+
+  #chatFor(line: MessageLine | undefined): ChatSession | undefined {
+    if (line === undefined) return undefined;
+    const current = this.#chat;
+    if (current?.open === true && (current.remotePath === undefined || samePath(current.remotePath, line.media.path))) {
+      return current;
+    }
+    const scheme = line.media.protocol === 'TCP/TLS/MSRP' ? 'msrps' : 'msrp';
+    const at = this.#parts.places.at(scheme, peerOf(line.media.path).transport, this.#parts.local);
+    return at === undefined ? undefined : this.#parts.newChat(at);
+  }
+
+  #use(plan: MediaPlan, chat: ChatSession | undefined, audio: AudioLine | undefined): void {
+    if (this.#chat !== chat) this.#chat?.close('replaced by a new offer');
+    if (this.#audio !== audio) this.#audio?.close();
+    this.#plan = plan;
+    this.#chat = chat;
+    this.#audio = audio;
+    if (chat !== undefined && plan.message !== undefined) {
+      const { path, acceptTypes, acceptWrappedTypes, chatroom } = plan.message.media;
+      chat.meet(path, {
+        acceptTypes,
+        acceptWrappedTypes,
+        privateMessages: chatroom?.includes('private-messages') === true,
+      });
+    }
+    if (audio !== undefined && plan.audio !== undefined) {
+      audio.direct({ ...plan.audio.peer, direction: answerDirection(plan.audio.direction, this.#audioWish()) });
+    }
+  }
+
+  #audioWish(): 'sendrecv' | 'inactive' {
+    return this.#parts.policy.audio === 'silence' ? 'sendrecv' : 'inactive';
+  }
+
+  #messageAnswer(chat: ChatSession, offered: MsrpMedia): SdpMedia {
+    const line = this.#messageLine(chat, answerSetup(offered.setup));
+    const direction = answerDirection(offered.direction);
+    return direction === 'sendrecv' ? line : { ...line, attributes: withDirection(line.attributes, direction) };
+  }
+
+  #messageLine(chat: ChatSession, setup: Setup): SdpMedia {
+    const secure = peerOf(chat.localPath).scheme === 'msrps';
+    const description: MsrpDescription = {
+      path: chat.localPath,
+      acceptTypes: CPIM_ONLY,
+      acceptWrappedTypes: ANYTHING,
+      maxSize: this.#parts.places.maxSize,
+      setup,
+      chatroom: this.#parts.chatroom,
+      fingerprints: secure ? this.#parts.places.fingerprints : [],
+    };
+    const { connection, attributes, ...line } = formatMsrpMedia(description);
+    return {
+      ...line,
+      ...(connection === undefined ? {} : { connection: { netType: 'IN', ...connection } }),
+      bandwidths: [],
+      attributes: attributes.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
+    };
+  }
+
+  #audioAnswer(audio: AudioLine, { peer, direction }: AudioOffer, offered: SdpMedia): SdpMedia {
+    const format = String(peer.payloadType);
+    const maps = [{ name: 'rtpmap', value: `${format} ${peer.codec.name}/8000` }];
+    const formats = offered.formats.includes(format) ? [format] : offered.formats;
+    return audioLine(audio, formats, maps, answerDirection(direction, this.#audioWish()));
+  }
+
+  #describer(): Describer {
+    const host = this.#chat === undefined ? this.#audio?.host : peerOf(this.#chat.localPath).host;
+    const connection = connectionTo(host ?? '127.0.0.1');
+    return { connection, origin: this.#local?.origin ?? newOrigin(connection, this.#parts.now()) };
+  }
+
+  #say(description: SessionDescription): SessionDescription {
+    const titled = { ...description, name: this.#parts.title };
+    this.#local = this.#local === undefined ? titled : succeed(this.#local, titled);
+    return this.#local;
+  }
+}
+
+const CPIM_ONLY = new AcceptedTypes(['message/cpim']);
+const ANYTHING = new AcceptedTypes(['text/plain', 'text/html', '*']);
+const AUDIO_FORMATS = AUDIO_CODECS.map(({ payloadType }) => String(payloadType));
+const AUDIO_MAPS = AUDIO_CODECS.map(({ payloadType, name }) => ({
+  name: 'rtpmap',
+  value: `${String(payloadType)} ${name}/8000`,
+}));
+
+function audioLine(
+  audio: AudioLine,
+  formats: readonly string[],
+  maps: readonly { readonly name: string; readonly value: string }[],
+  direction: Direction,
+): SdpMedia {
+  return {
+    media: 'audio',
+    port: audio.port,
+    protocol: 'RTP/AVP',
+    formats,
+    connection: connectionTo(audio.host),
+    bandwidths: [],
+    attributes: [...maps, { name: direction }],
+  };
+}
+
+function connectionTo(host: string): SdpConnection {
+  return { netType: 'IN', addressType: host.includes(':') ? 'IP6' : 'IP4', address: host };
+}
+
+function samePath(one: MsrpPath, other: MsrpPath): boolean {
+  return (
+    one.length === other.length &&
+    one.every((uri, i) => {
+      const counterpart = other[i];
+      return counterpart !== undefined && msrpUriKey(uri) === msrpUriKey(counterpart);
+    })
+  );
+}

@@ -1,0 +1,289 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Answer,
+  type Content,
+  formatSdp,
+  formatUri,
+  type IncomingOffer,
+  type InviteSession,
+  type SessionDescription,
+  type SessionEnd,
+  type SessionHandlers,
+  type SipRequest,
+} from '../../sip/index.ts';
+import type { Release } from '../chat/host.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { Speaker } from '../chat/speaker.ts';
+import type { DisconnectionMethod, JoiningMethod } from '../conference/events.ts';
+import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
+import type { Caller } from './caller.ts';
+import type { LegMedia } from './leg-media.ts';
+import type { PeerProfile } from './peers.ts';
+import { sdpOf } from './sdp-body.ts';
+import { noMediaAnswer } from './warnings.ts';
+
+/** What a leg is made with. */
+export interface LegParts {
+  readonly id: EndpointId;
+  readonly room: ChatRoom;
+  readonly speaker: Speaker;
+  readonly caller: Caller;
+  readonly profile: PeerProfile;
+  readonly method: JoiningMethod;
+  readonly media: LegMedia;
+  /** Lets the room go. */
+  readonly release: Release;
+  /** How long the dialog waits for a new chat session when the old one is lost, in ms (RFC 4975 §5.4). */
+  readonly grace: number;
+  readonly now: () => number;
+  /** It is over, once. */
+  readonly onGone: (leg: Leg) => void;
+  /** A line for the operator. */
+  readonly info: (line: string) => void;
+}
+
+/** Why a leg ends, as the roster tells it (RFC 4575 §5.7.6, RFC 3326). */
+export interface LegEnd {
+  readonly method: DisconnectionMethod;
+  /** For the Reason header of the BYE and for the roster, e.g. `SIP;cause=200;text="…"`. */
+  readonly reason?: string;
+  readonly by?: UserUri;
+}
+
+type LegState =
+  /** The 200 is out. */
+  | { readonly is: 'answered'; readonly session: InviteSession }
+  /** In the roster, or on its way into it. */
+  | { readonly is: 'present'; readonly session: InviteSession }
+  | { readonly is: 'ended' };
+
+/** A key for an endpoint: never used twice. */
+export function newEndpointId(): EndpointId {
+  return endpointId(randomBytes(9).toString('base64url'));
+}
+
+/**
+ * One endpoint in the conference: its INVITE dialog plus, while it has one, its chat session. The dialog outlives the
+ * session by a grace time in which a new offer may bring another, and wholly while audio serves.
+ */
+export class Leg implements SessionHandlers {
+  readonly #parts: LegParts;
+  #state: LegState | undefined;
+  #joined = false;
+  #grace: NodeJS.Timeout | undefined;
+
+  constructor(parts: LegParts) {
+    this.#parts = parts;
+  }
+
+  get id(): EndpointId {
+    return this.#parts.id;
+  }
+
+  get caller(): Caller {
+    return this.#parts.caller;
+  }
+
+  get room(): ChatRoom {
+    return this.#parts.room;
+  }
+
+  get profile(): PeerProfile {
+    return this.#parts.profile;
+  }
+
+  get media(): LegMedia {
+    return this.#parts.media;
+  }
+
+  /** Its dialog, while it is not over. */
+  get session(): InviteSession | undefined {
+    return this.#state === undefined || this.#state.is === 'ended' ? undefined : this.#state.session;
+  }
+
+  /** Whether the log has taken it into the conference. */
+  get joined(): boolean {
+    return this.#joined;
+  }
+
+  /** The 200 has gone out. */
+  answered(session: InviteSession): void {
+    this.#state = { is: 'answered', session };
+    this.room.enter(this.#parts.speaker);
+  }
+
+  /** The dialog never came to be. */
+  abandon(): void {
+    if (this.#state !== undefined) return;
+    this.#state = { is: 'ended' };
+    this.#close('the call was not made');
+  }
+
+  /** From the dialog: the peer is there (RFC 4579 §5.1); its answer comes with it when we made the offer. */
+  onAck(ack: SipRequest): void {
+    if (this.#settle(ack)) this.#join();
+  }
+
+  /** From the dialog: a re-INVITE or UPDATE. */
+  async onOffer(incoming: IncomingOffer): Promise<Answer> {
+    const { request } = incoming;
+    const offer = incoming.offer ? sdpOf(request) : undefined;
+    const answer = offer === undefined ? await this.media.offer() : await this.media.answer(offer);
+    if ('faults' in answer) return noMediaAnswer(answer);
+    if (offer !== undefined) this.#mediaChanged();
+    return { status: 200, ...sdpContent(answer) };
+  }
+
+  /** From the dialog: the ACK of a re-INVITE, with the answer when the offer was ours. */
+  onOfferAck(ack: SipRequest): void {
+    if (sdpOf(ack) !== undefined && this.#settle(ack)) this.#mediaChanged();
+  }
+
+  /** From the dialog: it is over. */
+  onEnded(end: SessionEnd): void {
+    this.#finish(departureOf(end));
+  }
+
+  /** From the chat session: its first request has been answered. */
+  chatBound(): void {
+    this.#calm();
+    // Only our 200 could tell the peer where to connect, so it has come: the ACK may still be on its way.
+    this.#join();
+    this.#attach();
+  }
+
+  /** From the chat session: it is gone. */
+  chatClosed(detail: string): void {
+    if (this.#state === undefined || this.#state.is === 'ended') return;
+    this.room.detach(this.id);
+    this.#mourn(detail);
+  }
+
+  /** Ends the leg by BYE. */
+  end(end: LegEnd): void {
+    const state = this.#state;
+    if (state === undefined || state.is === 'ended') return;
+    this.#finish(end);
+    state.session.close(end.reason === undefined ? [] : [{ name: 'Reason', value: end.reason }]);
+  }
+
+  #join(): void {
+    if (this.#state?.is !== 'answered') return;
+    const { session } = this.#state;
+    this.#state = { is: 'present', session };
+    const { caller, method } = this.#parts;
+    const { dialog } = session;
+    this.room.append(
+      {
+        type: 'joined',
+        at: this.#parts.now(),
+        endpoint: this.id,
+        user: caller.user,
+        method,
+        media: this.media.roster(),
+        contact: formatUri(dialog.remoteTarget),
+        address: caller.address,
+        callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
+        ...(caller.alias === undefined ? {} : { alias: caller.alias }),
+        ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
+      },
+      (outcome) => {
+        if (typeof outcome === 'number') {
+          this.#joined = true;
+          this.#attach();
+          return;
+        }
+        this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
+      },
+    );
+    // An offer whose session was never bound is as lost as one that broke.
+    if (this.media.chat?.open === false) this.#mourn('never bound');
+  }
+
+  /** Lets what is said reach the peer, as soon as it is in the room, connected, and willing. */
+  #attach(): void {
+    const { chat } = this.media;
+    if (!this.#joined || chat?.isBound !== true || this.#state?.is !== 'present') return;
+    if (this.media.listens) this.room.attach(chat);
+    else this.room.detach(this.id);
+  }
+
+  #settle(ack: SipRequest): boolean {
+    const answer = sdpOf(ack);
+    if (answer === undefined) return true;
+    const refusal = this.media.settle(answer);
+    if (refusal === undefined) return true;
+    this.end({ method: 'failed', reason: `SIP;cause=488;text="${refusal.faults.join(', ')}"` });
+    return false;
+  }
+
+  #mediaChanged(): void {
+    if (this.#state?.is !== 'present') return;
+    const { chat } = this.media;
+    if (chat === undefined) this.room.detach(this.id);
+    if (chat === undefined || chat.isBound) this.#calm();
+    this.#attach();
+    this.room.append({ type: 'mediaChanged', at: this.#parts.now(), endpoint: this.id, media: this.media.roster() });
+  }
+
+  /** Waits for a new chat session, unless audio keeps the call. */
+  #mourn(detail: string): void {
+    if (this.media.hasAudio || this.#grace !== undefined || this.#state?.is !== 'present') return;
+    this.#parts.info(`${this.caller.user}: chat session lost (${detail})`);
+    this.#grace = setTimeout(() => {
+      this.end({ method: 'failed', reason: `SIP;cause=408;text="chat session lost: ${detail}"` });
+    }, this.#parts.grace);
+  }
+
+  #calm(): void {
+    clearTimeout(this.#grace);
+    this.#grace = undefined;
+  }
+
+  #finish(end: LegEnd): void {
+    const state = this.#state;
+    if (state === undefined || state.is === 'ended') return;
+    this.#state = { is: 'ended' };
+    if (state.is === 'present') {
+      this.room.append({
+        type: 'left',
+        at: this.#parts.now(),
+        endpoint: this.id,
+        method: end.method,
+        ...(end.reason === undefined ? {} : { reason: end.reason }),
+        ...(end.by === undefined ? {} : { by: end.by }),
+      });
+    }
+    this.room.leave(this.#parts.speaker);
+    this.#close(end.reason ?? end.method);
+  }
+
+  #close(detail: string): void {
+    this.#calm();
+    this.media.close(detail);
+    this.#parts.release();
+    this.#parts.onGone(this);
+  }
+}
+
+/** A description as the content of a message. */
+export function sdpContent(description: SessionDescription): Content {
+  return { contentType: 'application/sdp', body: formatSdp(description) };
+}
+
+function departureOf(end: SessionEnd): LegEnd {
+  switch (end.why) {
+    case 'bye': {
+      const reason = end.request.headers.get('Reason');
+      return { method: 'departed', ...(reason === undefined ? {} : { reason }) };
+    }
+    case 'closed':
+      return { method: 'departed' };
+    case 'no ACK':
+      return { method: 'failed', reason: 'SIP;cause=408;text="no ACK"' };
+    case 'gone':
+      return { method: 'failed', reason: `SIP;cause=481;text="${end.reason}"` };
+    case 'expired':
+      return { method: 'failed', reason: 'SIP;cause=408;text="session expired"' };
+  }
+}

@@ -1,0 +1,98 @@
+import { MsrpError, type MsrpMedia, msrpProtocolOf, parseMsrpMedia } from '../../msrp/index.ts';
+import { connectionOf, directionOf, isRejected, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import { AUDIO_CODECS, type AudioPeer, type Direction } from './audio.ts';
+
+/** What the service does with lines of audio. */
+export type AudioMode = 'silence' | 'inactive' | 'decline';
+
+/** What a room can take. */
+export interface MediaPolicy {
+  readonly audio: AudioMode;
+  /** Whether there is an address for `TCP/TLS/MSRP`. */
+  readonly tls: boolean;
+}
+
+/** A message line that will be the chat session. */
+export interface MessageLine {
+  readonly index: number;
+  readonly media: MsrpMedia;
+}
+
+/** An audio line that will carry silence, or nothing. */
+export interface AudioOffer {
+  readonly index: number;
+  readonly peer: Omit<AudioPeer, 'direction'>;
+  /** As the peer said it. */
+  readonly direction: Direction;
+}
+
+/** Which lines of an offer or answer are used; all others are refused. */
+export interface MediaPlan {
+  readonly message: MessageLine | undefined;
+  readonly audio: AudioOffer | undefined;
+  /** Why lines were not used: a sentence each, for the Warning of a 488. */
+  readonly faults: readonly string[];
+}
+
+/** Chooses the lines of a description that a room can use: the first message line that fits, and the first audio line. */
+export function planMedia(description: SessionDescription, policy: MediaPolicy): MediaPlan {
+  const faults: string[] = [];
+  let message: MessageLine | undefined;
+  let audio: AudioOffer | undefined;
+  for (const [index, line] of description.media.entries()) {
+    if (isRejected(line)) continue;
+    if (line.media === 'message' && message === undefined) {
+      const media = readMessage(description, line, policy);
+      if (typeof media === 'string') faults.push(media);
+      else message = { index, media };
+    } else if (line.media === 'audio' && audio === undefined) {
+      const peer = policy.audio === 'decline' ? 'no audio here' : readAudio(description, line);
+      if (typeof peer === 'string') faults.push(peer);
+      else audio = { index, peer, direction: directionOf(description, line) };
+    } else {
+      faults.push(`no use for this ${line.media} line`);
+    }
+  }
+  return { message, audio, faults };
+}
+
+/** RFC 7701 §5.2: CPIM is what a room speaks. A sentence, if the line cannot be used. */
+function readMessage(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | string {
+  const protocol = msrpProtocolOf(line);
+  if (protocol === undefined) return `${line.protocol} is not MSRP`;
+  if (protocol === 'TCP/TLS/MSRP' && !policy.tls) return 'no TLS for MSRP here';
+  try {
+    const media = parseMsrpMedia(line, description.attributes);
+    if (media.file !== undefined) return 'files go through the chat session';
+    return media.acceptTypes.accepts('message/cpim') ? media : 'message/cpim must be among accept-types';
+  } catch (fault) {
+    if (fault instanceof MsrpError) return fault.message;
+    throw fault;
+  }
+}
+
+function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioPeer, 'direction'> | string {
+  if (line.protocol !== 'RTP/AVP') return `no ${line.protocol} here`;
+  const connection = connectionOf(description, line);
+  if (connection === undefined) return 'no address for the audio line';
+  const chosen = codecOf(line);
+  if (chosen === undefined) return 'PCMU or PCMA must be among the audio formats';
+  const rtcp = line.attributes.find(({ name }) => name === 'rtcp')?.value;
+  const rtcpPort = rtcp === undefined ? line.port + 1 : Number.parseInt(rtcp, 10);
+  return { host: connection.address, port: line.port, rtcpPort: rtcpPort > 0 ? rtcpPort : line.port + 1, ...chosen };
+}
+
+/** The first format of the peer's that is one of ours, by its static number or its rtpmap. */
+function codecOf(line: SdpMedia): Pick<AudioPeer, 'codec' | 'payloadType'> | undefined {
+  for (const format of line.formats) {
+    const mapped = line.attributes.find(
+      ({ name, value }) => name === 'rtpmap' && value?.startsWith(`${format} `) === true,
+    );
+    const name = mapped?.value?.split(/[ /]/)[1]?.toUpperCase();
+    const codec = AUDIO_CODECS.find((each) =>
+      name === undefined ? String(each.payloadType) === format : each.name === name,
+    );
+    if (codec !== undefined) return { codec, payloadType: Number(format) };
+  }
+  return undefined;
+}

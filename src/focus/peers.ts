@@ -1,0 +1,128 @@
+/**
+ * What families of clients can and cannot do, where they differ from the RFCs. Everything that hurts nobody is done for
+ * everybody and is not in here; this table holds only what bends a rule for the sake of a family.
+ *
+ * A peer is known by its User-Agent (or Server) header and by the feature tags of its Contact. Later families win over
+ * earlier ones, configured ones over all.
+ */
+
+import type { SipMessage } from '../../sip/index.ts';
+
+/** What the service must know about a peer to serve it. */
+export interface PeerProfile {
+  /** For the log: the families that matched, `any` if none did. */
+  readonly family: string;
+  /** Takes a message in several SENDs. If not, each goes out as one unbroken SEND (against RFC 4975 §7.1.1). */
+  readonly chunks: boolean;
+  /** Understands partial conference documents. If not, each NOTIFY carries the full state. */
+  readonly roster: 'partial' | 'full';
+  /** May get `<free-text>` in the conference description. */
+  readonly freeText: boolean;
+  /** May get `<status>` within `<media>`. */
+  readonly mediaStatus: boolean;
+  /** Where texts by SIP MESSAGE are shown: within the call, out of it at the address of record, or nowhere. */
+  readonly message: 'in-dialog' | 'out-of-dialog' | 'none';
+  /** The form in which it shows texts by SIP MESSAGE. */
+  readonly text: 'cpim' | 'plain';
+  /** Final status for a MESSAGE that was taken: 202 is right (RFC 3428 §7), some show it as undelivered. */
+  readonly messageTaken: 200 | 202;
+  /** One leg that speaks for many: its texts name the real author and must not come back to it. */
+  readonly bridge: 'none' | 'confbridge' | 'freeswitch';
+  /** What of its own making must not enter the room, as the start of a text. */
+  readonly swallow: readonly string[];
+}
+
+/** What can be said of a family in the configuration: any part of the profile. */
+export type PeerTraits = Partial<Omit<PeerProfile, 'family'>>;
+
+/** One row of the table. */
+export interface PeerFamily extends PeerTraits {
+  readonly family: string;
+  /** Matches the User-Agent or Server header. */
+  readonly userAgent?: RegExp;
+  /** A feature tag in the Contact that gives the family away, in lower case. */
+  readonly featureTag?: string;
+}
+
+/** How a peer that follows the RFCs is served. */
+const ANY: PeerProfile = {
+  family: 'any',
+  chunks: true,
+  roster: 'partial',
+  freeText: true,
+  mediaStatus: true,
+  message: 'in-dialog',
+  text: 'plain',
+  messageTaken: 202,
+  bridge: 'none',
+  swallow: ['?OTR'],
+};
+
+/** The families we know. */
+export const PEER_FAMILIES: readonly PeerFamily[] = [
+  // Joins the bytes of a second chunk as text and hangs up; takes a partial document for the whole list.
+  { family: 'sipsimple', userAgent: /sipsimple|blink|sylkserver|ag[ -]projects/i, chunks: false, roster: 'full' },
+  // Reads <free-text> as a time; shows texts within a call it has dialled to nobody.
+  {
+    family: 'linphone',
+    userAgent: /linphone|belle-sip|flexisip/i,
+    freeText: false,
+    message: 'out-of-dialog',
+    text: 'cpim',
+    messageTaken: 200,
+  },
+  {
+    family: 'linphone',
+    featureTag: '+org.linphone.specs',
+    freeText: false,
+    message: 'out-of-dialog',
+    text: 'cpim',
+    messageTaken: 200,
+  },
+  // Never subscribes again after a gap and shows CPIM raw; dense versions and plain texts are what it needs.
+  { family: 'jitsi', userAgent: /^jitsi|jigasi/i, text: 'plain' },
+  // Takes any <status> inside <user> for the user's own, and an unknown word for an error.
+  { family: 'rcs', featureTag: '+g.oma.sip-im', mediaStatus: false },
+  { family: 'freeswitch', userAgent: /freeswitch|mod_sofia/i, chunks: false, bridge: 'freeswitch' },
+  { family: 'asterisk', userAgent: /asterisk|fpbx/i, bridge: 'confbridge' },
+];
+
+/** What a peer shows of itself. */
+export interface PeerSigns {
+  /** User-Agent or Server header, as it came. */
+  readonly userAgent: string | undefined;
+  /** Names of the parameters of its Contact, in lower case. */
+  readonly featureTags: readonly string[];
+}
+
+/** Finds the profile of a peer; the families of the configuration stand last, so that they win. */
+export class PeerTable {
+  readonly #families: readonly PeerFamily[];
+
+  constructor(configured: readonly PeerFamily[] = []) {
+    this.#families = [...PEER_FAMILIES, ...configured];
+  }
+
+  /** The traits of all families that match, later over earlier. */
+  profileOf(signs: PeerSigns): PeerProfile {
+    let profile = ANY;
+    for (const row of this.#families) {
+      if (!matches(row, signs)) continue;
+      const { userAgent: _userAgent, featureTag: _featureTag, ...traits } = row;
+      const family = profile === ANY || profile.family === row.family ? row.family : `${profile.family}+${row.family}`;
+      profile = { ...profile, ...traits, family };
+    }
+    return profile;
+  }
+}
+
+function matches(row: PeerFamily, signs: PeerSigns): boolean {
+  if (row.userAgent !== undefined && signs.userAgent !== undefined && row.userAgent.test(signs.userAgent)) return true;
+  return row.featureTag !== undefined && signs.featureTags.includes(row.featureTag);
+}
+
+/** What a message shows of its sender. */
+export function signsOf(message: SipMessage): PeerSigns {
+  const featureTags = [...(message.contact?.params ?? [])].map(({ name }) => name.toLowerCase());
+  return { userAgent: message.userAgent ?? message.server, featureTags };
+}

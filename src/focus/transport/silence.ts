@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
+import type { AudioBridge, AudioLine, AudioPeer } from '../audio.ts';
+import { PACKET_MS, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
+
+/** Where the silent audio lines live. */
+export interface SilenceOptions {
+  /** Address to bind, a literal. */
+  readonly host: string;
+  /** Address to print in SDP; the bound one when absent. */
+  readonly advertise?: string;
+  /** First port of the range (even; rounded up if not). */
+  readonly firstPort: number;
+  /** Last port of the range: each call takes two. */
+  readonly lastPort: number;
+}
+
+/** No more packets than this are sent at once to make up for a late timer; a longer gap stays a gap. */
+const MAX_CATCH_UP = 5;
+
+/**
+ * Sends real RTP that carries silence, with RTCP (RFC 3550), so that a telephone without a mixer behind it sees a call
+ * that lives. One timer serves all calls.
+ */
+export class SilenceBridge implements AudioBridge {
+  readonly #options: SilenceOptions;
+  readonly #lines = new Set<SilentLine>();
+  readonly #taken = new Set<number>();
+  #next: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: SilenceOptions) {
+    this.#options = options;
+    this.#next = evenAtLeast(options.firstPort);
+  }
+
+  async open(): Promise<AudioLine | undefined> {
+    const pairs = Math.floor((this.#options.lastPort - evenAtLeast(this.#options.firstPort) + 1) / 2);
+    for (let tries = 0; tries < pairs; tries += 1) {
+      const port = this.#takePort();
+      if (this.#taken.has(port)) continue;
+      this.#taken.add(port);
+      const sockets = await bindPair(this.#options.host, port);
+      if (sockets !== undefined) return this.#start(port, sockets);
+      this.#taken.delete(port);
+    }
+    return undefined;
+  }
+
+  close(): void {
+    for (const line of [...this.#lines]) line.close();
+  }
+
+  #takePort(): number {
+    const port = this.#next;
+    this.#next = port + 3 > this.#options.lastPort ? evenAtLeast(this.#options.firstPort) : port + 2;
+    return port;
+  }
+
+  #start(port: number, sockets: readonly [Socket, Socket]): AudioLine {
+    const line = new SilentLine(this.#options.advertise ?? this.#options.host, port, sockets, () => {
+      this.#lines.delete(line);
+      this.#taken.delete(port);
+      if (this.#lines.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    });
+    this.#lines.add(line);
+    this.#timer ??= setInterval(() => {
+      const now = Date.now();
+      for (const each of this.#lines) each.tick(now);
+    }, PACKET_MS);
+    return line;
+  }
+}
+
+class SilentLine implements AudioLine {
+  readonly host: string;
+  readonly port: number;
+  readonly #rtp: Socket;
+  readonly #rtcp: Socket;
+  readonly #onClose: () => void;
+  readonly #sender = new RtpSender();
+  readonly #receiver = new RtpReceiver();
+  readonly #cname = `${randomBytes(9).toString('base64url')}@focus`;
+  #peer: AudioPeer | undefined;
+  #open = true;
+  #sentUntil = 0;
+  #reportAt = 0;
+
+  constructor(host: string, port: number, sockets: readonly [Socket, Socket], onClose: () => void) {
+    this.host = host;
+    this.port = port;
+    [this.#rtp, this.#rtcp] = sockets;
+    this.#onClose = onClose;
+    this.#rtp.on('message', (packet, from) => {
+      this.#receiver.receive(packet, Date.now());
+      this.#followSource(from.address, from.port);
+    });
+    this.#rtcp.on('message', (packet) => {
+      this.#receiver.receiveReport(packet, Date.now());
+    });
+  }
+
+  direct(peer: AudioPeer): void {
+    this.#peer = peer;
+    const now = Date.now();
+    this.#sentUntil = now;
+    // The first report waits half the interval (RFC 3550 §6.2).
+    if (this.#reportAt === 0) this.#reportAt = now + reportInterval(Math.random()) / 2;
+  }
+
+  tick(now: number): void {
+    const peer = this.#peer;
+    if (peer === undefined) return;
+    if (now - this.#sentUntil > MAX_CATCH_UP * PACKET_MS) this.#sentUntil = now - PACKET_MS;
+    while (this.#sentUntil + PACKET_MS <= now) {
+      this.#sentUntil += PACKET_MS;
+      if (peer.direction === 'sendrecv' || peer.direction === 'sendonly') {
+        this.#rtp.send(this.#sender.next(peer.payloadType, peer.codec.silence), peer.port, peer.host);
+      } else {
+        this.#sender.skip();
+      }
+    }
+    if (now < this.#reportAt) return;
+    this.#reportAt = now + reportInterval(Math.random());
+    const report = this.#sender.report(now, this.#cname, this.#receiver.report(now));
+    this.#rtcp.send(report, peer.rtcpPort, peer.host);
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    const now = Date.now();
+    this.#rtp.close();
+    this.#onClose();
+    if (this.#peer === undefined) {
+      this.#rtcp.close();
+      return;
+    }
+    const bye = this.#sender.goodbye(now, this.#cname, this.#receiver.report(now));
+    this.#rtcp.send(bye, this.#peer.rtcpPort, this.#peer.host, () => {
+      this.#rtcp.close();
+    });
+  }
+
+  /** A telephone behind an address translator is reached where its packets come from (symmetric RTP, RFC 4961). */
+  #followSource(host: string, port: number): void {
+    const peer = this.#peer;
+    if (peer === undefined || (peer.host === host && peer.port === port)) return;
+    this.#peer = { ...peer, host, port, rtcpPort: port + (peer.rtcpPort - peer.port) };
+  }
+}
+
+async function bindPair(host: string, port: number): Promise<readonly [Socket, Socket] | undefined> {
+  const rtp = await bind(host, port);
+  if (rtp === undefined) return undefined;
+  const rtcp = await bind(host, port + 1);
+  if (rtcp !== undefined) return [rtp, rtcp];
+  rtp.close();
+  return undefined;
+}
+
+function bind(host: string, port: number): Promise<Socket | undefined> {
+  return new Promise((resolve) => {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    socket.once('error', () => {
+      socket.close();
+      resolve(undefined);
+    });
+    socket.bind(port, host, () => {
+      socket.removeAllListeners('error');
+      // An unreachable peer (ICMP) is no fault of ours, and the call's signalling will notice it.
+      socket.on('error', () => undefined);
+      resolve(socket);
+    });
+  });
+}
+
+function evenAtLeast(port: number): number {
+  return port + (port % 2);
+}
