@@ -1,19 +1,30 @@
-/** The wiring of the running service. */
-import { HttpServer } from './ops/http.ts';
+/**
+ * The wiring of the running service: which part is given to which. What each part does stands in its own file.
+ */
+import { hostname } from 'node:os';
+import type { WebSocket } from 'ws';
+import { newNodeEndpoint } from '../msrp/node.ts';
+import { SocketTransport, UserAgent } from '../sip/index.ts';
+import { Domains } from './chat/domains.ts';
+import { ConferenceHost } from './chat/host.ts';
+import { Conference } from './conference/conference.ts';
+import { compareConfigs, type ConfigChange } from './config/reload.ts';
+import type { Config } from './config/schema.ts';
+import { OPEN_GATE } from './focus/caller.ts';
+import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
+import { Focus } from './focus/focus.ts';
+import { PeerTable } from './focus/peers.ts';
+import { SilenceBridge } from './focus/transport/silence.ts';
+import { MemoryLog } from './log/memory.ts';
+import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
+import { HttpServer, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
-import type { ConfigChange } from './config/reload.ts';
-import { compareConfigs } from './config/reload.ts';
-import type { Config } from './config/schema.ts';
+import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
+import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import { keepingOf, settingsOf } from './service/room-settings.ts';
 
-/** One address that the service listens at. */
-export interface ServedAddress {
-  readonly protocol: 'SIP' | 'MSRP' | 'HTTP';
-  /** How it is spoken there, for people: `UDP`, `TCP`, `plain and TLS`. */
-  readonly transport: string;
-  readonly host: string;
-  readonly port: number;
-}
+export type { ServedAddress } from './service/listen.ts';
 
 /** What a service is made from. */
 export interface ServiceOptions {
@@ -30,18 +41,190 @@ export interface Service {
   close(): Promise<void>;
 }
 
+/** How often what nobody needs any more is looked for, in ms. */
+const SWEEP = 5_000;
+const STOPPING = 'the service is stopping';
+
 /** Starts the service. Rejects, with nothing left open, when an address cannot be listened at. */
-export async function startService({ config, log }: ServiceOptions): Promise<Service> {
+export async function startService(options: ServiceOptions): Promise<Service> {
+  // What has been opened, so that all of it is closed again: the last first.
+  const opened: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (let closer = opened.pop(); closer !== undefined; closer = opened.pop()) await closer();
+  };
+  try {
+    return await wire(options, opened, close);
+  } catch (fault) {
+    await close();
+    throw fault;
+  }
+}
+
+async function wire(
+  { config, log }: ServiceOptions,
+  opened: (() => Promise<void> | void)[],
+  close: () => Promise<void>,
+): Promise<Service> {
+  let current = config;
+  const now = Date.now;
+  const names = servedNames(hostname(), config.domains, config.sip);
+  const domains = new Domains(names);
+  const certificate = await certificateOf(config, names);
+  const metrics = new Metrics();
+  const peers = new PeerTable();
+  const gate = OPEN_GATE;
+
+  const roomLog = new MemoryLog({ keeping: (room) => keepingOf(current, room) });
+  opened.push(() => roomLog.close());
+
+  const events: ConferenceEvents = new ConferenceEvents({
+    userAgent: () => userAgent,
+    host: () => host,
+    domains,
+    peers,
+    gate,
+    mayWatch: () => true,
+  });
+  const host: ConferenceHost = new ConferenceHost({
+    log: roomLog,
+    domains,
+    settingsOf: (uri) => settingsOf(current, uri),
+    newConference: (settings) => new Conference(settings),
+    mayPost: () => undefined,
+    watchers: [events],
+    maxRooms: config.rooms.maximum,
+    now,
+  });
+  const sweep = setInterval(() => {
+    host.sweep();
+    roomLog.prune(now());
+  }, SWEEP);
+  opened.push(() => {
+    clearInterval(sweep);
+  });
+
+  const transports: SocketTransport[] = [];
+  const acceptSip = (socket: WebSocket, peer: WebSocketPeer): void => {
+    const { secure, local } = peer;
+    const advertised = { host: bracketed(local.address), port: local.port };
+    for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
+  };
   const http = new HttpServer(
-    { host: config.http.host, port: config.http.port, origins: config.http.origins },
-    { health: () => ({ well: true }), webSocket: (_protocol, socket) => socket.close(1013) },
-    new Metrics(),
+    {
+      host: config.http.host,
+      port: config.http.port,
+      ...(config.http.tls ? { tls: certificate } : {}),
+      origins: config.http.origins,
+      webSocketsPerAddress: config.http.websockets_per_address,
+    },
+    {
+      health: () => {
+        const health = roomLog.health();
+        return health === 'well' ? { well: true } : { well: false, reason: health.reason };
+      },
+      webSocket: (protocol, socket, peer) => {
+        if (protocol === 'sip') acceptSip(socket, peer);
+        else socket.close(1013);
+      },
+    },
+    metrics,
     log.child('http'),
   );
-  const { address, port } = await http.listen();
+  const httpAddress = await http.listen();
+  opened.push(() => http.close());
+
+  const endpoint = newNodeEndpoint({ log: log.child('msrp') });
+  const msrp: MsrpListener[] = [];
+  opened.push(async () => {
+    await Promise.all(msrp.map(({ listener }) => listener.close()));
+  });
+  for (const host of config.msrp.host) {
+    msrp.push(await listenMsrpAt(host, msrp[0]?.listener.port ?? config.msrp.port, config, certificate, endpoint));
+  }
+  opened.push(() => {
+    endpoint.close(STOPPING);
+  });
+
+  const audio = new SilenceBridge({
+    host: config.sip.host[0] ?? '127.0.0.1',
+    advertise: reachableHost(config.sip.host[0] ?? '127.0.0.1', config.sip.advertise),
+    firstPort: config.audio.first_port,
+    lastPort: config.audio.last_port,
+  });
+  opened.push(() => {
+    audio.close();
+  });
+
+  const focus = new Focus({
+    options: {
+      audio: config.audio.mode,
+      grace: config.msrp.grace,
+      bindTimeout: config.msrp.bind_timeout,
+      maxQueuedBytes: config.msrp.queue_bytes,
+    },
+    host,
+    domains,
+    gate,
+    peers,
+    endpoint,
+    places: msrpPlaces(config, certificate, msrp, httpAddress),
+    audio,
+    events,
+    mayJoin: () => undefined,
+    now,
+    info: (line) => {
+      log.info(line);
+    },
+  });
+  const userAgent: UserAgent = new UserAgent(
+    {
+      transport: (handlers) => {
+        const sockets = new SocketTransport({ log: log.child('sip') }, handlers);
+        transports.push(sockets);
+        return sockets;
+      },
+      log: log.child('sip'),
+      product: 'grouptextchat',
+      events: [
+        conferencePackage({
+          expires: config.roster.expires / 1000,
+          expiresMinimum: config.roster.expires_minimum / 1000,
+          interval: config.roster.interval,
+        }),
+      ],
+      sessionTimer: { interval: config.sip.session_expires / 1000, min: config.sip.session_minimum / 1000 },
+    },
+    focus,
+  );
+  opened.push(() => userAgent.close(config.shutdown));
+  const sip: ServedAddress[] = [];
+  for (const transport of transports) sip.push(...(await listenSip(config, certificate, transport)));
+  opened.push(() => {
+    focus.close(`SIP;cause=503;text="${STOPPING}"`);
+  });
+
   return {
-    addresses: [{ protocol: 'HTTP', transport: 'TCP', host: address, port }],
-    reload: (next) => compareConfigs(config, next),
-    close: () => http.close(),
+    addresses: [
+      ...sip,
+      ...msrp.map(({ host, listener: { port } }): ServedAddress => ({
+        protocol: 'MSRP',
+        transport: 'plain and TLS',
+        host,
+        port,
+      })),
+      { protocol: 'HTTP', transport: 'TCP', host: httpAddress.address, port: httpAddress.port },
+    ],
+    reload: (changed) => {
+      const change = compareConfigs(current, changed);
+      current = changed;
+      return change;
+    },
+    close,
   };
+}
+
+async function certificateOf(config: Config, names: readonly string[]): Promise<Certificate> {
+  const { certificate, key } = config.tls;
+  if (certificate !== null && key !== null) return readCertificate(certificate, key);
+  return makeCertificate(names.map((name) => name.replace(/^\[|\]$/g, '')));
 }

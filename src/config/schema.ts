@@ -52,6 +52,7 @@ const room = z.strictObject({
   durability: z.enum(['disk', 'memory']),
   keep_messages: z.int().min(0),
   keep_for: duration,
+  keep_bytes: size,
   history_messages: z.int().min(0),
 });
 

@@ -1,0 +1,46 @@
+import { networkInterfaces } from 'node:os';
+
+/** What peers are told instead of where we listen. */
+export interface Advertised {
+  readonly host: string | null;
+  readonly port: number | null;
+}
+
+/** The host that peers are given: the advertised one, else the one bound, else the first address of this machine. */
+export function reachableHost(bound: string, advertise: Advertised): string {
+  if (advertise.host !== null) return advertise.host;
+  if (!isAny(bound)) return bound;
+  return machineAddresses()[0] ?? '127.0.0.1';
+}
+
+/**
+ * The names under which rooms of a service that listens there may be dialled. The first is the lasting one: it does not
+ * depend on the configuration, since the logs of the rooms hang on it.
+ */
+export function servedNames(
+  machine: string,
+  configured: readonly string[],
+  bound: { readonly host: readonly string[]; readonly advertise: Advertised },
+): readonly [string, ...string[]] {
+  const hosts = bound.host.flatMap((host) => (isAny(host) ? machineAddresses() : [host]));
+  if (bound.advertise.host !== null) hosts.push(bound.advertise.host);
+  return ['localhost', '127.0.0.1', '[::1]', machine, ...configured, ...hosts.map(bracketed)];
+}
+
+/** An IPv6 address in the brackets it has in URIs. */
+export function bracketed(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+/** Whether a listener at this host takes what comes to any address of the machine. */
+export function isAny(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** Addresses by which other machines may reach this one. */
+function machineAddresses(): readonly string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
+    .map(({ address }) => address);
+}

@@ -1,0 +1,107 @@
+import { listen as listenMsrp, type LocalAddress, type Listener, type MsrpEndpoint } from '../../msrp/node.ts';
+import type { SocketTransport } from '../../sip/index.ts';
+import type { Config } from '../config/schema.ts';
+import type { MsrpPlaces } from '../focus/leg-media.ts';
+import type { Certificate } from '../ops/certificate.ts';
+import { bracketed, isAny, reachableHost } from './addresses.ts';
+
+/** One address that the service listens at. */
+export interface ServedAddress {
+  readonly protocol: 'SIP' | 'MSRP' | 'HTTP';
+  /** How it is spoken there, for people: `UDP`, `TCP`, `plain and TLS`. */
+  readonly transport: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Listens for SIP at all that is configured. */
+export async function listenSip(
+  config: Config,
+  certificate: Certificate,
+  transport: SocketTransport,
+): Promise<readonly ServedAddress[]> {
+  const { port, tls_port, advertise } = config.sip;
+  const served: ServedAddress[] = [];
+  for (const host of config.sip.host) {
+    const advertised = {
+      host: bracketed(reachableHost(host, advertise)),
+      ...(advertise.port === null ? {} : { port: advertise.port }),
+    };
+    // Where the system chooses the port, UDP and the other hosts share the one that the first was given.
+    for (const name of ['TCP', 'UDP'] as const) {
+      if (!(name === 'TCP' ? config.sip.tcp : config.sip.udp)) continue;
+      const wanted = served[0]?.port ?? port;
+      const bound = await transport.listen({ transport: name, host, port: wanted, advertise: advertised });
+      served.push({ protocol: 'SIP', transport: name, host, port: bound.port });
+    }
+    if (tls_port === null || certificate.selfSigned) continue;
+    const bound = await transport.listen({
+      transport: 'TLS',
+      host,
+      port: tls_port,
+      advertise: { host: advertised.host },
+      certificate: { cert: certificate.certificate, key: certificate.key },
+    });
+    served.push({ protocol: 'SIP', transport: 'TLS', host, port: bound.port });
+  }
+  return served;
+}
+
+/** A listener for MSRP and the host it is bound to. */
+export interface MsrpListener {
+  readonly host: string;
+  readonly listener: Listener;
+}
+
+/** Listens for MSRP at one host, plain and with TLS. */
+export async function listenMsrpAt(
+  host: string,
+  port: number,
+  config: Config,
+  certificate: Certificate,
+  endpoint: MsrpEndpoint,
+): Promise<MsrpListener> {
+  const { advertise } = config.msrp;
+  const listener = await listenMsrp(endpoint, {
+    host,
+    port,
+    tls: { cert: certificate.certificate, key: certificate.key },
+    advertise: {
+      host: reachableHost(host, advertise),
+      ...(advertise.port === null ? {} : { port: advertise.port }),
+    },
+  });
+  return { host, listener };
+}
+
+/** Where chat sessions are offered: at the listener that is nearest to where the peer's SIP came in. */
+export function msrpPlaces(
+  config: Config,
+  certificate: Certificate,
+  listeners: readonly MsrpListener[],
+  http: { readonly address: string; readonly port: number },
+): MsrpPlaces {
+  const { advertise } = config.msrp;
+  const tcpAt = (scheme: 'msrp' | 'msrps', local: string): LocalAddress | undefined => {
+    const ipv6 = local.includes(':');
+    const { host, listener } =
+      listeners.find(({ host }) => host === local) ??
+      listeners.find(({ host }) => isAny(host) && host.includes(':') === ipv6) ??
+      listeners[0] ??
+      {};
+    if (host === undefined || listener === undefined) return undefined;
+    const address = listener.address(scheme);
+    // Bound to every address: the one by which the peer already reaches us is the best to give.
+    return isAny(host) && advertise.host === null ? { ...address, host: local } : address;
+  };
+  return {
+    at: (scheme, transport, local) => {
+      if (transport === 'tcp') return tcpAt(scheme, local);
+      if (transport !== 'ws') return undefined;
+      // RFC 7977 §5.2.2: over WebSocket the path says `ws`; the client connects to the URL it knows, not to the path.
+      return { scheme, host: isAny(http.address) ? local : http.address, port: http.port, transport };
+    },
+    fingerprints: [{ hash: 'sha-256', value: certificate.fingerprint }],
+    maxSize: config.msrp.max_message,
+  };
+}

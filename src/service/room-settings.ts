@@ -1,0 +1,53 @@
+import type { RoomSettings } from '../chat/host.ts';
+import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
+import type { Role } from '../conference/events.ts';
+import { type Config, type RoomConfig, roomConfig } from '../config/schema.ts';
+import type { RoomKeeping } from '../log/room-log.ts';
+
+/** The user part that makes new conferences instead of naming one. */
+export const FACTORY = 'conference-factory';
+
+/** The name of a room as the configuration knows it: the user part of its URI. */
+export function roomName(uri: RoomUri): string {
+  return uri.slice(uri.indexOf(':') + 1, uri.lastIndexOf('@'));
+}
+
+/** What is configured for a room; undefined when there is none and none may be made on demand. */
+export function settingsOf(config: Config, uri: RoomUri): RoomSettings | undefined {
+  const name = roomName(uri);
+  if (name === FACTORY) return undefined;
+  if (!config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
+  const room = roomConfig(config, name);
+  return { permanent: room.permanent, conference: conferenceSettings(room) };
+}
+
+/** How the log keeps a room. */
+export function keepingOf(config: Config, uri: RoomUri): RoomKeeping {
+  const room = roomConfig(config, roomName(uri));
+  return {
+    durability: room.durability,
+    maxAge: room.keep_for,
+    maxMessages: room.keep_messages,
+    maxBytes: room.keep_bytes,
+  };
+}
+
+function conferenceSettings(room: RoomConfig): RoomSettings['conference'] {
+  const roles = new Map<UserUri, Role>(Object.entries(room.roles).map(([user, role]) => [userUri(user), role]));
+  return {
+    ...(room.display_text === null ? {} : { displayText: room.display_text }),
+    ...(room.subject === null ? {} : { subject: room.subject }),
+    ...(room.keywords.length === 0 ? {} : { keywords: room.keywords }),
+    ...(room.web_page === null ? {} : { hostInfo: { webPage: absoluteUri(room.web_page) } }),
+    ...(room.maximum_users === null ? {} : { maximumUsers: room.maximum_users }),
+    serviceUris: room.services.map(({ uri, purpose, display_text }) => ({
+      uri: absoluteUri(uri),
+      purpose,
+      ...(display_text === null ? {} : { displayText: display_text }),
+    })),
+    roles,
+    defaultRole: room.default_role,
+    membersOnly: room.members_only,
+    privateMessages: room.private_messages,
+  };
+}

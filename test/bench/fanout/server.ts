@@ -1,0 +1,24 @@
+/** The service under load: `memory` or `disk` says how its rooms are kept. */
+import { rmSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { loadConfig } from '../../../src/config/load.ts';
+import { Logger } from '../../../src/ops/logger.ts';
+import { startService } from '../../../src/service.ts';
+import { reportCpu } from './cpu.ts';
+
+const [, , durability = 'memory'] = process.argv;
+const data = mkdtempSync(join(tmpdir(), 'grouptextchat-bench-'));
+process.on('exit', () => {
+  rmSync(data, { recursive: true, force: true });
+});
+const config = loadConfig({
+  options: [
+    ...['sip.port=0', 'msrp.port=0', 'http.port=0', 'sip.udp=false', `data=${data}`],
+    ...[`rooms.defaults.durability=${durability}`, 'rooms.defaults.history_messages=0'],
+    ...['msrp.connections_per_address=5000', 'sip.connections_per_address=5000'],
+  ],
+});
+const service = await startService({ config, log: Logger.create({ level: 'warn', format: 'text' }) });
+const portOf = (name: string): number => service.addresses.find(({ protocol }) => protocol === name)?.port ?? 0;
+reportCpu({ msrp: portOf('MSRP'), sip: portOf('SIP') });

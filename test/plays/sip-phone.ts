@@ -1,0 +1,170 @@
+/** A telephone for plays: one TCP connection, SIP as text in and out, made for saying exactly what a play wants said. */
+import { connect, type Socket } from 'node:net';
+import { formatMessage, parseMessage, type SipMessage, type SipRequest, type SipResponse } from '../../sip/index.ts';
+
+/** A dialog as the phone sees it. */
+export interface PhoneDialog {
+  readonly callId: string;
+  readonly localTag: string;
+  readonly room: string;
+  remote: string;
+  target: string;
+  seq: number;
+}
+
+/** What a play adds to a request. */
+export interface Extra {
+  readonly headers?: readonly string[];
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+let count = 0;
+
+/** One user agent of one user. */
+export class SipPhone {
+  readonly name: string;
+  readonly uri: string;
+  readonly #socket: Socket;
+  readonly #answers = new Map<string, (response: SipResponse) => void>();
+  readonly #requests: SipRequest[] = [];
+  readonly #waiting: { readonly method: string; readonly take: (request: SipRequest) => void }[] = [];
+  /** Requests that are answered with something else than 200. */
+  readonly replies = new Map<string, string>();
+  #rest = Buffer.alloc(0);
+  gone = false;
+
+  private constructor(name: string, socket: Socket) {
+    this.name = name;
+    this.uri = `sip:${name}@127.0.0.1`;
+    this.#socket = socket;
+    socket.on('data', (data) => {
+      this.#receive(data);
+    });
+    socket.on('close', () => {
+      this.gone = true;
+    });
+    socket.on('error', () => undefined);
+  }
+
+  static async connect(name: string, port: number): Promise<SipPhone> {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    await new Promise((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return new SipPhone(name, socket);
+  }
+
+  get contact(): string {
+    return `<sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp>`;
+  }
+
+  /** A request outside of dialogs; gives its final response. The dialog is for requests that make one. */
+  async request(
+    method: string,
+    room: string,
+    extra: Extra = {},
+  ): Promise<{ readonly response: SipResponse; readonly dialog: PhoneDialog }> {
+    count += 1;
+    const id = `${this.name}-${String(count)}`;
+    const dialog: PhoneDialog = { callId: `${id}@play`, localTag: id, room, remote: `<${room}>`, target: room, seq: 1 };
+    const response = await this.within(dialog, method, extra);
+    dialog.remote = response.headers.get('To') ?? dialog.remote;
+    dialog.target = /<([^>]*)>/.exec(response.headers.get('Contact') ?? '')?.[1] ?? dialog.target;
+    return { response, dialog };
+  }
+
+  /** A request in a dialog; gives its final response. */
+  within(dialog: PhoneDialog, method: string, extra: Extra = {}): Promise<SipResponse> {
+    const seq = dialog.seq;
+    dialog.seq += 1;
+    return new Promise((resolve) => {
+      this.#answers.set(`${dialog.callId} ${String(seq)} ${method}`, resolve);
+      this.#write(dialog, method, seq, extra);
+    });
+  }
+
+  /** ACK of a 200. */
+  ack(dialog: PhoneDialog, extra: Extra = {}): void {
+    this.#write(dialog, 'ACK', dialog.seq - 1, extra);
+  }
+
+  /** The next request of that method that comes in; it has been answered. */
+  next(method: string): Promise<SipRequest> {
+    const found = this.#requests.findIndex((request) => request.method === method);
+    const [request] = found < 0 ? [] : this.#requests.splice(found, 1);
+    if (request !== undefined) return Promise.resolve(request);
+    return new Promise((take) => this.#waiting.push({ method, take }));
+  }
+
+  hangUp(): void {
+    this.#socket.destroy();
+  }
+
+  #write(dialog: PhoneDialog, method: string, seq: number, { headers = [], body = '', contentType }: Extra): void {
+    count += 1;
+    const lines = [
+      `${method} ${dialog.target} SIP/2.0`,
+      `Via: SIP/2.0/TCP 127.0.0.1:${String(this.#socket.localPort)};branch=z9hG4bKplay${String(count)}`,
+      'Max-Forwards: 70',
+      `From: "${this.name}" <${this.uri}>;tag=${dialog.localTag}`,
+      `To: ${dialog.remote}`,
+      `Call-ID: ${dialog.callId}`,
+      `CSeq: ${String(seq)} ${method}`,
+      `Contact: ${this.contact}`,
+      ...headers,
+      ...(contentType === undefined ? [] : [`Content-Type: ${contentType}`]),
+      `Content-Length: ${String(Buffer.byteLength(body))}`,
+    ];
+    this.#socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  }
+
+  #receive(data: Buffer): void {
+    this.#rest = Buffer.concat([this.#rest, data]);
+    for (;;) {
+      const head = this.#rest.indexOf('\r\n\r\n');
+      if (head < 0) return;
+      const length = Number(
+        /^(?:Content-Length|l) *: *(\d+)/im.exec(this.#rest.toString('latin1', 0, head))?.[1] ?? '0',
+      );
+      const end = head + 4 + length;
+      if (this.#rest.length < end) return;
+      const message = parseMessage(Buffer.from(this.#rest.subarray(0, end)));
+      this.#rest = this.#rest.subarray(end);
+      this.#take(message);
+    }
+  }
+
+  #take(message: SipMessage): void {
+    if (message.kind === 'response') {
+      const key = `${message.callId} ${String(message.cseq.seq)} ${message.cseq.method}`;
+      if (message.status < 200) return;
+      const answer = this.#answers.get(key);
+      this.#answers.delete(key);
+      answer?.(message);
+      return;
+    }
+    if (message.method !== 'ACK') this.#answer(message);
+    const found = this.#waiting.findIndex(({ method }) => method === message.method);
+    const [waiting] = found < 0 ? [] : this.#waiting.splice(found, 1);
+    if (waiting === undefined) this.#requests.push(message);
+    else waiting.take(message);
+  }
+
+  #answer(request: SipRequest): void {
+    const copied = ['via', 'from', 'to', 'call-id', 'cseq'];
+    const lines = [...request.headers]
+      .filter(({ key }) => copied.includes(key))
+      .map(({ name, value }) => `${name}: ${value}`);
+    const status = this.replies.get(request.method) ?? '200 OK';
+    this.#socket.write(
+      `SIP/2.0 ${status}\r\n${lines.join('\r\n')}\r\nContact: ${this.contact}\r\nContent-Length: 0\r\n\r\n`,
+    );
+  }
+}
+
+/** For messages of a failed play. */
+export function show(message: SipMessage): string {
+  return formatMessage(message).toString('utf8');
+}
