@@ -24,8 +24,9 @@ export {
   type ListenOptions,
   SocketTransport,
   type SocketTransportOptions,
-  type WebSocketFacts,
 } from './transport/layer.ts';
+export type { Advertise } from './transport/advertise.ts';
+export type { WebSocketFacts } from './transport/connections.ts';
 export { defaultTransportLimits, type TransportLimits } from './transport/limits.ts';
 export type { TlsCertificate, TlsDialOptions } from './transport/tls.ts';
 export type { WebSocketLike } from './transport/websocket.ts';

@@ -39,30 +39,32 @@ export function settleDial<S extends Socket>(
   done: (result: S | TransportFailure) => void,
   kindOf: (error: Error) => TransportFailure['failed'],
 ): Dialling {
-  const fail = (failed: TransportFailure['failed'], reason: string): void => {
+  const settle = (result: S | TransportFailure): void => {
     clearTimeout(timer);
-    // Errors that come later find no one waiting.
-    socket.removeAllListeners().on('error', () => undefined);
-    socket.destroy();
-    done({ failed, reason });
+    socket.off(ready, onReady).off('error', onError).off('close', onClose);
+    if ('failed' in result) {
+      // Errors that come later find no one waiting.
+      socket.on('error', () => undefined);
+      socket.destroy();
+    }
+    done(result);
+  };
+  const onReady = (): void => {
+    settle(socket);
+  };
+  const onError = (error: Error): void => {
+    settle({ failed: kindOf(error), reason: error.message });
+  };
+  const onClose = (): void => {
+    settle({ failed: 'refused', reason: 'closed while connecting' });
   };
   const timer = setTimeout(() => {
-    fail('timeout', `no connection within ${timeout} ms`);
+    settle({ failed: 'timeout', reason: `no connection within ${timeout} ms` });
   }, timeout);
-  socket.once('error', (error) => {
-    fail(kindOf(error), error.message);
-  });
-  socket.once('close', () => {
-    fail('refused', 'closed while connecting');
-  });
-  socket.once(ready, () => {
-    clearTimeout(timer);
-    socket.removeAllListeners('error').removeAllListeners('close');
-    done(socket);
-  });
+  socket.on(ready, onReady).on('error', onError).on('close', onClose);
   return {
     abort: () => {
-      fail('closed', 'the transport is closing');
+      settle({ failed: 'closed', reason: 'the transport is closing' });
     },
   };
 }

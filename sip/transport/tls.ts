@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import type { Socket } from 'node:net';
 import { checkServerIdentity, connect, createServer } from 'node:tls';
 import type { PeerCertificate, Server, TLSSocket } from 'node:tls';
+import type { FlowContext } from './connection.ts';
 import type { Target, TransportFailure } from './flow.ts';
 import { settleDial } from './tcp.ts';
 import type { Dialling } from './tcp.ts';
@@ -28,13 +28,16 @@ const certificateFault = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME|ISSUER/;
  */
 export function tlsServer(
   certificate: TlsCertificate,
-  handshakeTimeout: number,
+  { limits, log }: FlowContext,
   secured: (socket: TLSSocket) => void,
-  failed: (error: Error, socket: Socket) => void,
 ): Server {
+  const handshakeTimeout = limits.firstMessageTimeout;
   const server = createServer({ ...certificate, handshakeTimeout, allowHalfOpen: true, minVersion: 'TLSv1.2' });
   server.on('secureConnection', secured);
-  server.on('tlsClientError', failed);
+  server.on('tlsClientError', (error, socket) => {
+    log.warn(`TLS handshake failed: ${error.message}`, { peer: socket.remoteAddress });
+    socket.destroy();
+  });
   return server;
 }
 
