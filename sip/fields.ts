@@ -18,6 +18,8 @@ const MAX_SEQUENCE = 0xffffffff;
 
 /** One Via value (RFC 3261 §20.42). */
 export interface Via {
+  /** Name and version of the protocol where they are not `SIP/2.0`. */
+  readonly protocol?: string;
   /** `UDP`, `TCP`, `TLS`, `WS`, `WSS`, … in upper case. */
   readonly transport: string;
   /** The host of sent-by, in lower case; an IPv6 reference in its brackets. */
@@ -118,18 +120,24 @@ export function parseVia(text: string): Via {
   const version = cursor.token('version');
   if (!cursor.separator(47)) throw cursor.error('"/"');
   const transport = cursor.token('transport').toUpperCase();
-  if (name.toUpperCase() !== 'SIP' || version !== '2.0') throw new SipError(400, 'bad Via: protocol is not SIP/2.0');
+  const protocol = `${name}/${version}`.toUpperCase();
   const gap = cursor.at;
   if (cursor.space().at === gap) throw cursor.error('white space');
   const host = cursor.host();
   const port = cursor.separator(58) ? cursor.integer(65535) : undefined;
   const params = readParams(cursor);
   cursor.end();
-  return port === undefined ? { transport, host, params } : { transport, host, port, params };
+  return {
+    ...(protocol === 'SIP/2.0' ? undefined : { protocol }),
+    transport,
+    host,
+    ...(port === undefined ? undefined : { port }),
+    params,
+  };
 }
 
-export function formatVia({ transport, host, port, params }: Via): string {
-  return `SIP/2.0/${transport} ${host}${port === undefined ? '' : `:${String(port)}`}${params.toString()}`;
+export function formatVia({ protocol = 'SIP/2.0', transport, host, port, params }: Via): string {
+  return `${protocol}/${transport} ${host}${port === undefined ? '' : `:${String(port)}`}${params.toString()}`;
 }
 
 /** The sent-by of a Via: `host` or `host:port`. */
@@ -376,7 +384,7 @@ function seconds(name: string): HeaderKind<number> {
 }
 
 function text(name: string): HeaderKind<string> {
-  return single(name, (value) => value.trim(), singleLine);
+  return single(name, (value) => value, singleLine);
 }
 
 function address(name: string): HeaderKind<NameAddr> {

@@ -1,13 +1,17 @@
 /** The front door of the SIP library (RFC 3261 and its extensions). */
 export type * from './api.ts';
+export * from './content-encoding.ts';
 export * from './digest.ts';
 export * from './digest-client.ts';
 export * from './digest-server.ts';
 export * from './errors.ts';
 export * from './fields.ts';
 export * from './headers.ts';
+export * from './identity.ts';
+export * from './inspect.ts';
 export { type Log, type LogFields, silent } from './log.ts';
 export * from './message.ts';
+export * from './multipart.ts';
 export * from './offer-answer.ts';
 export { type Param, Params } from './params.ts';
 export * from './parser.ts';

@@ -43,7 +43,7 @@ export function parseMessage(bytes: Buffer, limits: ParserLimits = DEFAULT_PARSE
   if (blank === -1) throw new SipError(400, 'no empty line after the headers');
   const head = decodeHead(bytes, start, blank);
   const lineEnd = endOfLine(head, 0);
-  const headers = new Headers(parseFields(head, lineEnd + 2, limits));
+  const headers = new Headers(parseHeaderLines(head, lineEnd + 2, limits));
   const body = cutBody(bytes, blank + 4, headers);
   const message = parseStartLine(head.slice(0, lineEnd), headers, body);
   checkMandatory(message, limits);
@@ -68,7 +68,8 @@ function endOfLine(head: string, from: number): number {
   return end === -1 ? head.length : end;
 }
 
-function parseFields(head: string, start: number, limits: ParserLimits): HeaderField[] {
+/** Header lines of `head` from `start` to its end, which are parted by CRLF; folds become spaces (RFC 3261 §7.3.1). */
+export function parseHeaderLines(head: string, start: number, limits: ParserLimits): HeaderField[] {
   const fields: HeaderField[] = [];
   for (let at = start; at < head.length;) {
     let end = endOfLine(head, at);
@@ -99,10 +100,17 @@ function parseField(head: string, at: number, end: number, folded: boolean): Hea
   if (!isToken(name)) throw new SipError(400, 'bad header name');
   let from = colon + 1;
   while (from < end && isBlank(head.charCodeAt(from))) from++;
-  let value = head.slice(from, end);
-  if (folded) value = value.replace(/[ \t]*\r\n[ \t]+/g, ' ');
+  let last = end;
+  while (last > from && isBlank(head.charCodeAt(last - 1))) last--;
+  let value = head.slice(from, last);
+  if (folded) value = unfold(value);
   if (value.includes('\r') || value.includes('\n')) throw new SipError(400, `line break in ${name}`);
-  return { name, key: headerKey(name), value: value.trim() };
+  return { name, key: headerKey(name), value };
+}
+
+/** A fold is one space; folds at either end are none (RFC 3261 §7.3.1). */
+function unfold(value: string): string {
+  return value.replace(/[ \t]*\r\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
 /** RFC 3261 §18.3: Content-Length bytes of body; to the end of the datagram where the header is absent. */
@@ -152,10 +160,13 @@ function checkMandatory(message: SipMessage, limits: ParserLimits): void {
 /** What a response copies from its request (RFC 3261 §8.2.6.2), in this order. */
 const COPIED = ['via', 'from', 'to', 'call-id', 'cseq'] as const;
 
+/** As much of a request line as tells one from noise, but for an ACK, which nobody answers. */
+const REQUEST_LINE = /^(?!ACK\s)\S+\s.*SIP\/\d+\.\d+\s*$/i;
+
 /**
- * The answer to bytes that `parseMessage` refused with `error`, made from whatever can be told of them, without
- * state. `undefined` where there is nothing to answer: a response, an ACK, noise, or a request without so much as the
- * headers a response needs and a Via to send it by. Never throws.
+ * The answer to bytes that `parseMessage` refused with `error`, made without state of whatever can be told of them.
+ * `undefined` where there is nothing to answer: a response, an ACK, noise, or a request without a Via to send it by
+ * and a CSeq to know it by. From, To and Call-ID are copied where they are (RFC 4475 §3.3.1). Never throws.
  *
  * @param source where the bytes came from: goes into the top Via (RFC 3261 §18.2.1, RFC 3581 §4)
  */
@@ -165,18 +176,17 @@ export function refuse(
   source?: { readonly address: string; readonly port: number },
 ): SipResponse | undefined {
   const lines = legibleLines(bytes);
-  const startLine = lines.shift();
-  if (startLine === undefined || /^SIP\//i.test(startLine) || /^ACK\s/.test(startLine)) return undefined;
+  if (!REQUEST_LINE.test(lines.shift() ?? '')) return undefined;
   const fields = legibleFields(lines);
-  const copied = COPIED.flatMap((key) => {
-    const found = fields.filter((field) => field.key === key);
-    return key === 'via' ? found : found.slice(0, 1);
-  });
-  if (COPIED.some((key) => !copied.some((field) => field.key === key))) return undefined;
-  const headers = new Headers(copied);
-  if (!stampFirstVia(headers, source)) return undefined;
-  const to = headers.get('To') ?? '';
-  if (!/;\s*tag\s*=/i.test(to)) headers.set('To', `${to};tag=${newTag()}`);
+  const headers = new Headers(
+    COPIED.flatMap((key) => {
+      const found = fields.filter((field) => field.key === key);
+      return key === 'via' ? found : found.slice(0, 1);
+    }),
+  );
+  if (!headers.has('CSeq') || !stampFirstVia(headers, source)) return undefined;
+  const to = headers.get('To');
+  if (to !== undefined && !/;\s*tag\s*=/i.test(to)) headers.set('To', `${to};tag=${newTag()}`);
   for (const { name, value } of error.headers) headers.add(name, value);
   return new SipResponse(error.status, singleLine(error.reason), headers);
 }
