@@ -558,7 +558,7 @@ export const DATE = single('Date', parseDate, (date) => date.toUTCString());
 export const TIMESTAMP = single(
   'Timestamp',
   (value): Timestamp => {
-    const match = /^\s*(\d+(?:\.\d*)?)(?:\s+(\d*(?:\.\d*)?))?\s*$/.exec(value);
+    const match = /^(\d+(?:\.\d*)?)(?:[ \t]+(\d*(?:\.\d*)?))?$/.exec(value.trim());
     if (match === null) throw new SipError(400, 'bad Timestamp');
     const [, stamp = '', delay] = match;
     return delay === undefined || delay === '' ? { value: stamp } : { value: stamp, delay };

@@ -152,7 +152,10 @@ function undoTransferEncoding(bytes: Uint8Array, encoding: string | undefined): 
 }
 
 function unquotePrintable(text: string): Buffer {
-  const joined = text.replace(/[ \t]+(?=\r?\n|$)/g, '').replace(/=\r?\n/g, '');
+  const lines = text.split(/\r?\n/).map((line) => line.trimEnd());
+  const joined = lines
+    .map((line, i) => (line.endsWith('=') ? line.slice(0, -1) : i === lines.length - 1 ? line : `${line}\r\n`))
+    .join('');
   return Buffer.from(
     joined.replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
     'latin1',

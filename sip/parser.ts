@@ -98,19 +98,29 @@ function parseField(head: string, at: number, end: number, folded: boolean): Hea
   while (isBlank(head.charCodeAt(nameEnd - 1))) nameEnd--;
   const name = head.slice(at, nameEnd);
   if (!isToken(name)) throw new SipError(400, 'bad header name');
-  let from = colon + 1;
-  while (from < end && isBlank(head.charCodeAt(from))) from++;
-  let last = end;
-  while (last > from && isBlank(head.charCodeAt(last - 1))) last--;
-  let value = head.slice(from, last);
-  if (folded) value = unfold(value);
+  const raw = head.slice(colon + 1, end);
+  const value = folded ? unfold(raw) : trimBlanks(raw);
   if (value.includes('\r') || value.includes('\n')) throw new SipError(400, `line break in ${name}`);
   return { name, key: headerKey(name), value };
 }
 
 /** A fold is one space; folds at either end are none (RFC 3261 §7.3.1). */
 function unfold(value: string): string {
-  return value.replace(/[ \t]*\r\n[ \t]+/g, ' ').replace(/^[ \t]+|[ \t]+$/g, '');
+  let out = '';
+  for (const line of value.split('\r\n')) {
+    const text = trimBlanks(line);
+    if (text !== '') out += out === '' ? text : ` ${text}`;
+  }
+  return out;
+}
+
+/** Without the spaces and tabs at either end. A pattern for it would take quadratic time. */
+function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
 }
 
 /** RFC 3261 §18.3: Content-Length bytes of body; to the end of the datagram where the header is absent. */

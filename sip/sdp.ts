@@ -104,7 +104,8 @@ class Lines {
 
   constructor(text: string) {
     // A single line feed is tolerated as a line's end (RFC 8866 §5); empty lines at the end say nothing.
-    const lines = text.replace(/[\r\n]+$/, '').split(/\r?\n/);
+    const lines = text.split(/\r?\n/);
+    while (lines.at(-1) === '') lines.pop();
     for (const line of lines) {
       if (!LINE.test(line)) throw bad(`${JSON.stringify(line.slice(0, 40))} is no line of SDP`);
       if (/[\r\0]/.test(line)) throw bad('control character');

@@ -58,7 +58,10 @@ function bad(text: string, why: string): SipError {
 const NOT_IN_A_URI = /[\s\p{Cc}"<>\\^`{|}]/u;
 const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
-const TEL_NUMBER = /^(?:\+[\d().-]*\d[\d().-]*|[\dA-Fa-f*#().-]*[\dA-Fa-f*#][\dA-Fa-f*#().-]*)$/;
+/** Each looked for by itself: one pattern for "digits and separators, at least one digit" would take quadratic time. */
+const GLOBAL_NUMBER = /^\+[\d().-]+$/;
+const LOCAL_NUMBER = /^[\dA-Fa-f*#().-]+$/;
+const PHONE_DIGIT = /[\dA-Fa-f*#]/;
 
 /**
  * Parses a URI that is the whole of `text`.
@@ -150,7 +153,8 @@ function parseUriHeaders(text: string, start: number): readonly UriHeader[] {
 function parseTelUri(text: string): TelUri {
   const end = text.indexOf(';');
   const number = text.slice(4, end === -1 ? text.length : end);
-  if (!TEL_NUMBER.test(number)) throw bad(text, 'bad telephone number');
+  const pattern = number.startsWith('+') ? GLOBAL_NUMBER : LOCAL_NUMBER;
+  if (!pattern.test(number) || !PHONE_DIGIT.test(number)) throw bad(text, 'bad telephone number');
   return {
     kind: 'tel',
     scheme: 'tel',
