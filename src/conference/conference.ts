@@ -165,6 +165,15 @@ export class Conference {
     return this.#userCount;
   }
 
+  /** How many users are here or on their way in, each once: what a limit is compared with. */
+  get occupancy(): number {
+    const here = new Set<UserUri>();
+    for (const { user, endpoints } of this.#roster.users()) {
+      if (endpoints.some(({ status }) => status !== 'disconnected')) here.add(user);
+    }
+    return here.size;
+  }
+
   /** Whether anybody is in it (RFC 4575 §5.5.2). */
   get active(): boolean {
     return this.userCount > 0;

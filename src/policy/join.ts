@@ -1,0 +1,131 @@
+/** Who may come in, make a room, or watch one. */
+import type { Conference } from '../conference/conference.ts';
+import type { Millis } from '../conference/events.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { isAtLeast } from './manage.ts';
+import { isPin } from './pin.ts';
+import type { RateLimiter } from './rate.ts';
+import type { RoomPolicy } from './room-policy.ts';
+import type { Rule } from './rule.ts';
+
+/** Somebody wants to join, or is to be dialled. */
+export interface JoinRequest {
+  readonly conference: Conference;
+  readonly policy: RoomPolicy;
+  /** The authenticated identity. */
+  readonly user: UserUri;
+  /** Transport address without port. */
+  readonly address?: string;
+  /** The PIN given with the request. */
+  readonly pin?: string;
+  /** A moderator asked for this user: lock, PIN and membership do not stand against it. Default false. */
+  readonly invited?: boolean;
+  readonly now: Millis;
+}
+
+/** Rules for joining that depend on nothing but the request; `pinRule` goes with them. */
+export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
+  ({ conference: { tombstone } }) => {
+    if (tombstone === undefined) return undefined;
+    const { to, reason } = tombstone;
+    return {
+      refused: 'moved',
+      ...(to === undefined ? {} : { to }),
+      ...(reason === undefined ? {} : { reason }),
+    };
+  },
+  ({ conference, user, address, now }) => {
+    const ban = conference.banOf(user, address, now);
+    if (ban === undefined) return undefined;
+    return {
+      refused: 'banned',
+      ...(ban.until === undefined ? {} : { until: ban.until }),
+      ...(ban.reason === undefined ? {} : { reason: ban.reason }),
+    };
+  },
+  ({ conference, now }) => ((conference.setting('endsAt') ?? Infinity) <= now ? { refused: 'over' } : undefined),
+  ({ conference, user, invited }) =>
+    conference.setting('membersOnly') === true && invited !== true && !conference.isMember(user)
+      ? { refused: 'not-a-member' }
+      : undefined,
+  // RFC 4575 §5.5.3: the roster cannot be added to. Another device of somebody in it adds nobody.
+  ({ conference, user, invited }) =>
+    conference.locked &&
+    invited !== true &&
+    conference.endpointsOf(user).length === 0 &&
+    conference.roleOf(user) !== 'owner'
+      ? { refused: 'locked' }
+      : undefined,
+  ({ conference, user }) => {
+    const maximum = conference.setting('maximumUsers');
+    if (maximum === undefined || conference.endpointsOf(user).length > 0) return undefined;
+    return conference.occupancy >= maximum ? { refused: 'full', maximum } : undefined;
+  },
+  ({ conference, policy, user }) =>
+    conference.endpointsOf(user).length >= policy.maxDevices
+      ? { refused: 'too-many-devices', maximum: policy.maxDevices }
+      : undefined,
+];
+
+/** The PIN, where the room has one. Wrong ones cost a token, by user and by address, so that they cannot be tried out. */
+export function pinRule(tries: RateLimiter): Rule<JoinRequest> {
+  return ({ conference, user, address, pin, invited, now }) => {
+    const hash = conference.setting('pinHash');
+    if (hash === undefined || invited === true || isAtLeast(conference.roleOf(user), 'moderator')) return undefined;
+    if (pin === undefined) return { refused: 'pin-needed' };
+    const keys = [`user ${user}`, ...(address === undefined ? [] : [`address ${address}`])];
+    const retryAfter = Math.max(...keys.map((key) => tries.wait(key, now)));
+    if (retryAfter > 0) return { refused: 'pin-too-often', retryAfter };
+    if (isPin(pin, hash)) return undefined;
+    for (const key of keys) tries.take(key, now);
+    return { refused: 'pin-wrong' };
+  };
+}
+
+/** Whether somebody who may join has to wait in the lobby until a moderator admits him. */
+export function waitsInLobby({ conference, user, invited }: JoinRequest): boolean {
+  if (conference.setting('lobby') !== true || invited === true || conference.isMember(user)) return false;
+  return !conference.endpointsOf(user).some(({ status }) => status !== 'pending');
+}
+
+/** Somebody calls a room that does not exist yet, or the factory (RFC 4579 §5.4). */
+export interface CreateRequest {
+  readonly user: UserUri;
+  readonly authenticated: boolean;
+  /** Rooms alive now. */
+  readonly rooms: number;
+  /** Most rooms alive at a time. */
+  readonly maxRooms: number;
+  /** Who may open rooms. */
+  readonly creators: 'anybody' | 'authenticated' | 'nobody' | ReadonlySet<UserUri>;
+}
+
+/** Rules for making a room. */
+export const CREATE_RULES: readonly Rule<CreateRequest>[] = [
+  ({ creators, user, authenticated }) => {
+    if (creators === 'anybody' || (creators === 'authenticated' && authenticated)) return undefined;
+    return typeof creators === 'object' && authenticated && creators.has(user)
+      ? undefined
+      : { refused: 'may-not-create' };
+  },
+  ({ rooms, maxRooms }) => (rooms >= maxRooms ? { refused: 'too-many-rooms', maximum: maxRooms } : undefined),
+];
+
+/** Somebody subscribes to the roster (RFC 4575). */
+export interface WatchRequest {
+  readonly conference: Conference;
+  readonly policy: RoomPolicy;
+  readonly user: UserUri;
+  readonly address?: string;
+  readonly now: Millis;
+}
+
+/** Rules for watching. */
+export const WATCH_RULES: readonly Rule<WatchRequest>[] = [
+  ({ conference, user, address, now }) =>
+    conference.banOf(user, address, now) === undefined ? undefined : { refused: 'may-not-watch' },
+  ({ conference, policy, user }) =>
+    policy.watchers === 'anybody' || conference.isMember(user) || conference.endpointsOf(user).length > 0
+      ? undefined
+      : { refused: 'may-not-watch' },
+];

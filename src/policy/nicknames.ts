@@ -1,0 +1,45 @@
+/** Who may have which nickname (RFC 7701 §7.1). The strings themselves are judged by RFC 8266. */
+import type { Conference } from '../conference/conference.ts';
+import type { Millis } from '../conference/events.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { enforceNickname, nicknameKey } from '../conference/nickname.ts';
+import type { RoomPolicy } from './room-policy.ts';
+import type { Rule } from './rule.ts';
+
+/** A user asks for a nickname. Giving it up (RFC 7701 §7.3) needs no permission. */
+export interface NicknameRequest {
+  readonly conference: Conference;
+  readonly policy: RoomPolicy;
+  /** The authenticated identity: the nickname is tied to it, not to a display name. */
+  readonly user: UserUri;
+  /** As it was asked for. */
+  readonly nickname: string;
+  readonly now: Millis;
+}
+
+/** Rules for a nickname, in the order of RFC 7701 §7.1: is it allowed at all (403), well-formed (424), free (425). */
+export const NICKNAME_RULES: readonly Rule<NicknameRequest>[] = [
+  ({ policy }) => (policy.nicknames ? undefined : { refused: 'no-nicknames' }),
+  ({ nickname }) =>
+    enforceNickname(nickname) === undefined || nicknameKey(nickname) === undefined
+      ? { refused: 'nickname-malformed' }
+      : undefined,
+  ({ nickname, policy: { maxNickname } }) =>
+    Array.from(nickname).length > maxNickname ? { refused: 'nickname-too-long', maximum: maxNickname } : undefined,
+  ({ nickname, user, policy: { reservedNicknames, accountNicknames } }) => {
+    const key = nicknameKey(nickname);
+    if (reservedNicknames.some((reserved) => nicknameKey(reserved) === key)) return { refused: 'nickname-reserved' };
+    for (const [bound, account] of accountNicknames) {
+      if (nicknameKey(bound) === key && account !== user) return { refused: 'nickname-reserved' };
+    }
+    return undefined;
+  },
+  ({ conference, nickname, user }) =>
+    (conference.nicknameHolder(nickname) ?? user) === user ? undefined : { refused: 'nickname-taken' },
+  // What somebody has just given up, nobody else speaks under for a while.
+  ({ conference, nickname, user, policy, now }) => {
+    const released = conference.nicknameReleased(nickname);
+    if (released === undefined || released.user === user) return undefined;
+    return now - released.at < policy.nicknameQuarantine ? { refused: 'nickname-taken' } : undefined;
+  },
+];

@@ -1,0 +1,53 @@
+/** What the configuration allows in a room, beyond what the conference itself holds (roles, lock, bans, mutes). */
+import type { Millis, Role } from '../conference/events.ts';
+import type { UserUri } from '../conference/ids.ts';
+import type { Act } from './manage.ts';
+
+/** How often somebody may do something. */
+export interface Rate {
+  /** So many a second in the long run. */
+  readonly perSecond: number;
+  /** So many at once after a pause. */
+  readonly burst: number;
+}
+
+/** The policy of one room; `DEFAULT_ROOM_POLICY` is a friendly open room. */
+export interface RoomPolicy {
+  /** Who may subscribe to the roster. */
+  readonly watchers: 'anybody' | 'participants';
+  /** Most endpoints of one user at a time. */
+  readonly maxDevices: number;
+  /** Largest message, in octets (RFC 7701 §6.1, SDP max-size). */
+  readonly maxMessage: number;
+  /** How fast one user may speak. */
+  readonly messageRate: Rate;
+  /** How fast one user may say that it is typing (RFC 3994). */
+  readonly typingRate: Rate;
+  /** Nicknames are taken (RFC 7701 §7). */
+  readonly nicknames: boolean;
+  /** Longest nickname in code points; RFC 7701 §7.1 has at most 1023 octets. */
+  readonly maxNickname: number;
+  /** Nicknames nobody may have. */
+  readonly reservedNicknames: readonly string[];
+  /** Nicknames that only one account may have, by nickname. */
+  readonly accountNicknames: ReadonlyMap<string, UserUri>;
+  /** How long a nickname that was given up is kept for who had it, in milliseconds. */
+  readonly nicknameQuarantine: Millis;
+  /** The lowest role that may do something, where it differs from the built-in table. */
+  readonly roleNeeded: { readonly [A in Act]?: Role };
+}
+
+/** Anybody watches, ten devices, 10 MB, ten messages a second, nicknames with a minute of quarantine. */
+export const DEFAULT_ROOM_POLICY: RoomPolicy = {
+  watchers: 'anybody',
+  maxDevices: 10,
+  maxMessage: 10_000_000,
+  messageRate: { perSecond: 10, burst: 50 },
+  typingRate: { perSecond: 1, burst: 5 },
+  nicknames: true,
+  maxNickname: 64,
+  reservedNicknames: [],
+  accountNicknames: new Map(),
+  nicknameQuarantine: 60_000,
+  roleNeeded: {},
+};
