@@ -1,4 +1,11 @@
-import type { EventPackage, Limits, SessionTimerOptions, UserAgentHandlers, UserAgentOptions } from './api.ts';
+import type {
+  EventPackage,
+  Limits,
+  SessionTimerOptions,
+  Subscription,
+  UserAgentHandlers,
+  UserAgentOptions,
+} from './api.ts';
 import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import type { Dialogs } from './dialog.ts';
@@ -16,6 +23,7 @@ export interface Core {
   readonly transport: TransportLayer;
   readonly transactions: Transactions;
   readonly dialogs: Dialogs;
+  readonly notifier: SubscriptionTable;
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
@@ -23,6 +31,13 @@ export interface Core {
   readonly closing: boolean;
   /** Gives bytes to a flow, past the trace. */
   send(flow: Flow, bytes: Uint8Array): boolean;
+}
+
+/** Where the subscriptions are found. */
+export interface SubscriptionTable {
+  readonly size: number;
+  add(eventPackage: string, subscription: Subscription): void;
+  remove(eventPackage: string, subscription: Subscription): void;
 }
 
 /** What this user agent can do, as header lines made once. */

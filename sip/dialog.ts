@@ -1,4 +1,4 @@
-import type { ContactParts, Content, Dialog } from './api.ts';
+import type { ContactParts, Content, Dialog, InviteSession } from './api.ts';
 import { contactFor } from './contact.ts';
 import { SipError } from './errors.ts';
 import type { NameAddr } from './fields.ts';
@@ -15,6 +15,8 @@ export interface SessionUsage {
   receiveAck(ack: SipRequest): void;
   /** Ends it from our side: the user agent closes. */
   close(): void;
+  /** The session as the application knows it; not while it is early. */
+  readonly session: InviteSession | undefined;
 }
 
 /** A subscription in a dialog. */
@@ -62,6 +64,8 @@ export class LiveDialog implements Dialog {
   readonly subscriptions = new Map<string, SubscriptionUsage>();
   /** Set once TCP towards this peer was refused: large requests stay on its UDP flow (RFC 3261 §18.1.1). */
   udpOnly = false;
+  /** A REFER came in this dialog before (RFC 3515 §2.4.6). */
+  referred = false;
   /** The peer address it is counted for while it is in the table. */
   countedFor: string | undefined;
   readonly #local: NameAddr;

@@ -1,15 +1,24 @@
 import type { Answer, Answering } from './api.ts';
-import type { Core } from './core.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import { createResponse, newTag, type ResponseParts, type SipRequest } from './message.ts';
 import type { ServerTransaction } from './server-transaction.ts';
-import { type Timer, TRYING_INVITE, tryingNonInvite } from './timers.ts';
+import type { Log } from './log.ts';
+import { type BaseTimers, type Clock, type Timer, TRYING_INVITE, tryingNonInvite } from './timers.ts';
 import type { Flow } from './transport/flow.ts';
 import { formatMessage } from './write.ts';
 
+/** What answering needs of the core. */
+export interface AnsweringCore {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly transactions: { readonly base: BaseTimers };
+  /** The Server line of responses. */
+  readonly capabilities: { readonly server: readonly HeaderLine[] };
+}
+
 /** One request with its transaction, being answered. Sends its 100 by itself when the answer takes time. */
 export class Incoming {
-  readonly core: Core;
+  readonly #core: AnsweringCore;
   readonly request: SipRequest;
   readonly flow: Flow;
   readonly transaction: ServerTransaction;
@@ -17,8 +26,8 @@ export class Incoming {
   #trying: Timer | undefined;
   #provisional = false;
 
-  constructor(core: Core, request: SipRequest, flow: Flow, transaction: ServerTransaction) {
-    this.core = core;
+  constructor(core: AnsweringCore, request: SipRequest, flow: Flow, transaction: ServerTransaction) {
+    this.#core = core;
     this.request = request;
     this.flow = flow;
     this.transaction = transaction;
@@ -37,7 +46,7 @@ export class Incoming {
   respond(status: number, parts: ResponseParts = {}): Buffer {
     this.#provisional = true;
     if (status >= 200) this.#trying?.stop();
-    const headers: readonly HeaderLine[] = [...this.core.capabilities.server, ...(parts.headers ?? [])];
+    const headers: readonly HeaderLine[] = [...this.#core.capabilities.server, ...(parts.headers ?? [])];
     const response = createResponse(this.request, status, {
       ...parts,
       headers,
@@ -50,17 +59,15 @@ export class Incoming {
 
   /** The answer that an error asks for: a `SipError` of the peer's fault, or 500 for a bug of ours, which is logged. */
   fail(error: unknown): void {
-    const { request, core } = this;
+    const { request } = this;
+    const { log } = this.#core;
     const fields = { flow: this.flow.id, callId: request.callId, method: request.method };
     if (!(error instanceof SipError)) {
-      core.log.error(
-        `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        fields,
-      );
+      log.error(`a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, fields);
       if (!this.answered) this.respond(500);
       return;
     }
-    core.log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
+    log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
     if (!this.answered) this.respond(error.status, { reason: error.reason, headers: error.headers });
   }
 
@@ -94,7 +101,7 @@ export class Incoming {
   }
 
   #awaitAnswer(): void {
-    const { clock, transactions } = this.core;
+    const { clock, transactions } = this.#core;
     const invite = this.request.method === 'INVITE';
     this.#trying = clock.after(invite ? TRYING_INVITE : tryingNonInvite(transactions.base), () => {
       if (!this.answered && !this.#provisional) this.respond(100);

@@ -22,8 +22,8 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
   readonly #settled: () => void;
 
   /** @param settled called once, when it is no longer pending */
-  constructor(incoming: Incoming, settled: () => void) {
-    this.#core = incoming.core;
+  constructor(core: Core, incoming: Incoming, settled: () => void) {
+    this.#core = core;
     this.#incoming = incoming;
     this.#settled = settled;
     incoming.transaction.user = {
@@ -43,6 +43,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
 
   get flow(): Flow {
     return this.#incoming.flow;
+  }
+
+  get session(): undefined {
+    return undefined;
   }
 
   get state(): InviteState {

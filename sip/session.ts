@@ -17,6 +17,7 @@ import type { HeaderLine } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { OutgoingRequest, sendAck } from './outgoing.ts';
+import { receiveRefer } from './refer.ts';
 import {
   answerTimer,
   askTimer,
@@ -104,6 +105,10 @@ export class LiveSession implements InviteSession, SessionUsage {
     return this.#state;
   }
 
+  get session(): this {
+    return this;
+  }
+
   allows(method: string): boolean | undefined {
     return this.#peerAllows?.has(method);
   }
@@ -141,6 +146,7 @@ export class LiveSession implements InviteSession, SessionUsage {
   receive(incoming: Incoming): void {
     const { request } = incoming;
     const { handlers } = this.#core;
+    const ours = this.#handlers;
     const plain = { request, flow: incoming.flow, session: this };
     switch (request.method) {
       case 'BYE':
@@ -151,23 +157,26 @@ export class LiveSession implements InviteSession, SessionUsage {
         this.#receiveOffer(incoming);
         return;
       case 'MESSAGE':
-        this.#ask(incoming, (this.#handlers.onMessage ?? handlers.onMessage)?.bind(undefined, plain));
+        incoming.settle(() => ours.onMessage?.(plain) ?? handlers.onMessage?.(plain) ?? this.#notAllowed());
         return;
       case 'INFO':
-        this.#ask(incoming, (this.#handlers.onInfo ?? handlers.onInfo)?.bind(undefined, plain));
+        incoming.settle(() => ours.onInfo?.(plain) ?? handlers.onInfo?.(plain) ?? this.#notAllowed());
         return;
-      case 'NOTIFY': {
-        const { onNotify } = this.#handlers;
-        incoming.settle(() => onNotify?.(plain) ?? { status: 481 });
+      case 'NOTIFY':
+        incoming.settle(() => ours.onNotify?.(plain) ?? { status: 481 });
+        return;
+      case 'REFER': {
+        const handler = ours.onRefer === undefined ? handlers : ours;
+        receiveRefer(this.#core, incoming, this.dialog, handler);
         return;
       }
       default:
-        this.#ask(incoming, undefined);
+        incoming.settle(() => this.#notAllowed());
     }
   }
 
-  #ask(incoming: Incoming, handler: (() => Answer | Promise<Answer>) | undefined): void {
-    incoming.settle(handler ?? (() => ({ status: 405, headers: [this.#core.capabilities.allow] })));
+  #notAllowed(): Answer {
+    return { status: 405, headers: [this.#core.capabilities.allow] };
   }
 
   #receiveBye(incoming: Incoming): void {
@@ -200,14 +209,14 @@ export class LiveSession implements InviteSession, SessionUsage {
       },
     };
     const offer = hasDescription(request);
-    const { onOffer } = this.#handlers;
+    const handlers = this.#handlers;
     const answer = (): Answer | Promise<Answer> => {
       const timer = answerTimer(request, this.#timerOptions);
       if (request.method === 'UPDATE' && !offer) return { status: 200, headers: timer.headers };
-      if (onOffer === undefined) {
+      if (handlers.onOffer === undefined) {
         return offer ? { status: 488 } : { ...this.#description, status: 200, headers: timer.headers };
       }
-      const answering = onOffer({ request, offer });
+      const answering = handlers.onOffer({ request, offer });
       const timed = (given: Answer): Answer =>
         given.status < 300 ? { ...given, headers: [...(given.headers ?? []), ...timer.headers] } : given;
       return answering instanceof Promise ? answering.then(timed) : timed(answering);

@@ -8,6 +8,7 @@ import type {
   Outcome,
   SessionTimerOptions,
   SipUserAgent,
+  Subscription,
   Trace,
   UserAgentCounts,
   UserAgentHandlers,
@@ -15,17 +16,20 @@ import type {
 } from './api.ts';
 import { ClientInvite } from './client-invite.ts';
 import { capabilitiesOf, type Capabilities, type Core, DEFAULT_LIMITS } from './core.ts';
-import { Dialogs } from './dialog.ts';
+import { Dialogs, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import { Incoming } from './incoming.ts';
 import { type Log, silent } from './log.ts';
 import { createErrorResponse, createResponse, type SipMessage, type SipRequest } from './message.ts';
+import { Notifier, receiveSubscribe } from './notifier.ts';
 import { sendOutside } from './outside.ts';
 import { DEFAULT_PARSER_LIMITS, parseMessage, refuse } from './parser.ts';
+import { receiveRefer } from './refer.ts';
 import { viaAddress } from './routing.ts';
 import { ServerInvite } from './server-invite.ts';
 import { DEFAULT_SESSION_TIMER } from './session-timer.ts';
+import { usageKey } from './subscription.ts';
 import { type Clock, defaultTimers, systemClock } from './timers.ts';
 import { mergeKey, serverKey, Transactions } from './transactions.ts';
 import type { Flow, TransportHandlers, TransportLayer, ViaAddress } from './transport/flow.ts';
@@ -51,6 +55,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly transport: TransportLayer;
   readonly transactions: Transactions;
   readonly dialogs = new Dialogs();
+  readonly notifier = new Notifier();
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
@@ -90,7 +95,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       serverTransactions: this.transactions.servers,
       clientTransactions: this.transactions.clients,
       dialogs: this.dialogs.size,
-      subscriptions: 0,
+      subscriptions: this.notifier.size,
       pendingInvites: this.#pending.size,
     };
   }
@@ -105,17 +110,18 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     return new ClientInvite(this, parts, handlers);
   }
 
-  changed(): void {
-    return;
+  changed(eventPackage: string, resource: string): void {
+    this.notifier.changed(eventPackage, resource);
   }
 
-  subscriptions(): Iterable<never> {
-    return [];
+  subscriptions(eventPackage: string, resource: string): Iterable<Subscription> {
+    return this.notifier.of(eventPackage, resource);
   }
 
   async close(grace = 2000): Promise<void> {
     this.#closing = true;
     for (const invite of [...this.#pending]) invite.cancel(503);
+    for (const subscription of this.notifier.all()) subscription.terminate('deactivated');
     for (const dialog of [...this.dialogs]) dialog.session?.close();
     await this.#answersWithin(grace);
     this.transactions.drop();
@@ -290,8 +296,17 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       return;
     }
     if (request.method === 'OPTIONS') this.#options(incoming);
+    else if (request.method === 'SUBSCRIBE') this.#subscribeInDialog(incoming, dialog);
     else if (dialog.session !== undefined) dialog.session.receive(incoming);
+    else if (request.method === 'REFER') receiveRefer(this, incoming, dialog, this.handlers.onRefer);
     else incoming.respond(481);
+  }
+
+  #subscribeInDialog(incoming: Incoming, dialog: LiveDialog): void {
+    const { event } = incoming.request;
+    const known = event && dialog.subscriptions.get(usageKey(event));
+    if (known !== undefined) known.receive(incoming);
+    else receiveSubscribe(this, incoming, dialog);
   }
 
   #dispatchOutside(incoming: Incoming): void {
@@ -301,6 +316,12 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     switch (request.method) {
       case 'INVITE':
         this.#receiveInvite(incoming);
+        return;
+      case 'SUBSCRIBE':
+        if (!this.#isFull(incoming)) receiveSubscribe(this, incoming, undefined);
+        return;
+      case 'REFER':
+        if (!this.#isFull(incoming)) receiveRefer(this, incoming, undefined, handlers.onRefer);
         return;
       case 'OPTIONS':
         this.#options(incoming);
@@ -345,15 +366,20 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   }
 
   #receiveInvite(incoming: Incoming): void {
-    const limit = this.#exceeded(incoming.flow.remote.address);
-    if (limit !== undefined || this.#closing) {
-      this.log.warn(`503: limit of ${limit ?? 'life'}`, { flow: incoming.flow.id, callId: incoming.request.callId });
-      incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
-      return;
-    }
-    const invite = new ServerInvite(incoming, () => this.#pending.delete(invite));
+    if (this.#isFull(incoming)) return;
+    const invite = new ServerInvite(this, incoming, () => this.#pending.delete(invite));
     this.#pending.add(invite);
     incoming.run(() => this.handlers.onInvite(invite));
+  }
+
+  /** Answers 503 to what would make a dialog when there must be no more of them. */
+  #isFull(incoming: Incoming): boolean {
+    const { request, flow } = incoming;
+    const limit = this.#closing ? 'closing' : this.#exceeded(flow.remote.address);
+    if (limit === undefined) return false;
+    this.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });
+    incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
+    return true;
   }
 
   /** The limit that one more dialog would exceed. */

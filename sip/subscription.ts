@@ -1,0 +1,267 @@
+import type {
+  EventPackage,
+  NotifyCause,
+  Outcome,
+  Subscription,
+  SubscriptionEnd,
+  SubscriptionParts,
+  TerminatedReason,
+} from './api.ts';
+import type { Core } from './core.ts';
+import type { LiveDialog, SubscriptionUsage } from './dialog.ts';
+import type { HeaderLine } from './errors.ts';
+import type { TokenWithParams } from './fields.ts';
+import type { Incoming } from './incoming.ts';
+import { OutgoingRequest } from './outgoing.ts';
+import type { Timer } from './timers.ts';
+
+/** What a subscription starts with. */
+export interface SubscriptionStart {
+  readonly core: Core;
+  readonly dialog: LiveDialog;
+  readonly event: TokenWithParams;
+  readonly package: EventPackage;
+  readonly parts: SubscriptionParts;
+  /** Seconds; 0 is a fetch. */
+  readonly expires: number;
+  /** Called once, when it is no longer to be found. */
+  readonly forget: (subscription: LiveSubscription) => void;
+}
+
+/** Responses to NOTIFY that end the subscription (RFC 6665 §4.2.2). */
+const SUBSCRIPTION_IS_GONE: ReadonlySet<number> = new Set([
+  404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
+]);
+
+/** Which cause says more: of several that are due only the greatest is told. */
+const WEIGHT: Readonly<Record<NotifyCause, number>> = {
+  changed: 0,
+  repeated: 1,
+  refreshed: 2,
+  subscribed: 3,
+  terminated: 4,
+};
+
+/** A subscription that we notify (RFC 6665 §4.2). One NOTIFY is under way at a time; what changes meanwhile is collected. */
+export class LiveSubscription implements Subscription, SubscriptionUsage {
+  readonly dialog: LiveDialog;
+  readonly event: TokenWithParams;
+  readonly package: EventPackage;
+  readonly #core: Core;
+  readonly #parts: SubscriptionParts;
+  readonly #forget: (subscription: LiveSubscription) => void;
+  #state: Subscription['state'];
+  #expiresAt: number;
+  #expiry: Timer | undefined;
+  #due: NotifyCause | undefined;
+  #underWay = false;
+  /** Pacing: the next NOTIFY that only tells a change leaves not before. */
+  #notBefore = 0;
+  #pace: Timer | undefined;
+  /** A NOTIFY failed and the subscription survived: the next one tells everything. */
+  #missed = false;
+  #farewell: { readonly reason: TerminatedReason; readonly retryAfter: number | undefined } | undefined;
+
+  constructor(start: SubscriptionStart) {
+    this.#core = start.core;
+    this.dialog = start.dialog;
+    this.event = start.event;
+    this.package = start.package;
+    this.#parts = start.parts;
+    this.#forget = start.forget;
+    this.#state = start.parts.pending === true ? 'pending' : 'active';
+    this.#expiresAt = 0;
+    this.dialog.subscriptions.set(usageKey(this.event), this);
+    this.#lasts(start.expires);
+  }
+
+  get resource(): string {
+    return this.#parts.resource;
+  }
+
+  get state(): Subscription['state'] {
+    return this.#state;
+  }
+
+  get remaining(): number {
+    return Math.max(0, Math.ceil((this.#expiresAt - this.#core.clock.now()) / 1000));
+  }
+
+  /** The first NOTIFY; of a fetch (RFC 6665 §4.4.3) it is the last as well. Call it when the 200 has been sent. */
+  begin(): void {
+    if (this.remaining === 0) this.#finish('timeout', undefined, 'unsubscribed');
+    else this.#mark('subscribed');
+  }
+
+  changed(): void {
+    this.#mark(this.#missed ? 'repeated' : 'changed');
+  }
+
+  activate(): void {
+    if (this.#state !== 'pending') return;
+    this.#state = 'active';
+    this.#mark('subscribed');
+  }
+
+  terminate(reason: TerminatedReason, retryAfter?: number): void {
+    this.#finish(reason, retryAfter, reason);
+  }
+
+  /** A SUBSCRIBE that refreshes or ends it (RFC 6665 §4.2.1.4). */
+  receive(incoming: Incoming): void {
+    const { minExpires, maxExpires, defaultExpires } = this.package;
+    const asked = incoming.request.expires ?? defaultExpires;
+    if (asked > 0 && asked < minExpires) {
+      incoming.respond(423, { headers: [{ name: 'Min-Expires', value: String(minExpires) }] });
+      return;
+    }
+    const expires = Math.min(asked, maxExpires);
+    this.dialog.refresh(incoming.request);
+    incoming.respond(200, {
+      contact: this.dialog.contactFor(incoming.flow),
+      headers: [{ name: 'Expires', value: String(expires) }, ...(this.#parts.headers ?? [])],
+    });
+    if (expires === 0) this.#finish('timeout', undefined, 'unsubscribed');
+    else {
+      this.#lasts(expires);
+      this.#mark('refreshed');
+    }
+  }
+
+  #lasts(seconds: number): void {
+    const { clock } = this.#core;
+    this.#expiresAt = clock.now() + seconds * 1000;
+    this.#expiry?.stop();
+    if (seconds > 0)
+      this.#expiry = clock.after(seconds * 1000, () => {
+        this.#finish('timeout', undefined, 'timeout');
+      });
+  }
+
+  #mark(cause: NotifyCause): void {
+    if (this.#state === 'terminated' && cause !== 'terminated') return;
+    if (this.#due === undefined || WEIGHT[cause] > WEIGHT[this.#due]) this.#due = cause;
+    this.#pump();
+  }
+
+  #pump(): void {
+    const cause = this.#due;
+    if (cause === undefined || this.#underWay) return;
+    const wait = this.#notBefore - this.#core.clock.now();
+    if (wait > 0 && WEIGHT[cause] <= WEIGHT.repeated) {
+      this.#pace ??= this.#core.clock.after(wait, () => {
+        this.#pace = undefined;
+        this.#pump();
+      });
+      return;
+    }
+    this.#due = undefined;
+    this.#notify(cause);
+  }
+
+  #notify(cause: NotifyCause): void {
+    const content = this.#parts.content(cause);
+    if (content === undefined && cause === 'changed') return;
+    const headers: readonly HeaderLine[] = [
+      { name: 'Event', value: this.event.value + this.event.params.toString() },
+      { name: 'Subscription-State', value: this.#subscriptionState() },
+      this.#core.capabilities.allow,
+      ...this.#core.capabilities.allowEvents,
+      ...this.#core.capabilities.userAgent,
+      ...(content?.headers ?? []),
+    ];
+    const { dialog } = this;
+    const { request, flow, hop } = dialog.createRequest('NOTIFY', { ...content, headers });
+    this.#underWay = true;
+    this.#missed = false;
+    this.#notBefore = this.#core.clock.now() + this.package.pacing;
+    const sending = {
+      request,
+      flow,
+      hop,
+      dialog,
+      contact: (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by),
+      nextSeq: () => dialog.nextSeq(),
+      credentials: undefined,
+    };
+    new OutgoingRequest(this.#core, sending, {
+      onResponse: (response) => {
+        if (response.status >= 200) this.#answered({ is: 'response', response });
+      },
+      onFailed: (outcome) => {
+        this.#answered(outcome);
+      },
+    }).start();
+    if (cause === 'terminated') this.#leaveDialog();
+  }
+
+  #subscriptionState(): string {
+    if (this.#farewell === undefined) return `${this.#state};expires=${String(this.remaining)}`;
+    const { reason, retryAfter } = this.#farewell;
+    return `terminated;reason=${reason}${retryAfter === undefined ? '' : `;retry-after=${String(retryAfter)}`}`;
+  }
+
+  #answered(outcome: Outcome): void {
+    this.#underWay = false;
+    if (this.#state === 'terminated') {
+      this.#pump();
+      return;
+    }
+    const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
+    if (outcome.is === 'response' && status < 300) {
+      this.dialog.refresh(outcome.response);
+      this.#pump();
+    } else if (outcome.is === 'failed' || SUBSCRIPTION_IS_GONE.has(status)) {
+      this.#core.log.warn(`NOTIFY ${String(status)}: the subscription ends`, {
+        callId: this.dialog.callId,
+        flow: this.dialog.flow?.id,
+        event: this.event.value,
+        resource: this.resource,
+      });
+      this.#gone();
+    } else {
+      this.#missed = true;
+      const retryAfter = outcome.response.retryAfter?.seconds;
+      if (retryAfter !== undefined) {
+        this.#notBefore = this.#core.clock.now() + retryAfter * 1000;
+        this.#mark('repeated');
+      }
+    }
+  }
+
+  /** Tells the peer that it is over; nothing is told after that. */
+  #finish(reason: TerminatedReason, retryAfter: number | undefined, end: SubscriptionEnd): void {
+    if (this.#state === 'terminated') return;
+    this.#farewell = { reason, retryAfter };
+    this.#stop();
+    this.#mark('terminated');
+    this.#parts.onEnded?.(end);
+  }
+
+  /** The peer does not know it any more. */
+  #gone(): void {
+    this.#stop();
+    this.#leaveDialog();
+    this.#parts.onEnded?.('gone');
+  }
+
+  #stop(): void {
+    this.#state = 'terminated';
+    this.#due = undefined;
+    this.#expiry?.stop();
+    this.#pace?.stop();
+    this.#forget(this);
+  }
+
+  #leaveDialog(): void {
+    const { dialog } = this;
+    if (dialog.subscriptions.get(usageKey(this.event)) !== this) return;
+    dialog.subscriptions.delete(usageKey(this.event));
+    this.#core.dialogs.sweep(dialog);
+  }
+}
+
+/** What tells the subscriptions of one dialog apart: package and id (RFC 6665 §4.5.1). */
+export function usageKey({ value, params }: TokenWithParams): string {
+  return `${value};${params.get('id') ?? ''}`;
+}
