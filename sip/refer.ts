@@ -6,6 +6,7 @@ import type {
   IncomingRefer,
   InviteSession,
   ReferProgress,
+  UserAgentHandlers,
 } from './api.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog } from './dialog.ts';
@@ -127,10 +128,10 @@ export function receiveRefer(
   core: Core,
   incoming: Incoming,
   dialog: LiveDialog | undefined,
-  handler: ((refer: IncomingRefer) => void | Promise<void>) | undefined,
+  handlers: Pick<UserAgentHandlers, 'onRefer'>,
 ): void {
   const { request } = incoming;
-  if (handler === undefined) {
+  if (handlers.onRefer === undefined) {
     incoming.respond(405, { headers: [core.capabilities.allow] });
     return;
   }
@@ -139,5 +140,5 @@ export function receiveRefer(
     incoming.respond(400, { reason: 'Bad Request - exactly one Refer-To is wanted' });
     return;
   }
-  incoming.run(() => handler(new ServerRefer(core, incoming, referTo, dialog)));
+  incoming.run(() => handlers.onRefer?.(new ServerRefer(core, incoming, referTo, dialog)));
 }

@@ -1,5 +1,6 @@
 import type {
   Answer,
+  InviteSession,
   Limits,
   OutgoingInvite,
   OutgoingInviteHandlers,
@@ -295,10 +296,10 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       incoming.respond(500, { headers: [{ name: 'Retry-After', value: '1' }] });
       return;
     }
-    if (request.method === 'OPTIONS') this.#options(incoming);
+    if (request.method === 'OPTIONS') this.#options(incoming, dialog.session?.session);
     else if (request.method === 'SUBSCRIBE') this.#subscribeInDialog(incoming, dialog);
     else if (dialog.session !== undefined) dialog.session.receive(incoming);
-    else if (request.method === 'REFER') receiveRefer(this, incoming, dialog, this.handlers.onRefer);
+    else if (request.method === 'REFER') receiveRefer(this, incoming, dialog, this.handlers);
     else incoming.respond(481);
   }
 
@@ -321,7 +322,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
         if (!this.#isFull(incoming)) receiveSubscribe(this, incoming, undefined);
         return;
       case 'REFER':
-        if (!this.#isFull(incoming)) receiveRefer(this, incoming, undefined, handlers.onRefer);
+        if (!this.#isFull(incoming)) receiveRefer(this, incoming, undefined, handlers);
         return;
       case 'OPTIONS':
         this.#options(incoming);
@@ -347,17 +348,17 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   }
 
   /** RFC 3261 §11.2. */
-  #options(incoming: Incoming): void {
+  #options(incoming: Incoming, session?: InviteSession): void {
     const { request, flow } = incoming;
     const { allow, accept, supported, allowEvents } = this.capabilities;
-    const { onOptions } = this.handlers;
+    const { handlers } = this;
     const ours = [allow, accept, supported, ...allowEvents];
-    if (onOptions === undefined) {
+    if (handlers.onOptions === undefined) {
       incoming.respond(200, { headers: ours });
       return;
     }
     incoming.settle(
-      () => onOptions({ request, flow, session: undefined }),
+      () => handlers.onOptions?.({ request, flow, session }) ?? { status: 200 },
       (answer) => {
         const headers = [...(answer.status < 300 ? ours : []), ...(answer.headers ?? [])];
         incoming.respond(answer.status, { ...answer, headers });
