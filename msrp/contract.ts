@@ -64,10 +64,14 @@ export interface SessionOptions {
   readonly matchBySessionId?: boolean;
   /** Shared by the sessions of one user, so that chunks may continue on another session (RFC 4975 §5.4). */
   readonly assembler?: Assembler;
+  /** Of the certificates the peer announced: when dialling by TLS, one of them must be shown (RFC 4975 §14.4). */
+  readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
   /** Octets that may wait to be sent before `send` says `full`; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
   /** Milliseconds a session may stay expected before it is closed as `unbound`; 30,000 unless given. */
   readonly bindTimeout?: number;
+  /** True: a Use-Nickname without its quotes is taken, as some clients send it. False unless given. */
+  readonly bareNicknames?: boolean;
   /** `manual`: `respond(200)` sends no success REPORT, `report(200)` does. `automatic` unless given. */
   readonly successReports?: 'automatic' | 'manual';
 }

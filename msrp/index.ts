@@ -48,4 +48,7 @@ export * from './iscomposing.ts';
 export * from './sdp.ts';
 export * from './uri.ts';
 export { Assembler, type AssemblerOptions } from './assembler.ts';
-export { newEndpoint, type EndpointLimits, type EndpointOptions, type Log, type MsrpEndpoint } from './endpoint.ts';
+export { newEndpoint, type EndpointOptions, type MsrpEndpoint } from './endpoint.ts';
+export { webSocketFlow, type WebSocketLike } from './transport/websocket.ts';
+export type { EndpointLimits } from './limits.ts';
+export type { Log } from './log.ts';

@@ -1,47 +1,43 @@
 /** MSRP on Node: everything of `grouptextchat/msrp`, and TCP and TLS. */
 import type { TlsOptions } from 'node:tls';
 import type { LocalAddress } from './contract.ts';
-import type { EndpointOptions, MsrpEndpoint } from './endpoint.ts';
-import type { Dialer } from './transport/flow.ts';
-import type { ConnectionOptions } from 'node:tls';
+import { newEndpoint, type EndpointOptions, type MsrpEndpoint } from './endpoint.ts';
+import { listenTcp, tcpDialer, type ListenOptions as TcpListenOptions } from './transport/tcp.ts';
+import type { MsrpScheme } from './uri.ts';
 
 export * from './index.ts';
+export { tcpDialer, type DialerOptions } from './transport/tcp.ts';
 
-export interface ListenOptions {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
-  /** Certificate and key: TLS and plain MSRP are then both served on the port, told apart by the first octet. */
-  readonly tls?: TlsOptions;
-  /** What peers are told instead of host and port (RFC 6135 §4.2.2). */
+export interface ListenOptions extends TcpListenOptions {
+  /** What peers are told instead of host and port (RFC 6135 §4.2.2, RFC 4975 §8.1). */
   readonly advertise?: { readonly host?: string; readonly port?: number };
-  /** Connections accepted at most; 10,000 unless given. */
-  readonly maxConnections?: number;
 }
 
 /** A listening port. */
 export interface Listener {
   /** The port really bound. */
   readonly port: number;
-  /** What to give `endpoint.session` as `at`. */
-  address(scheme: 'msrp' | 'msrps'): LocalAddress;
+  /** What to give `endpoint.session` as `at`: `msrp` unless given. */
+  address(scheme?: MsrpScheme): LocalAddress;
   /** Replaces certificate and key for connections to come. */
   renew(tls: TlsOptions): void;
-  /** Takes no further connection. */
+  /** Takes no further connection; resolves when the last one is gone. */
   close(): Promise<void>;
 }
 
 /** Listens, and gives `endpoint` what connects. Rejects when the port cannot be had. */
-export function listen(endpoint: MsrpEndpoint, options: ListenOptions): Promise<Listener> {
-  throw new Error(`comes with the next commit (${typeof endpoint}, ${typeof options})`);
+export async function listen(endpoint: MsrpEndpoint, options: ListenOptions): Promise<Listener> {
+  const { port, renew, close } = await listenTcp(options, (flow) => endpoint.accept(flow));
+  const { advertise = {} } = options;
+  return {
+    port,
+    address: (scheme = 'msrp') => ({ scheme, host: advertise.host ?? options.host, port: advertise.port ?? port }),
+    renew,
+    close,
+  };
 }
 
-/** Connects by TCP, and by TLS for `msrps`: the certificate must fit the host (RFC 4975 §5.4) unless `tls` says else. */
-export function tcpDialer(options: { readonly tls?: ConnectionOptions; readonly timeout?: number } = {}): Dialer {
-  throw new Error(`comes with the next commit (${typeof options})`);
-}
-
-/** An endpoint with Node's scheduler and the TCP dialer. */
+/** An endpoint with Node's scheduler and a TCP dialer, unless others are given. */
 export function newNodeEndpoint(options: EndpointOptions = {}): MsrpEndpoint {
-  throw new Error(`comes with the next commit (${typeof options})`);
+  return newEndpoint({ turn: setImmediate, dialer: tcpDialer(), ...options });
 }

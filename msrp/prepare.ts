@@ -77,6 +77,9 @@ export interface ChunkFields {
   readonly after: string;
 }
 
+/** Characters of the header fields of a message of ours at most. */
+const MAX_FIELDS = 12_288;
+
 /** Renders what all chunks of a message share. Throws a TypeError. */
 export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, 'total'>): ChunkFields {
   let before = `Message-ID: ${messageId}\r\n`;
@@ -87,10 +90,9 @@ export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, '
     if (OWN_FIELDS.has(name.toLowerCase())) throw new TypeError(`${name} is not for the caller to set`);
     after += formatField(name, value);
   }
-  return {
-    before,
-    after: `${after}${formatField('Content-Type', options.contentType)}\r\n`,
-  };
+  after += `${formatField('Content-Type', options.contentType)}\r\n`;
+  if (before.length + after.length > MAX_FIELDS) throw new TypeError(`header fields above ${MAX_FIELDS} characters`);
+  return { before, after };
 }
 
 const LINE_BREAKING = /[\0\r\n]/;

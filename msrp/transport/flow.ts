@@ -11,6 +11,8 @@ export interface FlowHandlers {
   receive(bytes: Uint8Array): void;
   /** The octets of the `write` that returned false have been handed to the system. */
   drained(): void;
+  /** The peer has ended its direction, and still reads. `closed` comes when the flow is wholly gone. */
+  ended(): void;
   /** The flow is gone, for whatever reason, `close` included; told once, nothing comes after it. */
   closed(reason: string): void;
 }
@@ -38,7 +40,7 @@ export interface Flow {
   end(): void;
   /** Ends at once. */
   destroy(): void;
-  /** Of the peer's certificate: the digest in upper-case hexadecimal with colons (RFC 4572 §5); undefined when none. */
+  /** Of the peer's certificate: the digest in upper-case hexadecimal with colons (RFC 8122 §5); undefined when none. */
   fingerprint?(algorithm: string): string | undefined;
 }
 
@@ -50,6 +52,8 @@ export interface DialTarget {
   readonly secure: boolean;
   /** `tcp`, `ws`. */
   readonly transport: string;
+  /** Of the certificates that the session description announced (RFC 8122 §5); one of them must be shown. */
+  readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
 }
 
 /** Opens flows. Rejects with an Error whose message names target and reason. */

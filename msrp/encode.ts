@@ -1,0 +1,62 @@
+import { formatField } from './prepare.ts';
+import type { Header } from './message.ts';
+import { STATUS_COMMENT } from './status.ts';
+
+/** A comment as it may stand in a line: what would break it becomes a space. */
+function inLine(comment: string): string {
+  return /[\0\r\n]/.test(comment) ? comment.replace(/[\0\r\n]+/g, ' ') : comment;
+}
+
+/** A response (RFC 4975 §7.2). The paths as they stand in header fields. */
+export function formatResponse(
+  transactionId: string,
+  status: number,
+  comment: string | undefined,
+  toPath: string,
+  fromPath: string,
+  headers: readonly Header[] = [],
+): string {
+  const words = inLine(comment ?? STATUS_COMMENT[status] ?? '');
+  let text = `MSRP ${transactionId} ${status}${words === '' ? '' : ` ${words}`}\r\n`;
+  text += `To-Path: ${toPath}\r\nFrom-Path: ${fromPath}\r\n`;
+  for (const { name, value } of headers) text += formatField(name, value);
+  return `${text}-------${transactionId}$\r\n`;
+}
+
+/** What a REPORT says (RFC 4975 §7.1.2–7.1.4). */
+export interface ReportContent {
+  readonly messageId: string;
+  /** Octets reported on, from the first. */
+  readonly size: number;
+  readonly total: number | undefined;
+  readonly status: number;
+  readonly comment: string | undefined;
+}
+
+/** A REPORT. The paths as they stand in header fields. */
+export function formatReport(transactionId: string, toPath: string, fromPath: string, content: ReportContent): string {
+  const { messageId, size, total, status, comment } = content;
+  const words = inLine(comment ?? STATUS_COMMENT[status] ?? '');
+  return (
+    `MSRP ${transactionId} REPORT\r\nTo-Path: ${toPath}\r\nFrom-Path: ${fromPath}\r\n` +
+    `Message-ID: ${messageId}\r\nByte-Range: 1-${size}/${total ?? '*'}\r\n` +
+    `Status: 000 ${status}${words === '' ? '' : ` ${words}`}\r\n-------${transactionId}$\r\n`
+  );
+}
+
+const QUOTED = /^"((?:[^"\\\0-\x08\x0a-\x1f\x7f]|\\["\\])*)"$/;
+
+/** Reads a Use-Nickname value (RFC 7701 §7.1); undefined when it is malformed. `bare`: quotes may be missing. */
+export function parseNickname(value: string, bare: boolean): string | undefined {
+  const quoted = QUOTED.exec(value.trimEnd());
+  if (quoted === null && (!bare || value === '' || value.startsWith('"'))) return undefined;
+  const nickname = quoted === null ? value : (quoted[1] ?? '').replace(/\\(.)/g, '$1');
+  return new TextEncoder().encode(nickname).length > 1023 ? undefined : nickname;
+}
+
+/** A nickname as a quoted string (RFC 7701 §7.1). Throws a RangeError for one that is too long or has control characters. */
+export function formatNickname(nickname: string): string {
+  const value = `"${nickname.replace(/["\\]/g, '\\$&')}"`;
+  if (parseNickname(value, false) === undefined) throw new RangeError('a nickname no Use-Nickname can carry');
+  return value;
+}

@@ -1,0 +1,223 @@
+import type { Envelope } from './envelope.ts';
+import { SEND_PLACE } from './envelope.ts';
+import type { Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
+import { OPEN_PLACE, PreparedMessage } from './prepare.ts';
+import { Sending, sourceOf, type SendingOwner } from './sending.ts';
+import type { Pending, Transactions } from './transactions.ts';
+import type { Turn } from './turn.ts';
+
+/** Messages of one session sent piece by piece at a time, at most. */
+const MAX_SENDINGS = 64;
+const FIRST_SIZE = 8;
+
+/**
+ * What one session has to send and has not sent: small messages in a ring, and messages that go piece by piece. Bounded
+ * in octets. What is in it has not been rendered, so any of it can still be taken back.
+ */
+export class Outbox {
+  readonly #owner: SendingOwner;
+  readonly #chunks: boolean;
+  readonly maxBytes: number;
+  #ring: (PreparedMessage | undefined)[] = [];
+  #first = 0;
+  #next = 0;
+  readonly #sendings: Sending[] = [];
+  #smallBytes = 0;
+  /** `send` has said `full` since it was last half empty. */
+  #wasFull = false;
+
+  constructor(owner: SendingOwner, maxBytes: number, chunks: boolean) {
+    this.#owner = owner;
+    this.maxBytes = maxBytes;
+    this.#chunks = chunks;
+  }
+
+  /** Octets of messages that wait, wholly or in part. */
+  get bytes(): number {
+    let sum = this.#smallBytes;
+    for (const sending of this.#sendings) sum += unsent(sending);
+    return sum;
+  }
+
+  /** Whether a small message waits. */
+  get hasSmall(): boolean {
+    return this.#first < this.#next;
+  }
+
+  /** Whether there is something to write at once. */
+  get ready(): boolean {
+    return this.hasSmall || this.#sendings.some((sending) => sending.ready);
+  }
+
+  /** Queues a message; false when the bound would be passed. */
+  add(message: PreparedMessage): boolean {
+    if (this.#smallBytes + message.size > this.maxBytes || this.#isFull(message.size)) {
+      this.#wasFull = true;
+      return false;
+    }
+    if (message.tail === undefined) {
+      const { messageId, failureReport, outcomes } = message;
+      const options = { messageId, contentType: '', failureReport, outcomes, total: message.size };
+      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.#chunks, message));
+      return true;
+    }
+    if (this.#next - this.#first === this.#ring.length) this.#grow();
+    this.#ring[this.#next++ & (this.#ring.length - 1)] = message;
+    this.#smallBytes += message.tail.length;
+    return true;
+  }
+
+  #isFull(more: number): boolean {
+    return this.#sendings.length > 0 && (this.#sendings.length >= MAX_SENDINGS || this.bytes + more > this.maxBytes);
+  }
+
+  /** Queues a message that comes piece by piece; undefined when too many of them are under way. */
+  addStream(options: StreamOptions, source: StreamSource): Sending | undefined {
+    if (this.#sendings.length >= MAX_SENDINGS) {
+      this.#wasFull = true;
+      return undefined;
+    }
+    const sending = new Sending(options, source, this.#owner, this.#chunks);
+    this.#sendings.push(sending);
+    return sending;
+  }
+
+  /** Whether it has just become half empty after having been full; true once. */
+  becameFree(): boolean {
+    if (!this.#wasFull || this.bytes > this.maxBytes / 2 || this.#sendings.length >= MAX_SENDINGS) return false;
+    this.#wasFull = false;
+    return true;
+  }
+
+  /** Renders small messages as far as there is room, budget, and place among the transactions. */
+  writeSmall(turn: Turn, envelope: Envelope, transactions: Transactions<Pending>, now: number, budget: number): void {
+    const head = envelope.send;
+    const until = turn.at + budget;
+    while (this.#first < this.#next && turn.at < until && !transactions.full) {
+      const place = this.#first & (this.#ring.length - 1);
+      const message = this.#ring[place];
+      this.#ring[place] = undefined;
+      this.#first++;
+      const tail = message?.tail;
+      // Taken back.
+      if (message === undefined || tail === undefined) continue;
+      if (turn.room < head.length + tail.length) {
+        this.#first--;
+        this.#ring[place] = message;
+        return;
+      }
+      this.#smallBytes -= tail.length;
+      turn.view.setInt32(render(turn, head) + SEND_PLACE, message.idHigh);
+      turn.view.setInt32(turn.at - head.length + SEND_PLACE + 4, message.idLow);
+      render(turn, tail);
+      turn.view.setInt32(turn.at - OPEN_PLACE, envelope.idHigh);
+      turn.view.setInt32(turn.at - OPEN_PLACE + 4, envelope.idLow);
+      if (message.failureReport !== 'no') transactions.push(message, now);
+    }
+  }
+
+  /** The message whose piece is to be written next; the same until it is over, asleep, or put back. */
+  nextSending(): Sending | undefined {
+    return this.#sendings.find((sending) => sending.ready);
+  }
+
+  /** Whether a message other than this one could go on piece by piece. */
+  othersReady(sending: Sending): boolean {
+    return this.#sendings.some((other) => other !== sending && other.ready);
+  }
+
+  /** Lets the others go first from now on. */
+  putBack(sending: Sending): void {
+    const at = this.#sendings.indexOf(sending);
+    if (at < 0 || this.#sendings.length === 1) return;
+    this.#sendings.splice(at, 1);
+    this.#sendings.push(sending);
+  }
+
+  /** It is over: nothing more of it will be written. */
+  drop(sending: Sending): void {
+    const at = this.#sendings.indexOf(sending);
+    if (at >= 0) this.#sendings.splice(at, 1);
+  }
+
+  /** Takes a message back. `begun`: octets of it have gone out, so it must be ended on the wire. */
+  cancel(message: Outgoing): 'dropped' | 'begun' | 'absent' {
+    const sending = this.#sendings.find((other) => other === message || other.message === message);
+    if (sending !== undefined) {
+      if (sending.begun) {
+        sending.abort();
+        return 'begun';
+      }
+      this.drop(sending);
+      return 'dropped';
+    }
+    const mask = this.#ring.length - 1;
+    for (let at = this.#first; at < this.#next; at++) {
+      const waiting = this.#ring[at & mask];
+      if (waiting === undefined || waiting !== message) continue;
+      this.#ring[at & mask] = undefined;
+      this.#smallBytes -= waiting.tail?.length ?? 0;
+      return 'dropped';
+    }
+    return 'absent';
+  }
+
+  /** Drops messages of which nothing has gone out, oldest first, until at most `downTo` octets wait. */
+  thin(downTo: number, mayDrop: (message: PreparedMessage) => boolean): PreparedMessage[] {
+    const dropped: PreparedMessage[] = [];
+    const mask = this.#ring.length - 1;
+    for (let at = this.#first; at < this.#next && this.bytes > downTo; at++) {
+      const waiting = this.#ring[at & mask];
+      if (waiting === undefined || !mayDrop(waiting)) continue;
+      this.#ring[at & mask] = undefined;
+      this.#smallBytes -= waiting.tail?.length ?? 0;
+      dropped.push(waiting);
+    }
+    for (const sending of [...this.#sendings]) {
+      const message = sending.message;
+      if (this.bytes <= downTo || message === undefined || sending.begun || !mayDrop(message)) continue;
+      this.drop(sending);
+      dropped.push(message);
+    }
+    return dropped;
+  }
+
+  /** Takes all out. */
+  drain(): (PreparedMessage | Sending)[] {
+    const mask = this.#ring.length - 1;
+    const rest: (PreparedMessage | Sending)[] = [];
+    for (; this.#first < this.#next; this.#first++) {
+      const message = this.#ring[this.#first & mask];
+      if (message !== undefined) rest.push(message);
+    }
+    rest.push(...this.#sendings.splice(0));
+    this.#ring = [];
+    this.#first = this.#next = this.#smallBytes = 0;
+    return rest;
+  }
+
+  /** The message this report or response is about, while it is under way piece by piece. */
+  find(messageId: string): Sending | undefined {
+    return this.#sendings.find((sending) => sending.messageId === messageId);
+  }
+
+  #grow(): void {
+    const size = Math.max(FIRST_SIZE, 2 * this.#ring.length);
+    const ring = new Array<PreparedMessage | undefined>(size).fill(undefined);
+    for (let at = this.#first; at < this.#next; at++) ring[at & (size - 1)] = this.#ring[at & (this.#ring.length - 1)];
+    this.#ring = ring;
+  }
+}
+
+/** Gives where the octets were put. */
+function render(turn: Turn, bytes: Uint8Array): number {
+  const at = turn.at;
+  turn.bytes.set(bytes, at);
+  turn.at = at + bytes.length;
+  return at;
+}
+
+/** A stream from a source waits in its source, not here. */
+function unsent(sending: Sending): number {
+  return sending.message === undefined ? 0 : sending.message.size - sending.sentBytes;
+}

@@ -1,0 +1,16 @@
+import { encodeText } from './bytes.ts';
+import type { Pending } from './transactions.ts';
+
+/** A request of ours that carries no message, and what to do with its answer. */
+export class Question implements Pending {
+  readonly idHigh: number;
+  readonly idLow: number;
+  readonly settle: (status: number, comment: string) => void;
+
+  constructor(idPart: string, settle: (status: number, comment: string) => void) {
+    const id = new DataView(encodeText(idPart).buffer);
+    this.idHigh = id.getInt32(0);
+    this.idLow = id.getInt32(4);
+    this.settle = settle;
+  }
+}

@@ -1,0 +1,584 @@
+import { Assembler, type ChunkReceiver, type ChunkResult } from './assembler.ts';
+import type { CloseReason, MsrpSession, OutgoingStream, Queued, SessionHandlers, SessionOptions } from './contract.ts';
+import { formatNickname, formatReport, formatResponse, parseNickname } from './encode.ts';
+import type { EndpointLimits } from './limits.ts';
+import { Envelope } from './envelope.ts';
+import { ID_PART, newMessageId, newMessagePart, newSessionId } from './ids.ts';
+import type { ContinuationFlag, RequestHead, ResponseHead } from './message.ts';
+import { Outbox } from './outbox.ts';
+import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
+import { PreparedMessage } from './prepare.ts';
+import { Question } from './question.ts';
+import { Received, ReceivedMessage, openingOf, type AnswerWay } from './received.ts';
+import { Chunk, Sending } from './sending.ts';
+import type { Refusal, StatusCode } from './status.ts';
+import { Transactions } from './transactions.ts';
+import type { Turn } from './turn.ts';
+import {
+  formatMsrpPath,
+  formatMsrpUri,
+  newMsrpUri,
+  nextHop,
+  parseMsrpPath,
+  peerOf,
+  sameMsrpPath,
+  type MsrpPath,
+  type MsrpUri,
+} from './uri.ts';
+
+/** What a session needs of the connection it is bound to. */
+export interface Line {
+  /** Queues a response or report, to go out before any message. */
+  answer(text: string): void;
+  /** The session has something to write. */
+  ready(session: Session): void;
+  /** The session is over; a chunk of it that is open is ended. */
+  leave(session: Session): void;
+  pause(session: Session): void;
+  resume(session: Session): void;
+  /** When a response to what was handed over at `sentAt` can have been awaited from. */
+  awaitedFrom(sentAt: number): number;
+}
+
+/** What a session needs of its endpoint. */
+export interface Home {
+  readonly limits: EndpointLimits;
+  now(): number;
+  dial(session: Session, via: { readonly host: string; readonly port: number } | undefined): void;
+  forget(session: Session): void;
+}
+
+type State =
+  | { readonly is: 'expected' }
+  | { readonly is: 'binding'; readonly line: Line }
+  | { readonly is: 'bound'; readonly line: Line }
+  | { readonly is: 'closed' };
+
+const DELIVERED: Outcome = { kind: 'delivered' };
+const TIMEOUT: Outcome = { kind: 'timeout' };
+const LOST: Outcome = { kind: 'lost' };
+
+/** `MSRP`, ` 200`, `----` as words, and what surrounds them. */
+const [WORD_MSRP, WORD_200, WORD_DASHES] = [0x4d535250, 0x20323030, 0x2d2d2d2d] as const;
+/** Seven dashes, two id parts, flag and CRLF. */
+const END_LINE = 7 + 2 * ID_PART + 3;
+
+type Waiting = PreparedMessage | Chunk | Question;
+
+export class Session implements MsrpSession, AnswerWay {
+  readonly localUri: MsrpUri;
+  readonly localPath: MsrpPath;
+  readonly outbox: Outbox;
+  readonly transactions: Transactions<Waiting>;
+  /** When it is closed unless it is bound by then. */
+  readonly bindBefore: number;
+  readonly matchBySessionId: boolean;
+  readonly automaticReports: boolean;
+  readonly #home: Home;
+  readonly #handlers: SessionHandlers;
+  readonly #options: SessionOptions;
+  readonly #localText: string;
+  readonly #relays: readonly MsrpUri[];
+  readonly #assembler: Assembler;
+  #remotePath: MsrpPath | undefined;
+  #envelope: Envelope | undefined;
+  #state: State = { is: 'expected' };
+  /** The request that bound the session waits for its 200; nothing may go out before that. */
+  #bindRequest: string | undefined;
+  /** Paths of the last request that was checked, as written. */
+  #seenTo = '';
+  #seenFrom = '';
+  /** Octets of the last 200 that came, a good guess for the next. */
+  #responseLength = 0;
+
+  constructor(home: Home, options: SessionOptions) {
+    this.#home = home;
+    this.#options = options;
+    this.#handlers = options.handlers;
+    const { scheme, host, port, transport = 'tcp' } = options.at;
+    this.localUri = newMsrpUri({ scheme, host, port, transport, sessionId: newSessionId() });
+    this.#localText = formatMsrpUri(this.localUri);
+    this.#relays = options.relays ?? [];
+    const [first, ...rest] = [...this.#relays].reverse().concat(this.localUri);
+    this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
+    this.matchBySessionId = options.matchBySessionId ?? false;
+    this.automaticReports = options.successReports !== 'manual';
+    this.#assembler = options.assembler ?? new Assembler();
+    this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.chunks ?? true);
+    this.transactions = new Transactions(home.limits.maxOutstanding);
+    this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);
+    if (options.remotePath !== undefined) this.setRemotePath(options.remotePath);
+  }
+
+  // ---- what its owner sees ----
+
+  get state(): 'expected' | 'bound' | 'closed' {
+    return this.#state.is === 'binding' ? 'expected' : this.#state.is;
+  }
+
+  get remotePath(): MsrpPath | undefined {
+    return this.#remotePath;
+  }
+
+  get queuedBytes(): number {
+    return this.outbox.bytes;
+  }
+
+  get maxQueuedBytes(): number {
+    return this.outbox.maxBytes;
+  }
+
+  /** Own relays, then the peer's path: what requests of ours name (RFC 4976 §5.1). */
+  get #toPath(): MsrpPath | undefined {
+    const [first, ...rest] = [...this.#relays, ...(this.#remotePath ?? [])];
+    return this.#remotePath === undefined || first === undefined ? undefined : [first, ...rest];
+  }
+
+  setRemotePath(path: MsrpPath): void {
+    this.#remotePath = path;
+    const text = [...this.#relays.map(formatMsrpUri), formatMsrpPath(path)].join(' ');
+    if (text === this.#envelope?.toPath) return;
+    this.#envelope = new Envelope(text, this.#localText, this.#envelope?.idPart);
+    this.#askToWrite();
+  }
+
+  dial(via?: { readonly host: string; readonly port: number }): void {
+    if (this.#state.is === 'expected') this.#home.dial(this, via);
+  }
+
+  get fingerprints(): SessionOptions['fingerprints'] {
+    return this.#options.fingerprints;
+  }
+
+  /** Where to connect (RFC 4975 §8.3). */
+  get target(): MsrpUri | undefined {
+    const path = this.#toPath;
+    return path === undefined ? undefined : nextHop(path);
+  }
+
+  send(message: PreparedMessage): Queued {
+    if (this.#state.is === 'closed') return 'closed';
+    if (!this.outbox.add(message)) return 'full';
+    this.#askToWrite();
+    return 'queued';
+  }
+
+  stream(options: StreamOptions, source: StreamSource): OutgoingStream | 'full' | 'closed' {
+    if (this.#state.is === 'closed') return 'closed';
+    const sending = this.outbox.addStream(options, source);
+    if (sending !== undefined) this.#askToWrite();
+    return sending ?? 'full';
+  }
+
+  cancel(message: Outgoing): boolean {
+    return this.outbox.cancel(message) !== 'absent';
+  }
+
+  thin(downTo: number, mayDrop: (message: PreparedMessage) => boolean = () => true): readonly PreparedMessage[] {
+    return this.outbox.thin(downTo, mayDrop);
+  }
+
+  pause(): void {
+    this.line?.pause(this);
+  }
+
+  resume(): void {
+    this.line?.resume(this);
+  }
+
+  nickname(name: string): Promise<{ readonly status: number; readonly comment: string }> {
+    const field = `Use-Nickname: ${formatNickname(name)}\r\n`;
+    return new Promise((resolve) => {
+      this.#ask('NICKNAME', field, (status, comment) => resolve({ status, comment }));
+    });
+  }
+
+  close(detail = 'closed'): void {
+    this.end('local', detail);
+  }
+
+  // ---- being bound ----
+
+  get line(): Line | undefined {
+    return 'line' in this.#state ? this.#state.line : undefined;
+  }
+
+  /** Whether messages may be written now. */
+  get mayWrite(): boolean {
+    return this.#state.is === 'bound' && this.#bindRequest === undefined && this.#envelope !== undefined;
+  }
+
+  get envelope(): Envelope | undefined {
+    return this.#envelope;
+  }
+
+  /** Whether these are the paths of the request that was checked last. */
+  matches(toPath: string, fromPath: string): boolean {
+    return toPath === this.#seenTo && fromPath === this.#seenFrom;
+  }
+
+  /**
+   * Checks From-Path against what the peer's SDP said; learns it, when that is not known yet (an INVITE without offer).
+   */
+  admits(head: RequestHead): boolean {
+    const from = parseMsrpPath(head.fromPath);
+    if (this.#remotePath === undefined) {
+      this.setRemotePath(from);
+    } else {
+      const expected = this.#toPath ?? from;
+      const same = this.matchBySessionId
+        ? peerOf(from).sessionId === peerOf(expected).sessionId
+        : sameMsrpPath(from, expected);
+      if (!same) return false;
+    }
+    this.#seenTo = head.toPath;
+    this.#seenFrom = head.fromPath;
+    return true;
+  }
+
+  /** Bound by a request of the peer, who is active (RFC 4975 §5.4). */
+  bindBy(head: RequestHead, line: Line): void {
+    this.#state = { is: 'bound', line };
+    if (head.failureReport === 'yes' && head.method !== 'REPORT') this.#bindRequest = head.transactionId;
+    this.#handlers.bound?.(this);
+    this.#askToWrite();
+  }
+
+  /** Binds itself to a connection that it has asked for: a SEND at once (RFC 4975 §5.4). */
+  bindTo(line: Line): void {
+    this.#state = { is: 'binding', line };
+    this.#ask('SEND', `Message-ID: ${newMessageId()}\r\nByte-Range: 1-0/0\r\n`, (status, comment) => {
+      if (this.#state.is !== 'binding') return;
+      if (status !== 200) return this.end('rejected', `${status} ${comment}`);
+      this.#state = { is: 'bound', line };
+      this.#handlers.bound?.(this);
+      this.#askToWrite();
+    });
+  }
+
+  end(reason: CloseReason, detail: string): void {
+    if (this.#state.is === 'closed') return;
+    const line = this.line;
+    line?.leave(this);
+    this.#state = { is: 'closed' };
+    this.#home.forget(this);
+    if (this.#options.assembler === undefined) this.#assembler.abort('session closed');
+    for (const waiting of this.transactions.drain()) this.#settle(waiting, LOST);
+    for (const unsent of this.outbox.drain()) this.#tell(unsent, LOST);
+    this.#handlers.closed?.(this, reason, detail);
+  }
+
+  // ---- requests of the peer ----
+
+  /** A request with all its octets. */
+  receive(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
+    switch (head.method) {
+      case 'SEND':
+        return this.#receiveSend(head, body, flag);
+      case 'REPORT':
+        return this.#receiveReport(head);
+      case 'NICKNAME':
+        return this.#receiveNickname(head);
+      default:
+        this.answer(head, 501, undefined);
+    }
+  }
+
+  #receiveSend(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
+    // RFC 4975 §7.1: no body, nothing to show; such requests bind, and keep connections open.
+    if (body === undefined) return this.answer(head, 200, undefined);
+    const { messageId } = head;
+    const whole = flag === '$' && (head.byteRange?.start ?? 1) === 1;
+    if (whole && messageId !== undefined && !this.#assembler.has(messageId)) return this.#receiveWhole(head, body);
+    const inflow = this.begin(head);
+    inflow?.write(body);
+    inflow?.end(flag);
+  }
+
+  /** RFC 4975 §7.3.1: one chunk, the entire message, whatever its Byte-Range says of end and total. */
+  #receiveWhole(head: RequestHead, body: Uint8Array): void {
+    const opening = openingOf(head, head.messageId ?? newMessageId());
+    const reception = this.#handlers.opening?.(this, opening) ?? 'collect';
+    if (reception === 'collect') {
+      if (body.length > this.#assembler.maxMessageBytes) return this.answer(head, 413, 'message too large');
+      // The octets given are the connection's; the message gets its own.
+      this.#handlers.message(this, new ReceivedMessage(opening, new Uint8Array(body), head, this));
+    } else if ('refuse' in reception) {
+      this.answer(head, reception.refuse.status, reception.refuse.comment);
+    } else {
+      const refusal = body.length === 0 ? undefined : reception.sink.write(body);
+      if (refusal !== undefined) this.answer(head, refusal.status, refusal.comment);
+      else reception.sink.end(new Received(opening, body.length, head, this));
+    }
+  }
+
+  /** A chunk begins; undefined when nothing of it can be taken, and it has been answered. */
+  begin(head: RequestHead): Inflow | undefined {
+    if (head.messageId === undefined) {
+      this.answer(head, 400, 'no Message-ID');
+      return undefined;
+    }
+    const opening = openingOf(head, head.messageId);
+    const receiver = this.#assembler.begin(opening, head.byteRange?.start ?? 1, this.#home.now(), (first) => {
+      return this.#handlers.opening?.(this, first) ?? 'collect';
+    });
+    return new Inflow(this, head, receiver);
+  }
+
+  /** What a chunk has come to. */
+  take(head: RequestHead, result: ChunkResult): void {
+    switch (result.kind) {
+      case 'taken':
+        return this.answer(head, 200, undefined);
+      case 'refused':
+        return this.answer(head, result.refusal.status, result.refusal.comment);
+      case 'complete':
+        return this.#handlers.message(this, new ReceivedMessage(result.opening, result.body, head, this));
+      case 'streamed':
+        return result.sink.end(new Received(result.opening, result.size, head, this));
+    }
+  }
+
+  #receiveReport(head: RequestHead): void {
+    // RFC 4975 §7.1.2: a REPORT is never answered, whatever is wrong with it.
+    if (head.messageId === undefined || head.status === undefined) return;
+    const { messageId, status, byteRange } = head;
+    const sending = this.outbox.find(messageId);
+    // §7.3.2: a report of failure counts like a response with that code, so its message is given up.
+    if (sending !== undefined && status.namespace === '000' && status.code >= 300) {
+      sending.abort();
+      this.#settleSending(sending, outcomeOf(status.code, status.comment));
+    }
+    this.#handlers.report?.(this, { messageId, status, byteRange });
+  }
+
+  #receiveNickname(head: RequestHead): void {
+    if (this.#handlers.nickname === undefined) return this.answer(head, 501, undefined);
+    const field = head.headers.find(({ name }) => name.toLowerCase() === 'use-nickname');
+    if (field === undefined) return this.answer(head, 400, 'no Use-Nickname');
+    const nickname = parseNickname(field.value, this.#options.bareNicknames ?? false);
+    if (nickname === undefined) return this.answer(head, 424, undefined);
+    let answered = false;
+    this.#handlers.nickname(this, {
+      nickname,
+      respond: (status, comment) => {
+        if (!answered) this.answer(head, status, comment);
+        answered = true;
+      },
+    });
+  }
+
+  // ---- answering ----
+
+  answer(head: RequestHead, status: StatusCode, comment: string | undefined): void {
+    const line = this.line;
+    if (line === undefined || !wantsAnswer(head, status)) return;
+    line.answer(formatResponse(head.transactionId, status, comment, answerPath(head), this.#localText));
+    if (head.transactionId !== this.#bindRequest) return;
+    this.#bindRequest = undefined;
+    this.#askToWrite();
+  }
+
+  report(head: RequestHead, size: number, status: StatusCode, comment: string | undefined): void {
+    const { messageId } = head;
+    if (this.line === undefined || messageId === undefined) return;
+    const content = { messageId, size, total: head.byteRange?.total, status, comment };
+    const id = newMessagePart();
+    const transaction = `${this.#envelope?.idPart ?? newMessagePart()}${id}`;
+    this.line.answer(formatReport(transaction, head.fromPath, this.#localText, content));
+  }
+
+  // ---- requests of ours ----
+
+  /** A request without a body that is not a message. */
+  #ask(method: string, fields: string, settle: (status: number, comment: string) => void): void {
+    const line = this.line;
+    const envelope = this.#envelope;
+    if (line === undefined || envelope === undefined) return settle(481, 'no connection');
+    const id = newMessagePart();
+    this.transactions.push(new Question(id, settle), this.#home.now());
+    line.answer(`${envelope.head(id, method)}${fields}-------${envelope.idPart}${id}$\r\n`);
+  }
+
+  #askToWrite(): void {
+    if (this.#state.is === 'bound' && this.mayWrite && this.outbox.ready) this.#state.line.ready(this);
+  }
+
+  /** A sending has something to write again. */
+  woken(): void {
+    this.#askToWrite();
+  }
+
+  /** Renders small messages; true when there are more. */
+  writeSmall(turn: Turn, now: number, budget: number): void {
+    if (this.#envelope === undefined) return;
+    this.outbox.writeSmall(turn, this.#envelope, this.transactions, now, budget);
+  }
+
+  /** Responses have come: what had no place among the transactions may have one now. */
+  refreshed(): void {
+    if (this.outbox.hasSmall) this.#askToWrite();
+  }
+
+  /** Room was made in the queue, or among the transactions. */
+  relieved(): void {
+    if (this.outbox.becameFree()) this.#handlers.drained?.(this);
+  }
+
+  /** A chunk has been handed over, and its response is awaited. */
+  await(chunk: Chunk, now: number): void {
+    const { sending } = chunk;
+    if (sending.failureReport !== 'no') {
+      sending.waiting++;
+      this.transactions.push(chunk, now);
+    }
+    if (sending.over) this.outbox.drop(sending);
+  }
+
+  /**
+   * How many octets at `at` are a 200 to the oldest request that waits, byte for byte as the last one came; it is then
+   * settled. 0 when they are not.
+   */
+  expected(view: DataView, at: number): number {
+    const oldest = this.transactions.oldest;
+    const length = this.#responseLength;
+    const end = at + length - END_LINE;
+    if (oldest === undefined || length === 0 || at + length > view.byteLength) return 0;
+    const envelope = this.#envelope;
+    if (envelope === undefined || view.getInt32(at + 13) !== oldest.idHigh) return 0;
+    const same =
+      view.getInt32(at + 17) === oldest.idLow &&
+      view.getInt32(at) === WORD_MSRP &&
+      view.getInt32(at + 5) === envelope.idHigh &&
+      view.getInt32(at + 9) === envelope.idLow &&
+      view.getInt32(at + 21) === WORD_200 &&
+      view.getInt32(end) === WORD_DASHES &&
+      view.getInt32(end + 3) === WORD_DASHES &&
+      view.getInt32(end + 7) === envelope.idHigh &&
+      view.getInt32(end + 11) === envelope.idLow &&
+      view.getInt32(end + 15) === oldest.idHigh &&
+      view.getInt32(end + 19) === oldest.idLow &&
+      view.getUint8(at + 4) === 0x20 &&
+      view.getUint8(at + 25) <= 0x20 &&
+      view.getUint8(end - 1) === 0x0a &&
+      view.getUint8(end + 23) === 0x24 &&
+      view.getInt16(end + 24) === 0x0d0a;
+    if (!same) return 0;
+    this.transactions.shift();
+    if (oldest instanceof PreparedMessage) {
+      if (oldest.outcomes === 'all') this.#handlers.outcome?.(this, oldest, DELIVERED);
+    } else this.#answered(oldest, 200, 'OK');
+    return length;
+  }
+
+  /** A response, of `length` octets. */
+  receiveResponse(head: ResponseHead, idHigh: number, idLow: number, length: number): void {
+    const waiting = this.transactions.take(idHigh, idLow);
+    if (waiting === undefined) return;
+    if (head.status === 200) this.#responseLength = length;
+    this.#answered(waiting, head.status, head.comment);
+    this.#askToWrite();
+    // RFC 4975 §10.8, §10.10: the peer has no such session, or not with us.
+    if (head.status === 481 || head.status === 506) this.end('rejected', `${head.status} ${head.comment}`);
+  }
+
+  #answered(waiting: Waiting, status: number, comment: string): void {
+    if (waiting instanceof Question) return waiting.settle(status, comment);
+    if (waiting instanceof PreparedMessage) return this.#tell(waiting, outcomeOf(status, comment));
+    const { sending } = waiting;
+    sending.waiting--;
+    if (status >= 300) sending.abort();
+    if (status >= 300 || (sending.over && sending.waiting === 0)) {
+      this.#settleSending(sending, outcomeOf(status, comment));
+    }
+  }
+
+  /** Looks for what has waited too long. */
+  sweep(now: number): void {
+    this.#assembler.sweep(now);
+    const line = this.line;
+    if (line === undefined) {
+      if (this.#state.is === 'expected' && now >= this.bindBefore) this.end('unbound', 'no connection in time');
+      return;
+    }
+    const limit = now - this.#home.limits.responseTimeout;
+    for (const late of this.transactions.expire((sentAt) => line.awaitedFrom(sentAt) <= limit)) {
+      this.#settle(late, TIMEOUT);
+    }
+    this.#askToWrite();
+  }
+
+  #settle(waiting: Waiting, outcome: Outcome): void {
+    if (waiting instanceof Question) return waiting.settle(408, outcome.kind);
+    if (waiting instanceof PreparedMessage) {
+      // RFC 4975 §7.1.1: with `partial` no answer is what success looks like.
+      if (waiting.failureReport === 'yes') this.#tell(waiting, outcome);
+      return;
+    }
+    const { sending } = waiting;
+    sending.waiting--;
+    if (sending.failureReport !== 'yes') return;
+    sending.abort();
+    this.#settleSending(sending, outcome);
+  }
+
+  #settleSending(sending: Sending, outcome: Outcome): void {
+    if (sending.settled) return;
+    sending.settled = true;
+    this.#tell(sending, outcome);
+  }
+
+  #tell(outgoing: PreparedMessage | Sending, outcome: Outcome): void {
+    const { outcomes } = outgoing;
+    if (outcomes === 'none' || (outcomes === 'failures' && outcome.kind === 'delivered')) return;
+    this.#handlers.outcome?.(this, outgoing instanceof Sending ? (outgoing.message ?? outgoing) : outgoing, outcome);
+  }
+}
+
+/** RFC 4975 §7.1.2, §7.1.4, §7.2: which requests are answered with which codes. */
+export function wantsAnswer(
+  head: { readonly method: string; readonly failureReport: string },
+  status: number,
+): boolean {
+  if (head.method === 'REPORT' || head.failureReport === 'no') return false;
+  return status !== 200 || head.failureReport !== 'partial';
+}
+
+/** RFC 4975 §7.2: a SEND is answered to the previous hop, anything else to its origin. */
+export function answerPath(head: { readonly method: string; readonly fromPath: string }): string {
+  const space = head.fromPath.indexOf(' ');
+  return head.method === 'SEND' && space >= 0 ? head.fromPath.slice(0, space) : head.fromPath;
+}
+
+function outcomeOf(status: number, comment: string): Outcome {
+  if (status < 300) return DELIVERED;
+  // RFC 4975 §10.4
+  return status === 408 ? TIMEOUT : { kind: 'refused', status, comment };
+}
+
+/** A chunk of the peer's while it arrives. */
+export class Inflow {
+  readonly #session: Session;
+  readonly #head: RequestHead;
+  readonly #receiver: ChunkReceiver;
+  #refused = false;
+
+  constructor(session: Session, head: RequestHead, receiver: ChunkReceiver) {
+    this.#session = session;
+    this.#head = head;
+    this.#receiver = receiver;
+  }
+
+  write(bytes: Uint8Array): void {
+    const refusal: Refusal | undefined = this.#receiver.write(bytes);
+    if (refusal === undefined || this.#refused) return;
+    // At once, not at its end: the sender is to interrupt it (RFC 4975 §10.5).
+    this.#refused = true;
+    this.#session.answer(this.#head, refusal.status, refusal.comment);
+  }
+
+  end(flag: ContinuationFlag): void {
+    const result = this.#receiver.end(flag);
+    if (!this.#refused) this.#session.take(this.#head, result);
+  }
+}

@@ -1,0 +1,201 @@
+import { connect as connectTcp, createServer, isIP, type AddressInfo, type Socket } from 'node:net';
+import {
+  TLSSocket,
+  connect as connectTls,
+  createSecureContext,
+  type ConnectionOptions,
+  type SecureContext,
+  type TlsOptions,
+} from 'node:tls';
+import type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './flow.ts';
+
+/** First octet of a TLS record that carries a handshake (RFC 8446 §5.1); MSRP begins with `M`. */
+const TLS_HANDSHAKE = 0x16;
+
+/** A TCP connection, with or without TLS. */
+class SocketFlow implements Flow {
+  readonly framing = 'stream';
+  readonly peer: PeerAddress;
+  #socket: Socket;
+  #handlers: FlowHandlers | undefined;
+  #writing = false;
+  #reason = 'closed';
+  /** For TLS as a server, when the first octet asks for it. */
+  readonly #context: (() => { options: TlsOptions; context: SecureContext }) | undefined;
+
+  constructor(socket: Socket, context?: () => { options: TlsOptions; context: SecureContext }) {
+    this.#socket = socket;
+    this.#context = context;
+    this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+  }
+
+  get secure(): boolean {
+    return this.#socket instanceof TLSSocket;
+  }
+
+  /** OpenSSL may take the octets later. */
+  get keepsBytes(): boolean {
+    return this.secure;
+  }
+
+  start(handlers: FlowHandlers): void {
+    this.#handlers = handlers;
+    if (this.#context === undefined) return this.#listen(this.#socket);
+    const socket = this.#socket;
+    const failed = (fault: Error) => (this.#reason = fault.message);
+    const gone = () => handlers.closed(this.#reason);
+    socket.on('error', failed).on('close', gone);
+    socket.once('readable', () => {
+      const first: unknown = socket.read();
+      if (!(first instanceof Uint8Array)) return void socket.destroy();
+      socket.unshift(first);
+      socket.off('error', failed).off('close', gone);
+      if (first[0] === TLS_HANDSHAKE) this.#socket = this.#secured(socket);
+      this.#listen(this.#socket);
+    });
+  }
+
+  #secured(socket: Socket): TLSSocket {
+    const { options, context } = this.#context?.() ?? {};
+    return new TLSSocket(socket, { ...options, isServer: true, ...(context && { secureContext: context }) });
+  }
+
+  #listen(socket: Socket): void {
+    const handlers = this.#handlers;
+    if (handlers === undefined) return;
+    socket.on('data', (bytes: Uint8Array) => handlers.receive(bytes));
+    socket.on('end', () => handlers.ended());
+    socket.on('error', (fault) => (this.#reason = fault.message));
+    socket.on('close', () => handlers.closed(this.#reason));
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.#socket.write(bytes, this.#written);
+    this.#writing = this.#socket.writableLength > 0;
+    return !this.#writing;
+  }
+
+  readonly #written = (): void => {
+    if (!this.#writing || this.#socket.writableLength > 0) return;
+    this.#writing = false;
+    this.#handlers?.drained();
+  };
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    this.#socket.end();
+    // What still comes is nobody's, but the end of it is awaited.
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  fingerprint(algorithm: string): string | undefined {
+    if (!(this.#socket instanceof TLSSocket)) return undefined;
+    const certificate = this.#socket.getPeerX509Certificate();
+    if (algorithm.toLowerCase() === 'sha-256') return certificate?.fingerprint256;
+    if (algorithm.toLowerCase() === 'sha-512') return certificate?.fingerprint512;
+    return algorithm.toLowerCase() === 'sha-1' ? certificate?.fingerprint : undefined;
+  }
+}
+
+export interface ListenOptions {
+  /** Address to listen on. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Certificate and key: TLS and plain MSRP are then both served on the port, told apart by the first octet. */
+  readonly tls?: TlsOptions;
+  /** Connections at a time; 10,000 unless given. */
+  readonly maxConnections?: number;
+}
+
+/** A listening socket. */
+export interface TcpListener {
+  readonly port: number;
+  /** Replaces certificate and key for connections to come. */
+  renew(tls: TlsOptions): void;
+  close(): Promise<void>;
+}
+
+/** Listens, and gives each connection to `accept`. Rejects when the port cannot be had. */
+export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void): Promise<TcpListener> {
+  let secured = options.tls && { options: options.tls, context: createSecureContext(options.tls) };
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const current = secured;
+    accept(new SocketFlow(socket, current && (() => current)));
+  });
+  server.maxConnections = options.maxConnections ?? 10_000;
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject);
+      resolve({
+        port: portOf(server.address()),
+        renew: (tls) => void (secured = { options: tls, context: createSecureContext(tls) }),
+        close: () => new Promise((closed) => server.close(() => closed())),
+      });
+    });
+  });
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new Error('a listener without a port');
+  return address.port;
+}
+
+export interface DialerOptions {
+  /** For `msrps`: certificate authorities, own certificate, and the like. */
+  readonly tls?: ConnectionOptions;
+  /** Milliseconds for connection and TLS handshake; 10,000 unless given. */
+  readonly timeout?: number;
+}
+
+/**
+ * Connects by TCP; by TLS for `msrps` URIs, where the certificate must be valid and name the host (RFC 4975 §5.4), unless
+ * the session description gave its fingerprint (§14.4) or `tls` says otherwise.
+ */
+export function tcpDialer(options: DialerOptions = {}): Dialer {
+  return (target) =>
+    new Promise((resolve, reject) => {
+      const socket = open(target, options);
+      const fail = (reason: string) => {
+        socket.destroy();
+        reject(new Error(`${target.host}:${target.port}: ${reason}`));
+      };
+      const failed = (fault: Error) => fail(fault.message);
+      const late = () => fail('no connection in time');
+      socket.once('error', failed);
+      socket.setTimeout(options.timeout ?? 10_000, late);
+      socket.once(target.secure ? 'secureConnect' : 'connect', () => {
+        socket.off('error', failed).off('timeout', late).setTimeout(0);
+        const flow = new SocketFlow(socket);
+        const { fingerprints = [] } = target;
+        const known = fingerprints.length === 0 || fingerprints.some((print) => matches(flow, print));
+        if (known) resolve(flow);
+        else fail('the certificate is not the one announced');
+      });
+    });
+}
+
+function open({ host, port, secure, fingerprints = [] }: DialTarget, options: DialerOptions): Socket {
+  const common = { host, port, noDelay: true, allowHalfOpen: true };
+  if (!secure) return connectTcp(common);
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  // RFC 4975 §14.4: a fingerprint from the session description stands for the certification authority.
+  const trust = fingerprints.length > 0 ? { rejectUnauthorized: false } : {};
+  return connectTls({ ...common, ...name, ...trust, ...options.tls });
+}
+
+function matches(flow: Flow, print: { readonly hash: string; readonly value: string }): boolean {
+  return flow.fingerprint?.(print.hash)?.toUpperCase() === print.value.toUpperCase();
+}

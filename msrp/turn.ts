@@ -1,0 +1,78 @@
+import { allocate, octets, writeText } from './bytes.ts';
+import type { TurnScheduler } from './clock.ts';
+
+/** Octets gathered for one write at most. */
+export const TURN_BYTES = 256 * 1024;
+
+/** Who has something to say when the turn ends. */
+export interface Speaker {
+  speak(turn: Turn): void;
+}
+
+/**
+ * What connections have to say is gathered until the end of the current turn, and then rendered, one connection after
+ * another, into this one piece of memory: so each connection costs one write per turn, and an idle one no memory.
+ */
+export class Turn {
+  readonly #schedule: TurnScheduler;
+  #due: Speaker[] = [];
+  #scheduled = false;
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** Octets rendered and not taken. */
+  at = 0;
+
+  constructor(schedule: TurnScheduler) {
+    this.#schedule = schedule;
+  }
+
+  /** Has `speaker` called once when the turn ends. To be asked for once per turn. */
+  ask(speaker: Speaker): void {
+    this.#due.push(speaker);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#schedule(this.#run);
+  }
+
+  readonly #run = (): void => {
+    this.#scheduled = false;
+    const due = this.#due;
+    this.#due = [];
+    for (const speaker of due) speaker.speak(this);
+  };
+
+  /** Octets that can still be rendered. */
+  get room(): number {
+    return this.bytes.length - this.at;
+  }
+
+  /** Renders text; the caller has made sure of three octets of room per character. */
+  text(text: string): void {
+    this.at += writeText(this.bytes, this.at, text);
+  }
+
+  /** Renders octets; the caller has made sure of the room. */
+  octets(bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
+  /** Takes what was rendered: valid until the next rendering, unless `renew` is called. */
+  take(): Uint8Array {
+    const taken = this.bytes.subarray(0, this.at);
+    this.at = 0;
+    return taken;
+  }
+
+  /** Makes sure that there is memory to render into. */
+  prepare(): void {
+    if (this.bytes.length === 0) this.renew();
+  }
+
+  /** Fresh memory, because somebody keeps the old. */
+  renew(): void {
+    this.bytes = octets(allocate(TURN_BYTES));
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    this.at = 0;
+  }
+}
