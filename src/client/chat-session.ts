@@ -1,0 +1,177 @@
+import {
+  AcceptedTypes,
+  type CpimMessage,
+  formatCpim,
+  formatIsComposing,
+  imdnExtensions,
+  imdnHeadersOf,
+  type IncomingMessage,
+  ISCOMPOSING_MEDIA_TYPE,
+  isImdn,
+  mimeValue,
+  MsrpError,
+  type MsrpDescription,
+  type MsrpSession,
+  newMessageId,
+  type Outcome,
+  type Outgoing,
+  parseCpim,
+  parseImdn,
+  parseIsComposing,
+  prepare,
+  type SessionHandlers,
+  textOf,
+} from '../../msrp/index.ts';
+import { sameAddress } from './address.ts';
+import { ClientError } from './errors.ts';
+import type { Identity } from './identity.ts';
+import type { ChatMessage, Receipt, Said } from './contract.ts';
+
+/** What comes out of the chat session. */
+export interface ChatHandlers {
+  bound(): void;
+  message(message: ChatMessage): void;
+  composing(from: string, active: boolean): void;
+  receipt(receipt: Receipt): void;
+  closed(why: ClientError): void;
+}
+
+/** The MSRP half of being in a room: CPIM out and in (RFC 7701 §6). */
+export class ChatSession {
+  readonly #identity: Identity;
+  readonly #room: string;
+  readonly #handlers: ChatHandlers;
+  readonly #waiting = new Map<Outgoing, (outcome: Outcome) => void>();
+  #session: MsrpSession | undefined;
+
+  constructor(identity: Identity, room: string, handlers: ChatHandlers) {
+    this.#identity = identity;
+    this.#room = room;
+    this.#handlers = handlers;
+  }
+
+  /** For the session's options. */
+  get sessionHandlers(): SessionHandlers {
+    return {
+      bound: (session) => {
+        this.#session = session;
+        this.#handlers.bound();
+      },
+      message: (_session, message) => this.#receive(message),
+      outcome: (_session, message, outcome) => {
+        this.#waiting.get(message)?.(outcome);
+        this.#waiting.delete(message);
+      },
+      closed: (_session, reason, detail) => {
+        this.#session = undefined;
+        this.#handlers.closed(
+          new ClientError('lost', `the chat session has ended: ${detail === '' ? reason : detail}`),
+        );
+      },
+    };
+  }
+
+  /** Sends text to the room, or to one participant. Resolves when the room has kept it, or with why it has not. */
+  async say(text: string, to: string): Promise<Said> {
+    const messageId = newMessageId();
+    const body = formatCpim({
+      from: this.#identity,
+      to: [{ uri: to }],
+      dateTime: new Date(),
+      extensions: imdnExtensions({ messageId }),
+      contentType: 'text/plain;charset=utf-8',
+      content: text,
+    });
+    const outcome = await this.#send(body);
+    switch (outcome.kind) {
+      case 'delivered':
+        return { said: true, messageId };
+      case 'refused':
+        return { said: false, messageId, status: outcome.status, reason: outcome.comment };
+      case 'timeout':
+        return { said: false, messageId, status: 408, reason: 'no answer' };
+      case 'lost':
+        return { said: false, messageId, reason: 'the chat session has ended' };
+    }
+  }
+
+  /** Tells the room that we write, or no longer do (RFC 3994); nobody answers to it. */
+  composing(active: boolean): void {
+    const body = formatCpim({
+      from: this.#identity,
+      to: [{ uri: this.#room }],
+      contentType: ISCOMPOSING_MEDIA_TYPE,
+      content: formatIsComposing(active ? { state: 'active', refresh: 60 } : { state: 'idle' }),
+    });
+    this.#session?.send(prepare({ contentType: 'message/cpim', body, failureReport: 'no', outcomes: 'none' }));
+  }
+
+  #send(body: Uint8Array): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const message = prepare({ contentType: 'message/cpim', body, outcomes: 'all' });
+      if (this.#session?.send(message) === 'queued') this.#waiting.set(message, resolve);
+      else resolve({ kind: 'lost' });
+    });
+  }
+
+  #receive(incoming: IncomingMessage): void {
+    if (!/^message\/cpim\s*(;|$)/i.test(incoming.contentType)) {
+      incoming.respond(415);
+      return;
+    }
+    try {
+      const message = parseCpim(incoming.body);
+      this.#tell(message);
+      incoming.respond(200);
+    } catch (fault) {
+      if (!(fault instanceof MsrpError)) throw fault;
+      incoming.respond(400, fault.message);
+    }
+  }
+
+  #tell(message: CpimMessage): void {
+    const { from } = message;
+    if (from === undefined) throw new MsrpError(400, 'nobody has written this');
+    const { mediaType } = message.contentType;
+    if (mediaType === ISCOMPOSING_MEDIA_TYPE) {
+      this.#handlers.composing(from.uri, parseIsComposing(message.content).state === 'active');
+    } else if (isImdn(message)) {
+      const { messageId, disposition } = parseImdn(message.content);
+      this.#handlers.receipt({ messageId, from: from.uri, status: disposition?.status ?? 'unknown' });
+    } else {
+      this.#handlers.message(this.#chatMessage(message, from));
+    }
+  }
+
+  #chatMessage(message: CpimMessage, from: { readonly name?: string; readonly uri: string }): ChatMessage {
+    const { mediaType } = message.contentType;
+    const to = message.to[0]?.uri ?? this.#room;
+    const { messageId } = imdnHeadersOf(message);
+    const subject = message.subjects[0]?.text;
+    const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
+    return {
+      from: from.uri,
+      fromName: from.name,
+      to,
+      private: sameAddress(to, this.#identity.uri),
+      at: message.dateTime ?? new Date(),
+      contentType: mediaType,
+      text: mediaType.startsWith('text/') ? textOf(message) : undefined,
+      content: message.content,
+      ...(messageId === undefined ? {} : { messageId }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(fileName === undefined ? {} : { fileName }),
+    };
+  }
+}
+
+/** What we say of our end of the chat session (RFC 4975 §8, RFC 7701 §8). */
+export function ownDescription(session: MsrpSession): MsrpDescription {
+  return {
+    path: session.localPath,
+    acceptTypes: new AcceptedTypes(['message/cpim']),
+    acceptWrappedTypes: new AcceptedTypes(['*']),
+    setup: 'active',
+    chatroom: ['nickname', 'private-messages'],
+  };
+}

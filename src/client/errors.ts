@@ -1,0 +1,21 @@
+/**
+ * What went wrong, in a word:
+ * - `address`: the room's address cannot be read;
+ * - `unreachable`: no connection to the server;
+ * - `refused`: the server said no (`status` is its SIP or MSRP code);
+ * - `lost`: the connection, the call or the chat session broke.
+ */
+export type ClientFault = 'address' | 'unreachable' | 'refused' | 'lost';
+
+/** The one error of this client. Its message is a sentence for the user. */
+export class ClientError extends Error {
+  override readonly name = 'ClientError';
+  readonly fault: ClientFault;
+  readonly status: number | undefined;
+
+  constructor(fault: ClientFault, message: string, status?: number) {
+    super(message);
+    this.fault = fault;
+    this.status = status;
+  }
+}

@@ -1,0 +1,32 @@
+import { type URI, UserAgent } from 'sip.js';
+import { ClientError } from './errors.ts';
+
+/** Who we are to the room. */
+export interface Identity {
+  /** Display name. */
+  readonly name: string;
+  /** SIP address, also the From of each message (RFC 7701 §6.2). */
+  readonly uri: string;
+}
+
+/** Reads a room's address; `lobby@host` is taken for `sip:lobby@host`. Throws `ClientError` `address`. */
+export function parseRoomUri(text: string): URI {
+  const uri = UserAgent.makeURI(/^sips?:/i.test(text) ? text : `sip:${text}`);
+  if (uri?.user === undefined || uri.user === '' || uri.host === '') {
+    throw new ClientError('address', `${text} is no address of a room; one looks like sip:lobby@example.com`);
+  }
+  return uri;
+}
+
+/** The server's WebSocket where none is given: port 8080 of the room's host, with TLS for sips. */
+export function defaultServer(room: URI): string {
+  const secure = room.scheme === 'sips';
+  return `${secure ? 'wss' : 'ws'}://${room.host}:8080/ws`;
+}
+
+/** An address for somebody who gives only a name: the name as user part at the room's host. */
+export function identityOf(name: string, room: URI, uri?: string): Identity {
+  if (uri !== undefined) return { name, uri: parseRoomUri(uri).toString() };
+  const user = encodeURIComponent(name.trim().toLowerCase().replace(/\s+/g, '.')).replace(/%20/g, '.');
+  return { name, uri: `sip:${user === '' ? 'anonymous' : user}@${room.host}` };
+}

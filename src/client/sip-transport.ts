@@ -1,0 +1,92 @@
+import { EmitterImpl, type Transport, TransportState } from 'sip.js';
+import { openWebSocket, type WebSocketLike, type WebSocketMaker } from './web-socket.ts';
+
+/** What `SipTransport` is given through sip.js. */
+export interface SipTransportOptions {
+  readonly url: string;
+  readonly webSocket: WebSocketMaker;
+}
+
+/** SIP over a WebSocket from anywhere (RFC 7118), in the form sip.js asks for. It connects once. */
+export class SipTransport implements Transport {
+  readonly protocol: string;
+  readonly stateChange = new EmitterImpl<TransportState>();
+  onConnect: (() => void) | undefined;
+  onDisconnect: ((error?: Error) => void) | undefined;
+  onMessage: ((message: string) => void) | undefined;
+  readonly #options: SipTransportOptions;
+  readonly #decoder = new TextDecoder();
+  #state = TransportState.Disconnected;
+  #socket: WebSocketLike | undefined;
+
+  constructor(_logger: unknown, options: SipTransportOptions) {
+    this.#options = options;
+    this.protocol = options.url.startsWith('wss:') ? 'WSS' : 'WS';
+  }
+
+  get state(): TransportState {
+    return this.#state;
+  }
+
+  isConnected(): boolean {
+    return this.#state === TransportState.Connected;
+  }
+
+  /** Rejects with a `ClientError`. */
+  async connect(): Promise<void> {
+    this.#enter(TransportState.Connecting);
+    try {
+      this.#socket = await openWebSocket(this.#options.webSocket, this.#options.url, 'sip');
+    } catch (fault) {
+      this.#enter(TransportState.Disconnected);
+      throw fault;
+    }
+    this.#socket.addEventListener('message', ({ data }) => this.#receive(data));
+    this.#socket.addEventListener('close', () => this.#closed());
+    this.#enter(TransportState.Connected);
+    this.onConnect?.();
+  }
+
+  async disconnect(): Promise<void> {
+    if (this.#socket === undefined) return;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#enter(TransportState.Disconnected);
+    socket.close(1000);
+    this.onDisconnect?.();
+    return Promise.resolve();
+  }
+
+  dispose(): Promise<void> {
+    return this.disconnect();
+  }
+
+  send(message: string): Promise<void> {
+    if (this.#socket === undefined) return Promise.reject(new Error('no connection'));
+    this.#socket.send(message);
+    return Promise.resolve();
+  }
+
+  #receive(data: unknown): void {
+    const text =
+      typeof data === 'string'
+        ? data
+        : data instanceof ArrayBuffer || data instanceof Uint8Array
+          ? this.#decoder.decode(data)
+          : '';
+    // Only line ends: a keep-alive (RFC 5626 §3.5.1).
+    if (text.trim() !== '') this.onMessage?.(text);
+  }
+
+  #closed(): void {
+    if (this.#socket === undefined) return;
+    this.#socket = undefined;
+    this.#enter(TransportState.Disconnected);
+    this.onDisconnect?.(new Error('the server ended the connection'));
+  }
+
+  #enter(state: TransportState): void {
+    this.#state = state;
+    this.stateChange.emit(state);
+  }
+}

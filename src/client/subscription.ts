@@ -1,0 +1,98 @@
+import type { Core, URI, UserAgent } from 'sip.js';
+import { ConferenceInfoError, parseConferenceInfo } from '../conference/parse-document.ts';
+import { ConferenceView } from '../conference/view.ts';
+import { ClientError } from './errors.ts';
+
+/** What a subscription tells. */
+export interface SubscriptionHandlers {
+  /** The view has changed by a NOTIFY. */
+  changed(view: ConferenceView): void;
+  /** No more NOTIFYs will come: refused, or ended by the server with this reason (RFC 6665 §4.1.3). */
+  ended(why: ClientError): void;
+}
+
+const CONFERENCE_INFO = 'application/conference-info+xml';
+
+/** A subscription to a room's conference event package (RFC 4575), kept alive by sip.js until `close`. */
+export class ConferenceSubscription {
+  readonly view = new ConferenceView();
+  readonly #handlers: SubscriptionHandlers;
+  #dialog: Core.Subscription | undefined;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor(userAgent: UserAgent, room: URI, handlers: SubscriptionHandlers, expires = 600) {
+    this.#handlers = handlers;
+    const core = userAgent.userAgentCore;
+    const headers = [
+      'Event: conference',
+      `Accept: ${CONFERENCE_INFO}`,
+      `Expires: ${expires}`,
+      `Contact: ${userAgent.contact.toString()}`,
+    ];
+    const { aor } = core.configuration;
+    const message = core.makeOutgoingRequestMessage('SUBSCRIBE', room, aor, room, {}, headers);
+    core.subscribe(message, {
+      onNotify: ({ request, subscription }) => {
+        this.#begin(subscription);
+        this.#receive(request);
+      },
+      onNotifyTimeout: () => this.#end(new ClientError('lost', 'the server sends no conference document')),
+      onRedirect: ({ message: response }) => this.#refused(response),
+      onReject: ({ message: response }) => this.#refused(response),
+    });
+  }
+
+  /** Unsubscribes; nothing is told any more. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#dialog?.unsubscribe();
+  }
+
+  #begin(dialog: Core.Subscription | undefined): void {
+    if (dialog === undefined) return;
+    this.#dialog = dialog;
+    dialog.autoRefresh = true;
+    dialog.delegate = {
+      onNotify: (request) => this.#receive(request),
+      onTerminated: () => this.#end(new ClientError('lost', 'the subscription has ended')),
+    };
+    if (this.#state === 'closed') dialog.unsubscribe();
+  }
+
+  #receive(request: Core.IncomingNotifyRequest): void {
+    void request.accept();
+    if (this.#state === 'closed') return;
+    const { message } = request;
+    const type = message.getHeader('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+    if (type === CONFERENCE_INFO && message.body !== '') this.#read(message.body);
+    const state = message.getHeader('subscription-state') ?? '';
+    if (/^\s*terminated/i.test(state)) {
+      const reason = /;\s*reason\s*=\s*([^;\s]+)/i.exec(state)?.[1] ?? 'no reason given';
+      this.#end(new ClientError('lost', `the server ended the subscription: ${reason}`));
+    }
+  }
+
+  #read(body: string): void {
+    try {
+      const received = this.view.receive(parseConferenceInfo(body));
+      // RFC 4575 §4.6: a refresh brings the full state.
+      if (received === 'gap') this.#dialog?.refresh();
+      if (received === 'applied' || received === 'ended') this.#handlers.changed(this.view);
+    } catch (fault) {
+      // What cannot be read changes nothing; the next document may be better.
+      if (!(fault instanceof ConferenceInfoError)) throw fault;
+    }
+  }
+
+  #refused(response: Core.IncomingResponseMessage): void {
+    const { statusCode = 0, reasonPhrase = '' } = response;
+    this.#end(new ClientError('refused', `the room's roster is refused: ${statusCode} ${reasonPhrase}`, statusCode));
+  }
+
+  #end(why: ClientError): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#handlers.ended(why);
+  }
+}

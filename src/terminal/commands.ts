@@ -1,0 +1,95 @@
+import type { Participant, Room } from '../client/index.ts';
+import type { ChatEvent } from './events.ts';
+
+/** What commands act on. */
+export interface CommandContext {
+  readonly room: Room;
+  readonly show: (event: ChatEvent) => void;
+  /** Says something, shows what became of it. */
+  readonly say: (text: string, to?: Participant) => void;
+  /** The room as it is now. */
+  readonly who: () => void;
+  readonly leave: () => void;
+}
+
+interface Command {
+  readonly usage: string;
+  readonly help: string;
+  run(argument: string, context: CommandContext): void;
+}
+
+/** All that can be typed with a slash. */
+const COMMANDS: Readonly<Record<string, Command>> = {
+  help: {
+    usage: '/help',
+    help: 'show this list',
+    run: (_, { show }) => {
+      const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+      const lines = Object.values(COMMANDS).map(({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`);
+      show({
+        type: 'notice',
+        text: ['Commands:', ...lines, '  //text'.padEnd(width + 4) + 'say a text that begins with a slash'].join('\n'),
+      });
+    },
+  },
+  who: {
+    usage: '/who',
+    help: 'who is here, the subject and the address of the room',
+    run: (_, context) => context.who(),
+  },
+  nick: {
+    usage: '/nick NAME',
+    help: 'take a nickname; without a name, give it up',
+    run: (name, { room, show }) => {
+      void room.nickname(name).then(({ status, comment }) => {
+        const taken = name === '' ? 'you have no nickname any more' : `you are now ${name}`;
+        show({ type: 'notice', text: status === 200 ? `* ${taken}` : `! no nickname: ${status} ${comment}` });
+      });
+    },
+  },
+  msg: {
+    usage: '/msg WHO TEXT',
+    help: 'say something to one person alone; WHO is a name or an address, "in quotes" if it has blanks',
+    run: (argument, context) => {
+      const [, quoted, plain, text = ''] = /^(?:"([^"]+)"|(\S+))\s+(.+)$/s.exec(argument) ?? [];
+      const wanted = quoted ?? plain;
+      if (wanted === undefined) return context.show({ type: 'notice', text: '! /msg WHO TEXT' });
+      const person = participantNamed(context.room, wanted);
+      if (person === undefined) return context.show({ type: 'notice', text: `! nobody here is called ${wanted}` });
+      if (!context.room.features.includes('private-messages')) {
+        return context.show({ type: 'notice', text: '! this room has no private messages' });
+      }
+      context.say(text, person);
+    },
+  },
+  leave: { usage: '/leave', help: 'leave the room (Ctrl-D does the same)', run: (_, context) => context.leave() },
+};
+
+/** Does what a line entered asks for: a command, or something to say. */
+export function enter(line: string, context: CommandContext): void {
+  if (line.trim() === '') return;
+  const [, name, argument = ''] = /^\/([A-Za-z]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? [];
+  if (name === undefined) {
+    context.say(line.startsWith('//') ? line.slice(1) : line);
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name.toLowerCase()) ? COMMANDS[name.toLowerCase()] : undefined;
+  if (command === undefined)
+    context.show({ type: 'notice', text: `! there is no /${name}; /help shows what there is` });
+  else command.run(argument.trim(), context);
+}
+
+/** What may stand for the last word of a line: commands at its beginning, names of people anywhere. */
+export function completions(line: string, people: Iterable<Participant>): readonly string[] {
+  const word = /\S*$/.exec(line)?.[0] ?? '';
+  const names = [...people].map(({ name }) => (/\s/.test(name) ? `"${name}"` : name));
+  const choices =
+    line.startsWith('/') && !line.includes(' ') ? Object.keys(COMMANDS).map((name) => `/${name} `) : names;
+  return choices.filter((choice) => choice.toLowerCase().startsWith(word.toLowerCase()));
+}
+
+function participantNamed(room: Room, wanted: string): Participant | undefined {
+  const people = [...room.roster.values()];
+  const lower = wanted.toLowerCase();
+  return people.find(({ uri }) => uri === wanted) ?? people.find(({ name }) => name.toLowerCase() === lower);
+}

@@ -1,0 +1,61 @@
+import type { ConferenceView } from '../conference/view.ts';
+import type { Participant } from '../client/index.ts';
+
+/** A participant as scripts see one. */
+export interface Person {
+  readonly name: string;
+  readonly uri: string;
+}
+
+/** Everything that a chat can have to show; with `--json` each is printed as it stands, one a line. */
+export type ChatEvent =
+  | { readonly type: 'entered'; readonly room: string; readonly as: Person }
+  | {
+      readonly type: 'room';
+      readonly uri: string;
+      readonly subject?: string;
+      readonly people: readonly Person[];
+      readonly chatUris: readonly string[];
+    }
+  | { readonly type: 'joined' | 'left'; readonly person: Person }
+  | { readonly type: 'renamed'; readonly person: Person; readonly before: string }
+  | { readonly type: 'subject'; readonly subject: string }
+  | {
+      readonly type: 'message';
+      readonly id?: string;
+      readonly at: string;
+      readonly from: Person;
+      readonly private: boolean;
+      readonly contentType: string;
+      readonly text: string;
+    }
+  | { readonly type: 'said'; readonly id: string; readonly text: string; readonly to?: Person }
+  | {
+      readonly type: 'refused';
+      readonly id: string;
+      readonly text: string;
+      readonly status?: number;
+      readonly reason: string;
+    }
+  | { readonly type: 'composing'; readonly person: Person; readonly active: boolean }
+  | { readonly type: 'receipt'; readonly id: string; readonly person: Person; readonly status: string }
+  | { readonly type: 'notice'; readonly text: string }
+  | { readonly type: 'closed'; readonly reason: string; readonly status?: number };
+
+/** A roster entry for scripts. */
+export function personOf({ name, uri }: Participant): Person {
+  return { name, uri };
+}
+
+/** What a conference document says of the room itself. */
+export function roomEvent(view: ConferenceView, uri: string, people: readonly Person[]): ChatEvent & { type: 'room' } {
+  const subject = view.description?.subject;
+  const chat = (view.description?.serviceUris ?? []).filter(({ purpose }) => purpose === 'grouptextchat');
+  return {
+    type: 'room',
+    uri: view.entity ?? uri,
+    ...(subject === undefined || subject === '' ? {} : { subject }),
+    people,
+    chatUris: chat.map((entry) => entry.uri),
+  };
+}

@@ -1,0 +1,53 @@
+import type { ChatEvent, Person } from './events.ts';
+import { type Dress, harmless, harmlessLine, timeOf } from './text.ts';
+
+/** An event in words for people; undefined for what they need not see. */
+export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Date): string | undefined {
+  const name = (person: Person): string => dress.name(harmlessLine(person.name));
+  switch (event.type) {
+    case 'entered':
+      return (
+        `You are in ${dress.bold(event.room)} as ${name(event.as)} (${event.as.uri}).\n` +
+        dress.dim('Write and press Enter to speak; /help tells more; Ctrl-D leaves.')
+      );
+    case 'room':
+      return formatRoom(event, own, dress);
+    case 'joined':
+      return dress.dim('* ') + name(event.person) + dress.dim(' joined');
+    case 'left':
+      return dress.dim('* ') + name(event.person) + dress.dim(' left');
+    case 'renamed':
+      return dress.dim(`* ${harmlessLine(event.before)} is now `) + name(event.person);
+    case 'subject':
+      return dress.dim('* subject: ') + harmlessLine(event.subject);
+    case 'message': {
+      const alone = event.private ? dress.dim(' (to you alone)') : '';
+      return `${dress.dim(timeOf(new Date(event.at), now))} ${name(event.from)}${alone}: ${harmless(event.text)}`;
+    }
+    case 'said':
+      return event.to === undefined
+        ? undefined
+        : `${dress.dim('to')} ${name(event.to)}${dress.dim(' alone:')} ${event.text}`;
+    case 'refused':
+      return `! not sent: ${harmless(event.text)} (${event.status === undefined ? '' : `${event.status} `}${harmlessLine(event.reason)})`;
+    case 'composing':
+      return undefined;
+    case 'receipt':
+      return event.status === 'failed' || event.status === 'error'
+        ? `! ${name(event.person)} did not get your message`
+        : undefined;
+    case 'notice':
+      return harmless(event.text);
+    case 'closed':
+      return `! ${harmlessLine(event.reason)}${event.status === undefined ? '' : ` (${event.status})`}`;
+  }
+}
+
+function formatRoom(event: ChatEvent & { type: 'room' }, own: string, dress: Dress): string {
+  const people = event.people.map(({ name, uri }) => dress.name(harmlessLine(name)) + (uri === own ? ' (you)' : ''));
+  const lines = [`${dress.dim('Here:')} ${people.length === 0 ? 'nobody' : people.join(', ')}`];
+  if (event.subject !== undefined) lines.push(`${dress.dim('Subject:')} ${harmlessLine(event.subject)}`);
+  const addresses = event.chatUris.length === 0 ? [event.uri] : event.chatUris;
+  lines.push(`${dress.dim('Address of this room:')} ${addresses.map(harmlessLine).join(' ')}`);
+  return lines.join('\n');
+}
