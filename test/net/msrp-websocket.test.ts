@@ -22,6 +22,10 @@ class Told implements FlowHandlers {
     this.#wake();
   }
 
+  ended(): void {
+    t.fail('a WebSocket ends in both directions at once');
+  }
+
   closed(reason: string): void {
     t.equal(this.reason, undefined, 'closed is told once');
     this.reason = reason;
