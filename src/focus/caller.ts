@@ -29,9 +29,15 @@ export const OPEN_GATE: Gate = {
 
 /**
  * Makes a caller of a request.
- * @param identity the authenticated URI; undefined where nobody authenticates
+ * @param identity the authenticated URI; undefined where nobody authenticates, and the From is believed
+ * @param isSame whether a From is only another way to write the authenticated URI
  */
-export function callerOf(request: SipRequest, flow: Flow, identity: Uri | undefined): Caller | Answer {
+export function callerOf(
+  request: SipRequest,
+  flow: Flow,
+  identity: Uri | undefined,
+  isSame: (identity: Uri, from: Uri) => boolean = () => false,
+): Caller | Answer {
   const { from } = request;
   const user = canonicalUser(identity ?? from.uri);
   if (user === undefined) return { status: 403, reason: 'From names nobody' };
@@ -45,11 +51,8 @@ export function callerOf(request: SipRequest, flow: Flow, identity: Uri | undefi
     // Several who give no name are not one person.
     return { user: anonymous ? alias : user, displayName: 'Anonymous', names, alias, address };
   }
-  const uris = [user, formatUri(from.uri)];
-  if (request.contact !== undefined && sameHost(request.contact.uri, from.uri))
-    uris.push(formatUri(request.contact.uri));
-  const keys = uris.map(personKey).filter((key) => key !== undefined);
-  return { user, displayName, names: new Set(keys), alias: undefined, address };
+  const own = identity === undefined || isSame(identity, from.uri) ? [user, formatUri(from.uri)] : [user];
+  return { user, displayName, names: new Set(own.flatMap((uri) => personKey(uri) ?? [])), alias: undefined, address };
 }
 
 /** The identity under which a user is known: an address of record without parameters. Undefined for what names nobody. */
@@ -71,9 +74,4 @@ function wantsPrivacy(request: SipRequest): boolean {
 /** RFC 3323 §4.1.1.3. */
 function isAnonymous(uri: Uri): boolean {
   return uri.kind === 'sip' && (uri.host === 'anonymous.invalid' || uri.host.endsWith('.anonymous.invalid'));
-}
-
-/** A GRUU of the same domain is the same person's; a Contact elsewhere could be anybody's. */
-function sameHost(contact: Uri, from: Uri): boolean {
-  return contact.kind === 'sip' && from.kind === 'sip' && contact.host === from.host && contact.user === from.user;
 }
