@@ -13,6 +13,7 @@ import type { Config } from './config/schema.ts';
 import { OPEN_GATE } from './focus/caller.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
+import { LegMaker } from './focus/leg-maker.ts';
 import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { MemoryLog } from './log/memory.ts';
@@ -83,14 +84,12 @@ async function wire(
     domains,
     peers,
     gate,
-    mayWatch: () => true,
   });
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
     settingsOf: (uri) => settingsOf(current, uri),
     newConference: (settings) => new Conference(settings),
-    mayPost: () => undefined,
     watchers: [events],
     maxRooms: config.rooms.maximum,
     now,
@@ -155,27 +154,22 @@ async function wire(
     audio.close();
   });
 
-  const focus = new Focus({
+  const legs = new LegMaker({
     options: {
       audio: config.audio.mode,
       grace: config.msrp.grace,
       bindTimeout: config.msrp.bind_timeout,
       maxQueuedBytes: config.msrp.queue_bytes,
     },
-    host,
-    domains,
-    gate,
-    peers,
     endpoint,
     places: msrpPlaces(config, certificate, msrp, httpAddress),
     audio,
-    events,
-    mayJoin: () => undefined,
     now,
     info: (line) => {
       log.info(line);
     },
   });
+  const focus = new Focus({ host, domains, gate, peers, legs, events });
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {

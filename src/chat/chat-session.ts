@@ -12,7 +12,7 @@ import { messageId } from '../conference/ids.ts';
 import type { EndpointId, UserUri } from '../conference/ids.ts';
 import type { Copy } from './copy.ts';
 import type { Recipient } from './recipient.ts';
-import { msrpStatusOf } from './refusals.ts';
+import { msrpStatusOf, reasonOf } from './refusals.ts';
 import type { ChatRoom, Verdict } from './room.ts';
 import type { Speaker } from './speaker.ts';
 
@@ -130,6 +130,6 @@ export class ChatSession implements Recipient, SessionHandlers {
 }
 
 function answer(message: IncomingMessage, verdict: Verdict): void {
-  if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), verdict.reason);
+  if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), reasonOf(verdict));
   else message.respond(200);
 }

@@ -2,11 +2,13 @@ import type { Conference } from '../conference/conference.ts';
 import type { ConferenceSettings } from '../conference/settings.ts';
 import { eventNumber, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
+import type { RoomPolicy } from '../policy/room-policy.ts';
 import { ChatRoom, type ChatRoomParts } from './room.ts';
 
 /** What the configuration says of one room. */
 export interface RoomSettings {
   readonly conference: ConferenceSettings;
+  readonly policy: RoomPolicy;
   /** The room stays when its last participant has left; otherwise the conference ends with it. */
   readonly permanent: boolean;
 }
@@ -20,7 +22,7 @@ export interface Watcher {
 }
 
 /** What the host is made with. */
-export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'mayPost' | 'now'> {
+export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'now'> {
   /** What is configured for a room; undefined when there is none and none may be made on demand. */
   readonly settingsOf: (room: RoomUri) => RoomSettings | undefined;
   readonly newConference: (settings: ConferenceSettings) => Conference;
@@ -129,7 +131,7 @@ export class ConferenceHost {
     const onIdle = (): void => {
       this.#settle(live);
     };
-    const room = new ChatRoom({ ...this.#parts, uri, conference, onIdle });
+    const room = new ChatRoom({ ...this.#parts, uri, conference, policy: settings.policy, onIdle });
     // What happens while the past is being read waits its turn.
     let waiting: Logged[] | undefined = [];
     const unfollow = log.follow(uri, (logged) => {

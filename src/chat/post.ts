@@ -49,7 +49,7 @@ export function readPost(
   }
   const [to, ...more] = cpim.to;
   if (more.length > 0) return { refused: 'several-recipients', reason: 'one To only: the room or one participant' };
-  if (to === undefined) return { refused: 'unknown-recipient', reason: 'no To header' };
+  if (to === undefined) return { refused: 'no-recipient', reason: 'no To header' };
   const audience = addresseeOf(to.uri);
   if ('refused' in audience) return audience;
   const wrappedType = cpim.contentType.mediaType;
@@ -61,7 +61,7 @@ function readCpim(body: Uint8Array): CpimMessage | ChatRefusal {
     return parseCpim(body);
   } catch (fault) {
     if (!(fault instanceof MsrpError)) throw fault;
-    return { refused: fault.status === 413 ? 'too-large' : 'unreadable', reason: fault.message };
+    return { refused: fault.status === 413 ? 'head-too-large' : 'unreadable', reason: fault.message };
   }
 }
 

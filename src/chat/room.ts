@@ -7,7 +7,9 @@ import { type Domains, personKey } from './domains.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Addressee, type Post, type Posting, readPost } from './post.ts';
 import type { Recipient } from './recipient.ts';
+import type { RoomPolicy } from '../policy/room-policy.ts';
 import type { ChatRefusal } from './refusals.ts';
+import { RoomRules } from './rules.ts';
 import type { Speaker } from './speaker.ts';
 import { MsrpSwitch } from './switch.ts';
 
@@ -20,8 +22,7 @@ export interface ChatRoomParts {
   readonly conference: Conference;
   readonly log: RoomLog;
   readonly domains: Domains;
-  /** May say no to a post that can be read. */
-  readonly mayPost: (room: ChatRoom, speaker: Speaker, post: Post) => ChatRefusal | undefined;
+  readonly policy: RoomPolicy;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Nothing is on its way to the log any more. */
@@ -35,6 +36,8 @@ export interface ChatRoomParts {
 export class ChatRoom {
   readonly uri: RoomUri;
   readonly conference: Conference;
+  /** What may say no here. */
+  readonly rules: RoomRules;
   readonly #parts: ChatRoomParts;
   readonly #switch = new MsrpSwitch();
   readonly #duplicates = new Duplicates();
@@ -46,6 +49,7 @@ export class ChatRoom {
   constructor(parts: ChatRoomParts) {
     this.uri = parts.uri;
     this.conference = parts.conference;
+    this.rules = new RoomRules(parts.policy, parts.conference, parts.now);
     this.#parts = parts;
   }
 
@@ -103,7 +107,7 @@ export class ChatRoom {
       settled('taken');
       return;
     }
-    const refusal = this.#parts.mayPost(this, speaker, post);
+    const refusal = this.rules.speak(speaker.user, post.audience, post.kind, posting.body.length);
     if (refusal !== undefined) {
       settled(refusal);
       return;
@@ -166,10 +170,7 @@ export class ChatRoom {
     if (this.#parts.domains.roomNamed(uri) === this.uri) return EVERYONE;
     const key = personKey(uri);
     const known = key === undefined ? undefined : this.#present.get(key);
-    if (known === undefined) return { refused: 'unknown-recipient', reason: `nobody here is ${uri}` };
-    if (this.conference.setting('privateMessages') === false) {
-      return { refused: 'no-private-messages', reason: 'this room has no private messages' };
-    }
+    if (known === undefined) return { refused: 'recipient-unknown' };
     const devices = this.#switch.of(known.user);
     if (![...devices].some((device) => device.takesPrivate)) {
       return { refused: 'recipient-takes-no-private', reason: `${uri} cannot take private messages` };

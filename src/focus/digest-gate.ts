@@ -42,4 +42,3 @@ export class DigestGate implements Gate {
     return from.user === identity.user && this.#parts.domains.serves(from.host);
   }
 }
-

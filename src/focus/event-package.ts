@@ -13,8 +13,9 @@ import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, DocumentWriter, type DocumentStyle } from '../conference/document.ts';
 import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
-import type { Caller, Gate } from './caller.ts';
+import type { Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
+import { refusalAnswer } from './refusals.ts';
 import type { PeerProfile, PeerTable } from './peers.ts';
 import { signsOf } from './peers.ts';
 
@@ -50,8 +51,6 @@ export interface ConferenceEventsParts {
   readonly domains: Domains;
   readonly peers: PeerTable;
   readonly gate: Gate;
-  /** Whether somebody may see who is in a room. */
-  readonly mayWatch: (room: ChatRoom, caller: Caller) => boolean;
 }
 
 /** The conference notification service (RFC 4353 §4.4, RFC 4575): answers SUBSCRIBE, and tells what changes. */
@@ -78,9 +77,10 @@ export class ConferenceEvents implements Watcher {
       return;
     }
     const { room, release } = opened;
-    if (!this.#parts.mayWatch(room, caller)) {
+    const refusal = room.rules.watch(caller.user, caller.address);
+    if (refusal !== undefined) {
       release();
-      subscribe.refuse({ status: 403, reason: 'Participants Only' });
+      subscribe.refuse(refusalAnswer(refusal));
       return;
     }
     const profile = this.#parts.peers.profileOf(signsOf(request));

@@ -1,62 +1,34 @@
 import type { Answer, IncomingInvite, IncomingRequest, IncomingSubscribe, UserAgentHandlers } from '../../sip/index.ts';
-import { ChatSession } from '../chat/chat-session.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import type { Speaker } from '../chat/speaker.ts';
-import type { LocalAddress, MsrpEndpoint } from '../../msrp/index.ts';
-import type { AudioBridge } from './audio.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import type { ConferenceEvents } from './event-package.ts';
-import { Leg, newEndpointId, sdpContent } from './leg.ts';
-import { LegMedia, type MsrpPlaces } from './leg-media.ts';
-import type { AudioMode } from './media-plan.ts';
-import { type PeerProfile, type PeerTable, signsOf } from './peers.ts';
+import { type Leg, sdpContent } from './leg.ts';
+import type { LegMaker } from './leg-maker.ts';
+import { type PeerTable, signsOf } from './peers.ts';
+import { refusalAnswer } from './refusals.ts';
 import { sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
 
-/** Limits and manners of the focus. */
-export interface FocusOptions {
-  readonly audio: AudioMode;
-  /** How long a leg waits for a new chat session, in ms. */
-  readonly grace: number;
-  /** How long a chat session may stay without its first request, in ms. */
-  readonly bindTimeout: number;
-  /** Octets that may wait for one recipient. */
-  readonly maxQueuedBytes: number;
-}
-
 /** What the focus is made with. */
 export interface FocusParts {
-  readonly options: FocusOptions;
   readonly host: ConferenceHost;
   readonly domains: Domains;
   readonly gate: Gate;
   readonly peers: PeerTable;
-  readonly endpoint: MsrpEndpoint;
-  readonly places: MsrpPlaces;
-  readonly audio: AudioBridge;
+  readonly legs: LegMaker;
   readonly events: ConferenceEvents;
-  /** Why somebody may not come in: the answer to the INVITE. */
-  readonly mayJoin: (room: ChatRoom, caller: Caller) => Answer | undefined;
-  readonly now: () => number;
-  readonly info: (line: string) => void;
 }
 
 /** The SIP user agent of all conferences (RFC 4353 §4.1, RFC 4579, RFC 7701 §5). */
 export class Focus implements UserAgentHandlers {
   readonly #parts: FocusParts;
-  readonly #legs = new Set<Leg>();
   #closing = false;
 
   constructor(parts: FocusParts) {
     this.#parts = parts;
-  }
-
-  /** All endpoints in all conferences. */
-  get legs(): ReadonlySet<Leg> {
-    return this.#legs;
   }
 
   /** From the user agent: somebody dials in (RFC 4579 §5.1). */
@@ -100,18 +72,27 @@ export class Focus implements UserAgentHandlers {
   /** No further joins; everybody who is there is let go by BYE. */
   close(reason: string): void {
     this.#closing = true;
-    for (const leg of [...this.#legs]) leg.end({ method: 'booted', reason });
+    for (const leg of [...this.#parts.legs.alive]) leg.end({ method: 'booted', reason });
   }
 
   async #join(invite: IncomingInvite, room: ChatRoom, release: Release, caller: Caller): Promise<void> {
-    const refusal = this.#parts.mayJoin(room, caller);
-    if (refusal !== undefined) {
+    const seat = room.rules.join(caller);
+    if ('refused' in seat) {
       release();
-      invite.refuse(refusal);
+      invite.refuse(refusalAnswer(seat));
       return;
     }
     const profile = this.#parts.peers.profileOf(signsOf(invite.request));
-    const leg = this.#newLeg(room, release, caller, profile, invite.flow.local.address);
+    const { local } = invite.flow;
+    const leg = this.#parts.legs.make({
+      room,
+      seat,
+      release,
+      caller,
+      profile,
+      local: local.address,
+      method: 'dialed-in',
+    });
     try {
       await this.#accept(invite, leg);
     } finally {
@@ -138,72 +119,4 @@ export class Focus implements UserAgentHandlers {
     const session = invite.accept({ ...sdpContent(description), contact: FOCUS_CONTACT, session: leg });
     if (session !== undefined) leg.answered(session);
   }
-
-  #newLeg(room: ChatRoom, release: Release, caller: Caller, profile: PeerProfile, local: string): Leg {
-    const { options, places, audio, now, info } = this.#parts;
-    const id = newEndpointId();
-    const speaker: Speaker = {
-      endpoint: id,
-      user: caller.user,
-      names: caller.names,
-      shown: caller.alias ?? caller.user,
-      swallow: profile.swallow,
-    };
-    const privately = room.conference.setting('privateMessages') !== false;
-    const media = new LegMedia({
-      policy: { audio: options.audio, tls: places.at('msrps', 'tcp', local) !== undefined },
-      places,
-      local,
-      audio,
-      newChat: (at) => this.#newChat(room, speaker, profile, at, () => leg),
-      chatroom: privately ? ['nickname', 'private-messages'] : ['nickname'],
-      title: titleOf(room),
-      now,
-    });
-    const leg: Leg = new Leg({
-      id,
-      room,
-      speaker,
-      caller,
-      profile,
-      method: 'dialed-in',
-      media,
-      release,
-      grace: options.grace,
-      now,
-      onGone: (gone) => this.#legs.delete(gone),
-      info,
-    });
-    this.#legs.add(leg);
-    return leg;
-  }
-
-  #newChat(room: ChatRoom, speaker: Speaker, profile: PeerProfile, at: LocalAddress, leg: () => Leg): ChatSession {
-    const { endpoint, options } = this.#parts;
-    const chat: ChatSession = new ChatSession({
-      endpoint,
-      room,
-      speaker,
-      session: {
-        at,
-        chunks: profile.chunks,
-        matchBySessionId: true,
-        maxQueuedBytes: options.maxQueuedBytes,
-        bindTimeout: options.bindTimeout,
-      },
-      onBound: () => {
-        leg().chatBound();
-      },
-      // One that was replaced by another offer is nobody's loss.
-      onClosed: (reason, detail) => {
-        if (leg().media.chat === chat) leg().chatClosed(`${reason}: ${detail}`);
-      },
-    });
-    return chat;
-  }
-}
-
-function titleOf(room: ChatRoom): string {
-  const title = room.conference.subject ?? room.conference.settings.displayText ?? '-';
-  return title.replace(/[\r\n\0]/g, ' ').trim() || '-';
 }

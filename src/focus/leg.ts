@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   type Answer,
   type Content,
@@ -13,9 +12,10 @@ import {
 } from '../../sip/index.ts';
 import type { Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, JoiningMethod } from '../conference/events.ts';
-import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
+import type { EndpointId, UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
@@ -31,6 +31,7 @@ export interface LegParts {
   readonly profile: PeerProfile;
   readonly method: JoiningMethod;
   readonly media: LegMedia;
+  readonly seat: Seat;
   /** Lets the room go. */
   readonly release: Release;
   /** How long the dialog waits for a new chat session when the old one is lost, in ms (RFC 4975 §5.4). */
@@ -56,11 +57,6 @@ type LegState =
   /** In the roster, or on its way into it. */
   | { readonly is: 'present'; readonly session: InviteSession }
   | { readonly is: 'ended' };
-
-/** A key for an endpoint: never used twice. */
-export function newEndpointId(): EndpointId {
-  return endpointId(randomBytes(9).toString('base64url'));
-}
 
 /**
  * One endpoint in the conference: its INVITE dialog plus, while it has one, its chat session. The dialog outlives the
@@ -188,6 +184,7 @@ export class Leg implements SessionHandlers {
         ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
       },
       (outcome) => {
+        this.#parts.seat.free();
         if (typeof outcome === 'number') {
           this.#joined = true;
           this.#attach();
@@ -261,6 +258,7 @@ export class Leg implements SessionHandlers {
   #close(detail: string): void {
     this.#calm();
     this.media.close(detail);
+    this.#parts.seat.free();
     this.#parts.release();
     this.#parts.onGone(this);
   }

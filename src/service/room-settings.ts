@@ -2,6 +2,7 @@ import type { RoomSettings } from '../chat/host.ts';
 import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
 import type { Role } from '../conference/events.ts';
 import { type Config, type RoomConfig, roomConfig } from '../config/schema.ts';
+import { DEFAULT_ROOM_POLICY, type RoomPolicy } from '../policy/room-policy.ts';
 import type { RoomKeeping } from '../log/room-log.ts';
 
 /** The user part that makes new conferences instead of naming one. */
@@ -18,7 +19,7 @@ export function settingsOf(config: Config, uri: RoomUri): RoomSettings | undefin
   if (name === FACTORY) return undefined;
   if (!config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
   const room = roomConfig(config, name);
-  return { permanent: room.permanent, conference: conferenceSettings(room) };
+  return { permanent: room.permanent, conference: conferenceSettings(room), policy: roomPolicy(config, room) };
 }
 
 /** How the log keeps a room. */
@@ -29,6 +30,16 @@ export function keepingOf(config: Config, uri: RoomUri): RoomKeeping {
     maxAge: room.keep_for,
     maxMessages: room.keep_messages,
     maxBytes: room.keep_bytes,
+  };
+}
+
+function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
+  return {
+    ...DEFAULT_ROOM_POLICY,
+    watchers: room.watchers,
+    maxDevices: room.maximum_devices,
+    maxMessage: config.msrp.max_message,
+    messageRate: { perSecond: room.messages_per_second, burst: room.messages_at_once },
   };
 }
 

@@ -1,0 +1,89 @@
+import type { Audience } from '../conference/events.ts';
+import type { Conference } from '../conference/conference.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { JOIN_RULES, type JoinRequest, pinRule, WATCH_RULES } from '../policy/join.ts';
+import { RateLimiter } from '../policy/rate.ts';
+import type { Refusal } from '../policy/refusal.ts';
+import type { RoomPolicy } from '../policy/room-policy.ts';
+import { firstRefusal, type Rule } from '../policy/rule.ts';
+import { rateRules, SPEAK_RULES, type SpeakRequest } from '../policy/speak.ts';
+
+/** A place kept for somebody who is let in but not in the roster yet. */
+export interface Seat {
+  /** The roster has taken over, or nobody comes after all. Idempotent. */
+  free(): void;
+}
+
+/** Who wants to come in, and what he shows. */
+export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'invited'>;
+
+/** How often a wrong PIN may be tried, by user and by address. */
+const PIN_TRIES = { perSecond: 1 / 60, burst: 5 };
+
+/** All that may say no in one room, with the counts that such rules keep. */
+export class RoomRules {
+  readonly #policy: RoomPolicy;
+  readonly #conference: Conference;
+  readonly #now: () => number;
+  readonly #join: readonly Rule<JoinRequest>[];
+  readonly #speak: readonly Rule<SpeakRequest>[];
+  readonly #seats = new Map<UserUri, number>();
+
+  constructor(policy: RoomPolicy, conference: Conference, now: () => number) {
+    this.#policy = policy;
+    this.#conference = conference;
+    this.#now = now;
+    this.#join = [...JOIN_RULES, pinRule(new RateLimiter(PIN_TRIES))];
+    const rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
+    this.#speak = [...SPEAK_RULES, ...rates];
+  }
+
+  /** Judges who wants to come in; gives a seat, since it takes a while from the INVITE to the roster. */
+  join(newcomer: Newcomer): Seat | Refusal {
+    const request = { ...newcomer, conference: this.#conference, policy: this.#policy, now: this.#now() };
+    const refusal = firstRefusal(this.#join, request) ?? this.#full(newcomer.user);
+    if (refusal !== undefined) return refusal;
+    const { user } = newcomer;
+    this.#seats.set(user, (this.#seats.get(user) ?? 0) + 1);
+    let taken = true;
+    return {
+      free: () => {
+        if (!taken) return;
+        taken = false;
+        const left = (this.#seats.get(user) ?? 1) - 1;
+        if (left === 0) this.#seats.delete(user);
+        else this.#seats.set(user, left);
+      },
+    };
+  }
+
+  /** Judges what somebody wants to say. */
+  speak(user: UserUri, audience: Audience, kind: SpeakRequest['kind'], size: number): Refusal | undefined {
+    const conference = this.#conference;
+    return firstRefusal(this.#speak, {
+      conference,
+      policy: this.#policy,
+      user,
+      audience,
+      kind,
+      size,
+      now: this.#now(),
+    });
+  }
+
+  /** Judges who wants to see the roster. */
+  watch(user: UserUri, address: string): Refusal | undefined {
+    const conference = this.#conference;
+    return firstRefusal(WATCH_RULES, { conference, policy: this.#policy, user, address, now: this.#now() });
+  }
+
+  /** The rule of the roster counts those who are in it; these are on their way. */
+  #full(user: UserUri): Refusal | undefined {
+    const maximum = this.#conference.setting('maximumUsers');
+    if (maximum === undefined || this.#seats.has(user) || this.#conference.endpointsOf(user).length > 0)
+      return undefined;
+    let coming = 0;
+    for (const seated of this.#seats.keys()) if (this.#conference.endpointsOf(seated).length === 0) coming += 1;
+    return this.#conference.occupancy + coming >= maximum ? { refused: 'full', maximum } : undefined;
+  }
+}

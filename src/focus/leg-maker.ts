@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import type { LocalAddress, MsrpEndpoint } from '../../msrp/index.ts';
+import { ChatSession } from '../chat/chat-session.ts';
+import type { Release } from '../chat/host.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { Seat } from '../chat/rules.ts';
+import type { Speaker } from '../chat/speaker.ts';
+import type { JoiningMethod } from '../conference/events.ts';
+import { type EndpointId, endpointId } from '../conference/ids.ts';
+import type { AudioBridge } from './audio.ts';
+import type { Caller } from './caller.ts';
+import { Leg } from './leg.ts';
+import { LegMedia, type MsrpPlaces } from './leg-media.ts';
+import type { AudioMode } from './media-plan.ts';
+import type { PeerProfile } from './peers.ts';
+
+/** Limits and manners of all legs. */
+export interface LegOptions {
+  readonly audio: AudioMode;
+  /** How long a leg waits for a new chat session, in ms. */
+  readonly grace: number;
+  /** How long a chat session may stay without its first request, in ms. */
+  readonly bindTimeout: number;
+  /** Octets that may wait for one recipient. */
+  readonly maxQueuedBytes: number;
+}
+
+/** What the maker of legs is made with. */
+export interface LegMakerParts {
+  readonly options: LegOptions;
+  readonly endpoint: MsrpEndpoint;
+  readonly places: MsrpPlaces;
+  readonly audio: AudioBridge;
+  readonly now: () => number;
+  /** A line for the operator. */
+  readonly info: (line: string) => void;
+}
+
+/** Who comes in, where and how. */
+export interface Entrance {
+  readonly room: ChatRoom;
+  readonly seat: Seat;
+  readonly release: Release;
+  readonly caller: Caller;
+  readonly profile: PeerProfile;
+  /** The address of ours that its SIP uses. */
+  readonly local: string;
+  readonly method: JoiningMethod;
+}
+
+/** Makes the legs of all conferences, for those who dial in and those who are dialled, and knows which are alive. */
+export class LegMaker {
+  readonly #parts: LegMakerParts;
+  readonly #alive = new Set<Leg>();
+
+  constructor(parts: LegMakerParts) {
+    this.#parts = parts;
+  }
+
+  /** All legs that are not over. */
+  get alive(): ReadonlySet<Leg> {
+    return this.#alive;
+  }
+
+  /** Makes a leg; it is alive from now on, until it ends or is abandoned. */
+  make(entrance: Entrance): Leg {
+    const { room, caller, profile, local, method, seat, release } = entrance;
+    const { options, places, audio, now, info } = this.#parts;
+    const id = newEndpointId();
+    const speaker: Speaker = {
+      endpoint: id,
+      user: caller.user,
+      names: caller.names,
+      shown: caller.alias ?? caller.user,
+      swallow: profile.swallow,
+    };
+    const media = new LegMedia({
+      policy: { audio: options.audio, tls: places.at('msrps', 'tcp', local) !== undefined },
+      places,
+      local,
+      audio,
+      newChat: (at) => this.#newChat(entrance, speaker, at, () => leg),
+      chatroom: room.conference.setting('privateMessages') === false ? ['nickname'] : ['nickname', 'private-messages'],
+      title: titleOf(room),
+      now,
+    });
+    const onGone = (gone: Leg): void => {
+      this.#alive.delete(gone);
+    };
+    const { grace } = options;
+    const leg: Leg = new Leg({
+      id,
+      room,
+      speaker,
+      caller,
+      profile,
+      method,
+      media,
+      seat,
+      release,
+      grace,
+      now,
+      onGone,
+      info,
+    });
+    this.#alive.add(leg);
+    return leg;
+  }
+
+  #newChat({ room, profile }: Entrance, speaker: Speaker, at: LocalAddress, leg: () => Leg): ChatSession {
+    const { endpoint, options } = this.#parts;
+    const chat: ChatSession = new ChatSession({
+      endpoint,
+      room,
+      speaker,
+      session: {
+        at,
+        chunks: profile.chunks,
+        // Clients name their own idea of where they are, and boxes on the way change it.
+        matchBySessionId: true,
+        maxQueuedBytes: options.maxQueuedBytes,
+        bindTimeout: options.bindTimeout,
+      },
+      onBound: () => {
+        leg().chatBound();
+      },
+      // One that was replaced by another offer is nobody's loss.
+      onClosed: (reason, detail) => {
+        if (leg().media.chat === chat) leg().chatClosed(`${reason}: ${detail}`);
+      },
+    });
+    return chat;
+  }
+}
+
+/** A key for an endpoint: never used twice. */
+function newEndpointId(): EndpointId {
+  return endpointId(randomBytes(9).toString('base64url'));
+}
+
+function titleOf(room: ChatRoom): string {
+  const title = room.conference.subject ?? room.conference.settings.displayText ?? '-';
+  return title.replace(/[\r\n\0]/g, ' ').trim() || '-';
+}
