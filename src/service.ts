@@ -3,14 +3,13 @@
  */
 import { hostname } from 'node:os';
 import type { WebSocket } from 'ws';
-import { newNodeEndpoint } from '../msrp/node.ts';
+import { newNodeEndpoint, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
 import { ConferenceHost } from './chat/host.ts';
 import { Conference } from './conference/conference.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import type { Config } from './config/schema.ts';
-import { OPEN_GATE } from './focus/caller.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
 import { LegMaker } from './focus/leg-maker.ts';
@@ -18,11 +17,13 @@ import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { MemoryLog } from './log/memory.ts';
 import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
-import { HttpServer, type WebSocketPeer } from './ops/http.ts';
+import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import { gateOf } from './service/gate.ts';
+import { peerFamily } from './service/peers.ts';
 import { keepingOf, settingsOf } from './service/room-settings.ts';
 
 export type { ServedAddress } from './service/listen.ts';
@@ -72,8 +73,8 @@ async function wire(
   const domains = new Domains(names);
   const certificate = await certificateOf(config, names);
   const metrics = new Metrics();
-  const peers = new PeerTable();
-  const gate = OPEN_GATE;
+  const peers = new PeerTable(config.peers.map(peerFamily));
+  const gate = gateOf(config, domains, log);
 
   const roomLog = new MemoryLog({ keeping: (room) => keepingOf(current, room) });
   opened.push(() => roomLog.close());
@@ -102,9 +103,14 @@ async function wire(
     clearInterval(sweep);
   });
 
+  const endpoint = newNodeEndpoint({ log: log.child('msrp') });
   const transports: SocketTransport[] = [];
-  const acceptSip = (socket: WebSocket, peer: WebSocketPeer): void => {
+  const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
     const { secure, local } = peer;
+    if (protocol === 'msrp') {
+      endpoint.accept(webSocketFlow(socket, { secure, peer }));
+      return;
+    }
     const advertised = { host: bracketed(local.address), port: local.port };
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
@@ -122,8 +128,7 @@ async function wire(
         return health === 'well' ? { well: true } : { well: false, reason: health.reason };
       },
       webSocket: (protocol, socket, peer) => {
-        if (protocol === 'sip') acceptSip(socket, peer);
-        else socket.close(1013);
+        accept(protocol, socket, peer);
       },
     },
     metrics,
@@ -132,7 +137,6 @@ async function wire(
   const httpAddress = await http.listen();
   opened.push(() => http.close());
 
-  const endpoint = newNodeEndpoint({ log: log.child('msrp') });
   const msrp: MsrpListener[] = [];
   opened.push(async () => {
     await Promise.all(msrp.map(({ listener }) => listener.close()));

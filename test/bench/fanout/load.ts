@@ -51,7 +51,7 @@ function bind(port: number, own: string, room: string): Promise<Member> {
     const member: Member = { socket, own, room, rest: '' };
     socket.once('error', reject);
     socket.write(
-      `MSRP bindbindbind SEND\r\nTo-Path: ${room}\r\nFrom-Path: ${own}\r\nMessage-ID: ${own.slice(17, 30)}\r\n` +
+      `MSRP bindbindbind SEND\r\nTo-Path: ${room}\r\nFrom-Path: ${own}\r\nMessage-ID: bind1234\r\n` +
         'Byte-Range: 1-0/0\r\n-------bindbindbind$\r\n',
     );
     socket.once('data', (data) => {
