@@ -9,6 +9,7 @@ import type {
 } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
+import type { DigestClient } from './digest-client.ts';
 import type { SipResponse } from './message.ts';
 import { OutgoingRequest } from './outgoing.ts';
 import { outside } from './outside.ts';
@@ -27,6 +28,7 @@ export class ClientInvite implements OutgoingInvite {
   readonly #ringing: Timer;
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
+  #digest: DigestClient | undefined;
   #state: OutgoingInviteState = { is: 'calling' };
   #session: LiveSession | undefined;
   #provisional = false;
@@ -52,13 +54,16 @@ export class ClientInvite implements OutgoingInvite {
   cancel(): void {
     if (this.#state.is !== 'calling' && this.#state.is !== 'proceeding') return;
     this.#state = { is: 'cancelling' };
+    this.#outgoing.tryNoMore();
     if (this.#provisional) this.#sendCancel();
   }
 
   #send(): OutgoingRequest {
     const { allow, supported, allowEvents } = this.#core.capabilities;
     const headers = [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
-    const outgoing = new OutgoingRequest(this.#core, outside(this.#core, 'INVITE', this.#parts, headers, true), {
+    const sending = outside(this.#core, 'INVITE', this.#parts, headers, true);
+    this.#digest = sending.digest;
+    const outgoing = new OutgoingRequest(this.#core, sending, {
       onResponse: (response) => {
         this.#receive(response, outgoing);
       },
@@ -130,6 +135,7 @@ export class ClientInvite implements OutgoingInvite {
       handlers,
       timer: this.#timerOptions,
       description: descriptionOf(this.#parts),
+      digest: this.#digest,
       peer: response,
     });
     session.confirmedByClient(response);

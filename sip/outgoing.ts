@@ -1,7 +1,9 @@
-import type { CredentialsFor, Outcome } from './api.ts';
+import type { Outcome } from './api.ts';
 import type { ClientTransaction } from './client-transaction.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog } from './dialog.ts';
+import type { DigestClient } from './digest-client.ts';
+import type { HeaderLine } from './errors.ts';
 import { CALL_ID, CONTACT, CSEQ, FROM, type NameAddr, ROUTE, TO, VIA } from './fields.ts';
 import { Headers } from './headers.ts';
 import { createVia, newBranch, SipRequest, type SipResponse } from './message.ts';
@@ -27,7 +29,8 @@ export interface Sending {
   readonly contact: ((flow: Flow) => NameAddr) | undefined;
   /** The number of the request that repeats this one with credentials. */
   readonly nextSeq: () => number;
-  readonly credentials: CredentialsFor | undefined;
+  /** Answers challenges; none: a 401 or 407 is final. */
+  readonly digest: DigestClient | undefined;
 }
 
 /** What the sender of a request hears. */
@@ -49,6 +52,7 @@ export class OutgoingRequest {
   #targets: readonly Target[] = [];
   #transaction: ClientTransaction | undefined;
   #over = false;
+  #triesNoMore = false;
 
   constructor(core: Core, sending: Sending, user: SendingUser) {
     this.#core = core;
@@ -79,6 +83,12 @@ export class OutgoingRequest {
   abandon(): void {
     this.#over = true;
     this.#transaction?.drop();
+  }
+
+  /** The next final response counts, whatever it is: no other address and no credentials are tried. */
+  tryNoMore(): void {
+    this.#targets = [];
+    this.#triesNoMore = true;
   }
 
   /** CANCEL for the INVITE that was sent (RFC 3261 §9.1): same branch, same way. */
@@ -133,12 +143,17 @@ export class OutgoingRequest {
     });
   }
 
-  #attempt(flow: Flow): void {
-    const { request, contact } = this.#sending;
+  #attempt(flow: Flow, credentials?: readonly HeaderLine[]): void {
+    const { request, contact, digest } = this.#sending;
     const { host, port } = flow.advertised;
     const branch = newBranch();
     request.headers.write(VIA, [createVia(flow.transport, host, port, branch)]);
     if (contact !== undefined) request.headers.write(CONTACT, [contact(flow)]);
+    if (digest !== undefined) {
+      request.headers.delete('Authorization');
+      request.headers.delete('Proxy-Authorization');
+      for (const { name, value } of credentials ?? digest.authorize(request)) request.headers.add(name, value);
+    }
     const user = {
       onResponse: (response: SipResponse) => {
         this.#receive(response);
@@ -155,7 +170,20 @@ export class OutgoingRequest {
   #receive(response: SipResponse): void {
     if (this.#over) return;
     if (response.status === 503 && this.#targets.length > 0) this.#next('503');
-    else this.#user.onResponse(response);
+    else if (!this.#answersChallenge(response)) this.#user.onResponse(response);
+  }
+
+  /** Once more with credentials (RFC 3261 §22.2), by the flow that the challenge came by; false when there are none. */
+  #answersChallenge(response: SipResponse): boolean {
+    const { digest, request, nextSeq } = this.#sending;
+    const flow = this.#transaction?.flow;
+    if (digest === undefined || flow === undefined || this.#triesNoMore) return false;
+    if (response.status !== 401 && response.status !== 407) return false;
+    const lines = digest.answer(request, response);
+    if (lines === undefined) return false;
+    request.headers.write(CSEQ, { seq: nextSeq(), method: request.method });
+    this.#attempt(flow, lines);
+    return true;
   }
 
   #transactionFailed(failure: 'timeout' | 'transport error', flow: Flow): void {

@@ -1,6 +1,7 @@
 import type { OutgoingParts, OutgoingRequestParts, Outcome } from './api.ts';
 import { contactFor } from './contact.ts';
 import type { Core } from './core.ts';
+import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import { createRequest, newCallId, newTag } from './message.ts';
@@ -43,7 +44,7 @@ export function outside(
     contact:
       contact || parts.contact !== undefined ? (by) => contactFor(parts.contact, from.uri, by, secure) : undefined,
     nextSeq: () => ++seq,
-    credentials,
+    digest: credentials && new DigestClient(credentials),
   };
 }
 

@@ -13,6 +13,7 @@ import type {
 import { hasDescription } from './body.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog, SessionUsage } from './dialog.ts';
+import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
@@ -26,6 +27,7 @@ import {
   type SessionInterval,
   SessionTimer,
 } from './session-timer.ts';
+import type { Flow } from './transport/flow.ts';
 
 /** What a session starts with. */
 export interface SessionStart {
@@ -35,6 +37,8 @@ export interface SessionStart {
   readonly timer: SessionTimerOptions | undefined;
   /** Our last session description; repeated when the session is refreshed. */
   readonly description: Content;
+  /** Has answered the challenge to our INVITE, and answers those in the dialog. */
+  readonly digest?: DigestClient | undefined;
   /** The peer's INVITE, or its 2xx to ours. */
   readonly peer: SipRequest | SipResponse;
 }
@@ -62,6 +66,7 @@ export class LiveSession implements InviteSession, SessionUsage {
   readonly #timerOptions: SessionTimerOptions | undefined;
   readonly #timer: SessionTimer;
   readonly #ownsCallId: boolean;
+  readonly #digest: DigestClient | undefined;
   #state: SessionState = 'confirmed';
   #description: Content;
   #peerAllows: ReadonlySet<string> | undefined;
@@ -86,6 +91,7 @@ export class LiveSession implements InviteSession, SessionUsage {
     this.#handlers = start.handlers;
     this.#timerOptions = start.timer;
     this.#description = start.description;
+    this.#digest = start.digest;
     this.#ownsCallId = start.peer.kind === 'response';
     this.#noteAllow(start.peer);
     this.#timer = new SessionTimer(
@@ -256,7 +262,10 @@ export class LiveSession implements InviteSession, SessionUsage {
 
   /** Sends the ACK to a 2xx (RFC 3261 §13.2.2.4). */
   acknowledge(seq: number, content: Content | undefined): void {
-    sendAck(this.#core, this.dialog.createRequest('ACK', content ?? {}, seq), (send) => {
+    const ack = this.dialog.createRequest('ACK', content ?? {}, seq);
+    // §22.1: the ACK carries the credentials of its INVITE.
+    for (const { name, value } of this.#digest?.authorize(ack.request) ?? []) ack.request.headers.add(name, value);
+    sendAck(this.#core, ack, (send) => {
       this.#ackAgain = { seq, send };
     });
   }
@@ -335,9 +344,9 @@ export class LiveSession implements InviteSession, SessionUsage {
       flow,
       hop,
       dialog,
-      contact: refreshes ? (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by) : undefined,
+      contact: refreshes ? (by: Flow) => dialog.contactFor(by) : undefined,
       nextSeq: () => dialog.nextSeq(),
-      credentials,
+      digest: credentials === undefined ? this.#digest : new DigestClient(credentials),
     };
     new OutgoingRequest(this.#core, sending, {
       onResponse: (response) => {
@@ -392,9 +401,9 @@ export class LiveSession implements InviteSession, SessionUsage {
       flow,
       hop,
       dialog,
-      contact: (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by),
+      contact: (by: Flow) => dialog.contactFor(by),
       nextSeq: () => dialog.nextSeq(),
-      credentials: undefined,
+      digest: this.#digest,
     };
     this.#outgoing = new OutgoingRequest(this.#core, sending, {
       onResponse: (response) => {

@@ -14,6 +14,7 @@ import type { TokenWithParams } from './fields.ts';
 import type { Incoming } from './incoming.ts';
 import { OutgoingRequest } from './outgoing.ts';
 import type { Timer } from './timers.ts';
+import type { Flow } from './transport/flow.ts';
 
 /** What a subscription starts with. */
 export interface SubscriptionStart {
@@ -180,9 +181,9 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       flow,
       hop,
       dialog,
-      contact: (by: Parameters<LiveDialog['contactFor']>[0]) => dialog.contactFor(by),
+      contact: (by: Flow) => dialog.contactFor(by),
       nextSeq: () => dialog.nextSeq(),
-      credentials: undefined,
+      digest: undefined,
     };
     new OutgoingRequest(this.#core, sending, {
       onResponse: (response) => {
