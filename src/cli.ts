@@ -6,6 +6,8 @@ import { askPassword, NoAnswer } from './cli/prompt.ts';
 import { ConfigError } from './config/faults.ts';
 import { loadConfig } from './config/load.ts';
 import { dataPath, type Config } from './config/schema.ts';
+import type { ChatOptions } from './terminal/chat.ts';
+import type { WatchOptions } from './terminal/watch.ts';
 import { addUser, listUsers, removeUser, UserFileError } from './config/users.ts';
 
 /** The options that say where the configuration comes from. */
@@ -13,6 +15,13 @@ interface ConfigOptions {
   readonly config?: string;
   readonly set: readonly string[];
 }
+
+/** What commander makes of the options of `chat` and `watch`. */
+type ChatFlags = Omit<ChatOptions, 'colour' | 'password'> & {
+  readonly color: boolean;
+  readonly say?: readonly string[];
+};
+type WatchFlags = Omit<WatchOptions, 'colour' | 'password'> & { readonly color: boolean };
 
 /** Compiled, this file stands in dist/src. */
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -29,6 +38,41 @@ configured(program.command('serve'))
   .action(async (options: ConfigOptions) => {
     const { serve } = await import('./cli/serve.ts');
     await serve(() => configOf(options), version);
+  });
+
+program
+  .command('chat <uri>')
+  .description('talk in a room, such as sip:lobby@127.0.0.1; reads lines, also from a pipe')
+  .option('-n, --name <name>', 'your name (default: the login name)')
+  .option('--say <text>', 'say this and leave; may be repeated', collect)
+  .option('--stay', 'do not leave after --say, nor at the end of the input')
+  .option('--nick <nickname>', 'take this nickname')
+  .option('--server <url>', "WebSocket of the server (default: ws://HOST:8080/ws, HOST being the room's)")
+  .option('--as <address>', 'your SIP address (default: made of your name and HOST); the password is in GTC_PASSWORD')
+  .option('--json', 'print one JSON object a line')
+  .option('--no-color', 'print without colours')
+  .option('--verbose', 'tell on standard error what the protocols do')
+  .action(async (uri: string, { color, ...options }: ChatFlags) => {
+    const { runChat } = await import('./terminal/chat.ts');
+    process.exitCode = await runChat(uri, {
+      ...options,
+      ...passwordOf(process.env),
+      colour: color,
+    });
+  });
+
+program
+  .command('watch <uri>')
+  .description("show a room's conference document, live: who is there and every chat address it advertises")
+  .option('--once', 'show it once and leave')
+  .option('--server <url>', "WebSocket of the server (default: ws://HOST:8080/ws, HOST being the room's)")
+  .option('--as <address>', 'your SIP address; the password is in GTC_PASSWORD')
+  .option('--json', 'print one JSON object a line')
+  .option('--no-color', 'print without colours')
+  .option('--verbose', 'tell on standard error what the protocols do')
+  .action(async (uri: string, { color, ...options }: WatchFlags) => {
+    const { runWatch } = await import('./terminal/watch.ts');
+    process.exitCode = await runWatch(uri, { ...options, ...passwordOf(process.env), colour: color });
   });
 
 configured(program.command('check-config'))
@@ -80,7 +124,12 @@ function configured(command: Command): Command {
     .option('--set <key=value>', 'set one key, such as sip.port=5070; may be repeated', collect, []);
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+/** A password is not for the command line, where others on the machine can read it. */
+function passwordOf({ GTC_PASSWORD: password }: NodeJS.ProcessEnv): { readonly password?: string } {
+  return password === undefined ? {} : { password };
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 

@@ -57,7 +57,9 @@ class JoinedRoom implements Room {
       receipt: (receipt) => handlers.receipt?.(receipt),
       closed: (why) => this.#end(why),
     });
+    const { log = () => undefined } = options;
     this.#endpoint = newEndpoint({
+      log: { debug: (line) => log(`debug msrp: ${line}`), warn: (line) => log(`warn msrp: ${line}`) },
       dialer: async () => webSocketFlow(await openWebSocket(options.webSocket, call.server, 'msrp'), { secure }),
     });
     this.#session = this.#endpoint.session({

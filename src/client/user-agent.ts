@@ -45,6 +45,7 @@ export function newUserAgent(
     delegate,
     gracefulShutdown: true,
     logBuiltinEnabled: false,
+    logConfiguration: false,
     logLevel: log === undefined ? 'error' : 'debug',
     ...(log === undefined
       ? {}
