@@ -24,6 +24,7 @@ import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
+import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
 import { keepingOf, settingsOf } from './service/room-settings.ts';
 
 export type { ServedAddress } from './service/listen.ts';
@@ -103,7 +104,7 @@ async function wire(
     clearInterval(sweep);
   });
 
-  const endpoint = newNodeEndpoint({ log: log.child('msrp') });
+  const endpoint = newNodeEndpoint({ log: log.child('msrp'), limits: msrpLimits(config) });
   const transports: SocketTransport[] = [];
   const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
     const { secure, local } = peer;
@@ -121,6 +122,7 @@ async function wire(
       ...(config.http.tls ? { tls: certificate } : {}),
       origins: config.http.origins,
       webSocketsPerAddress: config.http.websockets_per_address,
+      maxMessageBytes: webSocketBytes(config),
     },
     {
       health: () => {
@@ -177,7 +179,7 @@ async function wire(
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {
-        const sockets = new SocketTransport({ log: log.child('sip') }, handlers);
+        const sockets = new SocketTransport({ log: log.child('sip'), limits: sipTransportLimits(config) }, handlers);
         transports.push(sockets);
         return sockets;
       },
@@ -190,6 +192,8 @@ async function wire(
           interval: config.roster.interval,
         }),
       ],
+      limits: userAgentLimits(config),
+      timers: sipTimers(config),
       sessionTimer: { interval: config.sip.session_expires / 1000, min: config.sip.session_minimum / 1000 },
     },
     focus,

@@ -91,7 +91,6 @@ function contradictions(config: Config): readonly { readonly path: KeyPath; read
     [sip.t1 >= 1 && sip.t2 >= sip.t1, 'sip.t2', 'must be at least sip.t1, and that more than 0'],
     [sip.session_minimum >= 90_000, 'sip.session_minimum', 'must be at least 90s (RFC 4028 §4)'],
     [sip.session_expires >= sip.session_minimum, 'sip.session_expires', 'must be at least sip.session_minimum'],
-    [msrp.chunk_bytes >= 1, 'msrp.chunk_bytes', 'must be at least 1'],
     [msrp.queue_bytes >= msrp.stream_above, 'msrp.queue_bytes', 'must be at least msrp.stream_above'],
     [(tls.certificate === null) === (tls.key === null), 'tls', 'certificate and key go together'],
     [!http.tls || tls.certificate !== null, 'http.tls', 'needs tls.certificate and tls.key'],

@@ -167,7 +167,6 @@ t.test('keys that do not go together are refused', async (t) => {
   refused(['sip.t2=1ms'], /at least sip\.t1/);
   refused(['sip.session_minimum=89s'], /at least 90s/);
   refused(['sip.session_expires=91s', 'sip.session_minimum=92s'], /at least sip\.session_minimum/);
-  refused(['msrp.chunk_bytes=0'], /at least 1/);
   refused(['msrp.queue_bytes=1'], /at least msrp\.stream_above/);
   refused(['tls.key=x'], /go together/);
   refused(['http.tls=true'], /needs tls\.certificate/);
