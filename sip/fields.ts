@@ -420,6 +420,16 @@ function dialogReference(name: string): HeaderKind<DialogReference> {
 // The headers
 
 export const VIA = list('Via', parseVia, formatVia);
+/** The first Via value alone: those below it are of no concern to who sends a response. Not for writing. */
+export const TOP_VIA: HeaderKind<Via> = {
+  name: 'Via',
+  parse: (values) => {
+    const [top] = values.flatMap(splitList);
+    if (top === undefined) throw new SipError(400, 'Missing Via header field');
+    return parseVia(top);
+  },
+  format: (via) => [formatVia(via)],
+};
 export const FROM = address('From');
 export const TO = address('To');
 export const CALL_ID = single('Call-ID', parseCallId, (callId) => callId);

@@ -51,9 +51,7 @@ abstract class Message {
 
   /** The first Via value. */
   get topVia(): Via {
-    const [top] = this.via;
-    if (top === undefined) throw new SipError(400, 'Missing Via header field');
-    return top;
+    return required(this.headers, fields.TOP_VIA);
   }
 
   /** The branch of the first Via; `undefined` when it has none (RFC 2543). */
