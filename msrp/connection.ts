@@ -8,7 +8,7 @@ import type { AuthRequest } from './incoming.ts';
 import type { EndpointLimits } from './limits.ts';
 import type { Log } from './log.ts';
 import type { ContinuationFlag, RequestHead, ResponseHead } from './message.ts';
-import { Sending } from './sending.ts';
+import { type Sending } from './sending.ts';
 import { answerPath, wantsAnswer, type Inflow, type Line, type Session } from './session.ts';
 import type { StatusCode } from './status.ts';
 import type { Flow, FlowHandlers, PeerAddress } from './transport/flow.ts';
@@ -215,17 +215,18 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     }
   }
 
-  #lookUp(head: RequestHead): Session | undefined {
+  /** Throws `MsrpError` when it is nobody's. */
+  #lookUp(head: RequestHead): Session {
     const to = parseMsrpPath(head.toPath);
     const session = this.#exchange.find(to[0]);
-    if (session === undefined || to.length > 1 || !names(to[0], session)) return this.#refuse(head, 481);
-    if (session.line !== undefined && session.line !== this) return this.#refuse(head, 506);
+    if (session === undefined || to.length > 1 || !names(to[0], session)) throw new MsrpError(481, 'no such session');
+    if (session.line !== undefined && session.line !== this) throw new MsrpError(506, 'session in use');
     // RFC 4975 §6: `msrps` means that every octet was protected.
-    if (session.localUri.scheme === 'msrps' && !this.flow.secure) return this.#refuse(head, 481, 'TLS is needed');
+    if (session.localUri.scheme === 'msrps' && !this.flow.secure) throw new MsrpError(481, 'TLS is needed');
     if (session.line === undefined && this.#sessions.size >= this.#exchange.limits.maxSessionsPerConnection) {
-      return this.#refuse(head, 403, 'too many sessions');
+      throw new MsrpError(403, 'too many sessions');
     }
-    if (!session.admits(head)) return this.#refuse(head, 481, 'From-Path is not the one agreed on');
+    if (!session.admits(head)) throw new MsrpError(481, 'From-Path is not the one agreed on');
     if (session.line === undefined) {
       this.#join(session);
       session.bindBy(head, this);
@@ -234,7 +235,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     return session;
   }
 
-  #refuse(head: RequestHead, status: StatusCode, comment?: string): undefined {
+  #refuse(head: RequestHead, status: StatusCode, comment?: string): void {
     this.#exchange.log.debug(`msrp ${this.name}: ${head.method} to ${head.toPath} refused: ${status} ${comment ?? ''}`);
     if (!wantsAnswer(head, status)) return;
     this.answer(formatResponse(head.transactionId, status, comment, answerPath(head), head.toPath));
@@ -242,7 +243,10 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
 
   #authenticate(head: RequestHead): void {
     const { auth } = this.#exchange;
-    if (auth === undefined) return void this.#refuse(head, 501);
+    if (auth === undefined) {
+      this.#refuse(head, 501);
+      return;
+    }
     let answered = false;
     const { toPath, fromPath, headers } = head;
     const respond = (status: StatusCode, more: AuthRequest['headers'] = []) => {
@@ -282,18 +286,18 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     turn.prepare();
     const now = this.#exchange.now();
     const single = this.flow.framing === 'message';
-    for (let writes = 0; !this.#blocked;) {
+    let clear = !this.#blocked;
+    for (let writes = 0; clear;) {
       if (!single && writes === WRITES_PER_TURN) return this.#ask();
       const before = turn.at;
       const more = this.#step(turn, now, single);
       if (turn.at === before && !more) break;
-      if (single || turn.room < TURN_RESERVE || turn.at === before) {
-        if (!this.#flush(turn, now)) break;
-        writes++;
-      }
+      if (!single && turn.room >= TURN_RESERVE && turn.at > before) continue;
+      clear = this.#flush(turn, now);
+      writes++;
     }
-    this.#flush(turn, now);
-    if (this.#state === 'ending' && !this.#blocked) return this.flow.end();
+    clear = this.#flush(turn, now);
+    if (this.#state === 'ending' && clear) return this.flow.end();
     for (const session of this.#sessions) session.relieved();
   }
 

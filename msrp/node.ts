@@ -27,13 +27,14 @@ export interface Listener {
 
 /** Listens, and gives `endpoint` what connects. Rejects when the port cannot be had. */
 export async function listen(endpoint: MsrpEndpoint, options: ListenOptions): Promise<Listener> {
-  const { port, renew, close } = await listenTcp(options, (flow) => endpoint.accept(flow));
+  const listener = await listenTcp(options, (flow) => endpoint.accept(flow));
   const { advertise = {} } = options;
+  const { port } = listener;
   return {
     port,
     address: (scheme = 'msrp') => ({ scheme, host: advertise.host ?? options.host, port: advertise.port ?? port }),
-    renew,
-    close,
+    renew: (tls) => listener.renew(tls),
+    close: () => listener.close(),
   };
 }
 

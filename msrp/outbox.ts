@@ -1,7 +1,7 @@
 import type { Envelope } from './envelope.ts';
 import { SEND_PLACE } from './envelope.ts';
 import type { Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
-import { OPEN_PLACE, PreparedMessage } from './prepare.ts';
+import { OPEN_PLACE, type PreparedMessage } from './prepare.ts';
 import { Sending, sourceOf, type SendingOwner } from './sending.ts';
 import type { Pending, Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';

@@ -10,7 +10,7 @@ import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.
 import { PreparedMessage } from './prepare.ts';
 import { Question } from './question.ts';
 import { Received, ReceivedMessage, openingOf, type AnswerWay } from './received.ts';
-import { Chunk, Sending } from './sending.ts';
+import { type Chunk, Sending } from './sending.ts';
 import type { Refusal, StatusCode } from './status.ts';
 import { Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';

@@ -83,11 +83,10 @@ class WebSocketFlow implements Flow {
   resume(): void {
     this.#paused = false;
     this.#socket.resume?.();
-    while (!this.#paused) {
-      const next = this.#held.shift();
-      if (next === undefined) return;
-      this.#handlers?.receive(next);
-    }
+    const held = this.#held;
+    this.#held = [];
+    // Whoever is given the first may pause again.
+    for (const bytes of held) this.#receive(bytes);
   }
 
   end(): void {
