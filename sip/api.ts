@@ -129,7 +129,7 @@ export interface UserAgentOptions {
   readonly supported?: readonly string[];
   /** Content types for Accept. Default `application/sdp`. */
   readonly accept?: readonly string[];
-  /** Further methods for Allow: those that `onRequest` serves, or that only sessions do (`MESSAGE`, `INFO`, `REFER`). */
+  /** Further methods for Allow (those that `onRequest` serves). */
   readonly allow?: readonly string[];
   /** Whether we go through a proxy: the route that requests outside of dialogs take first (RFC 3261 §8.1.2). */
   readonly outboundRoute?: readonly NameAddr[];

@@ -262,12 +262,10 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   #isRefused(incoming: Incoming): boolean {
     const { request } = incoming;
     const { methods, extensions, allow } = this.capabilities;
-    // What a session serves it knows itself.
-    if (!methods.has(request.method) && (request.toTag === undefined || !KNOWN_METHODS.has(request.method))) {
-      if (this.handlers.onRequest === undefined || request.toTag !== undefined) {
-        incoming.respond(KNOWN_METHODS.has(request.method) ? 405 : 501, { headers: [allow] });
-        return true;
-      }
+    if (!methods.has(request.method)) {
+      if (this.handlers.onRequest !== undefined && request.toTag === undefined) return false;
+      incoming.respond(KNOWN_METHODS.has(request.method) ? 405 : 501, { headers: [allow] });
+      return true;
     }
     if (request.uri.kind !== 'sip') {
       incoming.respond(416);

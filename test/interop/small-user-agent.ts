@@ -1,0 +1,158 @@
+import {
+  type Answer,
+  type Content,
+  DigestServer,
+  digestHa1,
+  type IncomingRequest,
+  type InviteSession,
+  type SipRequest,
+  SocketTransport,
+  type TraceEntry,
+  UserAgent,
+} from '../../sip/index.ts';
+
+/** What we say of our media: none is ever sent. */
+export const sdp: Content = {
+  contentType: 'application/sdp',
+  body: [
+    'v=0',
+    'o=small 1 1 IN IP4 127.0.0.1',
+    's=-',
+    'c=IN IP4 127.0.0.1',
+    't=0 0',
+    'm=audio 9 RTP/AVP 0',
+    'a=rtpmap:0 PCMU/8000',
+    '',
+  ].join('\r\n'),
+};
+
+/** The realm, user and password of those who call `sip:proved@…`. */
+export const account = { realm: 'small', username: 'alice', password: 'secret' };
+
+/**
+ * A user agent as somebody would first build one on the library. What it does depends on the user part it is asked
+ * for: `ring` rings until it is cancelled, `proved` wants credentials, anybody else takes everything.
+ */
+export class SmallUserAgent {
+  readonly userAgent: UserAgent;
+  readonly traced: TraceEntry[] = [];
+  /** Bodies of the MESSAGEs that came. */
+  readonly messages: string[] = [];
+  /** Sessions that others have made with us. */
+  readonly sessions: InviteSession[] = [];
+  readonly faults: string[] = [];
+  readonly #digest = new DigestServer({ realm: account.realm, algorithms: ['MD5', 'SHA-256'] });
+  readonly #transport: SocketTransport;
+  #port = 0;
+
+  constructor() {
+    let transport: SocketTransport | undefined;
+    const log = {
+      info: () => undefined,
+      warn: () => undefined,
+      error: (text: string) => {
+        this.faults.push(text);
+      },
+    };
+    this.userAgent = new UserAgent(
+      {
+        transport: (handlers) => {
+          transport = new SocketTransport(
+            {
+              log,
+              trace: (entry) => {
+                this.traced.push(entry);
+              },
+            },
+            handlers,
+          );
+          return transport;
+        },
+        log,
+        product: 'small',
+        events: [
+          {
+            name: 'conference',
+            defaultExpires: 600,
+            minExpires: 1,
+            maxExpires: 3600,
+            pacing: 0,
+            contentTypes: ['text/plain'],
+          },
+        ],
+      },
+      {
+        onInvite: async (invite) => {
+          const refusal = await this.#refusal(invite.request);
+          if (refusal !== undefined) invite.refuse(refusal);
+          else if (userOf(invite.request) === 'ring') invite.ring(180);
+          else this.#keep(invite.accept({ ...sdp, session: this.#session }));
+        },
+        onMessage: (incoming) => this.#message(incoming),
+        onInfo: () => ({ status: 200 }),
+        onRefer: (refer) => {
+          refer.accept()?.report(200, 'OK');
+        },
+        onSubscribe: (subscribe) => {
+          let version = 0;
+          subscribe.accept({
+            resource: 'room',
+            content: () => ({ contentType: 'text/plain', body: `version ${(version += 1)}` }),
+          });
+          if (subscribe.expires > 0) this.userAgent.changed('conference', 'room');
+        },
+      },
+    );
+    if (transport === undefined) throw new Error('the user agent made no transport');
+    this.#transport = transport;
+  }
+
+  /** The port at which it listens on 127.0.0.1, by UDP and TCP alike (RFC 3261 §18.2.1). */
+  get port(): number {
+    return this.#port;
+  }
+
+  async listen(): Promise<void> {
+    const { port } = await this.#transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+    await this.#transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
+    this.#port = port;
+  }
+
+  get transport(): SocketTransport {
+    return this.#transport;
+  }
+
+  close(): Promise<void> {
+    return this.userAgent.close(100);
+  }
+
+  readonly #session = {
+    onOffer: (): Answer => ({ status: 200, ...sdp }),
+  };
+
+  #keep(session: InviteSession | undefined): void {
+    if (session !== undefined) this.sessions.push(session);
+  }
+
+  async #message(incoming: IncomingRequest): Promise<Answer> {
+    const refusal = await this.#refusal(incoming.request);
+    if (refusal !== undefined) return refusal;
+    this.messages.push(Buffer.from(incoming.request.body).toString());
+    return { status: 200 };
+  }
+
+  /** Asks for credentials where somebody wants `proved`. */
+  async #refusal(request: SipRequest): Promise<Answer | undefined> {
+    if (userOf(request) !== 'proved') return undefined;
+    const now = Date.now();
+    const known = await this.#digest.verify(request, now, (username, realm, algorithm) =>
+      username === account.username ? digestHa1(algorithm, username, realm, account.password) : undefined,
+    );
+    if ('username' in known) return undefined;
+    return { status: 401, headers: this.#digest.challenge(request, now, known.challenge) };
+  }
+}
+
+function userOf(request: SipRequest): string | undefined {
+  return request.uri.kind === 'sip' ? request.uri.user : undefined;
+}
