@@ -46,6 +46,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
   #abilities: ChatAbilities | undefined;
+  /** Messages that came before the log had taken the sender into the room; undefined once it has. */
+  #early: IncomingMessage[] | undefined = [];
 
   constructor(parts: ChatSessionParts) {
     this.#parts = parts;
@@ -84,6 +86,15 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.#session.setRemotePath(path);
   }
 
+  /** The log has taken the participant into the room: what it says may be judged. */
+  admit(): void {
+    const early = this.#early;
+    if (early === undefined) return;
+    this.#early = undefined;
+    for (const message of early) this.#post(message);
+    if (early.length > 0) this.#session.resume();
+  }
+
   /** Connects to the peer, when it is us who connect (RFC 4145 §4). */
   dial(): void {
     this.#session.dial();
@@ -107,7 +118,17 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   /** From the MSRP session. */
-  message(_session: MsrpSession, message: IncomingMessage): void {
+  message(session: MsrpSession, message: IncomingMessage): void {
+    if (this.#early === undefined) {
+      this.#post(message);
+      return;
+    }
+    this.#early.push(message);
+    // Only what has been read already can still come.
+    session.pause();
+  }
+
+  #post(message: IncomingMessage): void {
     const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body: message.body };
     this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
       answer(message, verdict);

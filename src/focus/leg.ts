@@ -197,10 +197,12 @@ export class Leg implements SessionHandlers {
     if (this.media.chat?.open === false) this.#mourn('never bound');
   }
 
-  /** Lets what is said reach the peer, as soon as it is in the room, connected, and willing. */
+  /** Opens both ways as soon as the peer is in the room: to speak at once, to hear when it is connected and willing. */
   #attach(): void {
     const { chat } = this.media;
-    if (!this.#joined || chat?.isBound !== true || this.#state?.is !== 'present') return;
+    if (!this.#joined || chat === undefined || this.#state?.is !== 'present') return;
+    chat.admit();
+    if (!chat.isBound) return;
     if (this.media.listens) this.room.attach(chat);
     else this.room.detach(this.id);
   }

@@ -140,6 +140,7 @@ export class SipPhone {
     if (message.kind === 'response') {
       const key = `${message.callId} ${String(message.cseq.seq)} ${message.cseq.method}`;
       if (message.status < 200) return;
+      if (message.status >= 300 && message.cseq.method === 'INVITE') this.#acknowledge(message);
       const answer = this.#answers.get(key);
       this.#answers.delete(key);
       answer?.(message);
@@ -150,6 +151,18 @@ export class SipPhone {
     const [waiting] = found < 0 ? [] : this.#waiting.splice(found, 1);
     if (waiting === undefined) this.#requests.push(message);
     else waiting.take(message);
+  }
+
+  /** RFC 3261 §17.1.1.3: the ACK of a failure belongs to its transaction. */
+  #acknowledge(response: SipResponse): void {
+    const copied = ['via', 'from', 'to', 'call-id'];
+    const lines = [...response.headers]
+      .filter(({ key }) => copied.includes(key))
+      .map(({ name, value }) => `${name}: ${value}`);
+    const seq = String(response.cseq.seq);
+    this.#socket.write(
+      `ACK sip:focus SIP/2.0\r\n${lines.join('\r\n')}\r\nCSeq: ${seq} ACK\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n`,
+    );
   }
 
   #answer(request: SipRequest): void {

@@ -1,0 +1,303 @@
+import t from 'tap';
+import { MsrpLine } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
+import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+import { connect as connectTls } from 'node:tls';
+
+const SDP = 'application/sdp';
+
+/** The media lines of a description, each with its attributes. */
+function linesOf(body: Uint8Array): readonly string[] {
+  return Buffer.from(body)
+    .toString()
+    .split(/(?=^m=)/m)
+    .slice(1);
+}
+
+async function phone(stage: Stage, name: string): Promise<SipPhone> {
+  return SipPhone.connect(name, stage.sip);
+}
+
+const HEAD = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'];
+
+function sdp(...media: readonly string[]): { contentType: string; body: string } {
+  return { contentType: SDP, body: [...HEAD, ...media, ''].join('\r\n') };
+}
+
+const messageLine = (path: string, protocol = 'TCP/MSRP'): readonly string[] =>
+  messageSdp(path, [], protocol).split('\r\n').slice(5, -1);
+
+t.test('RFC 7701 §5.2, RFC 4579 §4.2: the answer to an INVITE with a message line', async (t) => {
+  const stage = await raise('rooms.named.lobby.display_text=The lobby');
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const { response, dialog } = await alice.request('INVITE', ROOM, { contentType: SDP, body: messageSdp(newPath()) });
+  t.equal(response.status, 200);
+  t.match(response.headers.get('Contact'), /<sip:lobby@127\.0\.0\.1:\d+[^>]*>.*;isfocus/);
+  t.notMatch(response.headers.get('Contact'), />.*;text\b/, 'Linphone takes ;text for a chat without a call');
+  for (const method of ['INVITE', 'BYE', 'UPDATE', 'SUBSCRIBE']) t.ok(response.allow?.includes(method));
+  t.ok(response.allowEvents?.includes('conference'));
+  t.ok(response.supported.includes('timer'));
+  const text = Buffer.from(response.body).toString();
+  t.match(text, /^s=The lobby\r$/m);
+  t.match(text, /^m=message \d+ TCP\/MSRP \*\r$/m);
+  t.match(text, /^a=accept-types:message\/cpim\r$/m, 'nothing but CPIM');
+  t.match(text, /^a=accept-wrapped-types:.*\*\r$/m);
+  t.match(text, /^a=max-size:\d+\r$/m);
+  t.match(text, /^a=setup:passive\r$/m);
+  t.match(text, /^a=chatroom:nickname private-messages\r$/m);
+  t.match(text, /^a=path:msrp:\/\/127\.0\.0\.1:\d+\/\S+;tcp\r$/m);
+  alice.ack(dialog);
+  await alice.within(dialog, 'BYE');
+});
+
+t.test('RFC 4975 §8.1: the protocol offered is the protocol answered, and TLS works', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const own = newPath('msrps');
+  const offer = { contentType: SDP, body: messageSdp(own, [], 'TCP/TLS/MSRP') };
+  const { response, dialog } = await alice.request('INVITE', ROOM, offer);
+  const text = Buffer.from(response.body).toString();
+  t.match(text, /^m=message \d+ TCP\/TLS\/MSRP \*\r$/m);
+  const path = pathOf(response.body);
+  t.match(path, /^msrps:/);
+  const [, fingerprint = ''] = /^a=fingerprint:sha-256 ([0-9A-F:]+)\r$/im.exec(text) ?? [];
+  alice.ack(dialog);
+  const socket = connectTls({ port: Number(/:(\d+)\//.exec(path)?.[1]), host: '127.0.0.1', rejectUnauthorized: false });
+  await new Promise((resolve) => socket.once('secureConnect', resolve));
+  t.equal(socket.getPeerCertificate().fingerprint256, fingerprint, 'RFC 4572 §5: the certificate is the one in SDP');
+  socket.write(
+    `MSRP tlstlstls SEND\r\nTo-Path: ${path}\r\nFrom-Path: ${own}\r\nMessage-ID: bind1234\r\nByte-Range: 1-0/0\r\n-------tlstlstls$\r\n`,
+  );
+  const answer = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+  t.match(answer.toString(), /^MSRP tlstlstls 200/);
+  socket.destroy();
+});
+
+t.test('RFC 7977 §5.2.2: a path over WebSocket is answered with one', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const offer = { contentType: SDP, body: messageSdp('msrp://abc.invalid:9/xyz123;ws') };
+  const { response, dialog } = await alice.request('INVITE', ROOM, offer);
+  t.match(pathOf(response.body), /^msrp:\/\/127\.0\.0\.1:\d+\/\S+;ws$/);
+  alice.ack(dialog);
+  await alice.within(dialog, 'BYE');
+});
+
+t.test('RFC 7701 §5.2, RFC 3264 §6: what cannot be used is refused with a reason', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const refused = async (body: { contentType: string; body: string }, status: number, why: RegExp): Promise<void> => {
+    const { response } = await alice.request('INVITE', ROOM, body);
+    t.equal(response.status, status);
+    t.match(response.headers.get('Warning') ?? response.headers.get('Accept'), why);
+  };
+  const plain = messageLine(newPath()).map((line) => line.replace('message/cpim', 'text/plain'));
+  await refused(sdp(...plain), 488, /304 \S+ "message\/cpim must be among accept-types"/);
+  await refused(sdp('m=video 5000 RTP/AVP 31'), 488, /no use for this video line/);
+  await refused(sdp('m=audio 5000 RTP/SAVP 0'), 488, /no RTP\/SAVP here/);
+  await refused(sdp('m=audio 5000 RTP/AVP 96', 'a=rtpmap:96 opus/48000/2'), 488, /PCMU or PCMA/);
+  await refused(sdp('m=message 9 TCP/MSRP *', 'a=accept-types:message/cpim'), 488, /path/);
+  await refused({ contentType: 'text/plain', body: 'hello' }, 415, /application\/sdp/);
+  const { response } = await alice.request('INVITE', 'sip:lobby@elsewhere.example');
+  t.equal(response.status, 404);
+  const star = messageLine(newPath()).map((line) => line.replace('accept-types:message/cpim', 'accept-types:*'));
+  const { response: laxer, dialog } = await alice.request('INVITE', ROOM, sdp(...star));
+  t.equal(laxer.status, 200, '* includes message/cpim');
+  alice.ack(dialog);
+  await alice.within(dialog, 'BYE');
+});
+
+t.test('RFC 3264 §6: one line for each line; the first usable message line is the chat', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const broken = messageLine(newPath()).map((line) => line.replace('message/cpim', 'text/plain'));
+  const offer = sdp('m=video 5000 RTP/AVP 31', ...broken, ...messageLine(newPath()), ...messageLine(newPath()));
+  const { response, dialog } = await alice.request('INVITE', ROOM, offer);
+  const lines = linesOf(response.body).map((line) => /^m=(\S+) (\d+)/.exec(line)?.slice(1, 3));
+  t.match(lines, [
+    ['video', '0'],
+    ['message', '0'],
+    ['message', /^[1-9]/],
+    ['message', '0'],
+  ]);
+  alice.ack(dialog);
+  await alice.within(dialog, 'BYE');
+});
+
+t.test('RFC 3264 §5, RFC 6135 §4.2: an INVITE without offer is made one', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  const alice = await phone(stage, 'alice');
+  const { response, dialog } = await alice.request('INVITE', ROOM);
+  t.equal(response.status, 200);
+  const [message = '', audio = ''] = linesOf(response.body);
+  t.match(message, /^m=message \d+ TCP\/MSRP \*/);
+  t.match(message, /^a=setup:actpass\r$/m);
+  t.match(audio, /^m=audio \d+ RTP\/AVP 0 8/);
+  t.match(audio, /^a=inactive\r$/m);
+  const own = newPath();
+  alice.ack(dialog, sdp(...messageLine(own), 'm=audio 0 RTP/AVP 0'));
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  t.equal((await line.say(alice.uri, ROOM, 'from the answerer')).what, '200');
+  await bob.hears('from the answerer');
+  t.equal(await bob.say('welcome'), '200');
+  await line.hears('welcome');
+});
+
+t.test('RFC 3261 §13.3.1.4: an offer of ours that is refused ends the call', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const { dialog } = await alice.request('INVITE', ROOM);
+  alice.ack(dialog, sdp('m=message 0 TCP/MSRP *', 'm=audio 0 RTP/AVP 0'));
+  const bye = await alice.next('BYE');
+  t.match(bye.headers.get('Reason'), /cause=488/);
+});
+
+t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const offer = (path: string, ...more: string[]): { contentType: string; body: string } => ({
+    contentType: SDP,
+    body: messageSdp(path, more),
+  });
+  const reInvite = async (who: typeof bob, body: { contentType: string; body: string }): Promise<string> => {
+    const response = await who.phone.within(who.dialog, 'INVITE', body);
+    t.equal(response.status, 200);
+    who.phone.ack(who.dialog);
+    return Buffer.from(response.body).toString();
+  };
+
+  await t.test('with the same path the session stays', async (t) => {
+    const answer = await reInvite(bob, offer(bob.line.own));
+    t.equal(pathOf(Buffer.from(answer)), bob.line.room);
+    t.equal(await alice.say('still here?'), '200');
+    await bob.hears('still here?');
+  });
+
+  await t.test('on hold nothing is delivered, afterwards it is again', async (t) => {
+    t.match(await reInvite(bob, offer(bob.line.own, 'a=sendonly')), /^a=recvonly\r$/m);
+    t.equal(await alice.say('unheard'), '200');
+    t.match(await reInvite(bob, offer(bob.line.own)), /^a=path:/m);
+    t.equal(await alice.say('heard'), '200');
+    await bob.hears('heard');
+    t.same(
+      bob.line.heard().filter(({ body }) => body?.includes('unheard')),
+      [],
+    );
+  });
+
+  await t.test('another path is another session', async (t) => {
+    const own = newPath();
+    const answer = await reInvite(bob, offer(own));
+    const room = pathOf(Buffer.from(answer));
+    t.not(room, bob.line.room);
+    const line = await MsrpLine.bind(own, room);
+    t.equal(await alice.say('over there'), '200');
+    await line.hears('over there');
+    await bob.line.closed;
+  });
+
+  await t.test('a line can be added and removed', async (t) => {
+    const withAudio = sdp(...messageLine(alice.line.own), 'm=audio 5000 RTP/AVP 0');
+    t.match(await reInvite(alice, withAudio), /^m=audio [1-9]\d* RTP\/AVP 0/m);
+    const without = sdp(...messageLine(alice.line.own), 'm=audio 0 RTP/AVP 0');
+    t.match(await reInvite(alice, without), /^m=audio 0 RTP\/AVP 0/m);
+    t.equal(await alice.say('text again'), '200');
+  });
+
+  await t.test('an offer that cannot be used changes nothing', async (t) => {
+    const response = await alice.phone.within(
+      alice.dialog,
+      'INVITE',
+      sdp('m=message 0 TCP/MSRP *', 'm=audio 0 RTP/AVP 0'),
+    );
+    t.equal(response.status, 488);
+    alice.phone.ack(alice.dialog);
+    t.equal(await alice.say('I am still here'), '200');
+  });
+
+  await t.test('UPDATE does the same', async (t) => {
+    const response = await alice.phone.within(alice.dialog, 'UPDATE', offer(alice.line.own, 'm=audio 0 RTP/AVP 0'));
+    t.equal(response.status, 200);
+    t.equal(pathOf(response.body), alice.line.room);
+  });
+
+  await t.test('without an offer ours is made', async (t) => {
+    const response = await alice.phone.within(alice.dialog, 'INVITE');
+    t.equal(response.status, 200);
+    t.equal(pathOf(response.body), alice.line.room);
+    alice.phone.ack(alice.dialog, sdp(...messageLine(alice.line.own), 'm=audio 0 RTP/AVP 0'));
+    t.equal(await alice.say('and again'), '200');
+  });
+});
+
+t.test('RFC 4975 §5.4: a leg without its chat session ends once, after the grace time', async (t) => {
+  const stage = await raise('msrp.grace=150ms', 'msrp.bind_timeout=150ms');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  alice.line.close();
+  const bye = await alice.phone.next('BYE');
+  t.match(bye.headers.get('Reason'), /SIP;cause=408;text="chat session lost/);
+
+  const bob = await phone(stage, 'bob');
+  const { dialog } = await bob.request('INVITE', ROOM, { contentType: SDP, body: messageSdp(newPath()) });
+  bob.ack(dialog);
+  t.match((await bob.next('BYE')).headers.get('Reason'), /chat session lost/, 'never bound');
+});
+
+t.test('RFC 4975 §5.4: a re-INVITE within the grace time brings the chat back', async (t) => {
+  const stage = await raise('msrp.grace=30s');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  bob.line.close();
+  const own = newPath();
+  const response = await bob.phone.within(bob.dialog, 'INVITE', { contentType: SDP, body: messageSdp(own) });
+  bob.phone.ack(bob.dialog);
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  t.equal(await alice.say('back?'), '200');
+  await line.hears('back?');
+});
+
+t.test('all names of the domain name one room', async (t) => {
+  const stage = await raise('domains=[chat.example.org]');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob', 'sip:lobby@chat.example.org');
+  const carol = await join(stage, 'carol', 'sip:lobby@localhost;transport=tcp');
+  t.equal(await alice.say('one room'), '200');
+  await bob.hears('one room');
+  await carol.hears('one room');
+  t.equal(await carol.say('indeed'), '200');
+  await alice.hears('indeed');
+});
+
+t.test('RFC 3261 §22: with accounts, who one is has to be proved', async (t) => {
+  const stage = await raise('auth.mode=digest');
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const { response } = await alice.request('INVITE', ROOM, { contentType: SDP, body: messageSdp(newPath()) });
+  t.equal(response.status, 401);
+  const challenges = response.wwwAuthenticate;
+  t.ok(challenges.length >= 2, 'SHA-256 and MD5 side by side (RFC 8760 §2.3)');
+});
+
+t.test('RFC 4579 §4.3: OPTIONS tells a conference', async (t) => {
+  const stage = await raise('rooms.on_demand=false', 'rooms.named.lobby.permanent=true');
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const { response } = await alice.request('OPTIONS', ROOM);
+  t.equal(response.status, 200);
+  t.match(response.headers.get('Contact'), /;isfocus/);
+  t.equal((await alice.request('OPTIONS', 'sip:nothere@127.0.0.1')).response.status, 404);
+  t.equal((await alice.request('INVITE', 'sip:nothere@127.0.0.1')).response.status, 404);
+});
