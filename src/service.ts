@@ -9,7 +9,7 @@ import { Domains } from './chat/domains.ts';
 import { ConferenceHost } from './chat/host.ts';
 import { Conference } from './conference/conference.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
-import type { Config } from './config/schema.ts';
+import { type Config, dataPath } from './config/schema.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
 import { LegMaker } from './focus/leg-maker.ts';
@@ -17,6 +17,7 @@ import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { MemoryLog } from './log/memory.ts';
 import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
+import { adminToken, type ApiRoute } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
@@ -115,6 +116,7 @@ async function wire(
     const advertised = { host: bracketed(local.address), port: local.port };
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
+  const api: readonly ApiRoute[] = [];
   const http = new HttpServer(
     {
       host: config.http.host,
@@ -123,12 +125,14 @@ async function wire(
       origins: config.http.origins,
       webSocketsPerAddress: config.http.websockets_per_address,
       maxMessageBytes: webSocketBytes(config),
+      apiToken: adminToken(dataPath(config, 'admin-token')),
     },
     {
       health: () => {
         const health = roomLog.health();
         return health === 'well' ? { well: true } : { well: false, reason: health.reason };
       },
+      api,
       webSocket: (protocol, socket, peer) => {
         accept(protocol, socket, peer);
       },

@@ -4,8 +4,9 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { WebSocketServer, type WebSocket } from 'ws';
+import { type ApiRoute, serveApi } from './api.ts';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -36,6 +37,8 @@ export interface HttpOptions {
   readonly proxies?: readonly string[];
   /** Largest WebSocket message in octets; a larger one closes the WebSocket (1009). Default 64 KiB and 11 MiB. */
   readonly maxMessageBytes?: Readonly<Record<SubProtocol, number>>;
+  /** What a request to the API must show. Default: none can be made. */
+  readonly apiToken?: string;
   /** A WebSocket that has not answered a ping for so many milliseconds is ended. Default 30,000. */
   readonly pingInterval?: number;
 }
@@ -46,6 +49,8 @@ export type Health = { readonly well: true } | { readonly well: false; readonly 
 /** What the server asks of the service, and hands to it. */
 export interface HttpHandlers {
   health(): Health;
+  /** What the API can do. */
+  readonly api?: readonly ApiRoute[];
   /** A WebSocket has been opened for this sub-protocol and is the handler's from here on. */
   webSocket(protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void;
 }
@@ -60,7 +65,7 @@ interface UpgradeRefusal {
 
 /** The server. It owns its listening socket and the WebSockets that it has opened. */
 export class HttpServer {
-  readonly #options: Required<Omit<HttpOptions, 'tls'>>;
+  readonly #options: Required<Omit<HttpOptions, 'tls' | 'apiToken'>>;
   readonly #handlers: HttpHandlers;
   readonly #log: Logger;
   readonly #http: FastifyInstance;
@@ -71,7 +76,7 @@ export class HttpServer {
   #closing = false;
 
   constructor(options: HttpOptions, handlers: HttpHandlers, metrics: Metrics, log: Logger) {
-    const { tls, ...rest } = options;
+    const { tls, apiToken, ...rest } = options;
     this.#options = {
       origins: [],
       webSocketsPerAddress: 1000,
@@ -86,6 +91,11 @@ export class HttpServer {
     this.#webSockets = { sip: this.#webSocketServer('sip'), msrp: this.#webSocketServer('msrp') };
     this.#http = tls === undefined ? fastify() : fastify({ https: { cert: tls.certificate, key: tls.key } });
     this.#http.server.on('upgrade', (request, socket: Socket, head) => this.#upgrade(request, socket, head));
+    this.#http.setErrorHandler((fault: FastifyError, request, reply) => {
+      const status = fault.statusCode ?? 500;
+      if (status >= 500) log.error('a request has failed', { url: request.url, fault: fault.stack ?? fault.message });
+      return reply.code(status).send({ reason: status < 500 ? fault.message : 'a fault of ours: the log tells more' });
+    });
     this.#http.get('/health', (_request, reply) => {
       const health = handlers.health();
       return reply
@@ -96,6 +106,7 @@ export class HttpServer {
     this.#http.get('/ws', (_request, reply) =>
       reply.code(426).header('Upgrade', 'websocket').send({ reason: 'WebSocket with sub-protocol sip or msrp' }),
     );
+    if (apiToken !== undefined) serveApi(this.#http, apiToken, handlers.api ?? []);
     metrics.gauge('websockets', 'Open WebSockets', () => this.#open.size);
   }
 

@@ -1,4 +1,7 @@
 /** The stage for plays: a whole service on ports of its own, and people who join its rooms over real sockets. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import { Logger } from '../../src/ops/logger.ts';
 import { type Service, startService } from '../../src/service.ts';
@@ -21,8 +24,10 @@ export interface Stage {
 export async function raise(...options: readonly string[]): Promise<Stage> {
   const lines: string[] = [];
   const log = Logger.create({ level: 'info', format: 'text', write: (line) => lines.push(line) });
+  const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-play-'));
   const config = loadConfig({
     options: [
+      `data=${data}`,
       ...['sip.port=0', 'msrp.port=0', 'http.port=0', 'roster.interval=50ms', 'rooms.defaults.durability=memory'],
       ...['rooms.defaults.history_messages=0', 'shutdown=1s'],
       ...options,
@@ -33,7 +38,10 @@ export async function raise(...options: readonly string[]): Promise<Stage> {
     service,
     lines,
     sip: service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'TCP')?.port ?? 0,
-    close: () => service.close(),
+    close: async () => {
+      await service.close();
+      rmSync(data, { recursive: true, force: true });
+    },
   };
 }
 

@@ -1,12 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { request } from 'node:http';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { connect as connectTls, createServer } from 'node:tls';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
+import { adminToken, type ApiRoute } from '../../../src/ops/api.ts';
 import { CertificateError, makeCertificate, readCertificate } from '../../../src/ops/certificate.ts';
 import { HttpServer, type Health, type HttpHandlers, type HttpOptions } from '../../../src/ops/http.ts';
 import { Logger } from '../../../src/ops/logger.ts';
@@ -300,4 +301,42 @@ t.test('a request that is cut off in the middle harms nobody', async (t) => {
   cut.write('x');
   cut.destroy();
   t.equal((await fetch(`http://${at}/health`)).status, 200);
+});
+
+t.test('the API is for those who show the token', async (t) => {
+  const api: readonly ApiRoute[] = [
+    {
+      method: 'GET',
+      path: '/api/rooms/:room',
+      handle: ({ params, query }) => ({ status: 200, body: { params, query } }),
+    },
+    { method: 'POST', path: '/api/echo', handle: async ({ body }) => ({ status: 201, body }) },
+    { method: 'DELETE', path: '/api/bug', handle: () => Promise.reject(new Error('a bug')) },
+  ];
+  const { at } = await serve(t, { api }, { apiToken: 'secret' });
+  const call = (path: string, init: RequestInit = {}, token = 'Bearer secret') => {
+    const request = new Request(`http://${at}${path}`, init);
+    request.headers.set('Authorization', token);
+    return fetch(request);
+  };
+  const found = await call('/api/rooms/sip%3Aa%40b?last=3');
+  t.same([found.status, await found.json()], [200, { params: { room: 'sip:a@b' }, query: { last: '3' } }]);
+  const headers = { 'Content-Type': 'application/json' };
+  const made = await call('/api/echo', { method: 'POST', headers, body: '{"a":1}' });
+  t.same([made.status, await made.json()], [201, { a: 1 }]);
+  t.equal((await call('/api/echo', { method: 'POST', headers, body: '{' })).status, 400);
+  t.equal((await call('/api/bug', { method: 'DELETE' })).status, 500);
+  for (const token of ['', 'Bearer', 'Bearer wrong', 'Basic secret', 'Bearer secret secret']) {
+    t.equal((await call('/api/rooms/x', {}, token)).status, 401, token);
+  }
+  const closed = await serve(t, { api });
+  t.equal((await fetch(`http://${closed.at}/api/rooms/x`)).status, 404, 'without a token there is no API');
+});
+
+t.test('the admin token is made once and kept to its owner', async (t) => {
+  const file = join(t.testdir(), 'data', 'admin-token');
+  const token = adminToken(file);
+  t.match(token, /^[\w-]{43}$/);
+  t.equal(adminToken(file), token);
+  t.equal(statSync(file).mode & 0o777, 0o600);
 });
