@@ -86,6 +86,13 @@ export class MsrpLine {
     return this.#frames.filter((frame) => frame.what === 'SEND' && frame.body !== undefined);
   }
 
+  /** Takes those that came so far and fit. */
+  take(fits: (frame: Frame) => boolean): readonly Frame[] {
+    const taken = this.#frames.filter(fits);
+    for (const frame of taken) this.#frames.splice(this.#frames.indexOf(frame), 1);
+    return taken;
+  }
+
   /** The next SEND that has this text in it. */
   hears(text: string): Promise<Frame> {
     return this.next((frame) => frame.what === 'SEND' && frame.body?.includes(text) === true);

@@ -76,9 +76,14 @@ export interface Member {
 }
 
 /** INVITE, ACK, MSRP: comes into a room. */
-export async function join(stage: Stage, name: string, room = ROOM, extra: Extra = {}): Promise<Member> {
+export async function join(
+  stage: Stage,
+  name: string,
+  room = ROOM,
+  extra: Extra = {},
+  own = newPath(),
+): Promise<Member> {
   const phone = await SipPhone.connect(name, stage.sip);
-  const own = newPath();
   const offer = { contentType: 'application/sdp', body: messageSdp(own), ...extra };
   const { response, dialog } = await phone.request('INVITE', room, offer);
   if (response.status !== 200) throw new Error(`${name} is not let in: ${String(response.status)} ${response.reason}`);

@@ -1,0 +1,144 @@
+import { createSocket, type Socket } from 'node:dgram';
+import t from 'tap';
+import { SipPhone } from './sip-phone.ts';
+import { join, raise, ROOM, type Stage } from './stage.ts';
+
+/** A telephone's RTP and RTCP sockets. */
+interface Ear {
+  readonly rtp: Socket;
+  readonly rtcp: Socket;
+  readonly port: number;
+  close(): void;
+}
+
+async function listen(): Promise<Ear> {
+  const rtp = createSocket('udp4');
+  const rtcp = createSocket('udp4');
+  for (const socket of [rtp, rtcp]) await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  return { rtp, rtcp, port: rtp.address().port, close: () => [rtp, rtcp].forEach((socket) => socket.close()) };
+}
+
+function sdp(ear: Ear, format = '0', direction = 'sendrecv'): { contentType: string; body: string } {
+  const lines = [
+    ...['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'],
+    ...[`m=audio ${String(ear.port)} RTP/AVP ${format} 101`, 'a=rtpmap:101 telephone-event/8000'],
+    ...[`a=rtcp:${String(ear.rtcp.address().port)}`, `a=${direction}`, ''],
+  ];
+  return { contentType: 'application/sdp', body: lines.join('\r\n') };
+}
+
+const datagram = (socket: Socket): Promise<Buffer> => new Promise((resolve) => socket.once('message', resolve));
+
+async function call(stage: Stage, name: string, offer: { contentType: string; body: string }) {
+  const phone = await SipPhone.connect(name, stage.sip);
+  const { response, dialog } = await phone.request('INVITE', ROOM, offer);
+  return { phone, dialog, response, answer: Buffer.from(response.body).toString() };
+}
+
+t.test('RFC 3550: a call without chat lives: the focus sends silence as RTP, and RTCP', async (t) => {
+  const stage = await raise('audio.first_port=42000', 'audio.last_port=42099');
+  t.teardown(() => stage.close());
+  for (const [format, codec, octet] of [
+    ['0', 'PCMU', 0xff],
+    ['8', 'PCMA', 0xd5],
+  ] as const) {
+    const ear = await listen();
+    const { phone, dialog, answer } = await call(stage, `phone${format}`, sdp(ear, format));
+    t.match(answer, new RegExp(`^m=audio 42\\d\\d[02468] RTP/AVP ${format}\\r$`, 'm'));
+    t.match(answer, new RegExp(`^a=rtpmap:${format} ${codec}/8000\\r$`, 'm'));
+    t.match(answer, /^a=sendrecv\r$/m, 'not on hold: Linphone reads no roster on hold');
+    phone.ack(dialog);
+    const [first, second] = [await datagram(ear.rtp), await datagram(ear.rtp)];
+    t.equal(first.length, 12 + 160, '20 ms');
+    t.equal(first[0], 0x80);
+    t.equal((first[1] ?? 0) & 0x7f, Number(format));
+    t.equal((second.readUInt16BE(2) - first.readUInt16BE(2)) & 0xffff, 1);
+    t.equal((second.readUInt32BE(4) - first.readUInt32BE(4)) >>> 0, 160);
+    t.ok(
+      first.subarray(12).every((each) => each === octet),
+      'silence',
+    );
+    const bye = datagram(ear.rtcp);
+    await phone.within(dialog, 'BYE');
+    const report = await bye;
+    t.equal(report[1], 200, 'SR comes first (§6.1)');
+    t.equal(report.readUInt32BE(4), first.readUInt32BE(8));
+    t.ok(report.includes(Buffer.from([0x81, 203])), 'BYE ends it (§6.6)');
+    ear.close();
+  }
+});
+
+t.test('RFC 3264 §6.1: directions of audio', async (t) => {
+  const stage = await raise('audio.first_port=42100', 'audio.last_port=42199');
+  t.teardown(() => stage.close());
+  const ear = await listen();
+  t.teardown(() => {
+    ear.close();
+  });
+  for (const [offered, answered] of [
+    ['sendonly', 'recvonly'],
+    ['recvonly', 'sendonly'],
+    ['inactive', 'inactive'],
+  ] as const) {
+    const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear, '0', offered));
+    t.match(answer, new RegExp(`^a=${answered}\\r$`, 'm'));
+    phone.ack(dialog);
+    await phone.within(dialog, 'BYE');
+  }
+});
+
+t.test('audio: inactive, and audio: decline', async (t) => {
+  const ear = await listen();
+  t.teardown(() => {
+    ear.close();
+  });
+  const quiet = await raise('audio.mode=inactive', 'audio.first_port=42200', 'audio.last_port=42299');
+  t.teardown(() => quiet.close());
+  const { phone, dialog, answer } = await call(quiet, 'phone', sdp(ear));
+  t.match(answer, /^a=inactive\r$/m);
+  phone.ack(dialog);
+  await phone.within(dialog, 'BYE');
+  const deaf = await raise('audio.mode=decline');
+  t.teardown(() => deaf.close());
+  t.equal((await call(deaf, 'phone', sdp(ear))).response.status, 488);
+});
+
+t.test('a range of ports that is used up refuses, and gives back what ends', async (t) => {
+  const stage = await raise('audio.first_port=42300', 'audio.last_port=42301');
+  t.teardown(() => stage.close());
+  const ear = await listen();
+  t.teardown(() => {
+    ear.close();
+  });
+  const one = await call(stage, 'one', sdp(ear));
+  one.phone.ack(one.dialog);
+  t.equal((await call(stage, 'two', sdp(ear))).response.status, 488);
+  await one.phone.within(one.dialog, 'BYE');
+  const three = await call(stage, 'three', sdp(ear));
+  t.equal(three.response.status, 200);
+  three.phone.ack(three.dialog);
+  await three.phone.within(three.dialog, 'BYE');
+});
+
+t.test('the lost chat of a call with audio does not end the call', async (t) => {
+  const stage = await raise('msrp.grace=50ms', 'audio.first_port=42400', 'audio.last_port=42499');
+  t.teardown(() => stage.close());
+  const ear = await listen();
+  t.teardown(() => {
+    ear.close();
+  });
+  const audio = sdp(ear).body.slice(sdp(ear).body.indexOf('m=audio'));
+  const alice = await join(stage, 'alice');
+  const offer = `v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\na=accept-types:message/cpim\r\na=setup:active\r\na=path:${alice.line.own}\r\n${audio}`;
+  const response = await alice.phone.within(alice.dialog, 'INVITE', { contentType: 'application/sdp', body: offer });
+  t.equal(response.status, 200);
+  alice.phone.ack(alice.dialog);
+  alice.line.close();
+  await datagram(ear.rtp);
+  for (let i = 0; i < 10; i += 1) await datagram(ear.rtp);
+  t.equal(
+    (await alice.phone.within(alice.dialog, 'OPTIONS')).status,
+    200,
+    'the dialog is still there after the grace time',
+  );
+});
