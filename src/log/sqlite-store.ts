@@ -1,0 +1,252 @@
+/** The SQLite file of the room log: its schema and every statement. Used by the worker, where blocking hurts nobody. */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import Database from 'libsql';
+import type { RoomKeeping } from './room-log.ts';
+import { KIND, LASTS, readBatch } from './sqlite-records.ts';
+import type { StoredRow } from './sqlite-records.ts';
+
+const FORMAT = 1;
+
+const SCHEMA = `
+  CREATE TABLE IF NOT EXISTS rooms (id INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+  CREATE TABLE IF NOT EXISTS events (
+    room INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
+    event TEXT NOT NULL, body BLOB, PRIMARY KEY (room, n)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS facts (
+    room INTEGER NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, lasts INTEGER NOT NULL,
+    event TEXT NOT NULL, PRIMARY KEY (room, key)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+`;
+
+/** A room in the file, and the number of its newest event. */
+export interface StoredRoom {
+  readonly uri: string;
+  readonly last: number;
+}
+
+/** What to read of a room. */
+export interface StoredRange {
+  readonly from: number;
+  readonly limit: number;
+  readonly messagesOnly: boolean;
+}
+
+/** Most rows that one step of pruning deletes, so that commits in between need not wait long. */
+const PRUNE_STEP = 2_000;
+
+/** The open file. Every method throws libsql's error when the file or the disk fails. */
+export class SqliteStore {
+  readonly #path: string;
+  readonly #inode: number | undefined;
+  readonly #db: Database.Database;
+  readonly #roomIds = new Map<string, number>();
+  readonly #begin;
+  readonly #commit;
+  readonly #addRoom;
+  readonly #setLast;
+  readonly #insert;
+  readonly #putFact;
+  readonly #dropFact;
+  readonly #endFacts;
+  readonly #read;
+  readonly #readMessages;
+  readonly #facts;
+
+  /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
+  constructor(file: string, maxPages?: number) {
+    this.#path = resolve(file);
+    const db = new Database(this.#path, { timeout: 1000 });
+    this.#db = db;
+    try {
+      // One process owns the file: a second one is told so instead of numbering events a second time.
+      db.pragma('locking_mode = EXCLUSIVE');
+      db.pragma('journal_mode = WAL');
+      db.pragma('synchronous = FULL');
+      db.pragma('journal_size_limit = 67108864');
+      this.#inode = inode(this.#path);
+      const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
+      if (version !== 0 && version !== FORMAT)
+        throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
+      db.exec(SCHEMA);
+      db.pragma(`user_version = ${String(FORMAT)}`);
+      if (maxPages !== undefined) db.pragma(`max_page_count = ${String(maxPages)}`);
+      for (const row of rowsOf(db.prepare('SELECT id, uri FROM rooms').all())) {
+        this.#roomIds.set(String(row['uri']), Number(row['id']));
+      }
+      this.#begin = db.prepare('BEGIN IMMEDIATE');
+      this.#commit = db.prepare('COMMIT');
+      this.#addRoom = db.prepare('INSERT INTO rooms (uri, last) VALUES (?, 0) RETURNING id');
+      this.#setLast = db.prepare('UPDATE rooms SET last = ? WHERE id = ?');
+      // Bound as bytes, stored as text: the worker need not decode it, and a human can read it.
+      this.#insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, CAST(? AS TEXT), ?)');
+      this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, CAST(? AS TEXT))');
+      this.#dropFact = db.prepare('DELETE FROM facts WHERE room = ? AND key = ?');
+      this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
+      const read = (condition: string): string =>
+        `SELECT n, event, body FROM events WHERE room = ? AND n >= ? ${condition} ORDER BY n DESC LIMIT ?`;
+      this.#read = db.prepare(read(''));
+      this.#readMessages = db.prepare(read(`AND kind = ${String(KIND.message)}`));
+      this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+
+  /** Whether the path still leads to the file that is open. */
+  isInPlace(): boolean {
+    return inode(this.#path) === this.#inode;
+  }
+
+  /** All rooms of the file. */
+  rooms(): readonly StoredRoom[] {
+    const rows = rowsOf(this.#db.prepare('SELECT uri, last FROM rooms ORDER BY id').all());
+    return rows.map((row) => ({ uri: String(row['uri']), last: Number(row['last']) }));
+  }
+
+  /** Keeps a batch: all of it or, when it throws, nothing. */
+  write(buffer: ArrayBuffer, length: number): void {
+    const newRooms: string[] = [];
+    this.#transaction(
+      () => {
+        const last = new Map<number, number>();
+        for (const record of readBatch(buffer, length)) {
+          let room = this.#roomIds.get(record.room);
+          if (room === undefined) {
+            room = Number(rowsOf([this.#addRoom.get(record.room)])[0]?.['id']);
+            this.#roomIds.set(record.room, room);
+            newRooms.push(record.room);
+          }
+          const kind = record.kind === KIND.end ? KIND.moment : record.kind;
+          this.#insert.run(room, record.n, record.at, kind, record.json, record.body);
+          if (record.kind === KIND.end) this.#endFacts.run(room);
+          if (record.kind === KIND.fact) {
+            if (record.clears) this.#dropFact.run(room, record.key);
+            else this.#putFact.run(room, record.key, record.n, record.lasts, record.json);
+          }
+          last.set(room, record.n);
+        }
+        for (const [room, n] of last) this.#setLast.run(n, room);
+      },
+      () => {
+        for (const uri of newRooms) this.#roomIds.delete(uri);
+      },
+    );
+  }
+
+  /** The newest events of the range, oldest first. */
+  read(uri: string, range: StoredRange): readonly StoredRow[] {
+    const room = this.#roomIds.get(uri);
+    if (room === undefined) return [];
+    const statement = range.messagesOnly ? this.#readMessages : this.#read;
+    return rowsOf(statement.all(room, range.from, range.limit))
+      .map(storedRow)
+      .reverse();
+  }
+
+  /** The lasting facts, oldest first. */
+  facts(uri: string): readonly StoredRow[] {
+    const room = this.#roomIds.get(uri);
+    return room === undefined ? [] : rowsOf(this.#facts.all(room)).map(storedRow);
+  }
+
+  /** Whether the file can be written now; throws when not. */
+  probe(now: number): void {
+    this.#transaction(() => this.#db.prepare('INSERT OR REPLACE INTO probe VALUES (1, ?)').run(now));
+  }
+
+  /**
+   * Forgets some of what the room need not keep any longer. Gives `more` when there is more to forget, `gone` when
+   * nothing is left of the room.
+   */
+  prune(uri: string, keeping: RoomKeeping, now: number): 'done' | 'more' | 'gone' {
+    const room = this.#roomIds.get(uri);
+    if (room === undefined) return 'gone';
+    let deleted = 0;
+    this.#transaction(() => {
+      const bound = this.#firstKept(room, keeping, now);
+      const step = `SELECT n FROM events WHERE room = ? AND n < ? ORDER BY n LIMIT ${String(PRUNE_STEP)}`;
+      deleted = this.#db.prepare(`DELETE FROM events WHERE room = ? AND n IN (${step})`).run(room, room, bound).changes;
+      const oldest = rowsOf([this.#db.prepare('SELECT min(n) AS n FROM events WHERE room = ?').get(room)])[0]?.['n'];
+      this.#db
+        .prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.messages)} AND n < ?`)
+        .run(room, typeof oldest === 'number' ? oldest : Number.MAX_SAFE_INTEGER);
+    });
+    if (deleted === PRUNE_STEP) return 'more';
+    const left = this.#db
+      .prepare(
+        'SELECT EXISTS (SELECT 1 FROM events WHERE room = ?1) OR EXISTS (SELECT 1 FROM facts WHERE room = ?1) AS some',
+      )
+      .get(room);
+    if (rowsOf([left])[0]?.['some'] === 1) return 'done';
+    this.#transaction(() => this.#db.prepare('DELETE FROM rooms WHERE id = ?').run(room));
+    this.#roomIds.delete(uri);
+    return 'gone';
+  }
+
+  /** The lowest number that is inside all of the room's limits. */
+  #firstKept(room: number, { maxAge, maxMessages, maxBytes }: RoomKeeping, now: number): number {
+    const first = (sql: string, ...values: readonly number[]): number => {
+      const n = rowsOf([this.#db.prepare(sql).get(room, ...values)])[0]?.['n'];
+      return typeof n === 'number' ? n : 0;
+    };
+    const newest = (kind: string): string =>
+      `SELECT n + 1 AS n FROM events WHERE room = ? AND kind ${kind} ORDER BY n DESC LIMIT 1 OFFSET ?`;
+    const age = Number.isFinite(maxAge) ? Math.max(0, Math.trunc(now - maxAge)) : 0;
+    const bounds = [
+      first('SELECT max(n) + 1 AS n FROM events WHERE room = ? AND at < ?', age),
+      first(newest(`= ${String(KIND.message)}`), maxMessages),
+      first(newest(`<> ${String(KIND.message)}`), maxMessages),
+    ];
+    const bytes = first('SELECT sum(length(body)) AS n FROM events WHERE room = ?');
+    if (bytes > maxBytes) {
+      bounds.push(
+        first(
+          `SELECT max(n) + 1 AS n FROM
+             (SELECT n, sum(length(body)) OVER (ORDER BY n DESC) AS size FROM events WHERE room = ? AND body IS NOT NULL)
+           WHERE size > ?`,
+          maxBytes,
+        ),
+      );
+    }
+    return Math.max(...bounds);
+  }
+
+  /** Gives the file back. */
+  close(): void {
+    this.#db.close();
+  }
+
+  #transaction(work: () => void, undone?: () => void): void {
+    this.#begin.run();
+    try {
+      work();
+      this.#commit.run();
+    } catch (error) {
+      undone?.();
+      // A full disk has rolled it back already (sqlite.org/lang_transaction.html §3.4).
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+}
+
+function inode(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+function rowsOf(values: readonly unknown[]): readonly Row[] {
+  return values.filter((value): value is Row => typeof value === 'object' && value !== null);
+}
+
+function storedRow(row: Row): StoredRow {
+  // libsql gives blobs as ArrayBuffer from `all`, as Buffer from `get`.
+  const blob = row['body'];
+  const body = blob instanceof ArrayBuffer ? new Uint8Array(blob) : blob instanceof Uint8Array ? blob : null;
+  return { n: Number(row['n']), event: String(row['event']), body };
+}

@@ -1,0 +1,347 @@
+/**
+ * The room log on disk: one SQLite file, written by a worker thread in groups. What is appended while the disk is busy
+ * goes into the next group, so an idle log commits at once and a busy one commits many events at the price of one.
+ */
+import { Worker } from 'node:worker_threads';
+import type { ConferenceEvent, Millis } from '../conference/events.ts';
+import { eventNumber, roomUri } from '../conference/ids.ts';
+import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import { Delivery } from './delivery.ts';
+import { DEFAULT_KEEPING, LogReadError, MAX_READ } from './room-log.ts';
+import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
+import { BatchWriter, unpackRows } from './sqlite-records.ts';
+import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
+
+/** Where faults of the disk are told, each in one line. */
+export interface SqliteLogSink {
+  warn(line: string): void;
+  info(line: string): void;
+}
+
+/** What the log on disk may be told. */
+export interface SqliteLogOptions {
+  /** The database file. Its folder must exist. */
+  readonly file: string;
+  /** How a room is kept. Default `DEFAULT_KEEPING` for all. */
+  readonly keeping?: (room: RoomUri) => RoomKeeping;
+  /** Most octets that wait for the disk; beyond them appends are refused. Default 64 MiB. */
+  readonly maxBacklogBytes?: number;
+  /** How long after a failure the disk is tried again, in milliseconds. Default 1,000. */
+  readonly retryAfter?: Millis;
+  /** Most pages of 4 KiB in the file. Default: what the disk holds. */
+  readonly maxPages?: number;
+  readonly log?: SqliteLogSink;
+}
+
+/** The file cannot be opened: not a database, of another format, in use by another process, no permission. */
+export class LogOpenError extends Error {
+  override readonly name = 'LogOpenError';
+}
+
+/** Opens or makes the log's file. Rejects with `LogOpenError`. */
+export function openSqliteLog(options: SqliteLogOptions): Promise<RoomLog> {
+  return new Promise((resolve, reject) => {
+    const log: SqliteLog = new SqliteLog(options, (fault) => {
+      if (fault === undefined) resolve(log);
+      else reject(new LogOpenError(`the room log ${options.file} cannot be opened: ${fault}`));
+    });
+  });
+}
+
+interface Entry {
+  readonly room: RoomUri;
+  readonly logged: Logged;
+  /** Absent once the event has been heard already: it was kept as durably as its room wants when it was appended. */
+  readonly settled: ((outcome: Outcome) => void) | undefined;
+  readonly heard: boolean;
+}
+
+/** Events on their way to the disk together. */
+interface Batch {
+  readonly writer: BatchWriter;
+  readonly entries: Entry[];
+  /** Called when it is over, whatever became of it. */
+  readonly over: (() => void)[];
+}
+
+interface Question {
+  readonly answer: (events: readonly Logged[]) => void;
+  readonly fail: (error: LogReadError) => void;
+}
+
+/**
+ * - `opening`: the worker has not answered yet;
+ * - `well`: batches are taken;
+ * - `broken`: the disk failed; appends are refused until a probe succeeds;
+ * - `closed`: for good.
+ */
+type Health = { readonly is: 'opening' | 'well' } | { readonly is: 'broken' | 'closed'; readonly refusal: NotKept };
+
+const notKept = (reason: string): NotKept => ({ refused: 'not-kept', reason });
+
+class SqliteLog implements RoomLog {
+  readonly #keeping: (room: RoomUri) => RoomKeeping;
+  readonly #options: SqliteLogOptions;
+  readonly #opened: (fault: string | undefined) => void;
+  readonly #delivery = new Delivery();
+  readonly #last = new Map<RoomUri, EventNumber>();
+  readonly #questions = new Map<number, Question>();
+  #lastQuestion = 0;
+  /** Absent after it has died, until the next probe. */
+  #worker: Worker | undefined;
+  #health: Health = { is: 'opening' };
+  /** What is being collected, and what the worker has. */
+  #next: Batch | undefined;
+  #sent: Batch | undefined;
+  #sentBytes = 0;
+  #flushing: NodeJS.Immediate | undefined;
+  #probing: NodeJS.Timeout | undefined;
+  #whenClosed: (() => void) | undefined;
+
+  constructor(options: SqliteLogOptions, opened: (fault: string | undefined) => void) {
+    this.#options = options;
+    this.#opened = opened;
+    this.#keeping = options.keeping ?? (() => DEFAULT_KEEPING);
+    this.#worker = this.#start();
+  }
+
+  append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome {
+    if (this.#health.is === 'broken' || this.#health.is === 'closed') return this.#health.refusal;
+    const batch = (this.#next ??= { writer: new BatchWriter(), entries: [], over: [] });
+    if (batch.writer.length + this.#sentBytes >= (this.#options.maxBacklogBytes ?? 64 * 1024 * 1024)) {
+      return notKept('The room log cannot keep up, try again later');
+    }
+    const logged: Logged = { n: eventNumber((this.#last.get(room) ?? 0) + 1), event };
+    this.#last.set(room, logged.n);
+    batch.writer.add(room, logged);
+    const heard = this.#keeping(room).durability === 'memory';
+    batch.entries.push({ room, logged, settled: heard ? undefined : settled, heard });
+    // At the end of the turn, so that all that one read of a socket brought goes together.
+    if (this.#sent === undefined)
+      this.#flushing ??= setImmediate(() => {
+        this.#flush();
+      });
+    if (heard) this.#delivery.deliver(room, logged, settled);
+    return logged.n;
+  }
+
+  #flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    if (this.#sent !== undefined || this.#next === undefined) return;
+    this.#sent = this.#next;
+    this.#next = undefined;
+    const { buffer, length } = this.#sent.writer.take();
+    this.#sentBytes = length;
+    this.#tell({ type: 'batch', buffer, length }, [buffer]);
+  }
+
+  #kept(): void {
+    const batch = this.#sent;
+    this.#sent = undefined;
+    this.#sentBytes = 0;
+    // First the disk gets its next work, then the participants theirs.
+    this.#flush();
+    for (const { room, logged, settled, heard } of batch?.entries ?? []) {
+      if (!heard) this.#delivery.deliver(room, logged, settled);
+    }
+    for (const over of batch?.over ?? []) over();
+  }
+
+  /** Nothing that waits can be kept: whoever appended it is told. */
+  #fail(reason: string): void {
+    const batches = [this.#sent, this.#next].filter((batch) => batch !== undefined);
+    this.#sent = undefined;
+    this.#next = undefined;
+    this.#sentBytes = 0;
+    const refusal = notKept(`The room log cannot keep messages: ${reason}`);
+    const lost = batches.flatMap(({ entries }) => entries);
+    const count = lost.length === 0 ? '' : `, ${String(lost.length)} events were not kept`;
+    this.#options.log?.warn(
+      `room log ${this.#options.file}: ${reason}${count}; nothing is taken until the disk recovers`,
+    );
+    if (this.#health.is !== 'closed') {
+      this.#health = { is: 'broken', refusal };
+      this.#probeLater();
+    }
+    for (const { settled } of lost) settled?.(refusal);
+    for (const over of batches.flatMap((batch) => batch.over)) over();
+  }
+
+  #probeLater(): void {
+    clearTimeout(this.#probing);
+    this.#probing = setTimeout(() => {
+      if (this.#worker === undefined) this.#worker = this.#start();
+      else this.#tell({ type: 'probe', now: Date.now() });
+    }, this.#options.retryAfter ?? 1000);
+    this.#probing.unref();
+  }
+
+  read(room: RoomUri, range: ReadRange = {}): Promise<readonly Logged[]> {
+    const limit = Math.min(range.last ?? MAX_READ, MAX_READ);
+    const stored = { from: range.from ?? 0, limit, messagesOnly: range.messagesOnly === true };
+    return this.#ask((id) => ({ type: 'read', id, room, range: stored }));
+  }
+
+  facts(room: RoomUri): Promise<readonly Logged[]> {
+    return this.#ask((id) => ({ type: 'facts', id, room }));
+  }
+
+  /** Asks when all that was appended before has reached the disk. */
+  async #ask(question: (id: number) => ToWorker): Promise<readonly Logged[]> {
+    await this.#written();
+    if (this.#health.is === 'closed' || this.#worker === undefined) throw new LogReadError('the room log is closed');
+    const id = ++this.#lastQuestion;
+    return new Promise((answer, fail) => {
+      this.#questions.set(id, { answer, fail });
+      this.#tell(question(id));
+    });
+  }
+
+  /** Resolves when what has been appended so far is over. */
+  async #written(): Promise<void> {
+    const batch = this.#next ?? this.#sent;
+    if (batch !== undefined) await new Promise<void>((resolve) => batch.over.push(resolve));
+  }
+
+  #answer(id: number, read: () => readonly Logged[]): void {
+    const question = this.#questions.get(id);
+    this.#questions.delete(id);
+    try {
+      question?.answer(read());
+    } catch (cause) {
+      this.#unread(question, cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+
+  #unread(question: Question | undefined, reason: string): void {
+    this.#options.log?.warn(`room log ${this.#options.file}: cannot be read: ${reason}`);
+    question?.fail(new LogReadError(reason));
+  }
+
+  follow(room: RoomUri, listener: RoomListener): () => void {
+    return this.#delivery.follow(room, listener);
+  }
+
+  last(room: RoomUri): EventNumber {
+    return this.#last.get(room) ?? eventNumber(0);
+  }
+
+  rooms(): readonly RoomUri[] {
+    return [...this.#last.keys()];
+  }
+
+  prune(now: Millis): void {
+    void this.#written().then(() => {
+      // Also when the disk is full: it may be what makes room.
+      if (this.#health.is === 'closed') return;
+      this.#tell({ type: 'prune', rooms: this.rooms().map((room) => [room, this.#keeping(room)]), now });
+    });
+  }
+
+  /** The file has nothing of these rooms any more. Those that somebody follows go on counting where they are. */
+  #pruned(gone: readonly string[]): void {
+    const waiting = new Set([...(this.#sent?.entries ?? []), ...(this.#next?.entries ?? [])].map(({ room }) => room));
+    for (const uri of gone) {
+      const room = roomUri(uri);
+      if (!waiting.has(room) && !this.#delivery.isFollowed(room)) this.#last.delete(room);
+    }
+  }
+
+  health(): 'well' | NotKept {
+    return this.#health.is === 'broken' || this.#health.is === 'closed' ? this.#health.refusal : 'well';
+  }
+
+  async close(): Promise<void> {
+    if (this.#health.is === 'closed') return;
+    this.#health = { is: 'closed', refusal: notKept('The room log is closed') };
+    clearTimeout(this.#probing);
+    await this.#written();
+    if (this.#worker !== undefined) {
+      await new Promise<void>((resolve) => {
+        this.#whenClosed = resolve;
+        this.#tell({ type: 'close' });
+      });
+    }
+    this.#failQuestions('the room log is closed');
+  }
+
+  #failQuestions(reason: string): void {
+    for (const question of this.#questions.values()) question.fail(new LogReadError(reason));
+    this.#questions.clear();
+  }
+
+  #start(): Worker {
+    const workerData: WorkerData = { file: this.#options.file, maxPages: this.#options.maxPages };
+    const worker = new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData });
+    worker.on('message', (message: FromWorker) => {
+      this.#receive(message);
+    });
+    worker.on('error', (error) => {
+      this.#died(worker, error.message);
+    });
+    worker.on('exit', () => {
+      this.#died(worker, 'the worker thread has ended');
+    });
+    worker.postMessage({ type: 'probe', now: Date.now() } satisfies ToWorker);
+    return worker;
+  }
+
+  #tell(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker?.postMessage(message, transfer);
+  }
+
+  /** The worker is gone: unless it was asked to, the next probe starts another one, and the file decides whether it can go on. */
+  #died(worker: Worker, reason: string): void {
+    if (worker !== this.#worker) return;
+    this.#worker = undefined;
+    if (this.#health.is !== 'closed' || this.#sent !== undefined) this.#fail(reason);
+    this.#failQuestions(reason);
+    this.#whenClosed?.();
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'opened':
+        this.#wellAgain(message.rooms);
+        return;
+      case 'broken':
+        if (this.#health.is === 'opening') {
+          this.#health = { is: 'closed', refusal: notKept(message.reason) };
+          this.#tell({ type: 'close' });
+          this.#opened(message.reason);
+        } else if (this.#health.is === 'broken') this.#probeLater();
+        return;
+      case 'kept':
+        this.#kept();
+        return;
+      case 'failed':
+        this.#fail(message.reason);
+        return;
+      case 'rows': {
+        const { id, buffer, length } = message;
+        this.#answer(id, () => unpackRows(buffer, length));
+        return;
+      }
+      case 'unread':
+        this.#unread(this.#questions.get(message.id), message.reason);
+        this.#questions.delete(message.id);
+        return;
+      case 'pruned':
+        this.#pruned(message.gone);
+        return;
+    }
+  }
+
+  #wellAgain(rooms: readonly { readonly uri: string; readonly last: number }[]): void {
+    if (this.#health.is === 'closed') return;
+    for (const { uri, last } of rooms) {
+      const room = roomUri(uri);
+      this.#last.set(room, eventNumber(Math.max(last, this.#last.get(room) ?? 0)));
+    }
+    const before = this.#health.is;
+    this.#health = { is: 'well' };
+    if (before === 'broken') this.#options.log?.info(`room log ${this.#options.file}: the disk is well again`);
+    this.#opened(undefined);
+  }
+}

@@ -1,0 +1,391 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import t from 'tap';
+import fc from 'fast-check';
+import type { ConferenceEvent } from '../../src/conference/events.ts';
+import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import type { RoomUri } from '../../src/conference/ids.ts';
+import { MemoryLog } from '../../src/log/memory.ts';
+import { DEFAULT_KEEPING, LogReadError } from '../../src/log/room-log.ts';
+import type { Logged, Outcome, RoomKeeping, RoomLog } from '../../src/log/room-log.ts';
+import { LogOpenError, openSqliteLog } from '../../src/log/sqlite.ts';
+import type { SqliteLogOptions } from '../../src/log/sqlite.ts';
+import { life } from '../properties/happenings.ts';
+
+const ROOM = roomUri('sip:room@example.com');
+const OTHER = roomUri('sip:other@example.com');
+const ALICE = userUri('sip:alice@example.com');
+const BOB = userUri('sip:bob@example.com');
+const NOW = Date.UTC(2026, 1, 1);
+const forever: RoomKeeping = { ...DEFAULT_KEEPING, maxAge: Infinity };
+
+const folder = mkdtempSync(join(tmpdir(), 'room-log-'));
+let files = 0;
+const newFile = (): string => join(folder, `log${String(++files)}.db`);
+t.teardown(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function said(id: string, at = NOW, size = 5): ConferenceEvent {
+  return {
+    type: 'said',
+    at,
+    by: ALICE,
+    messageId: messageId(id),
+    audience: { to: 'everyone' },
+    contentType: 'message/cpim',
+    cpim: new Uint8Array(size).fill(0x61),
+  };
+}
+
+const left = (at = NOW): ConferenceEvent => ({ type: 'left', at, endpoint: endpointId('e'), method: 'departed' });
+
+function kept(log: RoomLog, event: ConferenceEvent, room: RoomUri = ROOM): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const outcome = log.append(room, event, resolve);
+    if (typeof outcome !== 'number') resolve(outcome);
+  });
+}
+
+async function keptAll(log: RoomLog, events: readonly ConferenceEvent[], room: RoomUri = ROOM): Promise<void> {
+  await Promise.all(events.map((event) => kept(log, event, room)));
+}
+
+const told = (outcome: Outcome): string => (typeof outcome === 'number' ? String(outcome) : outcome.reason);
+const numbers = (events: readonly Logged[]): readonly number[] => events.map(({ n }) => n);
+const ids = (events: readonly Logged[]): readonly string[] =>
+  events.map(({ event }) => ('messageId' in event ? event.messageId : event.type));
+
+type Test = Pick<typeof t, 'teardown'>;
+
+function closedAfter(t: Test, log: RoomLog): RoomLog {
+  t.teardown(() => log.close());
+  return log;
+}
+
+const logs = {
+  memory: (keeping: RoomKeeping) => Promise.resolve<RoomLog>(new MemoryLog({ keeping: () => keeping })),
+  'SQLite, kept on disk': (keeping: RoomKeeping) => openSqliteLog({ file: newFile(), keeping: () => keeping }),
+  'SQLite, kept in memory first': (keeping: RoomKeeping) =>
+    openSqliteLog({ file: newFile(), keeping: () => ({ ...keeping, durability: 'memory' }) }),
+};
+
+for (const [name, make] of Object.entries(logs)) {
+  const open = async (t: Test, keeping: RoomKeeping): Promise<RoomLog> => closedAfter(t, await make(keeping));
+  t.test(`the contract of a room log: ${name}`, async (t) => {
+    t.test('numbers at once, from 1, each room for itself; followers hear it before who appended', async (t) => {
+      const log = await open(t, forever);
+      const heard: string[] = [];
+      log.follow(ROOM, ({ n, event }) => heard.push(`heard ${String(n)} ${event.type}`));
+      t.equal(log.last(ROOM), 0);
+      const outcomes: Outcome[] = [];
+      const settled = new Promise<void>((resolve) => {
+        outcomes.push(log.append(ROOM, said('a'), (outcome) => heard.push(`settled ${told(outcome)}`)));
+        outcomes.push(log.append(OTHER, said('x')));
+        outcomes.push(log.append(ROOM, left()));
+        outcomes.push(
+          log.append(ROOM, said('b'), (outcome) => {
+            heard.push(`settled ${told(outcome)}`);
+            resolve();
+          }),
+        );
+      });
+      t.same(outcomes, [1, 1, 2, 3]);
+      t.equal(log.last(ROOM), 3);
+      await settled;
+      t.same(heard, ['heard 1 said', 'settled 1', 'heard 2 left', 'heard 3 said', 'settled 3']);
+      t.same([...log.rooms()].sort(), [OTHER, ROOM]);
+      t.equal(log.health(), 'well');
+    });
+
+    t.test('what is appended while an event is being heard comes after it for everybody', async (t) => {
+      const log = await open(t, forever);
+      const heard: string[] = [];
+      let answered = false;
+      log.follow(ROOM, ({ n }) => {
+        heard.push(`first ${String(n)}`);
+        if (!answered) log.append(ROOM, left());
+        answered = true;
+      });
+      const done = new Promise<void>((resolve) => {
+        log.follow(ROOM, ({ n }) => {
+          heard.push(`second ${String(n)}`);
+          if (n === 2) resolve();
+        });
+      });
+      log.append(ROOM, said('a'), () => heard.push('settled'));
+      await done;
+      t.same(heard, ['first 1', 'second 1', 'settled', 'first 2', 'second 2']);
+    });
+
+    t.test('one who stops following hears no more', async (t) => {
+      const log = await open(t, forever);
+      const heard: number[] = [];
+      const stop = log.follow(ROOM, ({ n }) => heard.push(n));
+      await kept(log, said('a'));
+      stop();
+      stop();
+      await kept(log, said('b'));
+      t.same(heard, [1]);
+    });
+
+    t.test('reads a range, the newest of it, messages only', async (t) => {
+      const log = await open(t, forever);
+      await keptAll(log, [said('a'), left(), said('b'), left(), said('c')]);
+      t.same(numbers(await log.read(ROOM)), [1, 2, 3, 4, 5]);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['a', 'b', 'c']);
+      t.same(numbers(await log.read(ROOM, { from: eventNumber(3) })), [3, 4, 5]);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 2 })), ['b', 'c']);
+      t.same(await log.read(ROOM, { last: 0 }), []);
+      t.same(await log.read(ROOM, { from: eventNumber(6) }), []);
+      t.same(await log.read(OTHER), []);
+    });
+
+    t.test('every event comes back as it was', async (t) => {
+      const log = await open(t, { ...forever, maxMessages: 1e6 });
+      let number = 0;
+      await fc.assert(
+        fc.asyncProperty(life(15), async (events) => {
+          const room = roomUri(`sip:room${String(++number)}@example.com`);
+          await keptAll(log, events, room);
+          const back = (await log.read(room)).map(({ event }) => event);
+          // JSON knows no undefined, no -0 and no unpaired surrogates within UTF-8.
+          t.same(back.map(comparable), events.map(comparable));
+          if (!t.passing()) throw new Error('a counterexample');
+        }),
+        { numRuns: 25 },
+      );
+    });
+
+    t.test('facts: the newest under each key, without what was undone or ended', async (t) => {
+      const log = await open(t, { ...forever, maxMessages: 2 });
+      await keptAll(log, [
+        { type: 'subject', at: NOW, subject: 'old' },
+        { type: 'role', at: NOW, user: ALICE, role: 'owner' },
+        { type: 'ended', at: NOW },
+        { type: 'banned', at: NOW, target: { kind: 'user', user: BOB } },
+        { type: 'banned', at: NOW, target: { kind: 'domain', domain: 'EXAMPLE.net' } },
+        { type: 'unbanned', at: NOW, target: { kind: 'domain', domain: 'example.NET' } },
+        { type: 'muted', at: NOW, user: BOB },
+        { type: 'muted', at: NOW, user: ALICE },
+        { type: 'unmuted', at: NOW, user: BOB },
+        { type: 'caughtUp', at: NOW, user: BOB, instance: 'i', through: eventNumber(2) },
+        said('a'),
+      ]);
+      t.same(numbers(await log.facts(ROOM)), [4, 8, 10]);
+    });
+
+    t.test('retention: by age, by count and by size; facts outlive it, positions do not', async (t) => {
+      const log = await open(t, { ...forever, maxAge: 1000, maxMessages: 3, maxBytes: 100 });
+      log.follow(ROOM, () => undefined);
+      await keptAll(log, [
+        { type: 'subject', at: NOW, subject: 'kept' },
+        { type: 'caughtUp', at: NOW, user: BOB, instance: 'i', through: eventNumber(1) },
+        ...['a', 'b', 'c', 'd'].map((id) => said(id, NOW)),
+      ]);
+      log.prune(NOW);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['b', 'c', 'd'], 'at most three');
+      await keptAll(log, [said('e', NOW + 500, 90), said('f', NOW + 500, 9)]);
+      log.prune(NOW + 500);
+      t.same(ids(await log.read(ROOM)), ['e', 'f'], 'at most 100 octets');
+      t.same(numbers(await log.facts(ROOM)), [1]);
+      log.prune(NOW + 1500);
+      t.same(ids(await log.read(ROOM)), ['e', 'f'], 'one second old');
+      log.prune(NOW + 1501);
+      t.same(await log.read(ROOM), []);
+      t.equal(await kept(log, said('g', NOW + 1501)), 9, 'numbers go on');
+    });
+
+    t.test('of other happenings as many are kept as of messages', async (t) => {
+      const log = await open(t, { ...forever, maxMessages: 3 });
+      await keptAll(log, [left(), left(), left(), left(), left()]);
+      log.prune(NOW);
+      t.same(numbers(await log.read(ROOM)), [3, 4, 5]);
+    });
+
+    t.test('a room of which nothing is left is forgotten, unless somebody follows it', async (t) => {
+      const log = await open(t, { ...forever, maxAge: 10 });
+      const stop = log.follow(OTHER, () => undefined);
+      await kept(log, said('a'));
+      await kept(log, said('b'), OTHER);
+      log.prune(NOW + 100);
+      await log.read(ROOM);
+      await turn(() => log.rooms().length === 1);
+      t.same(log.rooms(), [OTHER]);
+      t.equal(await kept(log, said('c'), OTHER), 2);
+      stop();
+    });
+
+    t.test('refuses when it is closed', async (t) => {
+      const log = await open(t, forever);
+      await kept(log, said('a'));
+      await log.close();
+      const outcome = log.append(ROOM, said('b'), () => t.fail('settled twice'));
+      t.match(outcome, { refused: 'not-kept', reason: /closed/ });
+      t.match(log.health(), { refused: 'not-kept' });
+    });
+    t.end();
+  });
+}
+
+/** The event as plain data that says the same. */
+function comparable(event: ConferenceEvent): unknown {
+  const { cpim, ...rest } = { cpim: undefined, ...event };
+  const plain: unknown = JSON.parse(Buffer.from(JSON.stringify(rest)).toString());
+  return [plain, cpim === undefined ? undefined : Buffer.from(cpim).toString('hex')];
+}
+
+/** Waits turn by turn of the event loop for something that other threads bring about. */
+async function turn(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** A sink whose lines can be waited for. */
+class Lines {
+  readonly lines: string[] = [];
+  warn(line: string): void {
+    this.lines.push(`warn ${line}`);
+  }
+  info(line: string): void {
+    this.lines.push(`info ${line}`);
+  }
+}
+
+const diskLog = async (t: Test, options: Partial<SqliteLogOptions> = {}): Promise<RoomLog> =>
+  closedAfter(t, await openSqliteLog({ file: newFile(), keeping: () => forever, retryAfter: 10, ...options }));
+
+t.test('SQLite: a log that is opened again goes on where it was', async (t) => {
+  const file = newFile();
+  const first = await diskLog(t, { file });
+  await keptAll(first, [said('a'), { type: 'banned', at: NOW, target: { kind: 'user', user: BOB } }, said('b')]);
+  await first.close();
+  const second = await diskLog(t, { file });
+  t.same(second.rooms(), [ROOM]);
+  t.equal(second.last(ROOM), 3);
+  t.same(ids(await second.read(ROOM)), ['a', 'banned', 'b']);
+  t.same(numbers(await second.facts(ROOM)), [2]);
+  t.equal(await kept(second, said('c')), 4);
+});
+
+t.test('SQLite: a process that is killed has in its history every message that was answered', async (t) => {
+  const file = newFile();
+  const writer = spawn(process.execPath, ['dist/test/src/room-log-writer.js', file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const answered: string[] = [];
+  for await (const line of createInterface(writer.stdout)) {
+    answered.push(line);
+    if (answered.length === 200) writer.kill('SIGKILL');
+  }
+  if (writer.signalCode === null) await once(writer, 'exit');
+  t.equal(writer.signalCode, 'SIGKILL');
+  const log = await diskLog(t, { file, keeping: () => ({ ...forever, maxMessages: 1e6 }) });
+  const history = new Set(
+    (await log.read(ROOM)).map(({ n, event }) => `${String(n)} ${'messageId' in event ? event.messageId : ''}`),
+  );
+  t.ok(answered.length >= 200);
+  t.same(
+    answered.filter((line) => !history.has(line)),
+    [],
+  );
+});
+
+t.test('SQLite: events that come while the disk is busy share a commit, and all are heard in order', async (t) => {
+  const log = await diskLog(t);
+  const heard: Outcome[] = [];
+  log.follow(ROOM, ({ n }) => heard.push(n));
+  const outcomes = await Promise.all(Array.from({ length: 2000 }, (_, i) => kept(log, said(`m${String(i)}`))));
+  t.same(heard, outcomes);
+  t.equal(heard.length, 2000);
+});
+
+t.test('SQLite: what was appended before it is closed is kept', async (t) => {
+  const file = newFile();
+  const log = await diskLog(t, { file });
+  const outcomes: Outcome[] = [];
+  for (let i = 0; i < 50; i++) log.append(ROOM, said(`m${String(i)}`), (outcome) => outcomes.push(outcome));
+  await log.close();
+  t.equal(outcomes.length, 50);
+  const again = await diskLog(t, { file });
+  t.equal((await again.read(ROOM)).length, 50);
+});
+
+t.test('SQLite: a backlog is bounded, and refused beyond its bound', async (t) => {
+  const log = await diskLog(t, { maxBacklogBytes: 10_000 });
+  const outcomes = Array.from({ length: 20 }, (_, i) => log.append(ROOM, said(`m${String(i)}`, NOW, 1000)));
+  t.ok(outcomes.slice(0, 5).every((outcome) => typeof outcome === 'number'));
+  t.match(outcomes.at(-1), { refused: 'not-kept', reason: /keep up/ });
+  await log.read(ROOM);
+  t.equal(typeof (await kept(log, said('later'))), 'number');
+});
+
+t.test('SQLite: a full disk is told and refused, and when there is room again all goes on', async (t) => {
+  const lines = new Lines();
+  let keeping = forever;
+  const log = await diskLog(t, { maxPages: 40, log: lines, keeping: () => keeping });
+  const heard: number[] = [];
+  log.follow(ROOM, ({ n }) => heard.push(n));
+  const outcomes: Outcome[] = [];
+  while (typeof (outcomes.at(-1) ?? 0) === 'number') {
+    outcomes.push(await kept(log, said(`m${String(outcomes.length)}`, NOW, 3000)));
+  }
+  const refusal = outcomes.at(-1);
+  t.match(refusal, { refused: 'not-kept', reason: /full/ });
+  t.match(lines.lines[0], /^warn room log .*full.*1 events were not kept/);
+  t.match(log.health(), { refused: 'not-kept' });
+  t.match(log.append(ROOM, said('next')), { refused: 'not-kept' }, 'at once');
+  t.same(heard, outcomes.slice(0, -1), 'nobody heard what was refused');
+  t.same(numbers(await log.read(ROOM)), heard, 'and it is not in the history');
+  keeping = { ...forever, maxMessages: 3 };
+  log.prune(NOW);
+  await turn(() => log.health() === 'well');
+  t.match(lines.lines.at(-1), /^info .*well again/);
+  const next = await kept(log, said('after'));
+  t.equal(next, outcomes.length + 1, 'the number of what was refused stays unused');
+  t.equal((await log.read(ROOM)).length, 4);
+});
+
+t.test('SQLite: a file that is no database is refused by name, and left as it is', async (t) => {
+  const file = newFile();
+  writeFileSync(file, 'These are my notes, not a database.'.repeat(200));
+  await t.rejects(openSqliteLog({ file }), { name: 'LogOpenError', message: new RegExp(`${file}.*not a database`) });
+  await t.rejects(openSqliteLog({ file: join(folder, 'nowhere', 'log.db') }), LogOpenError);
+});
+
+t.test('SQLite: a file in use by another log is refused', async (t) => {
+  const file = newFile();
+  const log = await diskLog(t, { file });
+  await kept(log, said('a'));
+  await t.rejects(diskLog(t, { file }), /locked/);
+  await log.close();
+  t.equal((await diskLog(t, { file })).last(ROOM), 1);
+});
+
+t.test(
+  'SQLite: a file that was destroyed while open is told, refused, and replaced when it is moved away',
+  async (t) => {
+    const lines = new Lines();
+    const file = newFile();
+    const first = await diskLog(t, { file });
+    await keptAll(
+      first,
+      Array.from({ length: 100 }, (_, i) => said(`m${String(i)}`, NOW, 3000)),
+    );
+    await first.close();
+    const log = await diskLog(t, { file, log: lines });
+    truncateSync(file, 8192);
+    await t.rejects(log.read(ROOM), LogReadError);
+    t.match(lines.lines[0], /^warn .*(malformed|disk I\/O|corrupt)/);
+    const outcome = await kept(log, said('x', NOW, 3000));
+    t.match(outcome, { refused: 'not-kept', reason: /malformed|disk I\/O|corrupt/ });
+    for (const name of readdirSync(folder)) if (join(folder, name).startsWith(file)) rmSync(join(folder, name));
+    await turn(() => log.health() === 'well');
+    t.equal(await kept(log, said('y')), 102, 'numbers go on above those that were known');
+    t.same(ids(await log.read(ROOM)), ['y']);
+    await log.close();
+  },
+);
