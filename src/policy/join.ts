@@ -2,7 +2,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { Millis } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
-import { isAtLeast } from './manage.ts';
+import { isAtLeast } from './roles.ts';
 import { isPin } from './pin.ts';
 import type { RateLimiter } from './rate.ts';
 import type { RoomPolicy } from './room-policy.ts';

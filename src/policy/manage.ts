@@ -2,48 +2,10 @@
 import type { Conference } from '../conference/conference.ts';
 import type { Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
+import { isAtLeast, isHigher, ROLE_NEEDED } from './roles.ts';
+import type { Act } from './roles.ts';
 import type { RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
-
-/** Everything that takes a role. */
-export type Act =
-  | 'invite'
-  | 'subject'
-  | 'mute'
-  | 'kick'
-  | 'ban'
-  | 'admit'
-  | 'retract'
-  | 'slow-mode'
-  | 'lock'
-  | 'setting'
-  | 'role'
-  | 'tombstone'
-  | 'end';
-
-/** The lowest role that may do it, where the room's policy says nothing else. Undoing takes the same as doing. */
-export const ROLE_NEEDED: Readonly<Record<Act, Role>> = {
-  invite: 'participant',
-  subject: 'participant',
-  mute: 'moderator',
-  kick: 'moderator',
-  ban: 'moderator',
-  admit: 'moderator',
-  retract: 'moderator',
-  'slow-mode': 'moderator',
-  lock: 'moderator',
-  setting: 'moderator',
-  role: 'moderator',
-  tombstone: 'owner',
-  end: 'owner',
-};
-
-const RANK: Readonly<Record<Role, number>> = { visitor: 0, participant: 1, moderator: 2, owner: 3 };
-
-/** Whether a role is at least as high as another. */
-export function isAtLeast(role: Role, other: Role): boolean {
-  return RANK[role] >= RANK[other];
-}
 
 /** Somebody wants to change something. */
 export interface ManageRequest {
@@ -75,7 +37,7 @@ export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
     if (by === 'administrator' || target === undefined || act === 'invite' || act === 'admit') return undefined;
     if (by === target) return undefined;
     const own = conference.roleOf(by);
-    return own === 'owner' || RANK[own] > RANK[conference.roleOf(target)] ? undefined : { refused: 'outranked' };
+    return own === 'owner' || isHigher(own, conference.roleOf(target)) ? undefined : { refused: 'outranked' };
   },
   // Nobody gives a role that is higher than his own.
   ({ conference, by, act, role }) =>

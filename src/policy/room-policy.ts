@@ -1,7 +1,7 @@
 /** What the configuration allows in a room, beyond what the conference itself holds (roles, lock, bans, mutes). */
 import type { Millis, Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
-import type { Act } from './manage.ts';
+import type { Act } from './roles.ts';
 
 /** How often somebody may do something. */
 export interface Rate {

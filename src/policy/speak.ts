@@ -3,7 +3,7 @@ import type { Conference } from '../conference/conference.ts';
 import type { Audience, Millis } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { isPresent } from '../conference/roster.ts';
-import { isAtLeast } from './manage.ts';
+import { isAtLeast } from './roles.ts';
 import type { RateLimiter } from './rate.ts';
 import type { RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
