@@ -3,9 +3,10 @@
  * - `address`: the room's address cannot be read;
  * - `unreachable`: no connection to the server;
  * - `refused`: the server said no (`status` is its SIP or MSRP code);
- * - `lost`: the connection, the call or the chat session broke.
+ * - `lost`: the connection, the call or the chat session broke;
+ * - `over`: the conference has ended.
  */
-export type ClientFault = 'address' | 'unreachable' | 'refused' | 'lost';
+export type ClientFault = 'address' | 'unreachable' | 'refused' | 'lost' | 'over';
 
 /** The one error of this client. Its message is a sentence for the user. */
 export class ClientError extends Error {

@@ -188,9 +188,21 @@ class JoinedRoom implements Room {
     this.#handlers.closed(why);
   }
 
+  /** Resolves when the server has heard that we hang up. */
+  #hungUp(): Promise<void> {
+    if (this.#inviter.state !== SessionState.Established) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => resolve();
+      this.#inviter.bye({ requestDelegate: { onAccept: done, onReject: done, onRedirect: done } }).catch(done);
+    });
+  }
+
   async #close(): Promise<void> {
-    this.#subscription?.close();
-    await stopUserAgent(this.#userAgent);
+    const ending = [this.#subscription?.close() ?? Promise.resolve(), this.#hungUp()];
+    await stopUserAgent(
+      this.#userAgent,
+      Promise.all(ending).then(() => undefined),
+    );
     this.#endpoint.close();
   }
 }

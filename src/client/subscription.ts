@@ -17,11 +17,16 @@ const CONFERENCE_INFO = 'application/conference-info+xml';
 export class ConferenceSubscription {
   readonly view = new ConferenceView();
   readonly #handlers: SubscriptionHandlers;
+  readonly #gone: Promise<void>;
+  #leave: () => void = () => undefined;
   #dialog: Core.Subscription | undefined;
   #state: 'open' | 'closed' = 'open';
 
   constructor(userAgent: UserAgent, room: URI, handlers: SubscriptionHandlers, expires = 600) {
     this.#handlers = handlers;
+    this.#gone = new Promise((resolve) => {
+      this.#leave = resolve;
+    });
     const core = userAgent.userAgentCore;
     const headers = [
       'Event: conference',
@@ -42,11 +47,18 @@ export class ConferenceSubscription {
     });
   }
 
-  /** Unsubscribes; nothing is told any more. */
-  close(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    this.#dialog?.unsubscribe();
+  /** Unsubscribes; nothing is told any more. Resolves when the last NOTIFY has come (RFC 6665 §4.1.2.3). */
+  close(): Promise<void> {
+    if (this.#state === 'open') {
+      this.#state = 'closed';
+      this.#unsubscribe();
+    }
+    return this.#gone;
+  }
+
+  #unsubscribe(): void {
+    if (this.#dialog === undefined) return;
+    this.#dialog.unsubscribe().delegate = { onReject: () => this.#leave() };
   }
 
   #begin(dialog: Core.Subscription | undefined): void {
@@ -55,21 +67,26 @@ export class ConferenceSubscription {
     dialog.autoRefresh = true;
     dialog.delegate = {
       onNotify: (request) => this.#receive(request),
-      onTerminated: () => this.#end(new ClientError('lost', 'the subscription has ended')),
+      onTerminated: () => {
+        this.#leave();
+        this.#end(new ClientError('lost', 'the subscription has ended'));
+      },
     };
-    if (this.#state === 'closed') dialog.unsubscribe();
+    if (this.#state === 'closed') this.#unsubscribe();
   }
 
   #receive(request: Core.IncomingNotifyRequest): void {
     void request.accept();
-    if (this.#state === 'closed') return;
     const { message } = request;
     const type = message.getHeader('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
-    if (type === CONFERENCE_INFO && message.body !== '') this.#read(message.body);
+    if (type === CONFERENCE_INFO && message.body !== '' && this.#state === 'open') this.#read(message.body);
     const state = message.getHeader('subscription-state') ?? '';
     if (/^\s*terminated/i.test(state)) {
       const reason = /;\s*reason\s*=\s*([^;\s]+)/i.exec(state)?.[1] ?? 'no reason given';
-      this.#end(new ClientError('lost', `the server ended the subscription: ${reason}`));
+      const over = new ClientError('over', 'the conference is over');
+      this.#end(
+        reason === 'noresource' ? over : new ClientError('lost', `the roster is not shown any more: ${reason}`),
+      );
     }
   }
 
@@ -91,6 +108,7 @@ export class ConferenceSubscription {
   }
 
   #end(why: ClientError): void {
+    this.#leave();
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#handlers.ended(why);

@@ -63,13 +63,14 @@ export async function startUserAgent(userAgent: UserAgent): Promise<void> {
   }
 }
 
-/** Ends whatever the user agent still has, waiting `patience` milliseconds at most. */
-export async function stopUserAgent(userAgent: UserAgent, patience = 2_000): Promise<void> {
+/** Ends whatever the user agent still has; resolves when all is ended, after `patience` milliseconds at the latest. */
+export async function stopUserAgent(userAgent: UserAgent, ending: Promise<void>, patience = 2_000): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const enough = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, patience);
   });
-  await Promise.race([userAgent.stop().catch(() => undefined), enough]);
+  const ended = userAgent.isConnected() ? ending.then(() => userAgent.stop()).catch(() => undefined) : undefined;
+  await Promise.race([ended, enough]);
   clearTimeout(timer);
   await userAgent.transport.disconnect();
 }

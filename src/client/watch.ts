@@ -28,7 +28,7 @@ export async function watchRoom(address: string, options: ClientOptions, handler
       (changed, ended) => new ConferenceSubscription(userAgent, call.room, { changed, ended }),
     );
   } catch (fault) {
-    await stopUserAgent(userAgent);
+    await stopUserAgent(userAgent, Promise.resolve());
     throw fault;
   }
   return watch;
@@ -74,15 +74,15 @@ class OpenWatch implements Watch {
     if (this.#state === 'beginning') this.#fail(why);
     if (this.#state !== 'open') return;
     this.#state = 'closed';
-    if (this.#userAgent !== undefined) void stopUserAgent(this.#userAgent);
+    if (this.#userAgent !== undefined) void stopUserAgent(this.#userAgent, Promise.resolve());
     this.#handlers.closed(why);
   }
 
   async stop(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#subscription?.close();
-    if (this.#userAgent !== undefined) await stopUserAgent(this.#userAgent);
+    if (this.#userAgent !== undefined)
+      await stopUserAgent(this.#userAgent, this.#subscription?.close() ?? Promise.resolve());
   }
 
   #changed(view: ConferenceView): void {
