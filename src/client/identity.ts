@@ -11,8 +11,9 @@ export interface Identity {
 
 /** Reads a room's address; `lobby@host` is taken for `sip:lobby@host`. Throws `ClientError` `address`. */
 export function parseRoomUri(text: string): URI {
-  const uri = UserAgent.makeURI(/^sips?:/i.test(text) ? text : `sip:${text}`);
-  if (uri?.user === undefined || uri.user === '' || uri.host === '') {
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1];
+  const uri = UserAgent.makeURI(scheme === undefined ? `sip:${text}` : text);
+  if (uri?.user === undefined || uri.user === '' || uri.host === '' || !/^sips?$/i.test(uri.scheme)) {
     throw new ClientError('address', `${text} is no address of a room; one looks like sip:lobby@example.com`);
   }
   return uri;

@@ -132,7 +132,10 @@ class JoinedRoom implements Room {
       this.#fail = reject;
       this.#inviter.stateChange.addListener((state) => {
         if (state === SessionState.Established) resolve();
-        if (state === SessionState.Terminated) this.#end(new ClientError('lost', 'the call has ended'));
+        // Why it has ended, if sip.js knows, is told by a call of its own later in this turn.
+        if (state === SessionState.Terminated) {
+          queueMicrotask(() => this.#end(new ClientError('lost', 'the call has ended')));
+        }
       });
     });
     const refused = (response: {
@@ -177,7 +180,9 @@ class JoinedRoom implements Room {
     const text = /text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(reason)?.[1] ?? 'the room has ended the call';
     const cause = /cause\s*=\s*(\d{3})/i.exec(reason)?.[1];
     void bye.accept();
-    this.#end(new ClientError('lost', text, cause === undefined ? undefined : Number(cause)));
+    const why = new ClientError('lost', text, cause === undefined ? undefined : Number(cause));
+    // Not from within: sip.js has yet to note that the call has ended.
+    queueMicrotask(() => this.#end(why));
   }
 
   #end(why: ClientError): void {

@@ -17,6 +17,7 @@ const CONFERENCE_INFO = 'application/conference-info+xml';
 export class ConferenceSubscription {
   readonly view = new ConferenceView();
   readonly #handlers: SubscriptionHandlers;
+  readonly #request: Core.OutgoingSubscribeRequest;
   readonly #gone: Promise<void>;
   #leave: () => void = () => undefined;
   #dialog: Core.Subscription | undefined;
@@ -36,7 +37,7 @@ export class ConferenceSubscription {
     ];
     const { aor } = core.configuration;
     const message = core.makeOutgoingRequestMessage('SUBSCRIBE', room, aor, room, {}, headers);
-    core.subscribe(message, {
+    this.#request = core.subscribe(message, {
       onNotify: ({ request, subscription }) => {
         this.#begin(subscription);
         this.#receive(request);
@@ -54,6 +55,13 @@ export class ConferenceSubscription {
       this.#unsubscribe();
     }
     return this.#gone;
+  }
+
+  /** Waits for nothing any more: after the connection has gone, or patience. */
+  abandon(): void {
+    this.#state = 'closed';
+    this.#request.waitNotifyStop();
+    this.#leave();
   }
 
   #unsubscribe(): void {

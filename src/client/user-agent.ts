@@ -73,4 +73,6 @@ export async function stopUserAgent(userAgent: UserAgent, ending: Promise<void>,
   await Promise.race([ended, enough]);
   clearTimeout(timer);
   await userAgent.transport.disconnect();
+  // Transactions left over would keep their timers for half a minute.
+  userAgent.userAgentCore.dispose();
 }

@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os';
-import { ClientError, joinRoom, type ChatMessage, type Participant, type Room, userPart } from '../client/index.ts';
+import { ClientError, joinRoom, type ChatMessage, type Room, userPart } from '../client/index.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { completions, enter } from './commands.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
@@ -48,6 +48,8 @@ class Chat {
   #subject: string | undefined;
   #room: Room | undefined;
   #typing = false;
+  /** Authors whom the roster does not show, or not yet: they can be spoken to. */
+  readonly #authors = new Map<string, Person>();
 
   constructor(options: ChatOptions, terminal: Terminal) {
     this.#options = options;
@@ -131,7 +133,8 @@ class Chat {
     const context = {
       room,
       show: (event: ChatEvent) => this.#show(event),
-      say: (text: string, to?: Participant) => this.#say(text, to),
+      say: (text: string, to?: Person) => this.#say(text, to),
+      people: () => this.#people(),
       who: () => this.#who(),
       leave: () => this.#leaveWhenSaid(),
     };
@@ -144,7 +147,7 @@ class Chat {
         if (stay !== true || this.#screen.attended) this.#leaveWhenSaid();
       },
       typed: (line) => this.#typed(room, line),
-      complete: (line) => completions(line, room.roster.values()),
+      complete: (line) => completions(line, this.#people()),
     });
   }
 
@@ -152,10 +155,10 @@ class Chat {
     void Promise.all(this.#pending).then(() => this.#finish());
   }
 
-  #say(text: string, to?: Participant): void {
+  #say(text: string, to?: Person): void {
     const said = this.#room?.say(text, to?.uri).then((outcome) => {
       const { messageId: id } = outcome;
-      if (outcome.said) this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to: personOf(to) }) });
+      if (outcome.said) this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to }) });
       else {
         this.#exit = EXIT.refused;
         const { status, reason } = outcome;
@@ -182,13 +185,14 @@ class Chat {
 
   #messageEvent(message: ChatMessage): ChatEvent {
     const { from, fromName, at, contentType, messageId, text, content, fileName } = message;
-    const known = this.#room?.roster.get(from);
+    const person = { name: this.#room?.roster.get(from)?.name ?? fromName ?? userPart(from), uri: from };
+    this.#authors.set(from, person);
     const shown = text ?? `[${fileName ?? contentType}, ${content.length} bytes]`;
     return {
       type: 'message',
       ...(messageId === undefined ? {} : { id: messageId }),
       at: at.toISOString(),
-      from: { name: known?.name ?? fromName ?? userPart(from), uri: from },
+      from: person,
       private: message.private,
       contentType,
       text: shown,
@@ -196,7 +200,15 @@ class Chat {
   }
 
   #person(uri: string): Person {
-    return { name: this.#room?.roster.get(uri)?.name ?? userPart(uri), uri };
+    const name = this.#room?.roster.get(uri)?.name ?? this.#authors.get(uri)?.name ?? userPart(uri);
+    return { name, uri };
+  }
+
+  /** Whom one can speak to: the roster, then other authors. */
+  #people(): readonly Person[] {
+    const roster = [...(this.#room?.roster.values() ?? [])].map(personOf);
+    const others = [...this.#authors.values()].filter(({ uri }) => this.#room?.roster.has(uri) !== true);
+    return [...roster, ...others].filter(({ uri }) => uri !== this.#room?.ownUri && uri !== this.#room?.uri);
   }
 
   #fail(why: ClientError): void {

@@ -1,12 +1,14 @@
-import type { Participant, Room } from '../client/index.ts';
-import type { ChatEvent } from './events.ts';
+import type { Room } from '../client/index.ts';
+import type { ChatEvent, Person } from './events.ts';
 
 /** What commands act on. */
 export interface CommandContext {
   readonly room: Room;
   readonly show: (event: ChatEvent) => void;
   /** Says something, shows what became of it. */
-  readonly say: (text: string, to?: Participant) => void;
+  readonly say: (text: string, to?: Person) => void;
+  /** Whom one can speak to. */
+  readonly people: () => readonly Person[];
   /** The room as it is now. */
   readonly who: () => void;
   readonly leave: () => void;
@@ -54,7 +56,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       const [, quoted, plain, text = ''] = /^(?:"([^"]+)"|(\S+))\s+(.+)$/s.exec(argument) ?? [];
       const wanted = quoted ?? plain;
       if (wanted === undefined) return context.show({ type: 'notice', text: '! /msg WHO TEXT' });
-      const person = participantNamed(context.room, wanted);
+      const person = personNamed(context.people(), wanted);
       if (person === undefined) return context.show({ type: 'notice', text: `! nobody here is called ${wanted}` });
       if (!context.room.features.includes('private-messages')) {
         return context.show({ type: 'notice', text: '! this room has no private messages' });
@@ -80,16 +82,15 @@ export function enter(line: string, context: CommandContext): void {
 }
 
 /** What may stand for the last word of a line: commands at its beginning, names of people anywhere. */
-export function completions(line: string, people: Iterable<Participant>): readonly string[] {
+export function completions(line: string, people: readonly Person[]): readonly string[] {
   const word = /\S*$/.exec(line)?.[0] ?? '';
-  const names = [...people].map(({ name }) => (/\s/.test(name) ? `"${name}"` : name));
+  const names = people.map(({ name }) => (/\s/.test(name) ? `"${name}"` : name));
   const choices =
     line.startsWith('/') && !line.includes(' ') ? Object.keys(COMMANDS).map((name) => `/${name} `) : names;
   return choices.filter((choice) => choice.toLowerCase().startsWith(word.toLowerCase()));
 }
 
-function participantNamed(room: Room, wanted: string): Participant | undefined {
-  const people = [...room.roster.values()];
+function personNamed(people: readonly Person[], wanted: string): Person | undefined {
   const lower = wanted.toLowerCase();
   return people.find(({ uri }) => uri === wanted) ?? people.find(({ name }) => name.toLowerCase() === lower);
 }

@@ -1,0 +1,258 @@
+import t from 'tap';
+import { WebSocketServer } from 'ws';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { formatMsrpPath, parseMsrpMedia } from '../../msrp/index.ts';
+import {
+  type ChatMessage,
+  ClientError,
+  type ClientOptions,
+  joinRoom,
+  type Room,
+  type RosterChange,
+  sameAddress,
+  userPart,
+  watchRoom,
+} from '../../src/client/index.ts';
+import { parseSdp } from '../../src/client/description.ts';
+import { defaultServer, identityOf, parseRoomUri } from '../../src/client/identity.ts';
+import { changeBetween, type Participant } from '../../src/client/roster.ts';
+import { nodeWebSocket } from '../../src/client/transport/node.ts';
+import { join, raise, ROOM, type Stage } from '../plays/stage.ts';
+
+/** What a room has told, and a way to wait for it. */
+class Diary {
+  readonly messages: ChatMessage[] = [];
+  readonly changes: (RosterChange | undefined)[] = [];
+  readonly closings: ClientError[] = [];
+  readonly composing: string[] = [];
+  #wake: () => void = () => undefined;
+
+  readonly handlers = {
+    message: (message: ChatMessage) => this.#note(() => this.messages.push(message)),
+    roster: (_: unknown, change: RosterChange | undefined) => this.#note(() => this.changes.push(change)),
+    composing: (from: string, active: boolean) => this.#note(() => this.composing.push(`${from} ${String(active)}`)),
+    closed: (why: ClientError) => this.#note(() => this.closings.push(why)),
+  };
+
+  async until<T>(find: () => T | undefined | false): Promise<T> {
+    for (;;) {
+      const found = find();
+      if (found !== undefined && found !== false) return found;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  joined(name: string): Promise<Participant> {
+    return this.until(() => this.changes.flatMap((change) => change?.joined ?? []).find((one) => one.name === name));
+  }
+
+  left(name: string): Promise<Participant> {
+    return this.until(() => this.changes.flatMap((change) => change?.left ?? []).find((one) => one.name === name));
+  }
+
+  heard(text: string): Promise<ChatMessage> {
+    return this.until(() => this.messages.find((message) => message.text === text));
+  }
+
+  #note(take: () => unknown): void {
+    take();
+    this.#wake();
+  }
+}
+
+const serverOf = (stage: Stage): string => {
+  const { port } = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP') ?? { port: 0 };
+  return `ws://127.0.0.1:${port}/ws`;
+};
+const optionsFor = (stage: Stage, name: string): ClientOptions => ({
+  name,
+  webSocket: nodeWebSocket,
+  server: serverOf(stage),
+});
+const enter = async (stage: Stage, name: string): Promise<{ room: Room; diary: Diary }> => {
+  const diary = new Diary();
+  return { room: await joinRoom(ROOM, optionsFor(stage, name), diary.handlers), diary };
+};
+
+t.test('RFC 7977 and RFC 7701: people talk over WebSocket', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice Ä.');
+  await alice.diary.until(() => alice.diary.changes.length > 0);
+  const bob = await enter(stage, 'Bob');
+  const seen = await alice.diary.joined('Bob');
+  t.equal(seen.uri, 'sip:bob@127.0.0.1');
+  t.equal(bob.room.uri, ROOM);
+  t.ok(bob.room.features.includes('private-messages'));
+
+  const said = await alice.room.say('Grüße\nan alle 👋');
+  t.equal(said.said, true);
+  const heard = await bob.diary.heard('Grüße\nan alle 👋');
+  t.equal(heard.fromName, 'Alice Ä.');
+  t.equal(heard.from, alice.room.ownUri);
+  t.equal(heard.messageId, said.messageId, 'known by the same id at both ends');
+  t.equal(heard.private, false);
+  t.same(alice.diary.messages, [], 'nobody hears himself');
+
+  const carol = await join(stage, 'carol');
+  await carol.say('hello from a telephone');
+  const fromCarol = await bob.diary.heard('hello from a telephone');
+  t.equal(userPart(fromCarol.from), 'carol');
+  await bob.room.say('hello Carol');
+  await carol.hears('hello Carol');
+
+  t.equal(alice.room.view.entity, ROOM);
+  t.same(
+    alice.room.view.description?.serviceUris.map(({ purpose, uri }) => [purpose, uri]),
+    [['grouptextchat', ROOM]],
+    'RFC 7106: the room is advertised',
+  );
+  await bob.room.leave();
+  await alice.diary.left('Bob');
+  t.same(bob.diary.closings, [], 'who leaves is not told that he has left');
+  t.match(await bob.room.say('too late'), { said: false });
+  await carol.leave();
+  await alice.room.leave();
+  await alice.room.leave();
+});
+
+t.test('RFC 3994: who writes', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  const bob = await enter(stage, 'Bob');
+  alice.room.composing(true);
+  await bob.diary.until(() => bob.diary.composing.includes('sip:alice@127.0.0.1 true'));
+  alice.room.composing(false);
+  await bob.diary.until(() => bob.diary.composing.includes('sip:alice@127.0.0.1 false'));
+  await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('RFC 4575: a watcher sees who comes and goes', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const diary = new Diary();
+  const watch = await watchRoom(ROOM, optionsFor(stage, 'watcher'), diary.handlers);
+  t.equal(watch.view.conferenceState?.active, false, 'an empty room has a state too');
+  t.equal(watch.roster.size, 0);
+  const alice = await enter(stage, 'Alice');
+  await diary.joined('Alice');
+  await alice.room.leave();
+  const why = await diary.until(() => diary.closings[0]);
+  t.equal(why.fault, 'over', 'a conference made on demand ends with its last participant');
+  await watch.stop();
+
+  const second = await watchRoom(ROOM, optionsFor(stage, 'watcher'), diary.handlers);
+  await second.stop();
+  await second.stop();
+  t.equal(diary.closings.length, 1, 'who stops is not told');
+  t.notOk(
+    stage.lines.some((line) => line.includes('NOTIFY failed')),
+    'the last NOTIFY was waited for',
+  );
+});
+
+t.test('what can go wrong is told as a ClientError', async (t) => {
+  const stage = await raise();
+  const fails = async (address: string, more: Partial<ClientOptions>): Promise<ClientError> => {
+    try {
+      await joinRoom(address, { ...optionsFor(stage, 'Alice'), ...more }, new Diary().handlers);
+    } catch (fault) {
+      if (fault instanceof ClientError) return fault;
+      throw fault;
+    }
+    throw new Error('it worked');
+  };
+  t.match(await fails('sip:@', {}), { fault: 'address' });
+  t.match(await fails(ROOM, { server: 'http://127.0.0.1' }), { fault: 'address' });
+  t.match(await fails(ROOM, { identity: 'nobody' }), { fault: 'address' });
+  t.match(await fails(ROOM, { server: 'ws://127.0.0.1:1/ws' }), { fault: 'unreachable' });
+  t.match(await fails('sip:lobby@elsewhere.example', {}), { fault: 'refused' });
+  const refused = await watchRoom('sip:lobby@elsewhere.example', optionsFor(stage, 'w'), new Diary().handlers).catch(
+    (fault: unknown) => fault,
+  );
+  t.match(refused, { name: 'ClientError', fault: 'refused' });
+
+  const alice = await enter(stage, 'Alice');
+  const watching = new Diary();
+  const watch = await watchRoom(ROOM, optionsFor(stage, 'watcher'), watching.handlers);
+  await stage.close();
+  await alice.diary.until(() => alice.diary.closings[0]);
+  await watching.until(() => watching.closings[0]);
+  t.equal(alice.diary.closings.length, 1, 'told once that the server has gone');
+  await alice.room.leave();
+  await watch.stop();
+});
+
+t.test('a server that hangs up is not waited for', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'sip' });
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.on('connection', (socket) => socket.on('message', () => socket.terminate()));
+  const options = { name: 'Alice', webSocket: nodeWebSocket, server: `ws://127.0.0.1:${port}` };
+  await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
+  await t.rejects(watchRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
+});
+
+t.test('addresses', async (t) => {
+  t.equal(parseRoomUri('lobby@example.com').toString(), 'sip:lobby@example.com');
+  t.equal(defaultServer(parseRoomUri('sip:lobby@example.com')), 'ws://example.com:8080/ws');
+  t.equal(defaultServer(parseRoomUri('sips:lobby@example.com')), 'wss://example.com:8080/ws');
+  for (const bad of ['', 'lobby', 'sip:example.com', 'mailto:a@b', 'sip:a b@c']) {
+    t.throws(() => parseRoomUri(bad), { name: 'ClientError', fault: 'address' }, bad);
+  }
+  const room = parseRoomUri(ROOM);
+  t.equal(identityOf('Alice', room).uri, 'sip:alice@127.0.0.1');
+  t.equal(identityOf('Zoë  van Dyk', room).uri, 'sip:zo%C3%AB.van.dyk@127.0.0.1');
+  t.equal(identityOf(' ', room).uri, 'sip:anonymous@127.0.0.1');
+  t.equal(identityOf('A', room, 'sip:a@example.org').uri, 'sip:a@example.org');
+  t.equal(userPart('sip:zo%C3%AB@x'), 'zoë');
+  t.equal(userPart('sip:%E0%A4@x'), '%E0%A4');
+  t.equal(userPart('tel:+123'), 'tel:+123');
+  t.ok(sameAddress('sip:a@X.org;transport=ws', 'SIPS:a@x.org'));
+  t.notOk(sameAddress('sip:a@x', 'sip:A@x'), 'the user part has case');
+});
+
+t.test('RFC 8866: reading a session description', async (t) => {
+  const { session, media } = parseSdp(
+    'v=0\no=- 1 1 IN IP4 h\r\ns=-\r\na=setup:passive\r\nm=audio 4 RTP/AVP 0\r\na=sendrecv\r\nm=message 0 TCP/MSRP *\r\n' +
+      'm=message 9 TCP/MSRP *\r\na=path:msrp://h:1/s;tcp\r\na=accept-types:*\r\n',
+  );
+  t.same(
+    media.map(({ media: kind, port }) => [kind, port]),
+    [
+      ['audio', 4],
+      ['message', 0],
+      ['message', 9],
+    ],
+  );
+  const last = media[2];
+  const read = last && parseMsrpMedia(last, session);
+  t.equal(read && formatMsrpPath(read.path), 'msrp://h:1/s;tcp');
+  t.equal(read?.setup, 'passive');
+});
+
+t.test('what changed between two rosters', async (t) => {
+  const person = (name: string, uri = `sip:${name}@x`): [string, Participant] => [
+    uri,
+    { name, uri, nickname: undefined, roles: [], endpoints: 1 },
+  ];
+  const before = new Map([person('a'), person('b')]);
+  const after = new Map([person('b2', 'sip:b@x'), person('c')]);
+  const change = changeBetween(before, after);
+  t.same(
+    change?.joined.map(({ name }) => name),
+    ['c'],
+  );
+  t.same(
+    change?.left.map(({ name }) => name),
+    ['a'],
+  );
+  t.same(
+    change?.renamed.map((each) => [each.before.name, each.after.name]),
+    [['b', 'b2']],
+  );
+  t.equal(changeBetween(before, new Map(before)), undefined);
+});
