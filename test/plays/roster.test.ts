@@ -1,0 +1,221 @@
+import t from 'tap';
+import { parseConferenceInfo } from '../../src/conference/parse-document.ts';
+import { ConferenceView } from '../../src/conference/view.ts';
+import type { SipRequest } from '../../sip/index.ts';
+import { type PhoneDialog, SipPhone } from './sip-phone.ts';
+import { join, messageSdp, raise, ROOM, type Stage } from './stage.ts';
+
+/** Somebody who watches a room, with what he has seen so far. */
+class Watcher {
+  readonly view = new ConferenceView();
+  readonly phone: SipPhone;
+  readonly dialog: PhoneDialog;
+  readonly seen: { readonly state: string; readonly version: number; readonly text: string }[] = [];
+
+  constructor(phone: SipPhone, dialog: PhoneDialog) {
+    this.phone = phone;
+    this.dialog = dialog;
+  }
+
+  static async subscribe(stage: Stage, name: string, room = ROOM, headers: readonly string[] = []): Promise<Watcher> {
+    const phone = await SipPhone.connect(name, stage.sip);
+    const { response, dialog } = await phone.request('SUBSCRIBE', room, {
+      headers: ['Event: conference', 'Accept: application/conference-info+xml', 'Expires: 600', ...headers],
+    });
+    if (response.status !== 200)
+      throw new Error(`${name} may not watch: ${String(response.status)} ${response.reason}`);
+    if (response.contact === undefined) throw new Error('a 200 to SUBSCRIBE without Contact');
+    return new Watcher(phone, dialog);
+  }
+
+  /** The next document. */
+  async next(): Promise<string> {
+    const notify = await this.phone.next('NOTIFY');
+    return this.#read(notify);
+  }
+
+  /** Reads on until the view shows what is waited for. */
+  async until(holds: (view: ConferenceView, text: string) => boolean): Promise<string> {
+    for (;;) {
+      const text = await this.next();
+      if (holds(this.view, text)) return text;
+    }
+  }
+
+  get names(): readonly string[] {
+    return this.view.users.map(({ entity }) => entity).sort();
+  }
+
+  #read(notify: SipRequest): string {
+    const text = Buffer.from(notify.body).toString();
+    const document = parseConferenceInfo(text);
+    this.seen.push({ state: document.state, version: document.version, text });
+    this.view.receive(document);
+    return text;
+  }
+}
+
+t.test("RFC 4575, RFC 7106: carol's subscription shows alice, bob and the grouptextchat URI", async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const carol = await Watcher.subscribe(stage, 'carol');
+  const empty = await carol.next();
+  t.match(empty, /<active>false<\/active>/, 'an open room that is empty');
+  t.match(empty, new RegExp(`entity="${ROOM}"`), 'to the letter');
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  await carol.until(() => carol.names.length === 2);
+  t.same(carol.names, [alice.uri, bob.uri]);
+  const full = carol.seen[0]?.text ?? '';
+  t.match(full, /<service-uris>\s*<entry>\s*<uri>sip:lobby@127\.0\.0\.1<\/uri>.*?<purpose>grouptextchat<\/purpose>/s);
+  t.same(
+    carol.seen.map(({ version }) => version),
+    carol.seen.map((_, i) => i + 1),
+    'dense versions',
+  );
+  t.ok(carol.seen.slice(1).every(({ state }) => state === 'partial'));
+  await alice.leave();
+  await carol.until((_view, text) => text.includes('<status>disconnected</status>'));
+  await bob.leave();
+});
+
+t.test('RFC 4575 §4.4, §5.6: users, endpoints, media and how they came', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const desk = await join(stage, 'alice');
+  const mobile = await join(stage, 'alice');
+  const carol = await Watcher.subscribe(stage, 'carol');
+  const text = await carol.next();
+  const [user] = carol.view.users;
+  t.equal(carol.view.users.length, 1, 'the same user from two devices is one user (RFC 7701 §6.1)');
+  t.equal(user?.entity, desk.uri);
+  t.equal(user?.displayText, 'alice');
+  t.equal(user?.endpoints.length, 2);
+  t.match(text, /<user-count>1<\/user-count>/);
+  t.match(text, /<joining-method>dialed-in<\/joining-method>/);
+  t.match(text, /<media id="0"><type>message<\/type>.*<status>sendrecv<\/status>/);
+  const hold = messageSdp(desk.line.own, ['a=sendonly']);
+  await desk.phone.within(desk.dialog, 'INVITE', { contentType: 'application/sdp', body: hold });
+  desk.phone.ack(desk.dialog);
+  await carol.until((_view, next) => next.includes('<status>sendonly</status>'));
+  mobile.line.close();
+  mobile.phone.hangUp();
+});
+
+t.test('RFC 4353 §3.1: entity and chat URI stand in the form that the subscriber dialled', async (t) => {
+  const stage = await raise('domains=[chat.example.org]');
+  t.teardown(() => stage.close());
+  await join(stage, 'alice');
+  for (const room of [
+    'sip:lobby@chat.example.org',
+    'sip:lobby@localhost',
+    `sip:lobby@127.0.0.1:${String(stage.sip)};transport=tcp`,
+  ]) {
+    const watcher = await Watcher.subscribe(stage, 'carol', room);
+    const text = await watcher.next();
+    t.ok(text.includes(`entity="${room}"`), room);
+    t.ok(text.includes(`<uri>${room}</uri>`), 'the advertised chat');
+  }
+});
+
+t.test('RFC 7106: configured rooms advertise more chats', async (t) => {
+  const stage = await raise(
+    'rooms.named.lobby={permanent: true, display_text: The lobby, subject: Talk, maximum_users: 50, services: [{uri: "xmpp:lobby@muc.example.org", display_text: over XMPP}, {uri: "https://chat.example.org/lobby"}]}',
+  );
+  t.teardown(() => stage.close());
+  const carol = await Watcher.subscribe(stage, 'carol');
+  const text = await carol.next();
+  t.equal(text.match(/<purpose>grouptextchat<\/purpose>/g)?.length, 3);
+  t.match(text, /<uri>xmpp:lobby@muc\.example\.org<\/uri>\s*<display-text>over XMPP<\/display-text>/);
+  t.match(text, /<display-text>The lobby<\/display-text>/);
+  t.match(text, /<subject>Talk<\/subject>/);
+  t.match(text, /<maximum-user-count>50<\/maximum-user-count>/);
+});
+
+t.test('RFC 6665 §4.1.3: the end of an ad hoc conference ends what can be said of it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const carol = await Watcher.subscribe(stage, 'carol');
+  await carol.next();
+  await alice.leave();
+  for (;;) {
+    const notify = await carol.phone.next('NOTIFY');
+    const state = notify.headers.get('Subscription-State') ?? '';
+    if (!state.startsWith('terminated')) continue;
+    t.match(state, /reason=noresource/);
+    t.match(Buffer.from(notify.body).toString(), /state="deleted"/);
+    break;
+  }
+  const again = await join(stage, 'alice');
+  t.equal(await again.say('anew'), '200', 'a later call begins it anew');
+});
+
+t.test('a permanent room outlives its last participant', async (t) => {
+  const stage = await raise('rooms.named.lobby.permanent=true');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const carol = await Watcher.subscribe(stage, 'carol');
+  await carol.next();
+  await alice.leave();
+  await carol.until((_view, text) => text.includes('<active>false</active>'));
+  await join(stage, 'bob');
+  await carol.until((_view, text) => text.includes('sip:bob@127.0.0.1'));
+});
+
+t.test('watchers: participants', async (t) => {
+  const stage = await raise('rooms.defaults.watchers=participants');
+  t.teardown(() => stage.close());
+  await join(stage, 'alice');
+  await t.rejects(Watcher.subscribe(stage, 'carol'), /403/);
+  const own = await Watcher.subscribe(stage, 'alice');
+  t.match(await own.next(), /sip:alice@127\.0\.0\.1/);
+});
+
+t.test('RFC 6665 §4.2.1: refusals', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const carol = await SipPhone.connect('carol', stage.sip);
+  const status = async (room: string, ...headers: readonly string[]): Promise<number> =>
+    (await carol.request('SUBSCRIBE', room, { headers })).response.status;
+  t.equal(await status(ROOM, 'Event: presence'), 489);
+  t.equal(await status(ROOM, 'Event: conference', 'Expires: 5'), 423);
+  t.equal(await status(ROOM, 'Event: conference', 'Accept: application/pidf+xml'), 406);
+  t.equal(await status('sip:lobby@elsewhere.example', 'Event: conference'), 404);
+});
+
+t.test('a subscription after another is numbered above what the subscriber has seen', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  await join(stage, 'alice');
+  const carol = await Watcher.subscribe(stage, 'carol', ROOM, ['Last-Notify-Version: 41']);
+  t.match(await carol.next(), /state="full" version="42"/);
+});
+
+t.test('families that take only full documents get full ones', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const blink = await Watcher.subscribe(stage, 'carol', ROOM, ['User-Agent: Blink 5.9.1 (Linux)']);
+  await blink.next();
+  await join(stage, 'alice');
+  await blink.until(() => blink.names.length === 1);
+  await join(stage, 'bob');
+  await blink.until(() => blink.names.length === 2);
+  t.ok(blink.seen.every(({ state }) => state === 'full'));
+});
+
+t.test('in the INVITE dialog a subscription works as well, and outlives the call (RFC 4579 §3.4)', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  await join(stage, 'bob');
+  const alice = await join(stage, 'alice');
+  const response = await alice.phone.within(alice.dialog, 'SUBSCRIBE', {
+    headers: ['Event: conference', 'Expires: 600'],
+  });
+  t.equal(response.status, 200);
+  const text = Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
+  t.ok(text.includes(`entity="${ROOM}"`));
+  await alice.phone.within(alice.dialog, 'BYE');
+  const after = Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
+  t.match(after, /disconnected/);
+});
