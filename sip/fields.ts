@@ -1,5 +1,5 @@
 import { SipError } from './errors.ts';
-import { Cursor, isToken, parseInteger, quote, singleLine, splitList } from './grammar.ts';
+import { Cursor, parseInteger, quote, singleLine, splitList } from './grammar.ts';
 import type { HeaderKind } from './headers.ts';
 import { formatParam, type Param, Params, readParam, readParams } from './params.ts';
 import { formatUri, parseUri, type Uri } from './uri.ts';
@@ -115,25 +115,32 @@ export interface AuthValue {
 /** One Via value. */
 export function parseVia(text: string): Via {
   const cursor = new Cursor(text, 'Via');
-  const name = cursor.space().token('protocol');
-  if (!cursor.separator(47)) throw cursor.error('"/"');
-  const version = cursor.token('version');
-  if (!cursor.separator(47)) throw cursor.error('"/"');
+  const protocol = readSentProtocol(cursor.space());
   const transport = cursor.token('transport').toUpperCase();
-  const protocol = `${name}/${version}`.toUpperCase();
   const gap = cursor.at;
   if (cursor.space().at === gap) throw cursor.error('white space');
   const host = cursor.host();
   const port = cursor.separator(58) ? cursor.integer(65535) : undefined;
   const params = readParams(cursor);
   cursor.end();
-  return {
-    ...(protocol === 'SIP/2.0' ? undefined : { protocol }),
-    transport,
-    host,
-    ...(port === undefined ? undefined : { port }),
-    params,
-  };
+  const via: { -readonly [K in keyof Via]: Via[K] } = { transport, host, params };
+  if (port !== undefined) via.port = port;
+  if (protocol !== 'SIP/2.0') via.protocol = protocol;
+  return via;
+}
+
+/** `protocol-name SLASH protocol-version SLASH`, in upper case. */
+function readSentProtocol(cursor: Cursor): string {
+  if (cursor.text.startsWith('SIP/2.0/', cursor.at)) {
+    cursor.at += 8;
+    cursor.space();
+    return 'SIP/2.0';
+  }
+  const name = cursor.token('protocol');
+  if (!cursor.separator(47)) throw cursor.error('"/"');
+  const version = cursor.token('version');
+  if (!cursor.separator(47)) throw cursor.error('"/"');
+  return `${name}/${version}`.toUpperCase();
 }
 
 export function formatVia({ protocol = 'SIP/2.0', transport, host, port, params }: Via): string {
@@ -354,7 +361,11 @@ function single<T>(name: string, parse: (text: string) => T, format: (value: T) 
 function list<T>(name: string, parse: (text: string) => T, format: (value: T) => string): HeaderKind<readonly T[]> {
   return {
     name,
-    parse: (values) => values.flatMap(splitList).map(parse),
+    parse: (values) => {
+      const found: T[] = [];
+      for (const value of values) for (const element of splitList(value)) found.push(parse(element));
+      return found;
+    },
     format: (value) => value.map(format),
   };
 }
@@ -368,15 +379,23 @@ function oneLine<T>(name: string, parse: (text: string) => T, format: (value: T)
 }
 
 function tokens(name: string): HeaderKind<readonly string[]> {
-  return oneLine(
+  return {
     name,
-    (text) => {
-      const token = text.trim();
-      if (!isToken(token)) throw new SipError(400, `bad ${name}`);
-      return token;
+    parse: (values) => {
+      const found: string[] = [];
+      for (const value of values) {
+        const cursor = new Cursor(value, name).space();
+        while (!cursor.done) {
+          const token = cursor.tokenOrNothing();
+          if (token !== '') found.push(token);
+          // An empty element (",,") says nothing; it is met in the wild.
+          if (!cursor.separator(44)) cursor.end();
+        }
+      }
+      return found;
     },
-    (token) => token,
-  );
+    format: (value) => [value.join(', ')],
+  };
 }
 
 function seconds(name: string): HeaderKind<number> {

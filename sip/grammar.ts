@@ -9,6 +9,7 @@ const TOKEN = 1;
 const WORD = 2;
 const DIGIT = 4;
 const HOST = 8;
+const URI = 16;
 
 const CLASSES = new Uint8Array(128);
 
@@ -26,6 +27,7 @@ mark('-.', TOKEN | WORD | HOST);
 mark('_', TOKEN | WORD | HOST);
 mark("!%*+`'~", TOKEN | WORD);
 mark('()<>:\\"/[]?{}', WORD);
+mark(LETTERS + "0123456789-_.!~*'()%;/?:@&=+$,[]#", URI);
 
 function is(code: number, bits: number): boolean {
   return code < 128 && ((CLASSES[code] ?? 0) & bits) !== 0;
@@ -40,6 +42,19 @@ function isAll(text: string, bits: number): boolean {
 /** token (RFC 3261 §25.1). */
 export function isToken(text: string): boolean {
   return isAll(text, TOKEN);
+}
+
+/** Characters that stand in no URI (RFC 3986 §2), where something else than ASCII stands: text in UTF-8 is let pass. */
+const NOT_IN_A_URI = /[\s\p{Cc}"<>\\^`{|}]/u;
+
+/** Whether a text has only characters that stand in a URI: no white space, no controls, none of `"<>\^{|}` and backquote. */
+export function hasUriCharacters(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 127) return !NOT_IN_A_URI.test(text);
+    if (!is(code, URI)) return false;
+  }
+  return true;
 }
 
 /** 1*DIGIT. */

@@ -152,13 +152,18 @@ export class Headers {
    * @throws SipError 400 when it is malformed.
    */
   read<T>(kind: HeaderKind<T>): T | undefined {
-    const known = this.#parsed.get(kind);
-    if (known !== undefined) return known as T;
+    const known = this.known(kind);
+    if (known !== undefined) return known;
     const values = this.all(kind.name);
     if (values.length === 0) return undefined;
     const value = kind.parse(values);
     this.#parsed.set(kind, value);
     return value;
+  }
+
+  /** The typed value of a header if it has been read already; never parses. */
+  known<T>(kind: HeaderKind<T>): T | undefined {
+    return this.#parsed.get(kind) as T | undefined;
   }
 
   /** Sets a header to a typed value, replacing all lines of its name; `undefined` removes them. */

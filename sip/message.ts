@@ -51,7 +51,7 @@ abstract class Message {
 
   /** The first Via value. */
   get topVia(): Via {
-    return required(this.headers, fields.TOP_VIA);
+    return this.headers.known(fields.VIA)?.[0] ?? required(this.headers, fields.TOP_VIA);
   }
 
   /** The branch of the first Via; `undefined` when it has none (RFC 2543). */

@@ -1,5 +1,5 @@
 import { SipError } from './errors.ts';
-import { isHost, parseInteger } from './grammar.ts';
+import { hasUriCharacters, isHost, parseInteger } from './grammar.ts';
 import { type Param, Params } from './params.ts';
 
 /** A header field carried in a URI (`?name=value`), escapes as they came (RFC 3261 §19.1.1). */
@@ -54,8 +54,6 @@ function bad(text: string, why: string): SipError {
   return new SipError(400, `bad URI ${JSON.stringify(shown)}: ${why}`);
 }
 
-/** Neither white space nor controls nor the delimiters of a name-addr stand in any URI (RFC 3986 §2). */
-const NOT_IN_A_URI = /[\s\p{Cc}"<>\\^`{|}]/u;
 const BAD_ESCAPE = /%(?![0-9A-Fa-f]{2})/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 /** Each looked for by itself: one pattern for "digits and separators, at least one digit" would take quadratic time. */
@@ -71,8 +69,7 @@ const PHONE_DIGIT = /[\dA-Fa-f*#]/;
 export function parseUri(text: string): Uri {
   const colon = text.indexOf(':');
   if (colon < 1) throw bad(text, 'no scheme');
-  const fault = NOT_IN_A_URI.exec(text);
-  if (fault !== null) throw bad(text, `character ${JSON.stringify(fault[0])} must be escaped`);
+  if (!hasUriCharacters(text)) throw bad(text, 'a character must be escaped');
   const scheme = text.slice(0, colon).toLowerCase();
   switch (scheme) {
     case 'sip':
@@ -102,23 +99,27 @@ function parseSipUri(scheme: 'sip' | 'sips', text: string, start: number): SipUr
   const host = (colon === -1 ? hostport : hostport.slice(0, colon)).toLowerCase();
   if (!isHost(host)) throw bad(text, 'bad host');
 
-  return {
+  // Members are set one by one where there is something to set: four times as fast as spreading what may be nothing.
+  const uri: Writable<SipUri> = {
     kind: 'sip',
     scheme,
-    ...(at === -1 ? undefined : parseUserinfo(text, start, at)),
     host,
-    ...(colon === -1 ? undefined : { port: parsePort(text, hostport.slice(colon + 1)) }),
     params: parseUriParams(text, semicolon, question),
     headers: question === text.length ? NO_HEADERS : parseUriHeaders(text, question + 1),
   };
+  if (at !== -1) setUserinfo(uri, text, start, at);
+  if (colon !== -1) uri.port = parsePort(text, hostport.slice(colon + 1));
+  return uri;
 }
 
-function parseUserinfo(text: string, start: number, at: number): { user: string; password?: string } {
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+function setUserinfo(uri: Writable<SipUri>, text: string, start: number, at: number): void {
   const colon = text.indexOf(':', start);
   const split = colon !== -1 && colon < at;
-  const user = text.slice(start, split ? colon : at);
-  if (user === '') throw bad(text, 'empty user');
-  return split ? { user, password: text.slice(colon + 1, at) } : { user };
+  uri.user = text.slice(start, split ? colon : at);
+  if (uri.user === '') throw bad(text, 'empty user');
+  if (split) uri.password = text.slice(colon + 1, at);
 }
 
 function parsePort(text: string, digits: string): number {
