@@ -3,7 +3,7 @@ import type { ChatEvent, Person } from './events.ts';
 
 /** What commands act on. */
 export interface CommandContext {
-  readonly room: Room;
+  readonly room: Pick<Room, 'features' | 'nickname'>;
   readonly show: (event: ChatEvent) => void;
   /** Says something, shows what became of it. */
   readonly say: (text: string, to?: Person) => void;

@@ -1,0 +1,147 @@
+/** The first two minutes of a newcomer, with the very commands of the README: real processes, real sockets. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+
+const ROOM = 'sip:lobby@127.0.0.1';
+
+/** A command running, whose output can be waited for. */
+class Running {
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly exit: Promise<number | null>;
+  output = '';
+  errors = '';
+  #wake: () => void = () => undefined;
+
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.process = spawn(process.execPath, ['dist/src/cli.js', ...args], { env: { ...process.env, ...env } });
+    this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.output += text;
+      this.#wake();
+    });
+    this.process.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
+    this.exit = once(this.process, 'close').then(([code]) => {
+      this.#wake();
+      return code as number | null;
+    });
+  }
+
+  /** Resolves with what the pattern finds in the output. */
+  async shows(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const found = pattern.exec(this.output);
+      if (found !== null) return found[1] ?? found[0];
+      if (this.process.exitCode !== null)
+        throw new Error(`ended without ${String(pattern)}: ${this.output}${this.errors}`);
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  type(line: string): void {
+    this.process.stdin.write(`${line}\n`);
+  }
+
+  get json(): Record<string, unknown>[] {
+    const lines = this.output.split('\n').filter((line) => line !== '');
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+}
+
+const running: Running[] = [];
+const start = (...args: readonly string[]): Running => {
+  const command = new Running(args);
+  running.push(command);
+  return command;
+};
+const data = mkdtempSync(join(tmpdir(), 'grouptextchat-'));
+let server: string[] = [];
+
+t.before(async () => {
+  const ports = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${data}`, 'roster.interval=50ms'];
+  const service = start('serve', ...ports.flatMap((setting) => ['--set', setting]));
+  server = ['--server', await service.shows(/(ws:\/\/127\.0\.0\.1:\d+\/ws)/)];
+  t.equal(service.errors, '', 'the first command prints no warning');
+});
+
+t.teardown(async () => {
+  for (const { process: child } of running) if (child.exitCode === null) child.kill('SIGTERM');
+  await Promise.all(running.map(({ exit }) => exit));
+  rmSync(data, { recursive: true, force: true });
+});
+
+t.test('Alice and Bob talk, see who joins and leaves, and the room’s full address', async (t) => {
+  const alice = start('chat', ROOM, '--name', 'Alice', ...server);
+  await alice.shows(/You are in sip:lobby@127\.0\.0\.1 as Alice/);
+  await alice.shows(/Here: Alice \(you\)\nAddress of this room: sip:lobby@127\.0\.0\.1\n/);
+  const bob = start('chat', ROOM, '--name', 'Bob', ...server);
+  await alice.shows(/\* Bob joined/);
+  alice.type('hello Bob');
+  await bob.shows(/Alice: hello Bob\n/);
+  bob.type('hello Alice');
+  await alice.shows(/Bob: hello Alice\n/);
+  bob.type('/who');
+  await bob.shows(/Here: (Alice, Bob \(you\)|Bob \(you\), Alice)\n/);
+  bob.type('/help');
+  await bob.shows(/\/msg WHO TEXT/);
+  bob.type('/nonsense');
+  await bob.shows(/there is no \/nonsense/);
+  bob.type('/leave');
+  t.equal(await bob.exit, 0);
+  await alice.shows(/\* Bob left/);
+  alice.process.stdin.end();
+  t.equal(await alice.exit, 0, 'the end of the input leaves');
+  t.notMatch(alice.output, /\u001b/, 'no control sequences in a pipe');
+});
+
+t.test('watch shows the conference document live', async (t) => {
+  const watch = start('watch', ROOM, ...server);
+  await watch.shows(/not active, 0 here/);
+  await watch.shows(/grouptextchat {2}sip:lobby@127\.0\.0\.1/);
+  const alice = start('chat', ROOM, '--name', 'Alice', ...server);
+  await watch.shows(/Alice {2}sip:alice@127\.0\.0\.1 {2}participant\n +connected, message sendrecv/);
+  const once = start('watch', ROOM, '--once', '--json', ...server);
+  t.equal(await once.exit, 0);
+  t.match(once.json, [{ type: 'conference', entity: ROOM, state: { userCount: 1, active: true } }]);
+  alice.process.kill('SIGTERM');
+  t.equal(await alice.exit, 0, 'a signal leaves in good order');
+  await watch.shows(/the conference is over/);
+  t.equal(await watch.exit, 0);
+});
+
+t.test('scripts: --say, --json and pipes', async (t) => {
+  const listener = start('chat', ROOM, '--name', 'Logger', '--json', '--stay', ...server);
+  listener.process.stdin.end();
+  await listener.shows(/"type":"room"/);
+  const say = start('chat', ROOM, '--name', 'Cron', '--say', 'backup done', '--say', 'zweite Zeile: ü', ...server);
+  t.equal(await say.exit, 0);
+  await listener.shows(/zweite Zeile/);
+  const heard = listener.json.filter(({ type }) => type === 'message');
+  t.match(heard, [
+    { text: 'backup done', from: { name: 'Cron', uri: 'sip:cron@127.0.0.1' }, private: false },
+    { text: 'zweite Zeile: ü' },
+  ]);
+  const pipe = start('chat', ROOM, '--name', 'Pipe', '--json', ...server);
+  pipe.process.stdin.end('one\ntwo\n');
+  t.equal(await pipe.exit, 0);
+  t.same(
+    pipe.json.filter(({ type }) => type === 'said').map(({ text }) => text),
+    ['one', 'two'],
+    'every line was kept by the room before the end',
+  );
+  await listener.shows(/"text":"two"/);
+  listener.process.kill('SIGINT');
+  t.equal(await listener.exit, 0);
+});
+
+t.test('exit codes tell what went wrong', async (t) => {
+  const address = start('chat', 'lobby', ...server);
+  t.equal(await address.exit, 2);
+  t.match(address.output, /no address of a room/);
+  const unreachable = start('chat', ROOM, '--server', 'ws://127.0.0.1:1/ws');
+  t.equal(await unreachable.exit, 3);
+  const refused = start('watch', 'sip:lobby@elsewhere.example', ...server);
+  t.equal(await refused.exit, 1);
+});

@@ -1,0 +1,254 @@
+import { PassThrough } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import t from 'tap';
+import type { Room } from '../../src/client/index.ts';
+import { ConferenceView } from '../../src/conference/view.ts';
+import { completions, enter } from '../../src/terminal/commands.ts';
+import { type ChatEvent, type Person, roomEvent } from '../../src/terminal/events.ts';
+import { formatEvent } from '../../src/terminal/format.ts';
+import { Screen, type Terminal } from '../../src/terminal/screen.ts';
+import { colourDress, harmless, harmlessLine, plainDress, timeOf } from '../../src/terminal/text.ts';
+import { formatView } from '../../src/terminal/watch.ts';
+
+const NOW = new Date(2026, 0, 2, 12, 34);
+const zoe: Person = { name: 'Zoe', uri: 'sip:zoe@x' };
+const me: Person = { name: 'Me', uri: 'sip:me@x' };
+const message = (text: string, more: object = {}): ChatEvent => ({
+  type: 'message',
+  at: NOW.toISOString(),
+  from: zoe,
+  private: false,
+  contentType: 'text/plain',
+  text,
+  ...more,
+});
+const words = (event: ChatEvent): string | undefined => formatEvent(event, me.uri, plainDress, NOW);
+
+t.test('what others write cannot steer the terminal', async (t) => {
+  t.equal(harmless('a\u001b[2Jb\u0007\u009b31m'), 'a[2Jb31m');
+  t.equal(harmless('one\r\ntwo\rthree\n'), 'one\n  two\n  three\n  ', 'further lines cannot pass for messages');
+  t.equal(harmless('\u202eevil\u2066'), 'evil', 'no turning of the direction');
+  t.equal(harmless('tab\tü👋'), 'tab\tü👋');
+  t.equal(harmlessLine(' a \n b\u0000'), ' a b');
+  t.equal(
+    words(message('hi\n12:34 Bob: fake', { from: { name: 'Z\noe\u001b[1m', uri: 'x' } })),
+    '12:34 Z oe[1m: hi\n  12:34 Bob: fake',
+  );
+});
+
+t.test('events in words', async (t) => {
+  t.equal(words(message('hi')), '12:34 Zoe: hi');
+  t.equal(words(message('hi', { private: true })), '12:34 Zoe (to you alone): hi');
+  t.equal(words(message('hi', { at: new Date(2025, 11, 31, 9, 5).toISOString() })), '2025-12-31 09:05 Zoe: hi');
+  t.equal(words({ type: 'joined', person: zoe }), '* Zoe joined');
+  t.equal(words({ type: 'left', person: zoe }), '* Zoe left');
+  t.equal(words({ type: 'renamed', person: zoe, before: 'Z' }), '* Z is now Zoe');
+  t.equal(words({ type: 'subject', subject: 'tea' }), '* subject: tea');
+  t.equal(words({ type: 'said', id: '1', text: 'hi' }), undefined, 'what was typed is there already');
+  t.equal(words({ type: 'said', id: '1', text: 'hi', to: zoe }), 'to Zoe alone: hi');
+  t.equal(words({ type: 'refused', id: '1', text: 'hi', status: 403, reason: 'muted' }), '! not sent: hi (403 muted)');
+  t.equal(words({ type: 'refused', id: '1', text: 'hi', reason: 'gone' }), '! not sent: hi (gone)');
+  t.equal(words({ type: 'composing', person: zoe, active: true }), undefined);
+  t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'displayed' }), undefined);
+  t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'failed' }), '! Zoe did not get your message');
+  t.equal(words({ type: 'closed', reason: 'over', status: 410 }), '! over (410)');
+  t.match(words({ type: 'entered', room: 'sip:r@x', as: me }), /^You are in sip:r@x as Me \(sip:me@x\)\.\n/);
+  t.equal(
+    words({ type: 'room', uri: 'sip:r@x', subject: 'tea', people: [zoe, me], chatUris: ['sip:r@x', 'xmpp:r@y'] }),
+    'Here: Zoe, Me (you)\nSubject: tea\nAddress of this room: sip:r@x xmpp:r@y',
+  );
+  t.equal(
+    words({ type: 'room', uri: 'sip:r@x', people: [], chatUris: [] }),
+    'Here: nobody\nAddress of this room: sip:r@x',
+  );
+  t.match(formatEvent(message('hi'), '', colourDress, NOW), /\u001b\[\d+mZoe\u001b\[0m: hi$/);
+  t.equal(colourDress.name('Zoe'), colourDress.name('Zoe'), 'somebody keeps a colour');
+});
+
+t.test('RFC 4575: a conference document in words', async (t) => {
+  const view = new ConferenceView();
+  t.match(roomEvent(view, 'sip:r@x', []), { uri: 'sip:r@x', chatUris: [] });
+  view.receive({
+    entity: 'sip:r@x',
+    state: 'full',
+    version: 1,
+    description: {
+      displayText: 'Tea room',
+      subject: 'tea\u001b',
+      confUris: [],
+      serviceUris: [
+        { uri: 'sip:r@x', purpose: 'grouptextchat', displayText: 'Chat' },
+        { uri: 'https://x/r', purpose: 'web-page' },
+      ],
+      availableMedia: [],
+    },
+    conferenceState: { userCount: 1, active: true, locked: true },
+    users: {
+      state: 'full',
+      list: [
+        {
+          entity: 'sip:zoe@x',
+          state: 'full',
+          nickname: 'Zo',
+          roles: ['moderator'],
+          endpoints: [
+            {
+              entity: 'e',
+              state: 'full',
+              status: 'connected',
+              media: [{ id: '1', type: 'message', status: 'sendrecv' }],
+            },
+          ],
+        },
+        {
+          entity: 'sip:yan@x',
+          state: 'full',
+          roles: [],
+          endpoints: [{ entity: 'f', state: 'full', media: [{ id: '1' }] }],
+        },
+      ],
+    },
+  });
+  t.equal(
+    formatView(view, plainDress, NOW),
+    [
+      'sip:r@x  active, locked, 1 here, 12:34',
+      '  name: Tea room',
+      '  subject: tea',
+      '  people:',
+      '    Zo  sip:zoe@x  moderator',
+      '      connected, message sendrecv',
+      '    sip:yan@x  sip:yan@x',
+      '      unknown, ?',
+      '  addresses:',
+      '    grouptextchat  sip:r@x  Chat',
+      '    web-page  https://x/r',
+    ].join('\n'),
+  );
+  t.same(roomEvent(view, 'sip:r@x', [zoe]), {
+    type: 'room',
+    uri: 'sip:r@x',
+    subject: 'tea\u001b',
+    people: [zoe],
+    chatUris: ['sip:r@x'],
+  });
+  t.equal(timeOf(NOW, NOW), '12:34');
+});
+
+t.test('commands', async (t) => {
+  const shown: string[] = [];
+  const said: string[] = [];
+  let left = 0;
+  let asked: string | undefined;
+  const features: string[] = ['private-messages'];
+  const room: Pick<Room, 'features' | 'nickname'> = {
+    features,
+    nickname: (name) => {
+      asked = name;
+      return Promise.resolve(name === 'taken' ? { status: 425, comment: 'in use' } : { status: 200, comment: 'OK' });
+    },
+  };
+  const context = {
+    room,
+    show: (event: ChatEvent) => shown.push(words(event) ?? ''),
+    say: (text: string, to?: Person) => said.push(to === undefined ? text : `${to.name}: ${text}`),
+    people: () => [zoe, { name: 'Zoe van Dyk', uri: 'sip:zvd@x' }],
+    who: () => shown.push('who'),
+    leave: () => left++,
+  };
+  const type = (line: string): void => enter(line, context);
+  for (const line of ['hello', ' spaced ', '//slash', '/ no command', '', '   ', 'a /who']) type(line);
+  t.same(said.splice(0), ['hello', ' spaced ', '/slash', '/ no command', 'a /who']);
+  type('/msg Zoe hi there');
+  type('/MSG "zoe VAN dyk"  hi');
+  type('/msg sip:zvd@x you');
+  t.same(said.splice(0), ['Zoe: hi there', 'Zoe van Dyk: hi', 'Zoe van Dyk: you']);
+  for (const line of ['/msg', '/msg Zoe', '/msg Nobody hi', '/constructor', '/nonsense x']) type(line);
+  t.same(said, []);
+  t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 5);
+  features.pop();
+  type('/msg Zoe hi');
+  t.match(shown.pop(), /no private messages/);
+  type('/nick taken');
+  await setImmediate();
+  t.equal(shown.pop(), '! no nickname: 425 in use');
+  type('/nick Z Z');
+  await setImmediate();
+  t.equal(asked, 'Z Z');
+  t.equal(shown.pop(), '* you are now Z Z');
+  type('/nick');
+  await setImmediate();
+  t.equal(asked, '');
+  type('/help');
+  t.match(shown.pop(), /\/who/);
+  type('/who');
+  t.equal(shown.pop(), 'who');
+  type('/leave');
+  t.equal(left, 1);
+});
+
+t.test('completion', async (t) => {
+  const people = [zoe, { name: 'Zoe van Dyk', uri: 'y' }, { name: 'Yan', uri: 'x' }];
+  t.same(completions('/n', people), ['/nick ']);
+  t.same(completions('/msg zo', people), ['Zoe']);
+  t.same(completions('hello Y', people), ['Yan']);
+  t.same(completions('/msg ', people), ['Zoe', '"Zoe van Dyk"', 'Yan']);
+  t.same(completions('x', []), []);
+});
+
+/** A terminal made of streams. */
+function terminalOf(
+  tty: boolean,
+  env: Record<string, string> = {},
+): { terminal: Terminal; input: PassThrough; text(): string } {
+  const input = Object.assign(new PassThrough(), { isTTY: tty, setRawMode: () => input });
+  const output = Object.assign(new PassThrough(), { isTTY: tty, columns: 80 });
+  let text = '';
+  output.on('data', (piece: Buffer) => (text += piece.toString()));
+  return { terminal: { input, output, env }, input, text: () => text };
+}
+
+t.test('the screen in a pipe, on a dumb terminal, and on a lively one', async (t) => {
+  for (const [kind, tty, env] of [
+    ['pipe', false, { TERM: 'xterm' }],
+    ['dumb', true, { TERM: 'dumb' }],
+  ] as const) {
+    const { terminal, input, text } = terminalOf(tty, env);
+    const screen = new Screen(terminal, { json: false, colour: true });
+    const lines: string[] = [];
+    let ended = 0;
+    screen.listen({ line: (line) => lines.push(line), ended: () => ended++ });
+    screen.show(message('hi'), NOW);
+    input.end('one\ntwo');
+    await new Promise((resolve) => input.once('end', resolve));
+    await setImmediate();
+    t.same(lines, ['one', 'two'], kind);
+    t.equal(ended, 1);
+    t.equal(text(), '12:34 Zoe: hi\n', `${kind}: words and nothing else`);
+    screen.close();
+  }
+  const { terminal, input, text } = terminalOf(true, { TERM: 'xterm' });
+  const screen = new Screen(terminal, { json: false, colour: true });
+  const lines: string[] = [];
+  const typed: string[] = [];
+  screen.listen({ line: (line) => lines.push(line), ended: () => undefined, typed: (line) => typed.push(line) });
+  input.write('hel');
+  await setImmediate();
+  screen.show(message('hi'), NOW);
+  t.ok(text().endsWith('> hel\u001b[6G'), 'the line being typed is back below the message');
+  t.match(text(), /\r\u001b\[J.*12:34.*Zoe.*: hi\n/s);
+  t.match(text(), /\u001b\[\d+mZoe/, 'in colour');
+  input.write('lo\r');
+  await setImmediate();
+  t.same(lines, ['hello']);
+  t.same(typed.includes('hel'), true);
+  screen.close();
+  t.ok(screen.attended);
+
+  const plain = terminalOf(true, { TERM: 'xterm', NO_COLOR: '1' });
+  new Screen(plain.terminal, { json: false, colour: true }).show(message('hi'), NOW);
+  t.equal(plain.text(), '12:34 Zoe: hi\n', 'NO_COLOR');
+  const json = terminalOf(true, { TERM: 'xterm' });
+  new Screen(json.terminal, { json: true, colour: true }).show({ type: 'composing', person: zoe, active: true });
+  t.same(JSON.parse(json.text()), { type: 'composing', person: zoe, active: true });
+});
