@@ -79,18 +79,12 @@ export function singleLine(text: string): string {
   return text.replace(/\p{Cc}+/gu, ' ').trim();
 }
 
-const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const IPV6 = /^[0-9a-f:]*:[0-9a-f:]*(?:\d{1,3}(?:\.\d{1,3}){3})?$/i;
 
 /** host = hostname / IPv4address / IPv6reference (RFC 3261 §25.1); underscores are let pass, as they are met in the wild. */
 export function isHost(text: string): boolean {
   if (text.startsWith('[')) return text.endsWith(']') && isIpv6(text.slice(1, -1));
   return isAll(text, HOST);
-}
-
-/** IPv4address (RFC 3261 §25.1). */
-export function isIpv4(text: string): boolean {
-  return IPV4.test(text);
 }
 
 /** IPv6address without brackets (RFC 3261 §25.1). */
