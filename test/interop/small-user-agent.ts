@@ -41,7 +41,7 @@ export class SmallUserAgent {
   /** Sessions that others have made with us. */
   readonly sessions: InviteSession[] = [];
   readonly faults: string[] = [];
-  readonly #digest = new DigestServer({ realm: account.realm, algorithms: ['MD5', 'SHA-256'] });
+  readonly #digest = new DigestServer({ realm: account.realm, });
   readonly #transport: SocketTransport;
   #port = 0;
 
