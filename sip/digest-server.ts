@@ -13,9 +13,9 @@ export interface DigestServerOptions {
   /** What is offered, the preferred first (RFC 8760 §2.3). Default SHA-256, MD5. */
   readonly algorithms?: readonly DigestAlgorithm[];
   /**
-   * The order for one peer. The default puts MD5, where it is offered, before the others for clients that read only
-   * the first challenge and know only MD5 (SIP.js, JsSIP). Deviation: RFC 8760 §2.3 wants our own preference, which
-   * would shut them out.
+   * The order for one peer. The default puts MD5, where it is offered, last for SIP.js and JsSIP: of several challenges
+   * they read the last one, and they know only MD5. Deviation: RFC 8760 §2.3 wants our own preference, which would
+   * shut them out where MD5 is not the least preferred.
    */
   readonly order?: (algorithms: readonly DigestAlgorithm[], request: SipRequest) => readonly DigestAlgorithm[];
   /** How long a nonce is good, in milliseconds. Default 300000. */
@@ -74,10 +74,10 @@ const STAMP = 6;
 const SALT = 6;
 const SIGNATURE = 16;
 
-/** MD5 before the others for clients that read only the first challenge and know nothing better. */
+/** MD5 after the others for clients that read only the last challenge and know nothing better. */
 function orderForPeer(algorithms: readonly DigestAlgorithm[], request: SipRequest): readonly DigestAlgorithm[] {
   if (!/^(?:SIP\.js|JsSIP)\b/i.test(request.headers.get('User-Agent') ?? '')) return algorithms;
-  return [...algorithms].sort((a, b) => Number(b === 'MD5') - Number(a === 'MD5'));
+  return [...algorithms].sort((a, b) => Number(a === 'MD5') - Number(b === 'MD5'));
 }
 
 function acceptsRewritten(uri: Uri, request: SipRequest): boolean {
