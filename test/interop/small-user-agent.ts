@@ -1,6 +1,7 @@
 import {
   type Answer,
   type Content,
+  type DigestAlgorithm,
   DigestServer,
   digestHa1,
   type IncomingRequest,
@@ -41,11 +42,13 @@ export class SmallUserAgent {
   /** Sessions that others have made with us. */
   readonly sessions: InviteSession[] = [];
   readonly faults: string[] = [];
-  readonly #digest = new DigestServer({ realm: account.realm, });
+  readonly #digest: DigestServer;
   readonly #transport: SocketTransport;
   #port = 0;
 
-  constructor() {
+  /** `algorithms`: what is offered to whom asks for `proved`, the first first. */
+  constructor(algorithms: readonly DigestAlgorithm[] = ['SHA-256', 'MD5']) {
+    this.#digest = new DigestServer({ realm: account.realm, algorithms });
     let transport: SocketTransport | undefined;
     const log = {
       info: () => undefined,
