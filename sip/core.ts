@@ -42,8 +42,8 @@ export interface SubscriptionTable {
 
 /** What this user agent can do, as header lines made once. */
 export interface Capabilities {
-  readonly methods: ReadonlySet<string>;
-  readonly extensions: ReadonlySet<string>;
+  readonly methods: readonly string[];
+  readonly extensions: readonly string[];
   readonly packages: ReadonlyMap<string, EventPackage>;
   readonly allow: HeaderLine;
   readonly supported: HeaderLine;
@@ -78,8 +78,8 @@ export function capabilitiesOf(options: UserAgentOptions, handlers: UserAgentHan
   const extensions = ['timer', 'norefersub', ...(options.supported ?? [])];
   const { product } = options;
   return {
-    methods: new Set(methods),
-    extensions: new Set(extensions),
+    methods,
+    extensions,
     packages,
     allow: { name: 'Allow', value: methods.join(', ') },
     supported: { name: 'Supported', value: extensions.join(', ') },

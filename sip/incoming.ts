@@ -22,7 +22,6 @@ export class Incoming {
   readonly request: SipRequest;
   readonly flow: Flow;
   readonly transaction: ServerTransaction;
-  #tag: string | undefined;
   #trying: Timer | undefined;
   #provisional = false;
 
@@ -35,7 +34,7 @@ export class Incoming {
 
   /** Our tag: that of To, else one that all responses to this request will have (RFC 3261 §8.2.6.2). */
   get localTag(): string {
-    return (this.#tag ??= this.request.toTag ?? newTag());
+    return this.request.toTag ?? (this.transaction.tag ??= newTag());
   }
 
   get answered(): boolean {

@@ -4,7 +4,7 @@ import type { Core } from './core.ts';
 import type { LiveDialog } from './dialog.ts';
 import type { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
-import { CALL_ID, CONTACT, CSEQ, FROM, type NameAddr, ROUTE, TO, VIA } from './fields.ts';
+import { CALL_ID, CONTACT, CSEQ, FROM, type NameAddr, ROUTE, TO, type Via, VIA } from './fields.ts';
 import { Headers } from './headers.ts';
 import { createVia, newBranch, SipRequest, type SipResponse } from './message.ts';
 import type { Flow, NextHop, Target } from './transport/flow.ts';
@@ -147,7 +147,7 @@ export class OutgoingRequest {
     const { request, contact, digest } = this.#sending;
     const { host, port } = flow.advertised;
     const branch = newBranch();
-    request.headers.write(VIA, [createVia(flow.transport, host, port, branch)]);
+    topVia(request, createVia(flow.transport, host, port, branch));
     if (contact !== undefined) request.headers.write(CONTACT, [contact(flow)]);
     if (digest !== undefined) {
       request.headers.delete('Authorization');
@@ -208,6 +208,12 @@ export class OutgoingRequest {
   }
 }
 
+/** Sets our Via, before all other headers: proxies read from the top (RFC 3261 §7.3.1). */
+function topVia(request: SipRequest, via: Via): void {
+  request.headers.delete('Via');
+  request.pushVia(via);
+}
+
 /**
  * The ACK to a failure response (RFC 3261 §17.1.1.3) or the CANCEL (§9.1) of an INVITE: its Request-URI, top Via,
  * Route, From, Call-ID and number; To is that of the response.
@@ -236,7 +242,7 @@ export function sendAck(
   const { request, flow, hop } = ack;
   const by = (chosen: Flow): void => {
     const { host, port } = chosen.advertised;
-    request.headers.write(VIA, [createVia(chosen.transport, host, port)]);
+    topVia(request, createVia(chosen.transport, host, port));
     const bytes = formatMessage(request);
     core.send(chosen, bytes);
     sent(() => core.send(chosen, bytes));

@@ -110,6 +110,8 @@ export class ServerTransaction {
   #retransmission: Timer | undefined;
   #lifetime: Timer | undefined;
   #interval = 0;
+  /** Our tag in all its responses, once it is made. */
+  tag: string | undefined;
   /** Hears of ACKs; set by whoever answers the INVITE. */
   user: ServerTransactionUser | undefined;
 

@@ -10,13 +10,14 @@ import type {
   SessionState,
   SessionTimerOptions,
 } from './api.ts';
-import { hasDescription } from './body.ts';
+
 import type { Core } from './core.ts';
 import type { LiveDialog, SessionUsage } from './dialog.ts';
 import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
+import { bodyOf, findPart } from './multipart.ts';
 import { OutgoingRequest, sendAck } from './outgoing.ts';
 import { receiveRefer } from './refer.ts';
 import {
@@ -214,7 +215,7 @@ export class LiveSession implements InviteSession, SessionUsage {
         if (!incoming.answered) incoming.respond(487);
       },
     };
-    const offer = hasDescription(request);
+    const offer = findPart(bodyOf(request), 'application/sdp') !== undefined;
     const handlers = this.#handlers;
     const answer = (): Answer | Promise<Answer> => {
       const timer = answerTimer(request, this.#timerOptions);

@@ -175,7 +175,8 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     const { request, flow, hop } = dialog.createRequest('NOTIFY', { ...content, headers });
     this.#underWay = true;
     this.#missed = false;
-    this.#notBefore = this.#core.clock.now() + this.package.pacing;
+    // A first change soon after the first NOTIFY is told at once; what follows it has to wait.
+    if (WEIGHT[cause] <= WEIGHT.repeated) this.#notBefore = this.#core.clock.now() + this.package.pacing;
     const sending = {
       request,
       flow,

@@ -21,6 +21,7 @@ import { Dialogs, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import { Incoming } from './incoming.ts';
+import { inspectRequest } from './inspect.ts';
 import { type Log, silent } from './log.ts';
 import { createErrorResponse, createResponse, type SipMessage, type SipRequest } from './message.ts';
 import { Notifier, receiveSubscribe } from './notifier.ts';
@@ -36,10 +37,8 @@ import { mergeKey, serverKey, Transactions } from './transactions.ts';
 import type { Flow, TransportHandlers, TransportLayer, ViaAddress } from './transport/flow.ts';
 import { formatMessage } from './write.ts';
 
-/** Every method that RFCs define, whether served here or not: 405 for these, 501 for all others (RFC 3261 §8.2.1). */
-const KNOWN_METHODS: ReadonlySet<string> = new Set(
-  'ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE'.split(' '),
-);
+/** The methods that a session answers, if only with 405. */
+const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'PRACK', 'REFER', 'SUBSCRIBE']);
 
 /** How often `close` looks whether all is answered, in milliseconds. */
 const LOOK_AGAIN = 20;
@@ -196,7 +195,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     const fields = { flow: flow.id, callId: message.callId };
     if (!(error instanceof SipError)) {
       this.log.error(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, fields);
-    } else this.log.warn(`malformed ${message.kind}: ${error.message}`, fields);
+    } else this.log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
     if (message.kind === 'response' || message.method === 'ACK') return;
     const fault = error instanceof SipError ? error : new SipError(500, 'internal error');
     const transaction = this.transactions.server(serverKey(message));
@@ -237,7 +236,10 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     const incoming = new Incoming(this, request, flow, transactions.serve(request, flow, key, merge));
     if (request.method === 'CANCEL') this.#receiveCancel(incoming);
     else if (merged) incoming.respond(482);
-    else if (!this.#isRefused(incoming)) this.#dispatch(incoming);
+    else {
+      this.#inspect(request);
+      this.#dispatch(incoming);
+    }
   }
 
   #overload(request: SipRequest, flow: Flow, limit: keyof Limits): void {
@@ -254,29 +256,17 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       incoming.respond(481);
       return;
     }
+    incoming.transaction.tag = cancelled.tag ??= incoming.localTag;
     incoming.respond(200);
     if (!cancelled.answered) cancelled.user?.onCancel();
   }
 
-  /** Method, Request-URI and Require (RFC 3261 §8.2.1–§8.2.2). */
-  #isRefused(incoming: Incoming): boolean {
-    const { request } = incoming;
-    const { methods, extensions, allow } = this.capabilities;
-    if (!methods.has(request.method)) {
-      if (this.handlers.onRequest !== undefined && request.toTag === undefined) return false;
-      incoming.respond(KNOWN_METHODS.has(request.method) ? 405 : 501, { headers: [allow] });
-      return true;
-    }
-    if (request.uri.kind !== 'sip') {
-      incoming.respond(416);
-      return true;
-    }
-    const unsupported = request.require.filter((tag) => !extensions.has(tag));
-    if (unsupported.length > 0) {
-      incoming.respond(420, { headers: [{ name: 'Unsupported', value: unsupported.join(', ') }] });
-      return true;
-    }
-    return false;
+  /** Method, Request-URI and Require (RFC 3261 §8.2.1–§8.2.2); throws SipError when something is not served. */
+  #inspect(request: SipRequest): void {
+    const { capabilities, handlers } = this;
+    // Which methods a session serves it knows itself, and so does the application that serves others.
+    const open = request.toTag === undefined ? handlers.onRequest !== undefined : IN_DIALOG.has(request.method);
+    inspectRequest(request, open ? { ...capabilities, methods: [request.method] } : capabilities);
   }
 
   #dispatch(incoming: Incoming): void {
@@ -373,9 +363,13 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     incoming.run(() => this.handlers.onInvite(invite));
   }
 
-  /** Answers 503 to what would make a dialog when there must be no more of them. */
+  /**
+   * Answers 503 to what would make a dialog when there must be no more of them.
+   * @throws SipError 400 when there is no Contact to make one with (RFC 3261 §12.1.1)
+   */
   #isFull(incoming: Incoming): boolean {
     const { request, flow } = incoming;
+    if (request.contact === undefined) throw new SipError(400, 'no Contact in a request that makes a dialog');
     const limit = this.#closing ? 'closing' : this.#exceeded(flow.remote.address);
     if (limit === undefined) return false;
     this.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });

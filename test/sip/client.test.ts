@@ -1,0 +1,407 @@
+import t from 'tap';
+import {
+  DigestServer,
+  digestHa1,
+  type InviteSession,
+  type OutgoingInvite,
+  type OutgoingInviteParts,
+  type Outcome,
+  parseNameAddr,
+  parseUri,
+  type SessionEnd,
+  type SipRequest,
+  UserAgent,
+  type UserAgentOptions,
+} from '../../sip/index.ts';
+import { FakeClock, Network, type NetworkOptions } from './network.ts';
+import { head, RawPeer } from './raw-peer.ts';
+
+const ROOM = parseNameAddr('<sip:room@10.0.0.2>');
+const BOB = parseUri('sip:bob@10.0.0.1');
+const SDP = { contentType: 'application/sdp', body: 'v=0' };
+
+interface Called {
+  readonly clock: FakeClock;
+  readonly network: Network;
+  readonly agent: UserAgent;
+  readonly peer: RawPeer;
+  readonly invite: OutgoingInvite;
+  /** What the caller heard, in order. */
+  readonly heard: string[];
+  readonly sessions: InviteSession[];
+  readonly ended: SessionEnd['why'][];
+}
+
+function agentAt(
+  options: Partial<UserAgentOptions> = {},
+  wires: Partial<NetworkOptions> = {},
+): Pick<Called, 'clock' | 'network' | 'agent' | 'peer'> {
+  const clock = new FakeClock();
+  const network = new Network({ clock, delay: 0, ...wires });
+  const agent = new UserAgent(
+    { transport: network.host('10.0.0.2'), clock, ...options },
+    { onInvite: () => undefined, onSubscribe: () => undefined },
+  );
+  return { clock, network, agent, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2') };
+}
+
+function told(outcome: Outcome): string {
+  return outcome.is === 'response' ? String(outcome.response.status) : `failed ${String(outcome.status)}`;
+}
+
+/** The agent at 10.0.0.2 calls the raw peer at 10.0.0.1. */
+function calls(
+  parts: Partial<OutgoingInviteParts> = {},
+  options: Partial<UserAgentOptions> = {},
+  wires: Partial<NetworkOptions> = {},
+): Called {
+  const made = agentAt(options, wires);
+  const heard: string[] = [];
+  const sessions: InviteSession[] = [];
+  const ended: SessionEnd['why'][] = [];
+  const invite = made.agent.invite(
+    { uri: BOB, from: ROOM, ...SDP, session: { onEnded: ({ why }) => ended.push(why) }, ...parts },
+    {
+      onProgress: ({ status }) => heard.push(`progress ${String(status)}`),
+      onAccepted: (session, { status }) => {
+        heard.push(`accepted ${String(status)}`);
+        sessions.push(session);
+        return undefined;
+      },
+      onFailed: (outcome) => heard.push(told(outcome)),
+    },
+  );
+  made.clock.advance(1);
+  return { ...made, invite, heard, sessions, ended };
+}
+
+t.test('RFC 3261 §13.2: provisional responses, 2xx, ACK and the ACK again', (t) => {
+  const { peer, clock, heard, sessions, invite } = calls();
+  const sent = peer.request('INVITE');
+  t.equal(sent.requestUri, 'sip:bob@10.0.0.1');
+  t.equal(sent.headers.get('Contact'), '<sip:room@10.0.0.2:5060>');
+  t.match(sent.headers.get('Allow'), /INVITE, ACK, CANCEL, BYE/);
+  t.equal([...sent.headers][0]?.name, 'Via', 'on top');
+  peer.answer(sent, 100);
+  peer.answer(sent, 180, { toTag: 'bob' });
+  clock.advance(1);
+  t.equal(invite.state.is, 'proceeding');
+  peer.answer(sent, 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(heard, ['progress 180', 'accepted 200']);
+  const ack = peer.request('ACK');
+  t.equal(ack.requestUri, 'sip:peer@10.0.0.1:5060', 'the Contact of the 200');
+  t.equal(ack.cseq.seq, sent.cseq.seq);
+  t.not(ack.branch, sent.branch);
+  peer.answer(sent, 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.equal(peer.requests.filter(({ method }) => method === 'ACK').length, 2);
+  t.equal(sessions.length, 1);
+  t.end();
+});
+
+t.test('RFC 3261 §13.2.2.4: another branch of a fork is acknowledged and ended', (t) => {
+  const { peer, clock, sessions, agent, ended } = calls();
+  const sent = peer.request('INVITE');
+  peer.answer(sent, 200, { toTag: 'bob' });
+  peer.answer(sent, 200, { toTag: 'bobs-other-phone' });
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.map(({ method, toTag }) => `${method} ${toTag ?? ''}`),
+    ['INVITE ', 'ACK bob', 'ACK bobs-other-phone', 'BYE bobs-other-phone'],
+  );
+  t.equal(sessions.length, 1);
+  t.equal(agent.counts.dialogs, 1);
+  t.strictSame(ended, []);
+  t.end();
+});
+
+t.test('RFC 3261 §17.1.1.3: a failure is acknowledged in its transaction', (t) => {
+  const { peer, clock, heard, agent } = calls();
+  const sent = peer.request('INVITE');
+  peer.answer(sent, 486, { toTag: 'bob' });
+  clock.advance(1);
+  const ack = peer.request('ACK');
+  t.equal(ack.branch, sent.branch);
+  t.equal(ack.requestUri, sent.requestUri);
+  t.equal(ack.toTag, 'bob');
+  t.equal(ack.via.length, 1);
+  t.strictSame(heard, ['486']);
+  clock.advance(40_000);
+  t.equal(agent.counts.clientTransactions, 0);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §9.1: CANCEL waits for a provisional response', (t) => {
+  const { peer, clock, heard, invite } = calls();
+  const sent = peer.request('INVITE');
+  invite.cancel();
+  clock.advance(400);
+  t.equal(peer.requests.length, 1);
+  peer.answer(sent, 180, { toTag: 'bob' });
+  clock.advance(1);
+  const cancel = peer.request('CANCEL');
+  t.equal(cancel.branch, sent.branch);
+  t.equal(cancel.cseq.seq, sent.cseq.seq);
+  t.equal(cancel.toTag, undefined);
+  peer.answer(cancel, 200);
+  peer.answer(sent, 487, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(heard, ['487']);
+  clock.advance(40_000);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §9.1: a 2xx that crosses the CANCEL is acknowledged and ended', (t) => {
+  const { peer, clock, heard, invite, agent } = calls();
+  const sent = peer.request('INVITE');
+  peer.answer(sent, 180, { toTag: 'bob' });
+  clock.advance(1);
+  invite.cancel();
+  clock.advance(1);
+  peer.answer(sent, 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.map(({ method }) => method),
+    ['INVITE', 'CANCEL', 'ACK', 'BYE'],
+  );
+  t.strictSame(heard, ['progress 180', 'failed 503']);
+  t.equal(agent.counts.dialogs, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §9.1: without a final response after CANCEL the INVITE is given up', (t) => {
+  const { peer, clock, heard, invite } = calls();
+  peer.answer(peer.request('INVITE'), 180, { toTag: 'bob' });
+  clock.advance(1);
+  invite.cancel();
+  clock.advance(33_000);
+  t.strictSame(heard, ['progress 180', 'failed 408']);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('A party that rings too long is cancelled', (t) => {
+  const { peer, clock } = calls({ ringing: 30_000 });
+  peer.answer(peer.request('INVITE'), 180, { toTag: 'bob' });
+  clock.advance(30_001);
+  t.equal(peer.request('CANCEL').method, 'CANCEL');
+  t.end();
+});
+
+t.test('RFC 3261 §17.1.1.2: nobody answers', (t) => {
+  const { clock, heard, peer } = calls();
+  clock.advance(33_000);
+  t.strictSame(heard, ['failed 408']);
+  t.equal(peer.requests.length, 7);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => {
+  const { agent, peer, clock } = agentAt();
+  agent.invite(
+    { uri: BOB, from: ROOM },
+    { onAccepted: () => ({ contentType: 'application/sdp', body: 'v=0 answer' }), onFailed: () => undefined },
+  );
+  clock.advance(1);
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', contentType: 'application/sdp', body: 'v=0 offer' });
+  clock.advance(1);
+  t.equal(Buffer.from(peer.request('ACK').body).toString(), 'v=0 answer');
+  t.end();
+});
+
+t.test('RFC 3261 §22.2, RFC 8760: a challenge is answered once, and credentials go on in the dialog', async (t) => {
+  const server = new DigestServer({ realm: 'there' });
+  const ha1 = (user: string, realm: string, algorithm: Parameters<typeof digestHa1>[0]): string | undefined =>
+    user === 'room' ? digestHa1(algorithm, user, realm, 'secret') : undefined;
+  const { peer, clock, heard, sessions } = calls({
+    credentials: (realm) => (realm === 'there' ? { username: 'room', password: 'secret' } : undefined),
+  });
+  const first = peer.request('INVITE');
+  const verify = (request: SipRequest): ReturnType<DigestServer['verify']> => server.verify(request, clock.now(), ha1);
+  const asked = await verify(first);
+  if (!('challenge' in asked)) throw new Error('no challenge');
+  peer.answer(first, 401, { toTag: 'bob', headers: server.challenge(first, clock.now(), asked.challenge) });
+  clock.advance(1);
+  const second = peer.request('INVITE');
+  t.equal(second.cseq.seq, first.cseq.seq + 1);
+  t.equal(second.callId, first.callId);
+  t.equal(second.fromTag, first.fromTag);
+  t.not(second.branch, first.branch);
+  t.match(await verify(second), { username: 'room' });
+  peer.answer(second, 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(heard, ['accepted 200']);
+  t.ok(peer.request('ACK').headers.has('Authorization'), '§22.1');
+  sessions[0]?.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, () => undefined);
+  clock.advance(1);
+  t.match(await verify(peer.request('MESSAGE')), { username: 'room' }, 'unasked');
+});
+
+t.test('RFC 3261 §22.2: wrong credentials are not tried twice', (t) => {
+  const server = new DigestServer({ realm: 'there' });
+  const { peer, clock, heard } = calls({ credentials: () => ({ username: 'room', password: 'wrong' }) });
+  for (let i = 0; i < 3; i++) {
+    const request = peer.request('INVITE');
+    peer.answer(request, 401, { toTag: 'bob', headers: server.challenge(request, clock.now(), 'wrong') });
+    clock.advance(1);
+  }
+  t.equal(peer.requests.filter(({ method }) => method === 'INVITE').length, 2);
+  t.strictSame(heard, ['401']);
+  t.end();
+});
+
+t.test('RFC 4028 §7: session timer as client', (t) => {
+  const { peer, clock, heard, sessions } = calls();
+  const sent = peer.request('INVITE');
+  t.equal(sent.headers.get('Session-Expires'), '1800');
+  t.ok(sent.supported.includes('timer'));
+  peer.answer(sent, 422, { toTag: 'bob', headers: [{ name: 'Min-SE', value: '3600' }] });
+  clock.advance(1);
+  const longer = peer.request('INVITE');
+  t.equal(longer.headers.get('Session-Expires'), '3600', '§7.3');
+  t.equal(longer.headers.get('Min-SE'), '3600');
+  peer.answer(longer, 200, { toTag: 'bob', headers: [{ name: 'Session-Expires', value: '3600;refresher=uac' }] });
+  clock.advance(1_800_001);
+  const refresh = peer.request('INVITE');
+  t.equal(refresh.toTag, 'bob', '§7.4: by re-INVITE when the peer does not allow UPDATE');
+  t.equal(Buffer.from(refresh.body).toString(), 'v=0', 'with our last description');
+  t.equal(refresh.headers.get('Session-Expires'), '3600;refresher=uac');
+  peer.answer(refresh, 200);
+  clock.advance(1);
+  t.equal(peer.request('ACK').cseq.seq, refresh.cseq.seq);
+  t.strictSame(heard, ['accepted 200']);
+  t.equal(sessions[0]?.state, 'confirmed');
+  t.end();
+});
+
+t.test('RFC 3261 §12.2: requests of the peer in a dialog that we made', (t) => {
+  const texts: string[] = [];
+  const { peer, clock, ended } = calls({
+    session: {
+      onMessage: ({ request }) => {
+        texts.push(Buffer.from(request.body).toString());
+        return { status: 200 };
+      },
+    },
+  });
+  const sent = peer.request('INVITE');
+  peer.answer(sent, 200, { toTag: 'bob' });
+  clock.advance(1);
+  const dialog = { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.headers.get('From'), 'Call-ID': sent.callId };
+  peer.say(
+    `${head('MESSAGE', { ...dialog, CSeq: '7 MESSAGE', 'Content-Type': 'text/plain' }, 'sip:room@10.0.0.2:5060')}\n\nhello`,
+  );
+  clock.advance(1);
+  t.strictSame(texts, ['hello']);
+  t.strictSame(peer.statuses, ['200 MESSAGE']);
+  peer.say(head('BYE', { ...dialog, CSeq: '8 BYE' }, 'sip:room@10.0.0.2:5060'));
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['200 MESSAGE', '200 BYE']);
+  t.strictSame(ended, [], 'the handlers of this test do not tell');
+  t.end();
+});
+
+t.test('RFC 3261 §8.1.2: the outbound route comes first', (t) => {
+  const { agent, clock, network } = agentAt({ outboundRoute: [parseNameAddr('<sip:10.0.0.9;lr>')] });
+  const proxy = new RawPeer(network, '10.0.0.9', '10.0.0.2');
+  const outcomes: string[] = [];
+  agent.request(
+    { method: 'MESSAGE', uri: parseUri('sip:bob@example.com'), from: ROOM, contentType: 'text/plain', body: 'x' },
+    (outcome) => outcomes.push(told(outcome)),
+  );
+  clock.advance(1);
+  const sent = proxy.request('MESSAGE');
+  t.strictSame(sent.headers.all('Route'), ['<sip:10.0.0.9;lr>']);
+  t.equal(sent.requestUri, 'sip:bob@example.com');
+  t.equal(sent.headers.get('Contact'), undefined, 'RFC 3428 §4');
+  proxy.answer(sent, 202);
+  clock.advance(1);
+  t.strictSame(outcomes, ['202']);
+  t.end();
+});
+
+t.test('RFC 3263 §4.3: the next address after a failure, a 503 or silence', (t) => {
+  const { agent, clock, network } = agentAt();
+  const hosts = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((address) => new RawPeer(network, address, '10.0.0.2'));
+  const below = network.hosts.get('10.0.0.2');
+  if (below === undefined) throw new Error('no host');
+  below.locate = (_hop, _bytes, found) => {
+    found(
+      ['10.0.0.10', '10.0.0.11', '10.0.0.12', '10.0.0.13'].map((address) => ({
+        transport: 'UDP',
+        remote: { address, port: 5060 },
+        serverName: 'x',
+      })),
+    );
+  };
+  const connect = below.connect.bind(below);
+  below.connect = (target, connected) => {
+    if (target.remote.address === '10.0.0.10') connected({ failed: 'refused', reason: 'refused' });
+    else connect(target, connected);
+  };
+  const outcomes: string[] = [];
+  agent.request({ method: 'OPTIONS', uri: parseUri('sip:bob@example.com'), from: ROOM }, (outcome) =>
+    outcomes.push(told(outcome)),
+  );
+  clock.advance(1);
+  const first = hosts[0]?.request('OPTIONS');
+  if (first !== undefined) hosts[0]?.answer(first, 503);
+  clock.advance(1);
+  const second = hosts[1]?.request('OPTIONS');
+  t.not(second?.branch, first?.branch, 'a new transaction');
+  clock.advance(32_001);
+  const third = hosts[2]?.request('OPTIONS');
+  if (third !== undefined) hosts[2]?.answer(third, 200);
+  clock.advance(1);
+  t.strictSame(outcomes, ['200']);
+  t.end();
+});
+
+t.test('RFC 3261 §8.1.3.1: no address is a 503', (t) => {
+  const { agent } = agentAt();
+  const outcomes: string[] = [];
+  for (const uri of ['sip:bob@nowhere.example.com', 'tel:+1234'])
+    agent.request({ method: 'OPTIONS', uri: parseUri(uri), from: ROOM }, (outcome) => outcomes.push(told(outcome)));
+  t.strictSame(outcomes, ['failed 503', 'failed 503']);
+  t.end();
+});
+
+t.test('RFC 3261 §17.1.4: a flow that closes before any response: the address is tried anew', (t) => {
+  const { agent, clock, network, peer } = agentAt({}, { transport: 'TCP', delay: 1000 });
+  const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
+  if (flow === undefined) throw new Error('no flow');
+  const outcomes: string[] = [];
+  agent.request({ method: 'OPTIONS', uri: BOB, from: ROOM, flow }, (outcome) => outcomes.push(told(outcome)));
+  flow.close('reset');
+  clock.advance(1001);
+  t.equal(peer.requests.length, 2);
+  const again = peer.request('OPTIONS');
+  peer.answer(again, 200);
+  clock.advance(1001);
+  t.strictSame(outcomes, ['200']);
+  t.end();
+});
+
+t.test('Closing the user agent ends what is alive', async (t) => {
+  const { agent, peer, clock, ended } = calls();
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob' });
+  clock.advance(1);
+  const closed = agent.close();
+  clock.advance(1);
+  peer.answer(peer.request('BYE'), 200);
+  clock.advance(100);
+  await closed;
+  t.strictSame(ended, ['closed']);
+  t.strictSame(agent.counts, {
+    serverTransactions: 0,
+    clientTransactions: 0,
+    dialogs: 0,
+    subscriptions: 0,
+    pendingInvites: 0,
+  });
+  t.equal(clock.waiting, 0);
+});

@@ -1,0 +1,418 @@
+import t from 'tap';
+import {
+  type IncomingRefer,
+  type IncomingSubscribe,
+  type NotifyCause,
+  parseUri,
+  type ReferProgress,
+  type Subscription,
+  type SubscriptionEnd,
+  type SubscriptionParts,
+  UserAgent,
+  type UserAgentHandlers,
+  type UserAgentOptions,
+} from '../../sip/index.ts';
+import { FakeClock, Network, type NetworkOptions } from './network.ts';
+import { head, RawPeer } from './raw-peer.ts';
+import { Subscriber } from './subscriber.ts';
+
+const ROOM = parseUri('sip:room@10.0.0.2');
+const TYPE = 'application/conference-info+xml';
+const CONFERENCE = {
+  name: 'conference',
+  defaultExpires: 1800,
+  minExpires: 60,
+  maxExpires: 3600,
+  pacing: 5000,
+  contentTypes: [TYPE],
+};
+
+interface Stage {
+  readonly clock: FakeClock;
+  readonly network: Network;
+  readonly agent: UserAgent;
+  readonly subscriber: Subscriber;
+  readonly asked: IncomingSubscribe[];
+  readonly subscriptions: Subscription[];
+  readonly causes: NotifyCause[];
+  readonly ended: SubscriptionEnd[];
+}
+
+/** An agent that grants every subscription, and a subscriber. */
+function stage(
+  parts: Partial<SubscriptionParts> = {},
+  options: Partial<UserAgentOptions> = {},
+  handlers: Partial<UserAgentHandlers> = {},
+  wires: Partial<NetworkOptions> = {},
+): Stage {
+  const clock = new FakeClock();
+  const network = new Network({ clock, delay: 0, ...wires });
+  const asked: IncomingSubscribe[] = [];
+  const subscriptions: Subscription[] = [];
+  const causes: NotifyCause[] = [];
+  const ended: SubscriptionEnd[] = [];
+  const agent = new UserAgent(
+    { transport: network.host('10.0.0.2'), clock, events: [CONFERENCE], ...options },
+    {
+      onInvite: () => undefined,
+      onSubscribe: (subscribe) => {
+        asked.push(subscribe);
+        const made = subscribe.accept({
+          resource: 'room',
+          content: (cause) => {
+            causes.push(cause);
+            return { contentType: TYPE, body: cause };
+          },
+          onEnded: (end) => ended.push(end),
+          ...parts,
+        });
+        if (made !== undefined) subscriptions.push(made);
+      },
+      ...handlers,
+    },
+  );
+  const subscriber = new Subscriber(network, clock, '10.0.0.1', '10.0.0.2', ROOM);
+  return { clock, network, agent, subscriber, asked, subscriptions, causes, ended };
+}
+
+const stateOf = (notify: { headers: { get: (name: string) => string | undefined } } | undefined): string | undefined =>
+  notify?.headers.get('Subscription-State');
+
+t.test('RFC 6665 §4.2.1.2: 200 with Contact and Expires, then NOTIFY', (t) => {
+  const order: string[] = [];
+  const { clock, subscriber, agent, asked } = stage(
+    {},
+    {},
+    {},
+    {
+      seen: ({ bytes, from }) => {
+        if (from === '10.0.0.2') order.push(bytes.toString('latin1').split(' ')[0] ?? '');
+      },
+    },
+  );
+  subscriber.subscribe(600);
+  clock.advance(1);
+  t.strictSame(order, ['SIP/2.0', 'NOTIFY']);
+  const [response] = subscriber.responses;
+  t.equal(response?.status, 200);
+  t.equal(response?.expires, 600);
+  t.equal(response?.headers.get('Contact'), '<sip:room@10.0.0.2:5060>');
+  t.equal(asked[0]?.expires, 600);
+  const [notify] = subscriber.notifies;
+  t.equal(stateOf(notify), 'active;expires=600');
+  t.equal(notify?.headers.get('Event'), 'conference');
+  t.equal(notify?.headers.get('Contact'), '<sip:room@10.0.0.2:5060>', '§8.3: mandatory');
+  t.equal(notify?.headers.get('Content-Type'), TYPE);
+  t.equal(agent.counts.subscriptions, 1);
+  t.end();
+});
+
+t.test('RFC 6665 §4.2.1.1: 489, 423, 406; RFC 3515 §2.4.4: 403 for refer', (t) => {
+  const refused = (expires: number | undefined, headers: Record<string, string>, status: number): Subscriber => {
+    const { clock, subscriber, asked } = stage();
+    subscriber.subscribe(expires, headers);
+    clock.advance(1);
+    t.equal(subscriber.responses[0]?.status, status);
+    t.equal(asked.length, 0);
+    return subscriber;
+  };
+  t.strictSame(refused(600, { Event: 'presence' }, 489).responses[0]?.allowEvents, ['conference']);
+  t.equal(refused(30, {}, 423).responses[0]?.minExpires, 60);
+  refused(600, { Accept: 'application/pidf+xml' }, 406);
+  refused(600, { Event: 'refer' }, 403);
+  const { clock, subscriber } = stage();
+  subscriber.subscribe(undefined, { Accept: 'application/*' });
+  clock.advance(1);
+  t.equal(subscriber.responses[0]?.expires, 1800, 'the default of the package');
+  const long = stage();
+  long.subscriber.subscribe(100_000);
+  long.clock.advance(1);
+  t.equal(long.subscriber.responses[0]?.expires, 3600, 'never more than its maximum');
+  t.end();
+});
+
+t.test('RFC 6665 §4.4.3: a fetch gets the state once', (t) => {
+  const { clock, subscriber, agent, ended, causes } = stage();
+  subscriber.subscribe(0);
+  clock.advance(1);
+  t.strictSame(subscriber.notifies.map(stateOf), ['terminated;reason=timeout']);
+  t.strictSame(causes, ['terminated']);
+  t.strictSame(ended, ['unsubscribed']);
+  t.equal(agent.counts.dialogs, 0);
+  t.end();
+});
+
+t.test('RFC 6665 §4.2.1.4: refresh, expiry, unsubscribe', (t) => {
+  const { clock, subscriber, ended, causes, asked, agent } = stage();
+  subscriber.subscribe(600);
+  clock.advance(500_000);
+  subscriber.subscribe(600);
+  clock.advance(1);
+  t.equal(asked.length, 1, 'a refresh asks nobody');
+  t.strictSame(causes, ['subscribed', 'refreshed']);
+  subscriber.subscribe(10);
+  clock.advance(1);
+  t.equal(subscriber.responses.at(-1)?.status, 423);
+  clock.advance(600_000);
+  t.equal(stateOf(subscriber.notifies.at(-1)), 'terminated;reason=timeout');
+  t.strictSame(ended, ['timeout']);
+  t.strictSame(agent.counts.subscriptions, 0);
+  subscriber.subscribe(600);
+  clock.advance(1);
+  t.equal(subscriber.responses.at(-1)?.status, 481, 'it is over');
+
+  const other = stage();
+  other.subscriber.subscribe(600);
+  other.clock.advance(1);
+  other.subscriber.subscribe(0);
+  other.clock.advance(1);
+  t.strictSame(
+    other.subscriber.responses.map(({ status, expires }) => [status, expires]),
+    [
+      [200, 600],
+      [200, 0],
+    ],
+  );
+  t.equal(stateOf(other.subscriber.notifies.at(-1)), 'terminated;reason=timeout');
+  t.strictSame(other.ended, ['unsubscribed']);
+  other.clock.advance(40_000);
+  t.equal(other.clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 6665 §4.2.2: one NOTIFY at a time, changes collected, paced', (t) => {
+  const { clock, subscriber, agent, causes } = stage();
+  subscriber.subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(1);
+  t.strictSame(causes, ['subscribed', 'changed'], 'a first change at once');
+  agent.changed('conference', 'room');
+  agent.changed('conference', 'room');
+  agent.changed('conference', 'another room');
+  clock.advance(4900);
+  t.equal(causes.length, 2, 'paced');
+  clock.advance(200);
+  t.strictSame(causes, ['subscribed', 'changed', 'changed'], 'collected');
+
+  subscriber.answer = undefined;
+  clock.advance(6000);
+  agent.changed('conference', 'room');
+  clock.advance(6000);
+  agent.changed('conference', 'room');
+  clock.advance(6000);
+  t.equal(causes.length, 4, 'one under way, not answered');
+  t.end();
+});
+
+t.test('RFC 6665 §4.2.2: nothing to say, nothing sent', (t) => {
+  const { clock, subscriber, agent } = stage({
+    content: (cause) => (cause === 'changed' ? undefined : { contentType: TYPE, body: cause }),
+  });
+  subscriber.subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(10_000);
+  t.equal(subscriber.notifies.length, 1);
+  t.end();
+});
+
+t.test('RFC 6665 §4.2.2: 481 and silence end it, 500 does not', (t) => {
+  for (const answer of [481, 404, undefined]) {
+    const { clock, subscriber, ended, agent } = stage();
+    subscriber.answer = answer;
+    subscriber.subscribe(600);
+    clock.advance(33_000);
+    t.strictSame(ended, ['gone'], String(answer));
+    t.equal(agent.counts.dialogs, 0);
+  }
+  const { clock, subscriber, ended, agent, causes } = stage();
+  subscriber.subscribe(600);
+  clock.advance(1);
+  subscriber.answer = 500;
+  agent.changed('conference', 'room');
+  clock.advance(6000);
+  subscriber.answer = 200;
+  t.strictSame(ended, []);
+  agent.changed('conference', 'room');
+  clock.advance(1);
+  t.strictSame(causes, ['subscribed', 'changed', 'repeated'], 'the peer may have missed one');
+  t.end();
+});
+
+t.test('RFC 6665 §4.1.3: terminated with reason and retry-after; pending', (t) => {
+  const { clock, subscriber, subscriptions, ended } = stage({
+    pending: true,
+    content: (cause) => (cause === 'subscribed' ? undefined : { contentType: TYPE, body: cause }),
+  });
+  subscriber.subscribe(600);
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[0]), 'pending;expires=600');
+  t.equal(subscriber.notifies[0]?.body.length, 0);
+  subscriptions[0]?.activate();
+  clock.advance(1);
+  t.match(stateOf(subscriber.notifies[1]), /^active;expires=/);
+  subscriptions[0]?.terminate('probation', 30);
+  subscriptions[0]?.terminate('noresource');
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[2]), 'terminated;reason=probation;retry-after=30');
+  t.strictSame(ended, ['probation'], 'once');
+  t.end();
+});
+
+t.test('RFC 6665 §4.5.2: a subscription in the dialog of a call outlives the call', (t) => {
+  const subscriptions: Subscription[] = [];
+  let inSession = false;
+  const { clock, network, agent } = stage(
+    {},
+    {},
+    {
+      onInvite: (invite) => void invite.accept({ contact: { params: { isfocus: true } } }),
+      onSubscribe: (subscribe) => {
+        inSession = subscribe.session !== undefined;
+        const made = subscribe.accept({ resource: 'room', content: () => ({}) });
+        if (made !== undefined) subscriptions.push(made);
+      },
+    },
+  );
+  const peer = new RawPeer(network, '10.0.0.1', '10.0.0.2');
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  const To = peer.response(200).headers.get('To');
+  peer.say(head('ACK', { To, CSeq: '1 ACK' }));
+  peer.say(head('SUBSCRIBE', { To, CSeq: '2 SUBSCRIBE', Event: 'conference', Expires: '600' }));
+  clock.advance(1);
+  t.ok(inSession);
+  t.match(peer.response(200).headers.get('Contact'), /isfocus/);
+  peer.answer(peer.request('NOTIFY'), 200);
+  peer.say(head('BYE', { To, CSeq: '3 BYE' }));
+  clock.advance(1);
+  t.equal(agent.counts.dialogs, 1);
+  agent.changed('conference', 'room');
+  clock.advance(1);
+  t.equal(peer.requests.filter(({ method }) => method === 'NOTIFY').length, 2);
+  peer.answer(peer.request('NOTIFY'), 481);
+  clock.advance(1);
+  t.equal(agent.counts.dialogs, 0, 'RFC 5057: with its last usage the dialog ends');
+  t.equal(subscriptions[0]?.state, 'terminated');
+  t.end();
+});
+
+t.test('Limit of subscriptions', (t) => {
+  const { clock, network, subscriber, agent } = stage({}, { limits: { subscriptions: 1 } });
+  subscriber.subscribe(600);
+  const second = new Subscriber(network, clock, '10.0.0.3', '10.0.0.2', ROOM);
+  second.subscribe(600);
+  clock.advance(1);
+  t.equal(subscriber.responses[0]?.status, 200);
+  t.equal(second.responses[0]?.status, 503);
+  t.equal(agent.counts.subscriptions, 1);
+  t.end();
+});
+
+t.test('Closing tells subscribers to come again', async (t) => {
+  const { clock, subscriber, agent, ended } = stage();
+  subscriber.subscribe(600);
+  clock.advance(1);
+  const closed = agent.close();
+  clock.advance(100);
+  await closed;
+  t.equal(stateOf(subscriber.notifies.at(-1)), 'terminated;reason=deactivated');
+  t.strictSame(ended, ['deactivated']);
+});
+
+/** An agent that accepts references, and a raw referrer. */
+function referring(): {
+  clock: FakeClock;
+  peer: RawPeer;
+  refers: IncomingRefer[];
+  reports: ReferProgress[];
+  agent: UserAgent;
+} {
+  const refers: IncomingRefer[] = [];
+  const reports: ReferProgress[] = [];
+  const { clock, network, agent } = stage(
+    {},
+    {},
+    {
+      onRefer: (refer) => {
+        refers.push(refer);
+        const progress = refer.accept();
+        if (progress !== undefined) reports.push(progress);
+      },
+      onInvite: (invite) => void invite.accept({}),
+    },
+  );
+  return { clock, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2'), refers, reports, agent };
+}
+
+t.test('RFC 3515 §2.4, RFC 7647 §5: REFER outside of dialogs', (t) => {
+  const { clock, peer, refers, reports, agent } = referring();
+  peer.say(head('REFER', { 'Refer-To': '<sip:carol@example.com>;method=BYE', 'Referred-By': '<sip:alice@10.0.0.1>' }));
+  clock.advance(1);
+  t.equal(peer.responses[0]?.status, 200, 'no longer 202');
+  t.equal(refers[0]?.method, 'BYE');
+  t.match(refers[0]?.referredBy, { uri: { user: 'alice' } });
+  const first = peer.request('NOTIFY');
+  t.equal(first.headers.get('Event'), 'refer');
+  t.match(first.headers.get('Subscription-State'), /^active;expires=/);
+  t.match(first.headers.get('Content-Type'), /^message\/sipfrag/);
+  t.equal(Buffer.from(first.body).toString(), 'SIP/2.0 100 Trying\r\n');
+  peer.answer(first, 200);
+  reports[0]?.report(180);
+  clock.advance(1);
+  peer.answer(peer.request('NOTIFY'), 200);
+  reports[0]?.report(200, 'OK');
+  clock.advance(1);
+  const last = peer.request('NOTIFY');
+  t.equal(Buffer.from(last.body).toString(), 'SIP/2.0 200 OK\r\n');
+  t.equal(last.headers.get('Subscription-State'), 'terminated;reason=noresource');
+  peer.answer(last, 200);
+  clock.advance(1);
+  t.strictSame(agent.counts.dialogs, 0);
+  t.end();
+});
+
+t.test('RFC 4488: without subscription when the referrer wants none', (t) => {
+  const { clock, peer, reports, agent } = referring();
+  peer.say(head('REFER', { 'Refer-To': '<sip:carol@example.com>', 'Refer-Sub': 'false', Supported: 'norefersub' }));
+  clock.advance(1);
+  t.equal(peer.response(200).headers.get('Refer-Sub'), 'false');
+  reports[0]?.report(200);
+  clock.advance(1);
+  t.equal(peer.requests.length, 0);
+  t.strictSame(agent.counts.dialogs, 0);
+  t.end();
+});
+
+t.test('RFC 3515 §2.4.2: exactly one Refer-To', (t) => {
+  const { clock, peer, refers } = referring();
+  peer.say(head('REFER'));
+  peer.say(
+    head('REFER', { 'Call-ID': 'two', 'Refer-To': '<sip:carol@example.com>\nRefer-To: <sip:dave@example.com>' }),
+  );
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['400 REFER', '400 REFER']);
+  t.equal(refers.length, 0);
+  t.end();
+});
+
+t.test('RFC 3515 §2.4.6: several REFERs in a dialog are told apart', (t) => {
+  const { clock, peer, reports, refers } = referring();
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  const To = peer.response(200).headers.get('To');
+  peer.say(head('ACK', { To, CSeq: '1 ACK' }));
+  for (const seq of [2, 3])
+    peer.say(head('REFER', { To, CSeq: `${String(seq)} REFER`, 'Refer-To': '<sip:carol@example.com>' }));
+  clock.advance(1);
+  t.ok(refers[0]?.session);
+  const events = peer.requests.map(({ headers }) => headers.get('Event'));
+  t.strictSame(events, ['refer', 'refer;id=3']);
+  for (const notify of peer.requests) peer.answer(notify, 200);
+  reports[1]?.report(404);
+  clock.advance(1);
+  t.equal(peer.request('NOTIFY').headers.get('Event'), 'refer;id=3');
+  t.equal(Buffer.from(peer.request('NOTIFY').body).toString(), 'SIP/2.0 404 Not Found\r\n');
+  t.end();
+});

@@ -1,0 +1,507 @@
+import t from 'tap';
+import {
+  type IncomingInvite,
+  type InviteSession,
+  type LogFields,
+  parseNameAddr,
+  type SessionEnd,
+  SipError,
+  UserAgent,
+  type UserAgentHandlers,
+  type UserAgentOptions,
+} from '../../sip/index.ts';
+import { FakeClock, Network, type NetworkOptions } from './network.ts';
+import { head, RawPeer } from './raw-peer.ts';
+
+interface Stage {
+  readonly clock: FakeClock;
+  readonly network: Network;
+  readonly agent: UserAgent;
+  readonly peer: RawPeer;
+  readonly lines: string[];
+}
+
+/** A user agent at 10.0.0.2 and a raw peer at 10.0.0.1. */
+function stage(
+  handlers: Partial<UserAgentHandlers> = {},
+  options: Partial<UserAgentOptions> = {},
+  wires: Partial<NetworkOptions> = {},
+): Stage {
+  const clock = new FakeClock();
+  const network = new Network({ clock, delay: 0, ...wires });
+  const lines: string[] = [];
+  const note = (text: string, _?: LogFields): void => void lines.push(text);
+  const agent = new UserAgent(
+    { transport: network.host('10.0.0.2'), clock, log: { info: note, warn: note, error: note }, ...options },
+    { onInvite: () => undefined, onSubscribe: () => undefined, ...handlers },
+  );
+  return { clock, network, agent, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2'), lines };
+}
+
+const SDP = { contentType: 'application/sdp', body: 'v=0' };
+
+/** A call of the peer that the agent has accepted and the peer acknowledged. */
+function call(
+  parts: Parameters<IncomingInvite['accept']>[0] = SDP,
+  invite: Readonly<Record<string, string | undefined>> = {},
+  options: Partial<UserAgentOptions> = {},
+  handlers: Partial<UserAgentHandlers> = {},
+): Stage & {
+  session: InviteSession;
+  inDialog: (method: string, seq: number, more?: Record<string, string>) => string;
+} {
+  let session: InviteSession | undefined;
+  const made = stage({ ...handlers, onInvite: (incoming) => void (session = incoming.accept(parts)) }, options);
+  const { peer, clock } = made;
+  peer.say(head('INVITE', invite));
+  clock.advance(1);
+  const to = peer.response(200).headers.get('To') ?? '';
+  peer.say(head('ACK', { To: to, CSeq: '1 ACK' }));
+  clock.advance(1);
+  if (session === undefined) throw new Error('not accepted');
+  const inDialog = (method: string, seq: number, more: Record<string, string> = {}): string =>
+    head(method, { To: to, CSeq: `${String(seq)} ${method}`, ...more });
+  return { ...made, session, inDialog };
+}
+
+t.test('RFC 3261 §8.2: what is not served is refused with what would be', (t) => {
+  const { peer, clock, agent } = stage({ onMessage: () => ({ status: 200 }) });
+  const ask = (method: string, over: Readonly<Record<string, string>> = {}, uri?: string): string => {
+    const before = peer.heard.length;
+    peer.say(
+      head(
+        method,
+        { 'Call-ID': `${method} ${JSON.stringify(over)}${uri ?? ''}`.replace(/[^a-z]/gi, ''), ...over },
+        uri,
+      ),
+    );
+    clock.advance(1);
+    t.equal(peer.heard.length, before + 1, `${method}: one response`);
+    return String(peer.responses.at(-1)?.status);
+  };
+  t.equal(ask('PUBLISH'), '405');
+  t.match(peer.response(405).allow, ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'UPDATE', 'MESSAGE']);
+  t.equal(ask('NEWMETHOD'), '501');
+  t.equal(ask('MESSAGE', {}, 'unknownscheme:room'), '416');
+  t.equal(ask('MESSAGE', { Require: 'foo, timer' }), '420');
+  t.strictSame(peer.response(420).unsupported, ['foo']);
+  t.equal(ask('MESSAGE', { To: '<sip:room@10.0.0.2>;tag=unknown' }), '481');
+  t.equal(ask('BYE'), '481');
+  t.equal(ask('CANCEL'), '481');
+  t.equal(ask('OPTIONS'), '200');
+  t.match(peer.response(200).headers.get('Supported'), 'timer, norefersub');
+  t.equal(ask('MESSAGE', { Contact: '<sip:alice@10.0.0.1' }), '200', 'a header nobody reads may be malformed');
+  t.equal(ask('INVITE', { Contact: '<sip:alice@10.0.0.1' }), '400', 'but not the Contact of an INVITE');
+  clock.advance(64_000);
+  t.end();
+  agent.transactions.drop();
+});
+
+t.test('RFC 3261 §8.2.2.2: a merged request gets 482', (t) => {
+  let told = 0;
+  const { peer, clock } = stage({ onMessage: () => (told++, { status: 200 }) });
+  peer.say(head('MESSAGE'));
+  peer.say(head('MESSAGE'));
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['200 MESSAGE', '482 MESSAGE']);
+  t.equal(told, 1);
+  t.end();
+});
+
+t.test(
+  'RFC 3261 §17.2.3: a request without the magic cookie is matched by its whole Via, Call-ID, CSeq and tags',
+  (t) => {
+    const invites: IncomingInvite[] = [];
+    const { peer, clock, agent } = stage({ onInvite: (invite) => void invites.push(invite) });
+    const old = { Via: 'SIP/2.0/UDP 10.0.0.1:5060' };
+    const invite = head('INVITE', old);
+    peer.say(invite);
+    peer.say(invite);
+    clock.advance(1);
+    t.equal(invites.length, 1, 'the repetition is absorbed');
+    invites[0]?.refuse({ status: 486 });
+    clock.advance(1);
+    peer.say(head('ACK', { ...old, To: peer.response(486).headers.get('To'), CSeq: '1 ACK' }));
+    clock.advance(4999);
+    t.equal(agent.counts.serverTransactions, 1);
+    clock.advance(5000);
+    t.equal(agent.counts.serverTransactions, 0, 'the ACK has found it');
+    t.end();
+  },
+);
+
+t.test('RFC 3261 §17.2.1: 100 after 200 ms, when nobody has answered', (t) => {
+  const invites: IncomingInvite[] = [];
+  const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
+  peer.say(head('INVITE'));
+  clock.advance(199);
+  t.strictSame(peer.statuses, []);
+  clock.advance(2);
+  t.strictSame(peer.statuses, ['100 INVITE']);
+  t.equal(peer.response(100).toTag, undefined, '§8.2.6.2');
+  invites[0]?.ring(180);
+  clock.advance(1);
+  t.ok(peer.response(180).toTag);
+  t.ok(peer.response(180).contact);
+  clock.advance(60_000);
+  t.strictSame(peer.statuses, ['100 INVITE', '180 INVITE', '180 INVITE'], '§13.3.1.1: repeated every minute');
+  t.end();
+});
+
+t.test('RFC 4320 §4.1: to other methods 100 only after 3.5 s', (t) => {
+  const { peer, clock } = stage({ onMessage: () => new Promise(() => undefined) });
+  peer.say(head('MESSAGE'));
+  clock.advance(3499);
+  t.strictSame(peer.statuses, []);
+  clock.advance(2);
+  t.strictSame(peer.statuses, ['100 MESSAGE']);
+  t.end();
+});
+
+t.test('RFC 3261 §9.2: CANCEL', (t) => {
+  const invites: IncomingInvite[] = [];
+  const { peer, clock, agent } = stage({ onInvite: (invite) => void invites.push(invite) });
+  const invite = head('INVITE');
+  const via = /Via: (.*)/.exec(invite)?.[1] ?? '';
+  peer.say(invite);
+  clock.advance(1);
+  let aborted = false;
+  invites[0]?.signal.addEventListener('abort', () => (aborted = true));
+  peer.say(head('CANCEL', { Via: via, CSeq: '1 CANCEL' }));
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['200 CANCEL', '487 INVITE']);
+  t.equal(peer.response(200).toTag, peer.response(487).toTag, 'SHOULD be the same tag');
+  t.equal(invites[0]?.state.is, 'cancelled');
+  t.ok(aborted);
+  t.equal(invites[0]?.accept({}), undefined, 'too late');
+  peer.say(head('ACK', { Via: via, To: peer.response(487).headers.get('To'), CSeq: '1 ACK' }));
+  clock.advance(40_000);
+  t.strictSame(agent.counts, {
+    serverTransactions: 0,
+    clientTransactions: 0,
+    dialogs: 0,
+    subscriptions: 0,
+    pendingInvites: 0,
+  });
+  t.end();
+});
+
+t.test('RFC 3261 §9.2: CANCEL after the final response changes nothing', (t) => {
+  const { peer, clock, session, inDialog } = call();
+  t.ok(inDialog);
+  const via = peer.response(200).headers.get('Via') ?? '';
+  peer.say(head('CANCEL', { Via: via.replace(/;received.*/, ''), CSeq: '1 CANCEL' }));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '200 CANCEL');
+  t.equal(session.state, 'confirmed');
+  t.end();
+});
+
+t.test('RFC 3261 §15: BYE in an early dialog cancels the invite', (t) => {
+  const invites: IncomingInvite[] = [];
+  const { peer, clock, agent } = stage({ onInvite: (invite) => void invites.push(invite) });
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  invites[0]?.ring(180);
+  clock.advance(1);
+  peer.say(head('BYE', { To: peer.response(180).headers.get('To'), CSeq: '2 BYE' }));
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['180 INVITE', '200 BYE', '487 INVITE']);
+  t.equal(agent.counts.dialogs, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §13.3.1.4: 2xx is repeated until its ACK; BYE when none comes', (t) => {
+  const ended: SessionEnd['why'][] = [];
+  const { peer, clock, agent, lines } = stage({
+    onInvite: (invite) => void invite.accept({ session: { onEnded: ({ why }) => ended.push(why) } }),
+  });
+  peer.say(head('INVITE'));
+  clock.advance(31_999);
+  t.equal(peer.responses.length, 11, 'at 0, 0.5, 1.5, 3.5 s and then every 4 s');
+  clock.advance(2);
+  t.strictSame(ended, ['no ACK']);
+  t.equal(peer.request('BYE').cseq.method, 'BYE');
+  t.match(lines, ['no ACK: the session ends']);
+  peer.answer(peer.request('BYE'), 200);
+  clock.advance(40_000);
+  t.equal(agent.counts.dialogs, 0);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §15: our BYE waits for the ACK', (t) => {
+  let session: InviteSession | undefined;
+  const { peer, clock } = stage({ onInvite: (invite) => void (session = invite.accept({})) });
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  session?.close();
+  clock.advance(1);
+  t.equal(peer.requests.length, 0);
+  peer.say(head('ACK', { To: peer.response(200).headers.get('To'), CSeq: '1 ACK' }));
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.map(({ method }) => method),
+    ['BYE'],
+  );
+  t.end();
+});
+
+t.test('RFC 3261 §12.2.2: requests out of order get 500, and nobody hears of them', (t) => {
+  const texts: number[] = [];
+  const { peer, clock, inDialog } = call({
+    session: { onMessage: ({ request }) => (texts.push(request.cseq.seq), { status: 200 }) },
+  });
+  peer.say(inDialog('MESSAGE', 10));
+  peer.say(inDialog('MESSAGE', 9));
+  peer.say(inDialog('MESSAGE', 11));
+  clock.advance(1);
+  t.strictSame(texts, [10, 11]);
+  t.ok(peer.response(500).retryAfter);
+  t.end();
+});
+
+t.test('RFC 3261 §12.1.1, §12.2.1.1: route set, Contact and target refresh', (t) => {
+  const { peer, clock, session, inDialog } = call(
+    { ...SDP, contact: { params: { isfocus: true } }, session: { onOffer: () => ({ status: 200, ...SDP }) } },
+    { 'Record-Route': '<sip:10.0.0.1;lr>, <sip:proxy2.example.com;lr>' },
+  );
+  t.strictSame(peer.response(200).headers.all('Record-Route'), ['<sip:10.0.0.1;lr>, <sip:proxy2.example.com;lr>']);
+  t.equal(peer.response(200).headers.get('Contact'), '<sip:room@10.0.0.2:5060>;isfocus');
+  session.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  const before = peer.request('MESSAGE');
+  t.equal(before.requestUri, 'sip:alice@10.0.0.1:5060');
+  t.strictSame(
+    before.route.map(({ uri }) => uri.kind === 'sip' && uri.host),
+    ['10.0.0.1', 'proxy2.example.com'],
+  );
+  t.equal(before.headers.get('From'), `<sip:room@10.0.0.2>;tag=${session.dialog.localTag}`);
+  t.equal(before.headers.get('To'), '<sip:alice@10.0.0.1>;tag=alice');
+  peer.answer(before, 200);
+  peer.say(inDialog('INVITE', 2, { Contact: '<sip:alice@10.9.9.9:5070>' }));
+  clock.advance(1);
+  peer.say(inDialog('ACK', 2));
+  session.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  t.equal(peer.request('MESSAGE').requestUri, 'sip:alice@10.9.9.9:5070', 'the new target');
+  t.equal(peer.request('MESSAGE').cseq.seq, before.cseq.seq + 1);
+  t.end();
+});
+
+t.test('RFC 3261 §12.2.1.1: a strict router at the top of the route set', (t) => {
+  const { peer, clock, session } = call(SDP, { 'Record-Route': '<sip:10.0.0.1>, <sip:proxy2.example.com;lr>' });
+  session.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  const request = peer.request('MESSAGE');
+  t.equal(request.requestUri, 'sip:10.0.0.1');
+  t.strictSame(request.headers.all('Route'), ['<sip:proxy2.example.com;lr>', '<sip:alice@10.0.0.1:5060>']);
+  t.end();
+});
+
+t.test('RFC 3261 §12: the latest flow stands for the Contact only without a route set', (t) => {
+  const { peer, clock, session, network } = call(SDP, { Contact: '<sip:alice@192.168.7.7:5060>' });
+  session.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  t.ok(peer.request('MESSAGE'), 'behind NAT: the flow');
+  const routed = call(SDP, { Contact: '<sip:alice@10.0.0.1>', 'Record-Route': '<sip:10.0.0.7;lr>' });
+  const proxy = new RawPeer(routed.network, '10.0.0.7', '10.0.0.2');
+  routed.session.request('MESSAGE', {}, () => undefined);
+  routed.clock.advance(1);
+  t.ok(proxy.request('MESSAGE'), 'the proxy that recorded itself');
+  t.equal(routed.peer.requests.length, 0);
+  t.ok(network);
+  t.end();
+});
+
+t.test('RFC 3261 §14.2, RFC 3264: re-INVITE of the peer', (t) => {
+  const offers: boolean[] = [];
+  let acks = 0;
+  let wait: ((answer: { status: number }) => void) | undefined;
+  const { peer, clock, inDialog } = call({
+    ...SDP,
+    session: {
+      onOffer: ({ offer }) => {
+        offers.push(offer);
+        return offers.length < 3
+          ? { status: 200, contentType: 'application/sdp', body: 'v=0 new' }
+          : new Promise((resolve) => (wait = resolve));
+      },
+      onOfferAck: () => acks++,
+    },
+  });
+  peer.say(`${inDialog('INVITE', 2, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
+  clock.advance(1);
+  t.equal(Buffer.from(peer.response(200).body).toString(), 'v=0 new');
+  peer.say(inDialog('ACK', 2));
+  peer.say(inDialog('INVITE', 3));
+  clock.advance(1);
+  peer.say(inDialog('ACK', 3));
+  clock.advance(1);
+  t.strictSame(offers, [true, false]);
+  t.equal(acks, 2);
+  peer.say(inDialog('INVITE', 4));
+  clock.advance(1);
+  peer.say(inDialog('INVITE', 5));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '500 INVITE', 'a second one before the first is answered');
+  t.ok(peer.response(500).retryAfter);
+  peer.say(inDialog('BYE', 6));
+  clock.advance(1);
+  t.strictSame(peer.statuses.slice(-2), ['200 BYE', '487 INVITE'], '§15.1.2');
+  wait?.({ status: 200 });
+  t.end();
+});
+
+t.test('RFC 3261 §14.1, §14.2: glare', (t) => {
+  const outcomes: number[] = [];
+  const { peer, clock, session, inDialog } = call({ ...SDP, session: { onOffer: () => ({ status: 200 }) } });
+  session.reInvite(SDP, (outcome) =>
+    outcomes.push(outcome.is === 'response' ? outcome.response.status : outcome.status),
+  );
+  clock.advance(1);
+  const ours = peer.request('INVITE');
+  peer.say(inDialog('INVITE', 2));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '491 INVITE', 'ours is under way');
+  peer.say(
+    head('ACK', {
+      Via: peer.response(491).headers.get('Via'),
+      To: peer.response(491).headers.get('To'),
+      CSeq: '2 ACK',
+    }),
+  );
+  peer.answer(ours, 491);
+  clock.advance(1);
+  t.equal(peer.request('ACK').cseq.seq, ours.cseq.seq);
+  clock.advance(2100);
+  const again = peer.request('INVITE');
+  t.equal(again.cseq.seq, ours.cseq.seq + 1, 'the callee tries again within 2 s');
+  peer.answer(again, 200);
+  clock.advance(1);
+  t.strictSame(outcomes, [200]);
+  t.equal(peer.request('ACK').cseq.seq, again.cseq.seq);
+  t.end();
+});
+
+t.test('RFC 3311 §5.2: UPDATE', (t) => {
+  let offers = 0;
+  const { peer, clock, inDialog } = call({ ...SDP, session: { onOffer: () => (offers++, { status: 200, ...SDP }) } });
+  peer.say(inDialog('UPDATE', 2, { Supported: 'timer', 'Session-Expires': '1800;refresher=uac' }));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '200 UPDATE');
+  t.equal(peer.response(200).headers.get('Session-Expires'), '1800;refresher=uac');
+  t.equal(offers, 0, 'a refresh asks nobody');
+  peer.say(`${inDialog('UPDATE', 3, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
+  clock.advance(1);
+  t.equal(offers, 1);
+  t.end();
+});
+
+t.test('RFC 4028 §9: session timer as server', (t) => {
+  const small = stage({ onInvite: (invite) => void invite.accept({}) }, { sessionTimer: { min: 300 } });
+  small.peer.say(head('INVITE', { Supported: 'timer', 'Session-Expires': '120' }));
+  small.clock.advance(1);
+  t.equal(small.peer.response(422).minSe, 300);
+
+  const ended: SessionEnd['why'][] = [];
+  const theirs = call(
+    { session: { onEnded: ({ why }) => ended.push(why) } },
+    { Supported: 'timer', 'Session-Expires': '600' },
+  );
+  t.equal(theirs.peer.response(200).headers.get('Session-Expires'), '600;refresher=uac');
+  t.strictSame(theirs.peer.response(200).require, ['timer']);
+  theirs.clock.advance(567_000);
+  t.strictSame(ended, []);
+  theirs.clock.advance(2000);
+  t.strictSame(ended, ['expired'], '§10: BYE a third, at most 32 s, before the end');
+  t.equal(theirs.peer.request('BYE').headers.get('Reason')?.startsWith('SIP;cause=408'), true);
+
+  const ours = call(SDP, { 'Session-Expires': '600', Allow: 'INVITE, UPDATE' });
+  t.equal(
+    ours.peer.response(200).headers.get('Session-Expires'),
+    '600;refresher=uas',
+    'for one that does not know it we refresh',
+  );
+  ours.clock.advance(300_000);
+  const update = ours.peer.request('UPDATE');
+  t.match(update.headers.get('Session-Expires'), /refresher=uac/);
+  ours.peer.answer(update, 200, { headers: [{ name: 'Session-Expires', value: '600;refresher=uac' }] });
+  ours.clock.advance(301_000);
+  t.equal(ours.peer.request('UPDATE').cseq.seq, update.cseq.seq + 1, 'and again');
+  t.end();
+});
+
+t.test('RFC 3261 §12.2.1.2: 481 to a request of ours ends the session', (t) => {
+  const ended: SessionEnd['why'][] = [];
+  const { peer, clock, session, agent } = call({ session: { onEnded: ({ why }) => ended.push(why) } });
+  session.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, () => undefined);
+  clock.advance(1);
+  peer.answer(peer.request('MESSAGE'), 481);
+  clock.advance(1);
+  t.strictSame(ended, ['gone']);
+  t.equal(agent.counts.dialogs, 0);
+  session.request('MESSAGE', {}, (outcome) => {
+    t.match(outcome, { is: 'failed', status: 503 });
+  });
+  t.end();
+});
+
+t.test('Handlers: a SipError is the answer, anything else is logged and answered 500', async (t) => {
+  const { peer, clock, lines } = stage({
+    onMessage: ({ request }) => {
+      if (request.callId === 'peer') throw new SipError(415, 'no', [{ name: 'Accept', value: 'text/plain' }]);
+      return Promise.reject(new Error('a bug'));
+    },
+  });
+  peer.say(head('MESSAGE', { 'Call-ID': 'peer' }));
+  peer.say(head('MESSAGE', { 'Call-ID': 'bug' }));
+  clock.advance(1);
+  await new Promise(setImmediate);
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['415 MESSAGE', '500 MESSAGE']);
+  t.equal(peer.response(415).headers.get('Accept'), 'text/plain');
+  t.ok(lines.some((line) => line.includes('a bug')));
+});
+
+t.test('Limits: what exceeds one is refused 503 with a line in the log', (t) => {
+  const keep: IncomingInvite[] = [];
+  const invites = stage({ onInvite: (invite) => void keep.push(invite) }, { limits: { pendingInvites: 2 } });
+  for (const id of ['a', 'b', 'c']) invites.peer.say(head('INVITE', { 'Call-ID': id }));
+  invites.clock.advance(1);
+  t.strictSame(invites.peer.statuses, ['503 INVITE']);
+  t.match(invites.lines, ['503: limit of pendingInvites']);
+
+  const transactions = stage({ onMessage: () => new Promise(() => undefined) }, { limits: { serverTransactions: 2 } });
+  for (const id of ['a', 'b', 'c']) transactions.peer.say(head('MESSAGE', { 'Call-ID': id }));
+  transactions.clock.advance(1);
+  t.strictSame(transactions.peer.statuses, ['503 MESSAGE']);
+  t.match(transactions.lines, ['503: limit of serverTransactions']);
+
+  for (const limit of ['dialogs', 'dialogsPerAddress'] as const) {
+    const dialogs = stage({ onInvite: (invite) => void invite.accept({}) }, { limits: { [limit]: 2 } });
+    for (const id of ['a', 'b', 'c']) dialogs.peer.say(head('INVITE', { 'Call-ID': id }));
+    dialogs.clock.advance(1);
+    t.strictSame(dialogs.peer.statuses, ['200 INVITE', '200 INVITE', '503 INVITE']);
+    t.match(dialogs.lines, [`503: limit of ${limit}`]);
+  }
+
+  const client = stage({}, { limits: { clientTransactions: 1 } });
+  const outcomes: string[] = [];
+  for (const id of ['a', 'b'])
+    client.agent.request(
+      { method: 'OPTIONS', uri: parseNameAddr(`<sip:${id}@10.0.0.1>`).uri, from: parseNameAddr('<sip:room@10.0.0.2>') },
+      (outcome) => {
+        outcomes.push(outcome.is === 'failed' ? outcome.reason : 'answered');
+      },
+    );
+  t.strictSame(outcomes, ['limit of client transactions']);
+
+  const { session, lines } = call(SDP, {}, { limits: { queuedPerDialog: 1 } });
+  const reasons: string[] = [];
+  for (let i = 0; i < 3; i++)
+    session.reInvite(SDP, (outcome) => reasons.push(outcome.is === 'failed' ? outcome.reason : 'answered'));
+  t.strictSame(reasons, ['too many re-INVITEs wait']);
+  t.ok(lines);
+  t.end();
+});
