@@ -25,6 +25,7 @@ export class ClientInvite implements OutgoingInvite {
   readonly #core: Core;
   readonly #parts: OutgoingInviteParts;
   readonly #handlers: OutgoingInviteHandlers;
+  readonly #settled: (invite: ClientInvite) => void;
   readonly #ringing: Timer;
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
@@ -35,10 +36,17 @@ export class ClientInvite implements OutgoingInvite {
   #cancelSent = false;
   #giveUp: Timer | undefined;
 
-  constructor(core: Core, parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers) {
+  /** @param settled called once, when it is accepted or has failed */
+  constructor(
+    core: Core,
+    parts: OutgoingInviteParts,
+    handlers: OutgoingInviteHandlers,
+    settled: (invite: ClientInvite) => void,
+  ) {
     this.#core = core;
     this.#parts = parts;
     this.#handlers = handlers;
+    this.#settled = settled;
     this.#timerOptions = timerOptions(core.sessionTimer, parts.sessionTimer);
     this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
       this.cancel();
@@ -56,6 +64,12 @@ export class ClientInvite implements OutgoingInvite {
     this.#state = { is: 'cancelling' };
     this.#outgoing.tryNoMore();
     if (this.#provisional) this.#sendCancel();
+  }
+
+  /** Ends it without waiting for anything: the user agent has closed. */
+  drop(): void {
+    this.#outgoing.abandon();
+    this.#failed({ is: 'failed', status: 503, reason: 'the user agent has closed' });
   }
 
   #send(): OutgoingRequest {
@@ -162,5 +176,6 @@ export class ClientInvite implements OutgoingInvite {
     this.#state = state;
     this.#ringing.stop();
     this.#giveUp?.stop();
+    this.#settled(this);
   }
 }

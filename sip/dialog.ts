@@ -15,6 +15,8 @@ export interface SessionUsage {
   receiveAck(ack: SipRequest): void;
   /** Ends it from our side: the user agent closes. */
   close(): void;
+  /** Ends it without waiting for anything: the user agent has closed. */
+  drop(): void;
   /** The session as the application knows it; not while it is early. */
   readonly session: InviteSession | undefined;
 }
@@ -282,6 +284,12 @@ export class Dialogs {
 
   get size(): number {
     return this.#byTags.size;
+  }
+
+  /** Whether a session is alive in one of them. */
+  get hasSessions(): boolean {
+    for (const { session } of this.#byTags.values()) if (session !== undefined) return true;
+    return false;
   }
 
   [Symbol.iterator](): Iterator<LiveDialog> {

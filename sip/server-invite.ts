@@ -124,6 +124,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     this.cancel(503);
   }
 
+  drop(): void {
+    this.cancel(503);
+  }
+
   receiveAck(): void {
     // Nothing was accepted: an ACK here has no meaning.
   }

@@ -311,6 +311,10 @@ export class LiveSession implements InviteSession, SessionUsage {
     else this.#closeNow(headers);
   }
 
+  drop(): void {
+    this.#end({ why: 'closed' });
+  }
+
   #closeNow(headers: readonly HeaderLine[]): void {
     this.#bye(headers);
     this.#end({ why: 'closed' });

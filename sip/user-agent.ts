@@ -61,6 +61,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly outboundRoute: readonly NameAddr[];
   readonly #trace: ((entry: Trace) => void) | undefined;
   readonly #pending = new Set<ServerInvite>();
+  readonly #calls = new Set<ClientInvite>();
   #closing = false;
 
   constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
@@ -107,7 +108,9 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   }
 
   invite(parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers): OutgoingInvite {
-    return new ClientInvite(this, parts, handlers);
+    const invite = new ClientInvite(this, parts, handlers, (settled) => this.#calls.delete(settled));
+    if (invite.state.is !== 'failed') this.#calls.add(invite);
+    return invite;
   }
 
   changed(eventPackage: string, resource: string): void {
@@ -121,9 +124,12 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   async close(grace = 2000): Promise<void> {
     this.#closing = true;
     for (const invite of [...this.#pending]) invite.cancel(503);
+    for (const call of [...this.#calls]) call.cancel();
     for (const subscription of this.notifier.all()) subscription.terminate('deactivated');
     for (const dialog of [...this.dialogs]) dialog.session?.close();
     await this.#answersWithin(grace);
+    for (const call of [...this.#calls]) call.drop();
+    for (const dialog of [...this.dialogs]) dialog.session?.drop();
     this.transactions.drop();
     await this.transport.close();
   }
@@ -133,7 +139,8 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     const end = this.clock.now() + grace;
     return new Promise((resolve) => {
       const look = (): void => {
-        if (this.transactions.unanswered === 0 || this.clock.now() >= end) resolve();
+        const idle = this.transactions.unanswered === 0 && !this.dialogs.hasSessions;
+        if (idle || this.clock.now() >= end) resolve();
         else this.clock.after(LOOK_AGAIN, look);
       };
       look();

@@ -405,3 +405,12 @@ t.test('Closing the user agent ends what is alive', async (t) => {
   });
   t.equal(clock.waiting, 0);
 });
+
+t.test('Closing gives up what nobody answers when the grace is over', async (t) => {
+  const { agent, clock, heard } = calls();
+  const closed = agent.close(1000);
+  clock.advance(1100);
+  await closed;
+  t.strictSame(heard, ['failed 503']);
+  t.equal(clock.waiting, 0, 'no timer is left');
+});

@@ -117,22 +117,27 @@ function retried(lines: readonly HeaderLine[] | undefined): SipRequest {
 
 const alice = (): DigestClient => new DigestClient(() => ({ username: 'alice', password: 'secret' }));
 
-t.test('RFC 8760 §2.3: challenges side by side, the preferred first, and MD5 last for clients that read but the last', (t) => {
-  const server = new DigestServer({ realm: REALM, algorithms: ['SHA-512-256', 'MD5', 'SHA-256'] });
-  const algorithms = (userAgent?: string): (string | undefined)[] => {
-    const request = newRequest(undefined, userAgent);
-    return refusal(request, server.challenge(request, 0)).wwwAuthenticate.map(({ params }) => params.get('algorithm'));
-  };
-  t.same(algorithms('Linphone/5.2'), ['SHA-512-256', 'MD5', 'SHA-256']);
-  t.same(algorithms('SIP.js/0.21.2'), ['SHA-512-256', 'SHA-256', 'MD5']);
-  t.same(algorithms('JsSIP 3.10.0'), ['SHA-512-256', 'SHA-256', 'MD5']);
-  const [first] = new DigestServer({ realm: 'a "b"' }).challenge(newRequest(), 0);
-  t.match(
-    first?.value,
-    /^Digest realm="a \\"b\\"", nonce="[\w-]{38}", opaque="[0-9a-f]{32}", qop="auth", algorithm=SHA-256$/,
-  );
-  t.end();
-});
+t.test(
+  'RFC 8760 §2.3: challenges side by side, the preferred first, and MD5 last for clients that read but the last',
+  (t) => {
+    const server = new DigestServer({ realm: REALM, algorithms: ['SHA-512-256', 'MD5', 'SHA-256'] });
+    const algorithms = (userAgent?: string): (string | undefined)[] => {
+      const request = newRequest(undefined, userAgent);
+      return refusal(request, server.challenge(request, 0)).wwwAuthenticate.map(({ params }) =>
+        params.get('algorithm'),
+      );
+    };
+    t.same(algorithms('Linphone/5.2'), ['SHA-512-256', 'MD5', 'SHA-256']);
+    t.same(algorithms('SIP.js/0.21.2'), ['SHA-512-256', 'SHA-256', 'MD5']);
+    t.same(algorithms('JsSIP 3.10.0'), ['SHA-512-256', 'SHA-256', 'MD5']);
+    const [first] = new DigestServer({ realm: 'a "b"' }).challenge(newRequest(), 0);
+    t.match(
+      first?.value,
+      /^Digest realm="a \\"b\\"", nonce="[\w-]{38}", opaque="[0-9a-f]{32}", qop="auth", algorithm=SHA-256$/,
+    );
+    t.end();
+  },
+);
 
 t.test('RFC 8760 §2.4, RFC 3261 §22: client answers, server accepts', async (t) => {
   const server = new DigestServer({ realm: REALM });

@@ -505,3 +505,24 @@ t.test('Limits: what exceeds one is refused 503 with a line in the log', (t) => 
   t.ok(lines);
   t.end();
 });
+
+t.test('Closing waits for the ACK, then for the answer to the BYE, but not longer than the grace', async (t) => {
+  for (const acknowledged of [true, false]) {
+    const ended: SessionEnd['why'][] = [];
+    const { peer, clock, agent } = stage({
+      onInvite: (invite) => void invite.accept({ session: { onEnded: ({ why }) => ended.push(why) } }),
+    });
+    peer.say(head('INVITE'));
+    clock.advance(1);
+    const closed = agent.close(1000);
+    clock.advance(100);
+    t.strictSame(ended, []);
+    if (acknowledged) peer.say(head('ACK', { To: peer.response(200).headers.get('To'), CSeq: '1 ACK' }));
+    clock.advance(100);
+    if (acknowledged) peer.answer(peer.request('BYE'), 200);
+    clock.advance(1000);
+    await closed;
+    t.strictSame(ended, ['closed']);
+    t.equal(clock.waiting, 0, 'no timer is left');
+  }
+});
