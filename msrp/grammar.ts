@@ -3,9 +3,6 @@
  * under its own name. None of them can backtrack over more than one alternative, so matching is linear.
  */
 
-/** ALPHANUM = ALPHA / DIGIT */
-export const ALPHANUM = '[A-Za-z0-9]';
-
 /** token = 1*(%x21 / %x23-27 / %x2A-2B / %x2D-2E / %x30-39 / %x41-5A / %x5E-7E) */
 export const token = "[!#-'*+\\-.0-9A-Z^-~]+";
 

@@ -102,18 +102,26 @@ export class Screen {
 
   /** Prints a text as it stands, above the line being typed. */
   print(text: string): void {
-    this.#terminal.output.write(this.#lively && this.#lines !== undefined ? `\r\u001b[J${text}\n` : `${text}\n`);
+    this.#clearLine();
+    this.#terminal.output.write(`${text}\n`);
     this.#redraw();
   }
 
   /** Stops to read. */
   close(): void {
+    this.#clearLine();
     const lines = this.#lines;
     this.#lines = undefined;
-    if (this.#lively && lines !== undefined) this.#terminal.output.write('\r\u001b[J');
     lines?.removeAllListeners();
     lines?.close();
     this.#terminal.input.pause();
+  }
+
+  /** Takes the line being typed, which may run over several rows, off the terminal. */
+  #clearLine(): void {
+    if (!this.#lively || this.#lines === undefined) return;
+    const { rows } = this.#lines.getCursorPos();
+    this.#terminal.output.write(`${rows > 0 ? `\u001b[${rows}A` : ''}\r\u001b[J`);
   }
 
   #redraw(): void {

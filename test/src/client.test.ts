@@ -256,3 +256,20 @@ t.test('what changed between two rosters', async (t) => {
   );
   t.equal(changeBetween(before, new Map(before)), undefined);
 });
+
+t.test('the client is one bundle for a browser, without any Node module', async (t) => {
+  const { build } = await import('esbuild');
+  const { errors, outputFiles } = await build({
+    stdin: { contents: "export * from './dist/src/client/index.js'", resolveDir: process.cwd() },
+    bundle: true,
+    write: false,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    logLevel: 'silent',
+  });
+  t.same(errors, []);
+  const [bundle] = outputFiles;
+  t.notMatch(bundle?.text, /from\s*"node:|require\("(?:node:|ws|fs|net)/);
+  t.comment(`${Math.round((bundle?.contents.length ?? 0) / 1024)} KiB minified`);
+});
