@@ -9,6 +9,7 @@ import { dataPath, type Config } from './config/schema.ts';
 import type { ChatOptions } from './terminal/chat.ts';
 import type { WatchOptions } from './terminal/watch.ts';
 import { addUser, listUsers, removeUser, UserFileError } from './config/users.ts';
+import { LogOpenError } from './log/sqlite.ts';
 
 /** The options that say where the configuration comes from. */
 interface ConfigOptions {
@@ -148,7 +149,11 @@ function say(line: string): void {
 
 /** What people do wrong is told in words; anything else is a bug, and loud. */
 function explain(error: unknown): void {
-  const expected = error instanceof ConfigError || error instanceof UserFileError || error instanceof NoAnswer;
+  const expected =
+    error instanceof ConfigError ||
+    error instanceof UserFileError ||
+    error instanceof NoAnswer ||
+    error instanceof LogOpenError;
   if (!expected && !isSystemError(error)) throw error;
   const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';
   process.stderr.write(`grouptextchat: ${heading}${error.message}\n`);

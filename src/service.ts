@@ -15,7 +15,6 @@ import { Focus } from './focus/focus.ts';
 import { LegMaker } from './focus/leg-maker.ts';
 import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
-import { MemoryLog } from './log/memory.ts';
 import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
 import { adminToken, type ApiRoute } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
@@ -26,7 +25,8 @@ import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddr
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
-import { keepingOf, settingsOf } from './service/room-settings.ts';
+import { openRoomLog } from './service/room-log.ts';
+import { settingsOf } from './service/room-settings.ts';
 
 export type { ServedAddress } from './service/listen.ts';
 
@@ -47,6 +47,8 @@ export interface Service {
 
 /** How often what nobody needs any more is looked for, in ms. */
 const SWEEP = 5_000;
+/** How often the past that need not be kept any longer is forgotten, in ms. */
+const PRUNE = 60_000;
 const STOPPING = 'the service is stopping';
 
 /** Starts the service. Rejects, with nothing left open, when an address cannot be listened at. */
@@ -78,7 +80,7 @@ async function wire(
   const peers = new PeerTable(config.peers.map(peerFamily));
   const gate = gateOf(config, domains, log);
 
-  const roomLog = new MemoryLog({ keeping: (room) => keepingOf(current, room) });
+  const roomLog = await openRoomLog(() => current, log.child('log'));
   opened.push(() => roomLog.close());
 
   const events: ConferenceEvents = new ConferenceEvents({
@@ -99,10 +101,13 @@ async function wire(
   });
   const sweep = setInterval(() => {
     host.sweep();
-    roomLog.prune(now());
   }, SWEEP);
+  const prune = setInterval(() => {
+    roomLog.prune(now());
+  }, PRUNE);
   opened.push(() => {
     clearInterval(sweep);
+    clearInterval(prune);
   });
 
   const endpoint = newNodeEndpoint({ log: log.child('msrp'), limits: msrpLimits(config) });

@@ -61,6 +61,8 @@ export class SqliteStore {
     const db = new Database(this.#path, { timeout: 1000 });
     this.#db = db;
     try {
+      // Of a text of usual size several fit into a page of 8 KiB; in one of 4 KiB each would spill over.
+      db.pragma('page_size = 8192');
       // One process owns the file: a second one is told so instead of numbering events a second time.
       db.pragma('locking_mode = EXCLUSIVE');
       db.pragma('journal_mode = WAL');

@@ -28,7 +28,7 @@ export interface SqliteLogOptions {
   readonly maxBacklogBytes?: number;
   /** How long after a failure the disk is tried again, in milliseconds. Default 1,000. */
   readonly retryAfter?: Millis;
-  /** Most pages of 4 KiB in the file. Default: what the disk holds. */
+  /** Most pages of 8 KiB in the file. Default: what the disk holds. */
   readonly maxPages?: number;
   readonly log?: SqliteLogSink;
 }

@@ -1,0 +1,43 @@
+/** Which log the rooms have, as configured. */
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { RoomUri } from '../conference/ids.ts';
+import { type Config, dataPath } from '../config/schema.ts';
+import { MemoryLog } from '../log/memory.ts';
+import type { RoomKeeping, RoomLog } from '../log/room-log.ts';
+import { openSqliteLog } from '../log/sqlite.ts';
+import type { Logger } from '../ops/logger.ts';
+import { keepingOf } from './room-settings.ts';
+
+/** Most rooms whose keeping is remembered between two changes of the configuration. */
+const REMEMBERED = 10_000;
+
+/**
+ * The log of all rooms: a file, or memory alone where no room asks for the disk. `current` gives the configuration as it
+ * is now. Rejects with `LogOpenError`.
+ */
+export async function openRoomLog(current: () => Config, log: Logger): Promise<RoomLog> {
+  const config = current();
+  const keeping = remembered(current);
+  const { defaults, named } = config.rooms;
+  const durabilities = [defaults, ...Object.values(named)].map((room) => room.durability ?? defaults.durability);
+  if (durabilities.every((durability) => durability === 'memory')) return new MemoryLog({ keeping });
+  const file = dataPath(config, config.log.file);
+  mkdirSync(dirname(file), { recursive: true });
+  return openSqliteLog({ file, keeping, maxBacklogBytes: config.log.backlog_bytes, log });
+}
+
+/** It is asked for every event. */
+function remembered(current: () => Config): (room: RoomUri) => RoomKeeping {
+  const known = new Map<RoomUri, RoomKeeping>();
+  let config = current();
+  return (room) => {
+    if (current() !== config || known.size > REMEMBERED) {
+      known.clear();
+      config = current();
+    }
+    const keeping = known.get(room) ?? keepingOf(config, room);
+    known.set(room, keeping);
+    return keeping;
+  };
+}
