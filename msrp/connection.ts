@@ -337,7 +337,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     if (!small && sending !== undefined && !session.transactions.full) {
       this.#writePiece(session, sending, turn, now, single);
     }
-    if (session.outbox.ready && !session.transactions.full && session.mayWrite) this.#ready.add(session);
+    if (session.outbox.ready && !session.transactions.full) this.#ready.add(session);
   }
 
   #writePiece(session: Session, sending: Sending, turn: Turn, now: number, single: boolean): void {
