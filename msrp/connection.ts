@@ -36,6 +36,9 @@ const PIECE_BUDGET = 64 * 1024;
 /** Writes in one turn, so that a fast peer does not keep the others waiting. */
 const WRITES_PER_TURN = 4;
 
+/** Milliseconds that a connection we have ended waits for the peer to end it too. */
+const LINGER = 5000;
+
 /** One flow: octets in, sessions to find, octets out; several sessions may share it (RFC 4975 §5.4). */
 export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   readonly flow: Flow;
@@ -62,6 +65,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   #heardAt: number;
   /** Since when no session is bound to it. */
   #vacantSince: number;
+  #endingSince = 0;
   /** Who wants reading stopped. */
   readonly #pausers = new Set<object>();
 
@@ -408,6 +412,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   finish(): void {
     if (this.#state !== 'open') return;
     this.#state = 'ending';
+    this.#endingSince = this.#exchange.now();
     this.#framer.stop();
     this.#ask();
   }
@@ -417,6 +422,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     if (this.#state === 'closed') return;
     this.#exchange.log.warn(`msrp ${this.name}: closed: ${reason}: ${detail}`);
     this.#state = 'ending';
+    this.#endingSince = this.#exchange.now();
     this.#framer.stop();
     for (const session of [...this.#sessions]) session.end(reason, detail);
     this.speak(this.#exchange.turn);
@@ -445,7 +451,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     if (this.#blocked && now - this.#blockedAt >= stallTimeout) {
       this.fail('stalled', 'the peer takes nothing');
       this.flow.destroy();
-    } else if (this.#state === 'ending' && now - this.#vacantSince >= unboundTimeout) {
+    } else if (this.#state === 'ending' && now - this.#endingSince >= LINGER) {
       this.flow.destroy();
     } else if (this.#sessions.size === 0 && now - this.#vacantSince >= unboundTimeout) {
       this.fail('unbound', 'no session in time');

@@ -187,8 +187,8 @@ export class Session implements MsrpSession, AnswerWay {
   }
 
   nickname(name: string): Promise<{ readonly status: number; readonly comment: string }> {
-    const field = `Use-Nickname: ${formatNickname(name)}\r\n`;
     return new Promise((resolve) => {
+      const field = `Use-Nickname: ${formatNickname(name)}\r\n`;
       this.#ask('NICKNAME', field, (status, comment) => resolve({ status, comment }));
     });
   }

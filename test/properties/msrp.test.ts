@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Assembler, newMessageId, prepare, type MessageOpening, type StreamSource } from '../../msrp/index.ts';
-import { MsrpError } from '../../msrp/errors.ts';
+import { type MsrpError } from '../../msrp/errors.ts';
 import { Framer, type FrameHandlers } from '../../msrp/framer.ts';
 import { DEFAULT_LIMITS } from '../../msrp/limits.ts';
 import type { Head } from '../../msrp/message.ts';
