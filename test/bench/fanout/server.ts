@@ -17,7 +17,7 @@ const config = loadConfig({
     ...['sip.port=0', 'msrp.port=0', 'http.port=0', 'sip.udp=false', `data=${data}`],
     ...[`rooms.defaults.durability=${durability}`, 'rooms.defaults.history_messages=0'],
     ...['rooms.defaults.messages_per_second=1000000', 'rooms.defaults.messages_at_once=1000000'],
-    ...['msrp.connections_per_address=5000', 'sip.connections_per_address=5000'],
+    ...['msrp.unbound_per_address=5000', 'sip.connections_per_address=5000'],
   ],
 });
 const service = await startService({ config, log: Logger.create({ level: 'warn', format: 'text' }) });
