@@ -5,6 +5,7 @@ import {
   type MsrpEndpoint,
   type MsrpPath,
   type MsrpSession,
+  type NicknameRequest,
   type SessionHandlers,
   type SessionOptions,
 } from '../../msrp/index.ts';
@@ -46,8 +47,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
   #abilities: ChatAbilities | undefined;
-  /** Messages that came before the log had taken the sender into the room; undefined once it has. */
-  #early: IncomingMessage[] | undefined = [];
+  /** What came before the log had taken the sender into the room; undefined once it has. */
+  #early: (() => void)[] | undefined = [];
 
   constructor(parts: ChatSessionParts) {
     this.#parts = parts;
@@ -91,7 +92,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     const early = this.#early;
     if (early === undefined) return;
     this.#early = undefined;
-    for (const message of early) this.#post(message);
+    for (const act of early) act();
     if (early.length > 0) this.#session.resume();
   }
 
@@ -119,11 +120,25 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   /** From the MSRP session. */
   message(session: MsrpSession, message: IncomingMessage): void {
+    this.#whenAdmitted(session, () => this.#post(message));
+  }
+
+  /** From the MSRP session. */
+  nickname(session: MsrpSession, request: NicknameRequest): void {
+    this.#whenAdmitted(session, () => {
+      this.#parts.room.rename(this.#parts.speaker, request.nickname, (refusal) => {
+        if (refusal === undefined) request.respond(200);
+        else request.respond(msrpStatusOf(refusal), reasonOf(refusal));
+      });
+    });
+  }
+
+  #whenAdmitted(session: MsrpSession, act: () => void): void {
     if (this.#early === undefined) {
-      this.#post(message);
+      act();
       return;
     }
-    this.#early.push(message);
+    this.#early.push(act);
     // Only what has been read already can still come.
     session.pause();
   }

@@ -1,6 +1,7 @@
 import type { Conference } from '../conference/conference.ts';
-import type { ConferenceEvent, Said } from '../conference/events.ts';
+import type { ConferenceEvent, Renamed, Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import { enforceNickname } from '../conference/nickname.ts';
 import type { Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
 import { type Domains, personKey } from './domains.ts';
@@ -124,6 +125,38 @@ export class ChatRoom {
     if (this.#duplicates.repeats(speaker.user, posting.messageId, settle)) return;
     this.append(said, (outcome) => {
       this.#duplicates.settle(speaker.user, posting.messageId, outcome);
+    });
+  }
+
+  /**
+   * Somebody asks for a nickname, or gives it up with '' (RFC 7701 §7). `settled` hears once, now or when the log has kept
+   * it, whether it is his.
+   */
+  rename(speaker: Speaker, wanted: string, settled: (refusal?: ChatRefusal) => void): void {
+    const { conference } = this;
+    const nickname = wanted === '' ? undefined : enforceNickname(wanted);
+    const refusal = wanted === '' ? undefined : this.rules.nickname(speaker.user, wanted);
+    if (refusal !== undefined) {
+      settled(refusal);
+      return;
+    }
+    const entity = conference.endpoint(speaker.endpoint)?.entity;
+    if (entity === undefined) {
+      settled({ refused: 'not-here' });
+      return;
+    }
+    if (conference.participant(entity)?.nickname === nickname) {
+      settled();
+      return;
+    }
+    const { user, endpoint } = speaker;
+    const event: Renamed = { type: 'renamed', at: this.#parts.now(), user, endpoint, by: user };
+    this.append(nickname === undefined ? event : { ...event, nickname }, (outcome) => {
+      if (typeof outcome !== 'number') settled({ refused: 'not-kept', reason: outcome.reason });
+      // Two may have asked in the same moment; the log has decided.
+      else if (nickname !== undefined && conference.nicknameHolder(nickname) !== user) {
+        settled({ refused: 'nickname-taken' });
+      } else settled();
     });
   }
 

@@ -2,6 +2,7 @@ import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, WATCH_RULES } from '../policy/join.ts';
+import { NICKNAME_RULES } from '../policy/nicknames.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
@@ -20,6 +21,9 @@ export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'invited'>
 /** How often a wrong PIN may be tried, by user and by address. */
 const PIN_TRIES = { perSecond: 1 / 60, burst: 5 };
 
+/** How often one user may ask for a nickname. */
+const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
+
 /** All that may say no in one room, with the counts that such rules keep. */
 export class RoomRules {
   readonly #policy: RoomPolicy;
@@ -27,6 +31,7 @@ export class RoomRules {
   readonly #now: () => number;
   readonly #join: readonly Rule<JoinRequest>[];
   readonly #speak: readonly Rule<SpeakRequest>[];
+  readonly #nicknameTries = new RateLimiter(NICKNAME_TRIES);
   readonly #seats = new Map<UserUri, number>();
 
   constructor(policy: RoomPolicy, conference: Conference, now: () => number) {
@@ -69,6 +74,29 @@ export class RoomRules {
       size,
       now: this.#now(),
     });
+  }
+
+  /** Judges who asks for a nickname (RFC 7701 §7.1). */
+  nickname(user: UserUri, nickname: string): Refusal | undefined {
+    const now = this.#now();
+    const refusal = firstRefusal(NICKNAME_RULES, {
+      conference: this.#conference,
+      policy: this.#policy,
+      user,
+      nickname,
+      now,
+    });
+    if (refusal !== undefined) return refusal;
+    const retryAfter = this.#nicknameTries.take(user, now);
+    return retryAfter > 0 ? { refused: 'too-fast', retryAfter } : undefined;
+  }
+
+  /** What the room allows, as tokens of the SDP attribute `chatroom` (RFC 7701 §8). */
+  get features(): readonly string[] {
+    return [
+      ...(this.#policy.nicknames ? ['nickname'] : []),
+      ...(this.#conference.setting('privateMessages') === false ? [] : ['private-messages']),
+    ];
   }
 
   /** Judges who wants to see the roster. */

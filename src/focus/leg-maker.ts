@@ -80,7 +80,7 @@ export class LegMaker {
       local,
       audio,
       newChat: (at) => this.#newChat(entrance, speaker, at, () => leg),
-      chatroom: room.conference.setting('privateMessages') === false ? ['nickname'] : ['nickname', 'private-messages'],
+      chatroom: room.rules.features,
       title: titleOf(room),
       now,
     });
@@ -116,6 +116,7 @@ export class LegMaker {
       session: {
         at,
         chunks: profile.chunks,
+        bareNicknames: profile.bareNicknames,
         // Clients name their own idea of where they are, and boxes on the way change it.
         matchBySessionId: true,
         maxQueuedBytes: options.maxQueuedBytes,

@@ -14,6 +14,8 @@ export interface PeerProfile {
   readonly family: string;
   /** Takes a message in several SENDs. If not, each goes out as one unbroken SEND (against RFC 4975 §7.1.1). */
   readonly chunks: boolean;
+  /** Sends Use-Nickname without the quotes of RFC 7701 §7.1. */
+  readonly bareNicknames: boolean;
   /** Understands partial conference documents. If not, each NOTIFY carries the full state. */
   readonly roster: 'partial' | 'full';
   /** May get `<free-text>` in the conference description. */
@@ -48,6 +50,7 @@ export interface PeerFamily extends PeerTraits {
 const ANY: PeerProfile = {
   family: 'any',
   chunks: true,
+  bareNicknames: false,
   roster: 'partial',
   freeText: true,
   mediaStatus: true,
@@ -60,8 +63,14 @@ const ANY: PeerProfile = {
 
 /** The families we know. */
 export const PEER_FAMILIES: readonly PeerFamily[] = [
-  // Joins the bytes of a second chunk as text and hangs up; takes a partial document for the whole list.
-  { family: 'sipsimple', userAgent: /sipsimple|blink|sylkserver|ag[ -]projects/i, chunks: false, roster: 'full' },
+  // Joins the bytes of a second chunk as text and hangs up; sends nicknames bare; takes a partial document for the whole.
+  {
+    family: 'sipsimple',
+    userAgent: /sipsimple|blink|sylkserver|ag[ -]projects/i,
+    chunks: false,
+    bareNicknames: true,
+    roster: 'full',
+  },
   // Reads <free-text> as a time; shows texts within a call it has dialled to nobody.
   {
     family: 'linphone',

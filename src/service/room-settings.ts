@@ -39,6 +39,10 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     watchers: room.watchers,
     maxDevices: room.maximum_devices,
     maxMessage: config.msrp.max_message,
+    nicknames: room.nicknames,
+    reservedNicknames: room.reserved_nicknames,
+    accountNicknames: new Map(Object.entries(room.account_nicknames).map(([name, user]) => [name, userUri(user)])),
+    nicknameQuarantine: room.nickname_quarantine,
     messageRate: { perSecond: room.messages_per_second, burst: room.messages_at_once },
   };
 }

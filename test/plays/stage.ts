@@ -69,6 +69,8 @@ export interface Member {
   readonly phone: SipPhone;
   readonly dialog: PhoneDialog;
   readonly line: MsrpLine;
+  /** The room's SDP. */
+  readonly answer: string;
   /** Says something to the room; gives the status of the answer. */
   say(text: string): Promise<string>;
   hears(text: string): Promise<void>;
@@ -95,6 +97,7 @@ export async function join(
     phone,
     dialog,
     line,
+    answer: Buffer.from(response.body).toString(),
     say: async (text) => (await line.say(phone.uri, room, text)).what,
     hears: async (text) => {
       await line.hears(text);
