@@ -15,6 +15,7 @@ import type {
   UserAgentHandlers,
   UserAgentOptions,
 } from './api.ts';
+import { BoundedLog } from './bounded-log.ts';
 import { ClientInvite } from './client-invite.ts';
 import { capabilitiesOf, type Capabilities, type Core, DEFAULT_LIMITS } from './core.ts';
 import { Dialogs, type LiveDialog } from './dialog.ts';
@@ -66,7 +67,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
 
   constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
     this.clock = options.clock ?? systemClock;
-    this.log = options.log ?? silent;
+    this.log = new BoundedLog(options.log ?? silent, { now: () => this.clock.now() });
     this.limits = { parser: DEFAULT_PARSER_LIMITS, ...DEFAULT_LIMITS, ...options.limits };
     this.handlers = handlers;
     this.#trace = options.trace;

@@ -28,28 +28,49 @@ const absent = new Set(['ENOTFOUND', 'ENODATA', 'ENONAME']);
 export function systemDns(options: DnsOptions = {}): Dns {
   const resolver = new Resolver({ timeout: options.timeout ?? 2_000, tries: options.tries ?? 2 });
   if (options.servers !== undefined) resolver.setServers(options.servers);
+  const hosts = hostsFile(2);
   return rememberingDns(
     {
       naptr: async (name) => orNone(resolver.resolveNaptr(name), []),
       srv: async (name) =>
         (await orNone(resolver.resolveSrv(name), [])).map((record) => ({ ...record, target: record.name })),
-      addresses: (name) => addresses(resolver, name),
+      addresses: (name) => addresses(resolver, hosts, name),
     },
     options,
   );
 }
 
-async function addresses(resolver: Resolver, name: string): Promise<readonly string[]> {
+/**
+ * The hosts file, which the resolver does not read; `localhost` too. Asking it takes a thread of the pool that files
+ * use as well, and may ask DNS again: so there are few such questions at a time, and above that no names.
+ */
+function hostsFile(mostAtOnce: number): (name: string) => Promise<readonly string[]> {
+  let underWay = 0;
+  return async (name) => {
+    if (underWay >= mostAtOnce) return [];
+    underWay += 1;
+    try {
+      return (await orNone(lookup(name, { all: true, verbatim: true }), [])).map((entry) => entry.address);
+    } finally {
+      underWay -= 1;
+    }
+  };
+}
+
+async function addresses(
+  resolver: Resolver,
+  hosts: (name: string) => Promise<readonly string[]>,
+  name: string,
+): Promise<readonly string[]> {
   const [four, six] = await Promise.allSettled([
     orNone(resolver.resolve4(name), []),
     orNone(resolver.resolve6(name), []),
   ]);
   const found = [...valueOf(four), ...valueOf(six)];
   if (found.length > 0) return found;
-  // The hosts file, which the resolver above does not read; `localhost` too.
-  const local = await orNone(lookup(name, { all: true, verbatim: true }), []);
+  const local = await hosts(name);
   if (local.length === 0 && four.status === 'rejected') throw four.reason;
-  return local.map((entry) => entry.address);
+  return local;
 }
 
 function valueOf(result: PromiseSettledResult<readonly string[]>): readonly string[] {

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
+import { BoundedLog } from '../bounded-log.ts';
 import { silent } from '../log.ts';
 import type { Log } from '../log.ts';
 import { Resolver } from '../resolver.ts';
 import type { Dns } from '../resolver.ts';
 import { advertisedAs, isLoopback, isUnspecified, ownAddress } from './advertise.ts';
 import type { Advertise } from './advertise.ts';
-import { BoundedLog } from './bounded-log.ts';
 import type { FlowContext, TraceEntry } from './connection.ts';
 import { Connections } from './connections.ts';
 import type { Connected, StreamListener, WebSocketFacts } from './connections.ts';
@@ -39,7 +39,7 @@ export interface SocketTransportOptions {
   /** How certificates of servers are looked at. Default: they are verified against the well-known authorities. */
   readonly tls?: TlsDialOptions;
   readonly log?: Log;
-  /** Log lines written at most per sweep interval; the rest is counted. Default 50. */
+  /** Log lines written at most per second; the rest is counted. Default 50. */
   readonly maxLogLines?: number;
   /** Sees each message that goes in or out. */
   readonly trace?: (entry: TraceEntry) => void;
@@ -74,7 +74,6 @@ export interface Listening {
 /** SIP's sockets: UDP, TCP, TLS and WebSocket (RFC 3261 §18, RFC 7118). */
 export class SocketTransport implements TransportLayer {
   readonly #context: FlowContext;
-  readonly #log: BoundedLog;
   readonly #resolver: Resolver;
   readonly #responder: Responder;
   readonly #connections: Connections;
@@ -85,14 +84,9 @@ export class SocketTransport implements TransportLayer {
 
   constructor(options: SocketTransportOptions, handlers: TransportHandlers) {
     const limits = { ...defaultTransportLimits, ...options.limits };
-    this.#log = new BoundedLog(options.log ?? silent, options.maxLogLines ?? 50);
-    this.#context = {
-      handlers,
-      limits,
-      log: this.#log,
-      trace: options.trace,
-      clock: options.clock ?? (() => performance.now()),
-    };
+    const clock = options.clock ?? (() => performance.now());
+    const log = new BoundedLog(options.log ?? silent, { lines: options.maxLogLines ?? 50, now: clock });
+    this.#context = { handlers, limits, log, trace: options.trace, clock };
     this.#resolver = new Resolver({
       dns: options.dns ?? systemDns(),
       supports: (transport, family) => this.#supports(transport, family),
@@ -105,7 +99,6 @@ export class SocketTransport implements TransportLayer {
       this.connect(target, connected);
     });
     this.#sweeper = setInterval(() => {
-      this.#log.turn();
       this.#connections.sweep(this.#context.clock());
     }, limits.sweepInterval).unref();
   }
@@ -180,7 +173,7 @@ export class SocketTransport implements TransportLayer {
       this.#connections.accept(socket, listener, secure);
     });
     server.on('error', (error) => {
-      this.#log.warn(`${transport} listener: ${error.message}`);
+      this.#context.log.warn(`${transport} listener: ${error.message}`);
     });
     const bound = boundTo(server);
     const listener: StreamListener = { transport, bound, advertise: options.advertise ?? {}, server };

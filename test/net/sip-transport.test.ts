@@ -444,9 +444,10 @@ t.test('connect: refused, too slow, too many, closing', async (t) => {
 
 t.test('the trace sees every message, both ways; a flood of faults is few lines', async (t) => {
   const seen: string[] = [];
+  let now = 0;
   const server = side(t, {
     maxLogLines: 3,
-    limits: { sweepInterval: 1_000_000 },
+    clock: () => now,
     trace: ({ direction, flow, message, at }) => {
       seen.push(`${direction} ${flow.id} ${text(message).split(' ')[0] ?? ''} ${at > 1_600_000_000_000}`);
     },
@@ -463,6 +464,11 @@ t.test('the trace sees every message, both ways; a flood of faults is few lines'
     await bad.ended;
   }
   t.equal(server.log.length, 3);
+  now = 1_000;
+  const last = await client(t, port);
+  last.socket.write('\0');
+  await last.ended;
+  t.match(server.log, [/./, /./, /./, /^7 more lines were left out/, /closed: not a SIP message/]);
 });
 
 t.test('a listener behind NAT advertises what it is told', async (t) => {
