@@ -1,0 +1,204 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import t from 'tap';
+import type { Test } from 'tap';
+import { type Limits, SocketTransport, type TransportLimits, UserAgent } from '../../sip/index.ts';
+
+interface Victim {
+  readonly userAgent: UserAgent;
+  readonly transport: SocketTransport;
+  readonly port: number;
+  readonly log: string[];
+}
+
+/** A user agent that answers OPTIONS, MESSAGE, INVITE and SUBSCRIBE, at one port over UDP and TCP. */
+async function victim(t: Test, limits: Partial<Limits> = {}, below: Partial<TransportLimits> = {}): Promise<Victim> {
+  const log: string[] = [];
+  const note = (line: string): void => {
+    log.push(line);
+  };
+  const lines = { info: note, warn: note, error: note };
+  let transport: SocketTransport | undefined;
+  const userAgent = new UserAgent(
+    {
+      transport: (handlers) => {
+        transport = new SocketTransport({ log: lines, limits: { sweepInterval: 5, ...below } }, handlers);
+        return transport;
+      },
+      log: lines,
+      limits,
+      timers: { T1: 20, T2: 160, T4: 200 },
+    },
+    {
+      onInvite: (invite) => {
+        invite.accept({ contentType: 'application/sdp', body: 'v=0\r\n' });
+      },
+      onSubscribe: () => undefined,
+      onMessage: () => ({ status: 200 }),
+    },
+  );
+  if (transport === undefined) throw new Error('no transport');
+  const { port } = await transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  await transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
+  t.teardown(() => userAgent.close(0));
+  return { userAgent, transport, port, log };
+}
+
+function request(method: string, id: string, transport = 'UDP', more = ''): string {
+  return [
+    `${method} sip:room@127.0.0.1 SIP/2.0`,
+    `Via: SIP/2.0/${transport} 127.0.0.1:9;rport;branch=z9hG4bK${id}`,
+    'Max-Forwards: 70',
+    'To: <sip:room@127.0.0.1>',
+    `From: <sip:flood@127.0.0.1>;tag=${id}`,
+    `Call-ID: ${id}`,
+    `CSeq: 1 ${method}`,
+    'Contact: <sip:flood@127.0.0.1:9>',
+    `${more}Content-Length: 0`,
+    '',
+    '',
+  ].join('\r\n');
+}
+
+/** Sends datagrams as fast as the receiver takes them; gives the status of each response that comes. */
+async function flood(t: Test, port: number, datagrams: Iterable<string | Uint8Array>): Promise<Map<string, number>> {
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 4_194_304 });
+  const statuses = new Map<string, number>();
+  socket.on('message', (message) => {
+    const status = message.toString('latin1', 8, 11);
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  let sent = 0;
+  for (const datagram of datagrams) {
+    socket.send(datagram, port, '127.0.0.1');
+    // No more on the way than a socket's buffer holds.
+    if ((sent += 1) % 50 === 0) await turn();
+  }
+  for (let idle = 0; idle < 20; idle += 1) await turn();
+  return statuses;
+}
+
+/** That the victim still serves: a request over a new connection is answered 200. */
+async function stillServes(t: Test, { port }: Victim): Promise<void> {
+  const socket = connect({ host: '127.0.0.1', port });
+  socket.write(request('OPTIONS', `after${Math.random().toString(36).slice(2)}`, 'TCP'));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  t.match(answer.toString(), /^SIP\/2.0 200 /, 'it still serves');
+  socket.destroy();
+}
+
+function* times<T>(count: number, make: (n: number) => T): Generator<T> {
+  for (let n = 0; n < count; n += 1) yield make(n);
+}
+
+t.test('UDP: requests without end cost no more than the limit of transactions', async (t) => {
+  const it = await victim(t, { serverTransactions: 500 });
+  const statuses = await flood(
+    t,
+    it.port,
+    times(5_000, (n) => request('OPTIONS', `o${n}`)),
+  );
+  t.ok((statuses.get('200') ?? 0) >= 500, `${statuses.get('200')} answered`);
+  t.ok((statuses.get('503') ?? 0) > 0, `${statuses.get('503')} refused without state`);
+  t.ok(it.userAgent.counts.serverTransactions <= 500);
+  while (it.userAgent.counts.serverTransactions > 0) await turn();
+  await stillServes(t, it);
+  t.ok(it.log.length < 200, `${it.log.length} lines`);
+});
+
+t.test('UDP: INVITEs that are never acknowledged end by themselves', async (t) => {
+  const it = await victim(t, { dialogsPerAddress: 100 });
+  const statuses = await flood(
+    t,
+    it.port,
+    times(1_000, (n) => request('INVITE', `i${n}`)),
+  );
+  t.ok((statuses.get('503') ?? 0) > 0);
+  t.equal(it.userAgent.counts.dialogs, 100);
+  while (it.userAgent.counts.dialogs > 0) await turn();
+  while (it.userAgent.counts.serverTransactions > 0) await turn();
+  await stillServes(t, it);
+});
+
+t.test('UDP: noise is dropped, in few lines', async (t) => {
+  const it = await victim(t);
+  const noise = [
+    (n: number) => Buffer.alloc(1 + (n % 1_400), n),
+    (n: number) => `OPTIONS sip:a SIP/2.0\r\nVia: ${n}\r\n\r\n`,
+    (n: number) => `SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK${n}\r\n\r\n`,
+    (n: number) => request('OPTIONS', `n${n}`).slice(0, n % 300),
+    (n: number) => request('ACK', `a${n}`),
+    (n: number) => request('CANCEL', `c${n}`),
+    (n: number) => request('OPTIONS', `v${n}`).replace('SIP/2.0\r', 'SIP/3.0\r'),
+  ];
+  await flood(
+    t,
+    it.port,
+    times(5_000, (n) => noise[n % noise.length]?.(n) ?? ''),
+  );
+  await stillServes(t, it);
+  t.ok(it.log.length < 300, `${it.log.length} lines`);
+  t.notOk(it.log.some((line) => line.startsWith('bug')));
+  t.equal(it.userAgent.counts.dialogs, 0);
+});
+
+t.test('TCP: connections without end are closed unheard above the limit', async (t) => {
+  const it = await victim(t, {}, { maxConnectionsPerAddress: 50, firstMessageTimeout: 100 });
+  const sockets = [...times(300, () => connect({ host: '127.0.0.1', port: it.port }).on('error', () => undefined))];
+  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  await Promise.all(
+    sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve).once('close', resolve))),
+  );
+  t.ok(it.transport.connections <= 50);
+  // Silent ones are closed as well, in time.
+  await Promise.all(closed);
+  while (it.transport.connections > 0) await turn();
+  await stillServes(t, it);
+});
+
+t.test('TCP: who asks and does not read is closed', async (t) => {
+  const it = await victim(t, {}, { maxQueuedBytes: 200_000 });
+  const socket = connect({ host: '127.0.0.1', port: it.port });
+  socket.on('error', () => undefined);
+  socket.pause();
+  const tired = (): boolean => it.log.some((line) => line.includes('the peer does not read'));
+  let n = 0;
+  while (n < 100_000 && !tired()) {
+    socket.write([...times(100, () => request('OPTIONS', `p${(n += 1)}`, 'TCP'))].join(''));
+    await turn();
+  }
+  t.ok(tired(), `closed after ${n} requests`);
+  while (it.transport.connections > 0) await turn();
+  socket.destroy();
+  await stillServes(t, it);
+});
+
+t.test('TCP: pings without end are answered or the peer is closed', async (t) => {
+  const it = await victim(t, {}, { maxQueuedBytes: 50_000 });
+  const socket = connect({ host: '127.0.0.1', port: it.port });
+  socket.on('error', () => undefined);
+  let pongs = 0;
+  socket.on('data', (chunk) => (pongs += chunk.length));
+  socket.write('\r\n\r\n'.repeat(10_000));
+  while (pongs < 20_000 && !socket.destroyed) await turn();
+  t.equal(pongs, 20_000);
+  socket.destroy();
+  await stillServes(t, it);
+});
+
+t.test('TCP: heads that drip, half-open and many, are closed in time', async (t) => {
+  const it = await victim(t, {}, { messageTimeout: 50, firstMessageTimeout: 1_000 });
+  const sockets = [...times(100, () => connect({ host: '127.0.0.1', port: it.port }).on('error', () => undefined))];
+  const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+  const drip = setInterval(() => {
+    for (const socket of sockets) if (!socket.destroyed) socket.write('O');
+  }, 5);
+  await Promise.all(closed);
+  clearInterval(drip);
+  await stillServes(t, it);
+});
