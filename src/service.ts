@@ -7,6 +7,7 @@ import { newNodeEndpoint, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
 import { ConferenceHost } from './chat/host.ts';
+import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
@@ -97,6 +98,10 @@ async function wire(
     newConference: (settings) => new Conference(settings),
     watchers: [events],
     maxRooms: config.rooms.maximum,
+    texts: ENGLISH,
+    warn: (line) => {
+      log.child('chat').warn(line);
+    },
     now,
   });
   const sweep = setInterval(() => {

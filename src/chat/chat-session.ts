@@ -6,12 +6,13 @@ import {
   type MsrpPath,
   type MsrpSession,
   type NicknameRequest,
+  type Outcome,
+  type Outgoing,
   type SessionHandlers,
   type SessionOptions,
 } from '../../msrp/index.ts';
-import { messageId } from '../conference/ids.ts';
-import type { EndpointId, UserUri } from '../conference/ids.ts';
-import type { Copy } from './copy.ts';
+import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
+import { Copy } from './copy.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import type { ChatRoom, Verdict } from './room.ts';
@@ -47,6 +48,9 @@ export class ChatSession implements Recipient, SessionHandlers {
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
   #abilities: ChatAbilities | undefined;
+  /** The last kept message that was given to the session, and the first of those that it lost. */
+  #through: EventNumber | undefined;
+  #missed: EventNumber | undefined;
   /** What came before the log had taken the sender into the room; undefined once it has. */
   #early: (() => void)[] | undefined = [];
 
@@ -75,6 +79,15 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** Whether a connection carries it. */
   get isBound(): boolean {
     return this.#session.state === 'bound';
+  }
+
+  get backlog(): number {
+    return this.#session.queuedBytes;
+  }
+
+  /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
+  get position(): EventNumber | undefined {
+    return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
   }
 
   get takesPrivate(): boolean {
@@ -110,7 +123,20 @@ export class ChatSession implements Recipient, SessionHandlers {
   deliver(copy: Copy): void {
     const { wrappedType } = copy.said;
     if (wrappedType !== undefined && !this.#takes(wrappedType)) return;
-    this.#session.send(copy.msrp);
+    const queued = this.#session.send(copy.msrp);
+    if (copy.n === undefined) return;
+    this.#through = copy.n;
+    if (queued !== 'queued') this.#miss(copy.n);
+  }
+
+  /** From the MSRP session: what was sent has not arrived. */
+  outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
+    const n = Copy.of(message)?.n;
+    if (n !== undefined && outcome.kind !== 'delivered' && outcome.kind !== 'refused') this.#miss(n);
+  }
+
+  #miss(n: EventNumber): void {
+    if (this.#missed === undefined || n < this.#missed) this.#missed = n;
   }
 
   /** From the MSRP session. */
@@ -146,6 +172,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   #post(message: IncomingMessage): void {
     const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body: message.body };
     this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
+      // Who says something has had all that was said before it.
+      if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
       answer(message, verdict);
     });
   }

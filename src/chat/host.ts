@@ -3,12 +3,14 @@ import type { ConferenceSettings } from '../conference/settings.ts';
 import { eventNumber, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
-import { ChatRoom, type ChatRoomParts } from './room.ts';
+import { ReplayPump } from './replay.ts';
+import { ChatRoom, type ChatRoomParts, type Welcome } from './room.ts';
 
 /** What the configuration says of one room. */
 export interface RoomSettings {
   readonly conference: ConferenceSettings;
   readonly policy: RoomPolicy;
+  readonly welcome: Welcome;
   /** The room stays when its last participant has left; otherwise the conference ends with it. */
   readonly permanent: boolean;
 }
@@ -22,7 +24,7 @@ export interface Watcher {
 }
 
 /** What the host is made with. */
-export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'now'> {
+export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'now' | 'texts' | 'warn'> {
   /** What is configured for a room; undefined when there is none and none may be made on demand. */
   readonly settingsOf: (room: RoomUri) => RoomSettings | undefined;
   readonly newConference: (settings: ConferenceSettings) => Conference;
@@ -54,6 +56,7 @@ export type Release = () => void;
  */
 export class ConferenceHost {
   readonly #parts: ConferenceHostParts;
+  readonly #pump = new ReplayPump();
   readonly #live = new Map<RoomUri, Live>();
   readonly #opening = new Map<RoomUri, Promise<Live>>();
 
@@ -131,7 +134,7 @@ export class ConferenceHost {
     const onIdle = (): void => {
       this.#settle(live);
     };
-    const room = new ChatRoom({ ...this.#parts, uri, conference, policy: settings.policy, onIdle });
+    const room = new ChatRoom({ ...this.#parts, ...settings, uri, conference, pump: this.#pump, onIdle });
     // What happens while the past is being read waits its turn.
     let waiting: Logged[] | undefined = [];
     const unfollow = log.follow(uri, (logged) => {

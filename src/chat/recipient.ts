@@ -10,6 +10,8 @@ export interface Recipient {
   readonly user: UserUri;
   /** Whether its peer knows how to show a private message (RFC 7701 §6.2, §8). */
   readonly takesPrivate: boolean;
+  /** Octets that wait for its peer. */
+  readonly backlog: number;
   /** Queues the message towards the peer, or drops it and says so where such things are counted. */
   deliver(copy: Copy): void;
 }

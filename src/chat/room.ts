@@ -7,15 +7,33 @@ import { Copy } from './copy.ts';
 import { type Domains, personKey } from './domains.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Addressee, type Post, type Posting, readPost } from './post.ts';
+import { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
+import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
+import { roomLine } from './room-line.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import type { ChatRefusal } from './refusals.ts';
 import { RoomRules } from './rules.ts';
 import type { Speaker } from './speaker.ts';
 import { MsrpSwitch } from './switch.ts';
+import type { Texts } from './texts.ts';
 
 /** What became of a posting: kept under a number, taken without a trace, or refused. */
 export type Verdict = EventNumber | 'taken' | ChatRefusal;
+
+/** What somebody is told who comes in. */
+export interface Welcome {
+  /** What the room says to everybody who comes in; undefined: nothing. */
+  readonly text: string | undefined;
+  readonly history: HistoryPolicy;
+}
+
+/** What is known of who comes in, and wants to be brought up to date. */
+export interface Arrival {
+  readonly wish: PastWish;
+  /** The last message that this device has had; undefined for one that is new. */
+  readonly after: EventNumber | undefined;
+}
 
 /** What a room is made with. */
 export interface ChatRoomParts {
@@ -24,10 +42,16 @@ export interface ChatRoomParts {
   readonly log: RoomLog;
   readonly domains: Domains;
   readonly policy: RoomPolicy;
+  readonly welcome: Welcome;
+  /** Runs the replays of all rooms. */
+  readonly pump: ReplayPump;
+  readonly texts: Texts;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Nothing is on its way to the log any more. */
   readonly onIdle?: () => void;
+  /** A line for the operator. */
+  readonly warn: (line: string) => void;
 }
 
 /**
@@ -42,6 +66,7 @@ export class ChatRoom {
   readonly #parts: ChatRoomParts;
   readonly #switch = new MsrpSwitch();
   readonly #duplicates = new Duplicates();
+  readonly #past: Past;
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
   /** Events given to the log whose fate is not known yet. */
@@ -51,6 +76,7 @@ export class ChatRoom {
     this.uri = parts.uri;
     this.conference = parts.conference;
     this.rules = new RoomRules(parts.policy, parts.conference, parts.now);
+    this.#past = new Past(parts.log, parts.uri);
     this.#parts = parts;
   }
 
@@ -84,14 +110,37 @@ export class ChatRoom {
     }
   }
 
-  /** From now on the recipient gets what is said. */
-  attach(recipient: Recipient): void {
-    this.#switch.add(recipient);
+  /**
+   * From now on the recipient gets what is said; before that, when it arrives, what the room says to newcomers and what
+   * it has missed. One that is attached already stays as it is.
+   */
+  attach(recipient: Recipient, arrival?: Arrival): void {
+    const there = this.#switch.at(recipient.endpoint);
+    if (there === recipient || (there instanceof Replay && there.recipient === recipient)) return;
+    this.detach(recipient.endpoint);
+    if (arrival === undefined) this.#switch.add(recipient);
+    else this.#welcome(recipient, arrival);
   }
 
   /** The endpoint gets nothing more, until `attach`. */
   detach(endpoint: EndpointId): void {
+    const there = this.#switch.at(endpoint);
+    if (there instanceof Replay) there.stop();
     this.#switch.remove(endpoint);
+  }
+
+  /** The room itself says something, to all or to one endpoint. It is not kept. */
+  tell(text: string, to?: EndpointId): void {
+    const line = this.#line(text);
+    if (to === undefined) this.#switch.fanOut(line);
+    else this.#switch.at(to)?.deliver(line);
+  }
+
+  /** What a user is called here: nickname, display name or URI as the roster shows it. */
+  nameOf(user: UserUri): string {
+    const entity = this.conference.endpointsOf(user)[0]?.entity;
+    const shown = entity === undefined ? undefined : this.conference.participant(entity);
+    return shown?.nickname ?? shown?.displayName ?? entity ?? user;
   }
 
   /**
@@ -175,13 +224,48 @@ export class ChatRoom {
   /** Takes an event back from the log: state first, then the people. Tells whether the roster shows it. */
   hear({ n, event }: Logged): boolean {
     const changed = this.conference.apply(event, n);
+    this.#past.hear({ n, event });
     if (event.type === 'said') this.#switch.fanOut(new Copy(event, n));
+    if (event.type === 'subject') this.tell(this.#parts.texts.subject(event.subject, this.#named(event.by)));
     return changed;
   }
 
   /** Notes a message of the past, so that it is known when it is sent again. */
   remember({ n, event }: Logged): void {
     if (event.type === 'said') this.#duplicates.restore(event.by, event.messageId, n);
+  }
+
+  #welcome(recipient: Recipient, { wish, after }: Arrival): void {
+    const { welcome, texts, now, pump, warn } = this.#parts;
+    if (after === undefined) {
+      const { subject } = this.conference;
+      if (welcome.text !== undefined) recipient.deliver(this.#line(welcome.text));
+      if (subject !== undefined) recipient.deliver(this.#line(texts.subjectIs(subject)));
+    }
+    const replay: Replay = new Replay({
+      past: this.#past,
+      recipient,
+      policy: welcome.history,
+      wish,
+      after,
+      now: now(),
+      heading: (count, since, missed) =>
+        this.#line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since))),
+      done: (fault) => {
+        if (fault !== undefined) warn(`${this.uri}: the past cannot be read: ${fault.message}`);
+        if (this.#switch.at(recipient.endpoint) === replay) this.#switch.add(recipient);
+      },
+    });
+    this.#switch.add(replay);
+    pump.add(replay);
+  }
+
+  #line(text: string): Copy {
+    return roomLine(this.uri, text, this.#parts.now());
+  }
+
+  #named(user: UserUri | undefined): string | undefined {
+    return user === undefined ? undefined : this.nameOf(user);
   }
 
   #said(speaker: Speaker, posting: Posting, post: Post): Said {

@@ -12,6 +12,11 @@ export class MsrpSwitch {
     return this.#recipients.size;
   }
 
+  /** Who is delivered to under this id. */
+  at(endpoint: EndpointId): Recipient | undefined {
+    return this.#recipients.get(endpoint);
+  }
+
   /** From now on the endpoint gets what is said. One that is there already under the same id is replaced. */
   add(recipient: Recipient): void {
     this.remove(recipient.endpoint);

@@ -60,7 +60,10 @@ const room = z.strictObject({
   keep_messages: z.int().min(0),
   keep_for: duration,
   keep_bytes: size,
+  welcome: z.string().nullable(),
   history_messages: z.int().min(0),
+  history_within: duration.nullable(),
+  missed_messages: z.int().min(0),
 });
 
 /** All that is configured of one room. */

@@ -2,6 +2,7 @@ import type { Answer, IncomingInvite, IncomingRequest, IncomingSubscribe, UserAg
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import { instanceOf, pastWish } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import type { ConferenceEvents } from './event-package.ts';
@@ -92,6 +93,8 @@ export class Focus implements UserAgentHandlers {
       profile,
       local: local.address,
       method: 'dialed-in',
+      instance: instanceOf(invite.request),
+      wish: pastWish(invite.request),
     });
     try {
       await this.#accept(invite, leg);

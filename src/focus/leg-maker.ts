@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { LocalAddress, MsrpEndpoint } from '../../msrp/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
+import type { PastWish } from '../chat/replay.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
@@ -46,6 +47,10 @@ export interface Entrance {
   /** The address of ours that its SIP uses. */
   readonly local: string;
   readonly method: JoiningMethod;
+  /** The device, where it names itself. */
+  readonly instance?: string | undefined;
+  /** What of the room's past it wants, at most. */
+  readonly wish?: PastWish;
 }
 
 /** Makes the legs of all conferences, for those who dial in and those who are dialled, and knows which are alive. */
@@ -64,7 +69,7 @@ export class LegMaker {
 
   /** Makes a leg; it is alive from now on, until it ends or is abandoned. */
   make(entrance: Entrance): Leg {
-    const { room, caller, profile, local, method, seat, release } = entrance;
+    const { room, caller, profile, local, method, seat, release, instance, wish = {} } = entrance;
     const { options, places, audio, now, info } = this.#parts;
     const id = newEndpointId();
     const speaker: Speaker = {
@@ -98,6 +103,8 @@ export class LegMaker {
       media,
       seat,
       release,
+      instance,
+      wish,
       grace,
       now,
       onGone,
@@ -125,8 +132,9 @@ export class LegMaker {
       onBound: () => {
         leg().chatBound();
       },
-      // One that was replaced by another offer is nobody's loss.
       onClosed: (reason, detail) => {
+        leg().reachedBy(chat);
+        // One that was replaced by another offer is nobody's loss.
         if (leg().media.chat === chat) leg().chatClosed(`${reason}: ${detail}`);
       },
     });

@@ -10,12 +10,14 @@ import {
   type SessionHandlers,
   type SipRequest,
 } from '../../sip/index.ts';
+import type { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
+import type { PastWish } from '../chat/replay.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, JoiningMethod } from '../conference/events.ts';
-import type { EndpointId, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
@@ -34,6 +36,10 @@ export interface LegParts {
   readonly seat: Seat;
   /** Lets the room go. */
   readonly release: Release;
+  /** The device, as its Contact names it (RFC 5626 §4.1); what it has had of the room's past hangs on it. */
+  readonly instance: string | undefined;
+  /** What of the past it wants, at most. */
+  readonly wish: PastWish;
   /** How long the dialog waits for a new chat session when the old one is lost, in ms (RFC 4975 §5.4). */
   readonly grace: number;
   readonly now: () => number;
@@ -66,6 +72,8 @@ export class Leg implements SessionHandlers {
   readonly #parts: LegParts;
   #state: LegState | undefined;
   #joined = false;
+  /** How far chat sessions of this leg that are gone have brought it. */
+  #position: EventNumber | undefined;
   #grace: NodeJS.Timeout | undefined;
 
   constructor(parts: LegParts) {
@@ -148,10 +156,15 @@ export class Leg implements SessionHandlers {
     this.#attach();
   }
 
+  /** From a chat session that is gone: how far it has brought the device. */
+  reachedBy({ position }: ChatSession): void {
+    this.#position = position ?? this.#position;
+  }
+
   /** From the chat session: it is gone. */
   chatClosed(detail: string): void {
     if (this.#state === undefined || this.#state.is === 'ended') return;
-    this.room.detach(this.id);
+    this.#pause();
     this.#mourn(detail);
   }
 
@@ -179,6 +192,7 @@ export class Leg implements SessionHandlers {
         media: this.media.roster(),
         contact: formatUri(dialog.remoteTarget),
         address: caller.address,
+        ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
         callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
         ...(caller.alias === undefined ? {} : { alias: caller.alias }),
         ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
@@ -203,8 +217,29 @@ export class Leg implements SessionHandlers {
     if (!this.#joined || chat === undefined || this.#state?.is !== 'present') return;
     chat.admit();
     if (!chat.isBound) return;
-    if (this.media.listens) this.room.attach(chat);
-    else this.room.detach(this.id);
+    if (this.media.listens) this.room.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
+    else this.#pause();
+  }
+
+  /** Nothing more is delivered, until `#attach`. */
+  #pause(): void {
+    this.#position = this.media.chat?.position ?? this.#position;
+    this.room.detach(this.id);
+  }
+
+  /** The last message that this device has had: in this call, or when it was here last. */
+  #reached(): EventNumber | undefined {
+    const { caller, instance } = this.#parts;
+    const here = this.media.chat?.position ?? this.#position;
+    return here ?? (instance === undefined ? undefined : this.room.conference.position(caller.user, instance));
+  }
+
+  /** Lets the room remember how far this device has come. */
+  #bookmark(): void {
+    const { caller, instance, now } = this.#parts;
+    const through = this.media.chat?.position ?? this.#position;
+    if (instance === undefined || through === undefined) return;
+    this.room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
   }
 
   #settle(ack: SipRequest): boolean {
@@ -219,7 +254,7 @@ export class Leg implements SessionHandlers {
   #mediaChanged(): void {
     if (this.#state?.is !== 'present') return;
     const { chat } = this.media;
-    if (chat === undefined) this.room.detach(this.id);
+    if (chat === undefined) this.#pause();
     if (chat === undefined || chat.isBound) this.#calm();
     this.#attach();
     this.room.append({ type: 'mediaChanged', at: this.#parts.now(), endpoint: this.id, media: this.media.roster() });
@@ -243,7 +278,11 @@ export class Leg implements SessionHandlers {
     const state = this.#state;
     if (state === undefined || state.is === 'ended') return;
     this.#state = { is: 'ended' };
+    const detail = end.reason ?? end.method;
+    this.room.detach(this.id);
+    this.media.close(detail);
     if (state.is === 'present') {
+      this.#bookmark();
       this.room.append({
         type: 'left',
         at: this.#parts.now(),
@@ -254,7 +293,7 @@ export class Leg implements SessionHandlers {
       });
     }
     this.room.leave(this.#parts.speaker);
-    this.#close(end.reason ?? end.method);
+    this.#close(detail);
   }
 
   #close(detail: string): void {

@@ -19,7 +19,12 @@ export function settingsOf(config: Config, uri: RoomUri): RoomSettings | undefin
   if (name === FACTORY) return undefined;
   if (!config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
   const room = roomConfig(config, name);
-  return { permanent: room.permanent, conference: conferenceSettings(room), policy: roomPolicy(config, room) };
+  return {
+    permanent: room.permanent,
+    conference: conferenceSettings(room),
+    policy: roomPolicy(config, room),
+    welcome: welcomeOf(room),
+  };
 }
 
 /** How the log keeps a room. */
@@ -30,6 +35,17 @@ export function keepingOf(config: Config, uri: RoomUri): RoomKeeping {
     maxAge: room.keep_for,
     maxMessages: room.keep_messages,
     maxBytes: room.keep_bytes,
+  };
+}
+
+function welcomeOf(room: RoomConfig): RoomSettings['welcome'] {
+  return {
+    text: room.welcome ?? undefined,
+    history: {
+      messages: room.history_messages,
+      missed: room.missed_messages,
+      ...(room.history_within === null ? {} : { within: room.history_within }),
+    },
   };
 }
 

@@ -17,6 +17,8 @@ export interface Extra {
   readonly headers?: readonly string[];
   readonly body?: string;
   readonly contentType?: string;
+  /** The URN of the device, for those who name it in their Contact. */
+  readonly instance?: string;
 }
 
 let count = 0;
@@ -33,6 +35,8 @@ export class SipPhone {
   readonly replies = new Map<string, string>();
   #rest = Buffer.alloc(0);
   gone = false;
+  /** The URN of the device, for those who name it in their Contact. */
+  instance: string | undefined;
 
   private constructor(name: string, socket: Socket) {
     this.name = name;
@@ -57,7 +61,8 @@ export class SipPhone {
   }
 
   get contact(): string {
-    return `<sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp>`;
+    const device = this.instance === undefined ? '' : `;+sip.instance="<${this.instance}>"`;
+    return `<sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp>${device}`;
   }
 
   /** A request outside of dialogs; gives its final response. The dialog is for requests that make one. */

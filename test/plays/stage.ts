@@ -86,6 +86,7 @@ export async function join(
   own = newPath(),
 ): Promise<Member> {
   const phone = await SipPhone.connect(name, stage.sip);
+  phone.instance = extra.instance;
   const offer = { contentType: 'application/sdp', body: messageSdp(own), ...extra };
   const { response, dialog } = await phone.request('INVITE', room, offer);
   if (response.status !== 200) throw new Error(`${name} is not let in: ${String(response.status)} ${response.reason}`);

@@ -1,0 +1,140 @@
+import type { Retracted } from '../conference/events.ts';
+import { type EventNumber, eventNumber, type RoomUri } from '../conference/ids.ts';
+import type { Logged, RoomLog } from '../log/room-log.ts';
+import { Copy } from './copy.ts';
+
+/** What of a room's past is kept at hand, so that many who come at once cost the log one read. */
+export interface PastLimits {
+  /** Messages at hand. Default 1000. */
+  readonly messages: number;
+  /** Octets of them. Default 4 MiB. */
+  readonly bytes: number;
+}
+
+const DEFAULT_LIMITS: PastLimits = { messages: 1000, bytes: 4 * 1024 * 1024 };
+
+/** Which messages of the past are wanted. */
+export interface PastRange {
+  /** Only those after this number. */
+  readonly after?: EventNumber;
+  /** Only the last so many of them. */
+  readonly last: number;
+}
+
+/**
+ * The messages a room has kept, as copies to deliver. The newest of them are at hand while somebody is catching up, and
+ * what is said meanwhile joins them; older ones are read from the log.
+ */
+export class Past {
+  readonly #log: RoomLog;
+  readonly #room: RoomUri;
+  readonly #limits: PastLimits;
+  /** Oldest first; undefined while nobody asks. */
+  #window: Copy[] | undefined;
+  /** The window reaches back to the oldest message that is kept. */
+  #whole = false;
+  #bytes = 0;
+  #loading: Promise<void> | undefined;
+  /** What happened while the window was being read. */
+  #meanwhile: Logged[] = [];
+  #users = 0;
+
+  constructor(log: RoomLog, room: RoomUri, limits: Partial<PastLimits> = {}) {
+    this.#log = log;
+    this.#room = room;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+  }
+
+  /** Keeps messages at hand until the function is called that this gives. */
+  use(): () => void {
+    this.#users += 1;
+    return () => {
+      this.#users -= 1;
+      if (this.#users > 0) return;
+      this.#window = undefined;
+      this.#bytes = 0;
+    };
+  }
+
+  /** Takes note of what the log has kept. */
+  hear(logged: Logged): void {
+    if (this.#loading !== undefined) this.#meanwhile.push(logged);
+    else if (this.#window !== undefined) this.#note(logged);
+  }
+
+  /**
+   * The messages of a range, oldest first; at once when they are at hand, and then nothing can have been said that is not
+   * among them. Rejects with `LogReadError`.
+   */
+  read(range: PastRange): readonly Copy[] | Promise<readonly Copy[]> {
+    const { after, last } = range;
+    if (last <= 0) return [];
+    const window = this.#window;
+    if (window === undefined) return this.#load().then(() => this.read(range));
+    const found = after === undefined ? window : window.slice(firstAfter(window, after));
+    const covers = this.#whole || found.length >= last || found.length < window.length;
+    return covers ? found.slice(-last) : this.#readLog(range);
+  }
+
+  async #readLog({ after, last }: PastRange): Promise<readonly Copy[]> {
+    const from = after === undefined ? {} : { from: eventNumber(after + 1) };
+    const copies = replayable(await this.#log.read(this.#room, { ...from, last, messagesOnly: true }));
+    let [first, bytes] = [copies.length, 0];
+    while (first > 0 && bytes <= this.#limits.bytes) bytes += copies[--first]?.said.cpim.length ?? 0;
+    return copies.slice(first);
+  }
+
+  #load(): Promise<void> {
+    return (this.#loading ??= this.#fill().finally(() => {
+      this.#loading = undefined;
+      this.#meanwhile = [];
+    }));
+  }
+
+  async #fill(): Promise<void> {
+    const logged = await this.#log.read(this.#room, { last: this.#limits.messages, messagesOnly: true });
+    this.#window = [];
+    this.#bytes = 0;
+    this.#whole = logged.length < this.#limits.messages;
+    const newest = logged.at(-1)?.n ?? 0;
+    for (const each of logged) this.#note(each);
+    for (const each of this.#meanwhile) if (each.n > newest) this.#note(each);
+  }
+
+  #note({ n, event }: Logged): void {
+    const window = this.#window;
+    if (window === undefined) return;
+    if (event.type === 'retracted') this.#window = window.filter((copy) => !isOf(copy, event));
+    if (event.type !== 'said') return;
+    window.push(new Copy(event, n));
+    this.#bytes += event.cpim.length;
+    while (window.length > this.#limits.messages || this.#bytes > this.#limits.bytes) {
+      this.#bytes -= window.shift()?.said.cpim.length ?? 0;
+      this.#whole = false;
+    }
+  }
+}
+
+/** The messages among events, without those that were taken back later. */
+function replayable(logged: readonly Logged[]): readonly Copy[] {
+  let copies: Copy[] = [];
+  for (const { n, event } of logged) {
+    if (event.type === 'said') copies.push(new Copy(event, n));
+    if (event.type === 'retracted') copies = copies.filter((copy) => !isOf(copy, event));
+  }
+  return copies;
+}
+
+const isOf = (copy: Copy, { author, messageId }: Retracted): boolean =>
+  copy.said.messageId === messageId && copy.said.by === author;
+
+/** The place of the first copy with a number above `after`. */
+function firstAfter(copies: readonly Copy[], after: EventNumber): number {
+  let [low, high] = [0, copies.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((copies[middle]?.n ?? 0) > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

@@ -1,0 +1,207 @@
+import type { Millis } from '../conference/events.ts';
+import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
+import { LogReadError } from '../log/room-log.ts';
+import type { Copy } from './copy.ts';
+import type { Past } from './past.ts';
+import type { Recipient } from './recipient.ts';
+
+/** How much of its past a room gives. */
+export interface HistoryPolicy {
+  /** Messages for somebody who comes in. */
+  readonly messages: number;
+  /** How old they may be, in milliseconds; undefined: of any age. */
+  readonly within?: Millis;
+  /** Messages for a device that has been here before: the newest of those it has missed. */
+  readonly missed: number;
+}
+
+/** What of the past somebody wants, at most. */
+export interface PastWish {
+  readonly messages?: number;
+  readonly within?: Millis;
+}
+
+/** What a replay is made with. */
+export interface ReplayParts {
+  readonly past: Past;
+  readonly recipient: Recipient;
+  readonly policy: HistoryPolicy;
+  readonly wish: PastWish;
+  /** The device has had everything up to here; undefined for one that is new. */
+  readonly after: EventNumber | undefined;
+  readonly now: Millis;
+  /** A line of the room that goes before the messages. */
+  readonly heading: (count: number, since: Millis, missed: boolean) => Copy;
+  /** All that is past has been delivered, or cannot be: what is said from now on goes to the recipient directly. */
+  readonly done: (fault?: LogReadError) => void;
+}
+
+/** A recipient with more than this waiting, in octets, is given nothing of the past for a while. */
+const ENOUGH_WAITING = 64 * 1024;
+
+/** How many messages are looked at for those that concern somebody. */
+const LOOKED_AT = 1000;
+
+/**
+ * Brings a recipient up to date: first the past, then what was said meanwhile, until there is nothing between it and the
+ * present. It takes the recipient's place in the switch, and need not keep what is said, since the log does.
+ */
+export class Replay implements Recipient {
+  readonly endpoint: EndpointId;
+  readonly user: UserUri;
+  readonly #parts: ReplayParts;
+  readonly #letGo: () => void;
+  #state: 'reading' | 'delivering' | 'over' = 'reading';
+  /** To be delivered, oldest first, and how far that is. */
+  #ahead: readonly Copy[] = [];
+  #at = 0;
+  /** The last message that was looked at. */
+  #looked: EventNumber | undefined;
+
+  constructor(parts: ReplayParts) {
+    this.#parts = parts;
+    this.endpoint = parts.recipient.endpoint;
+    this.user = parts.recipient.user;
+    this.#looked = parts.after;
+    this.#letGo = parts.past.use();
+    this.#read((copies) => this.#choose(copies));
+  }
+
+  get takesPrivate(): boolean {
+    return this.#parts.recipient.takesPrivate;
+  }
+
+  get backlog(): number {
+    return this.#parts.recipient.backlog;
+  }
+
+  /** Whose place it holds. */
+  get recipient(): Recipient {
+    return this.#parts.recipient;
+  }
+
+  /** Whether there is nothing more to do. */
+  get over(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** What is kept comes when its turn has come, and what is neither kept nor the room's own is late by then. */
+  deliver(copy: Copy): void {
+    if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
+  }
+
+  /** Gives up on a recipient that is gone. Idempotent. */
+  stop(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#letGo();
+  }
+
+  /** Delivers up to so many; gives how many it were. */
+  step(budget: number): number {
+    const { recipient } = this.#parts;
+    let count = 0;
+    while (this.#state === 'delivering' && count < budget && recipient.backlog < ENOUGH_WAITING) {
+      const copy = this.#ahead[this.#at];
+      if (copy === undefined) {
+        this.#read((copies) => copies.filter((each) => this.#concerns(each)));
+        continue;
+      }
+      this.#at += 1;
+      recipient.deliver(copy);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** Looks at what comes next. When there is nothing, the present has been reached. */
+  #read(choose: (copies: readonly Copy[]) => readonly Copy[]): void {
+    const first = this.#state === 'reading';
+    this.#state = 'reading';
+    const take = (copies: readonly Copy[]): void => {
+      if (this.#state === 'over') return;
+      if (copies.length === 0 && !first) {
+        this.#finish();
+        return;
+      }
+      this.#looked = copies.at(-1)?.n ?? this.#looked;
+      this.#ahead = choose(copies);
+      this.#at = 0;
+      this.#state = 'delivering';
+    };
+    const read = this.#parts.past.read({
+      last: LOOKED_AT,
+      ...(this.#looked === undefined ? {} : { after: this.#looked }),
+    });
+    if (!(read instanceof Promise)) {
+      take(read);
+      return;
+    }
+    read.then(take, (fault: unknown) => {
+      if (!(fault instanceof LogReadError)) throw fault;
+      this.#finish(fault);
+    });
+  }
+
+  /** Of the past, what the room gives and the peer wants, after a line that says so. */
+  #choose(copies: readonly Copy[]): readonly Copy[] {
+    const { policy, wish, after, now, recipient, heading } = this.#parts;
+    const returns = after !== undefined;
+    const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
+    const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
+    const wanted = copies.filter((copy) => this.#concerns(copy) && now - copy.said.at <= within);
+    const chosen = most <= 0 ? [] : wanted.slice(-most);
+    const [oldest] = chosen;
+    if (oldest !== undefined) recipient.deliver(heading(chosen.length, oldest.said.at, returns));
+    return chosen;
+  }
+
+  /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2). */
+  #concerns({ said }: Copy): boolean {
+    if (said.endpoint === this.endpoint) return false;
+    if (said.audience.to === 'everyone') return true;
+    return this.takesPrivate && (said.audience.user === this.user || said.by === this.user);
+  }
+
+  #finish(fault?: LogReadError): void {
+    if (this.#state === 'over') return;
+    this.stop();
+    this.#parts.done(fault);
+  }
+}
+
+/** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
+const PER_TURN = 256;
+
+/** How long to wait, in milliseconds, when nobody could take anything. */
+const PAUSE = 10;
+
+/** Runs all replays side by side, a few messages at a time, so that what is said now need not wait for what was. */
+export class ReplayPump {
+  readonly #replays = new Set<Replay>();
+  #running = false;
+
+  /** Runs a replay until it is over. */
+  add(replay: Replay): void {
+    this.#replays.add(replay);
+    if (this.#running) return;
+    this.#running = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    const share = Math.max(1, Math.floor(PER_TURN / this.#replays.size));
+    let delivered = 0;
+    for (const replay of [...this.#replays]) {
+      delivered += replay.step(share);
+      // Who had a turn goes behind those who had none.
+      this.#replays.delete(replay);
+      if (!replay.over) this.#replays.add(replay);
+      if (delivered >= PER_TURN) break;
+    }
+    this.#running = this.#replays.size > 0;
+    if (!this.#running) return;
+    if (delivered > 0) setImmediate(() => this.#turn());
+    else setTimeout(() => this.#turn(), PAUSE);
+  }
+}

@@ -1,0 +1,24 @@
+import type { SipRequest } from '../../sip/index.ts';
+import type { PastWish } from '../chat/replay.ts';
+
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/**
+ * How much of the past somebody asks for who calls a room: `;history=N` messages, or `;history=` with a duration (`90s`,
+ * `30m`, `12h`, `7d`), as a parameter of the URI. What cannot be read asks for nothing special.
+ */
+export function pastWish({ uri }: SipRequest): PastWish {
+  const text = uri.kind === 'sip' ? uri.params.get('history') : undefined;
+  const [, digits, unit] = /^(\d{1,6})([smhd]?)$/.exec(text ?? '') ?? [];
+  if (digits === undefined) return {};
+  const amount = Number(digits);
+  return isUnit(unit) ? { within: amount * UNITS[unit] } : { messages: amount };
+}
+
+/** The device that calls (RFC 5626 §4.1), by the URN of its Contact; undefined when it names none. */
+export function instanceOf({ contact }: SipRequest): string | undefined {
+  const urn = contact?.params.get('+sip.instance')?.replace(/^"?<?|>?"?$/g, '');
+  return urn !== undefined && /^[\x21-\x7e]{1,200}$/.test(urn) ? urn : undefined;
+}
+
+const isUnit = (text: string | undefined): text is keyof typeof UNITS => text !== undefined && text in UNITS;

@@ -1,0 +1,187 @@
+import t from 'tap';
+import { messageSdp, join, newPath, pathOf, raise, ROOM, type Member, type Stage } from './stage.ts';
+import { type Frame, MsrpLine } from './msrp-line.ts';
+
+/** A room with a past: alice says so many things, `one` first. */
+async function past(stage: Stage, words: readonly string[]): Promise<Member> {
+  const alice = await join(stage, 'alice', `${ROOM};history=0`);
+  for (const word of words) t.equal(await alice.say(word), '200');
+  return alice;
+}
+
+/** The texts of the next so many SENDs. */
+async function next(member: Member, count: number): Promise<readonly string[]> {
+  const texts: string[] = [];
+  for (let i = 0; i < count; i++) texts.push(textOf(await nextSend(member.line)));
+  return texts;
+}
+
+const nextSend = (line: MsrpLine): Promise<Frame> =>
+  line.next((frame) => frame.what === 'SEND' && frame.body !== undefined);
+
+const textOf = ({ body = '' }: Frame): string => body.slice(body.lastIndexOf('\r\n\r\n') + 4);
+
+t.test('a newcomer is sent the last messages, after a line that says so, before what is said now', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=3');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['one', 'two', 'three', 'four']);
+  const bob = await join(stage, 'bob');
+  const [heading, ...texts] = await next(bob, 4);
+  t.match(heading, /^3 messages of before you came, since \d{4}-\d\d-\d\d \d\d:\d\d UTC:$/);
+  t.same(texts, ['two', 'three', 'four']);
+  await alice.say('five');
+  t.same(await next(bob, 1), ['five']);
+  t.same(alice.line.heard(), []);
+});
+
+t.test('RFC 7701 §6.1: what is replayed is what was sent, byte for byte', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=1');
+  t.teardown(() => stage.close());
+  await past(stage, []);
+  const zoe = await join(stage, 'zoe');
+  const body = `From: <${zoe.uri}>\r\nTo: <${ROOM}>\r\nDateTime: 1999-12-31T23:59:59.5+01:00\r\nX-Odd:  two  blanks\r\n\r\nContent-Type: text/plain\r\n\r\nżółć`;
+  const size = Buffer.byteLength(body);
+  const headers = ['Message-ID: odd1', `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+  t.equal((await zoe.line.request('SEND', headers, body)).what, '200');
+  const bob = await join(stage, 'bob');
+  await next(bob, 1);
+  t.equal((await nextSend(bob.line)).body, body);
+});
+
+t.test('a client may ask for less by the URI it calls: a number, a time, nothing', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=3');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['one', 'two', 'three', 'four']);
+  const two = await join(stage, 'bob', `${ROOM};history=2`);
+  t.same((await next(two, 3)).slice(1), ['three', 'four']);
+  const hour = await join(stage, 'carol', `${ROOM};history=1h`);
+  t.same((await next(hour, 4)).slice(1), ['two', 'three', 'four']);
+  const more = await join(stage, 'dave', `${ROOM};history=100`);
+  t.same((await next(more, 4)).slice(1), ['two', 'three', 'four'], 'not more than the room gives');
+  const none = await join(stage, 'erin', `${ROOM};history=0`);
+  await alice.say('now');
+  t.same(await next(none, 1), ['now']);
+});
+
+t.test('messages that are too old for the room are not sent', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=3', 'rooms.defaults.history_within=0');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['one']);
+  await new Promise((resolve) => setImmediate(resolve));
+  const before = Date.now();
+  while (Date.now() === before) await new Promise((resolve) => setImmediate(resolve));
+  const bob = await join(stage, 'bob');
+  await alice.say('now');
+  t.same(await next(bob, 1), ['now']);
+});
+
+t.test('a device that comes back is sent what it has missed, with the ids it would have had', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=1');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['one', 'two']);
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const bob = await join(stage, 'bob', ROOM, { instance });
+  t.same((await next(bob, 2)).slice(1), ['two']);
+  const carol = await join(stage, 'carol', `${ROOM};history=0`);
+  await bob.leave();
+  await alice.say('three');
+  await alice.say('four');
+  const ids = [await nextSend(carol.line), await nextSend(carol.line)].map(({ headers }) => headers.get('Message-ID'));
+
+  const again = await join(stage, 'bob', ROOM, { instance });
+  const [heading, three, four] = [await nextSend(again.line), await nextSend(again.line), await nextSend(again.line)];
+  t.match(textOf(heading), /^2 messages that you have missed, since /);
+  t.same([textOf(three), textOf(four)], ['three', 'four']);
+  t.same(
+    [three, four].map(({ headers }) => headers.get('Message-ID')),
+    ids,
+  );
+
+  const other = await join(stage, 'bob', ROOM, { instance: 'urn:uuid:00000000-0000-0000-0000-000000000002' });
+  t.same((await next(other, 2)).slice(1), ['four'], 'another device of the same user is a newcomer');
+});
+
+t.test('RFC 4975 §5.4: what was not answered before a session broke comes again in the next one', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, []);
+  const bob = await join(stage, 'bob');
+  await alice.say('one');
+  t.same(await next(bob, 1), ['one']);
+  bob.line.answers = false;
+  await alice.say('two');
+  t.same(await next(bob, 1), ['two'], 'it arrives, but its answer never does');
+  bob.line.close();
+  await bob.line.closed;
+  await alice.say('three');
+
+  const own = newPath();
+  const response = await bob.phone.within(bob.dialog, 'INVITE', {
+    contentType: 'application/sdp',
+    body: messageSdp(own),
+  });
+  bob.phone.ack(bob.dialog);
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  const [heading, two, three] = [await nextSend(line), await nextSend(line), await nextSend(line)];
+  t.match(textOf(heading), /^2 messages that you have missed/);
+  t.same([textOf(two), textOf(three)], ['two', 'three']);
+});
+
+t.test('RFC 7701 §6.2: a private message is replayed to the two, and to nobody else', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['for all']);
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  t.equal((await alice.line.say(alice.uri, bob.uri, 'for bob')).what, '200');
+  await bob.hears('for bob');
+  const carol = await join(stage, 'carol');
+  t.same((await next(carol, 2)).slice(1), ['for all']);
+  const tablet = await join(stage, 'bob');
+  t.same((await next(tablet, 3)).slice(1), ['for all', 'for bob']);
+  const desk = await join(stage, 'alice');
+  t.same((await next(desk, 3)).slice(1), ['for all', 'for bob']);
+  await alice.say('last');
+  t.same(await next(carol, 1), ['last']);
+});
+
+t.test('what is said while somebody catches up comes behind it: nothing lost, nothing twice', async (t) => {
+  const stage = await raise(
+    'rooms.defaults.history_messages=600',
+    'rooms.defaults.messages_per_second=100000',
+    'rooms.defaults.messages_at_once=100000',
+  );
+  t.teardown(() => stage.close());
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => String(from + i));
+  const alice = await past(stage, numbers(0, 600));
+  const bob = await join(stage, 'bob');
+  for (const number of numbers(600, 700)) await alice.say(number);
+  t.same((await next(bob, 701)).slice(1), numbers(0, 700));
+  t.same(bob.line.heard(), []);
+});
+
+t.test('the room greets, and names its subject', async (t) => {
+  const stage = await raise('rooms.defaults.welcome=Be kind.', 'rooms.defaults.subject=Cats');
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  t.same(await next(bob, 2), ['Be kind.', 'The subject is: Cats']);
+});
+
+t.test('the past outlives the service', async (t) => {
+  const data = t.testdir();
+  const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.history_messages=5'];
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const first = await raise(...options);
+  const alice = await past(first, ['one', 'two']);
+  const bob = await join(first, 'bob', ROOM, { instance });
+  t.same((await next(bob, 3)).slice(1), ['one', 'two']);
+  await bob.leave();
+  await alice.say('three');
+  await first.close();
+
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  const again = await join(second, 'bob', ROOM, { instance });
+  t.same((await next(again, 2)).slice(1), ['three']);
+  const carol = await join(second, 'carol');
+  t.same((await next(carol, 4)).slice(1), ['one', 'two', 'three']);
+});
