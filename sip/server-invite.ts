@@ -95,6 +95,8 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     });
     this.#settle({ is: 'accepted', session });
     session.awaitFirstAck(this.#incoming, response, agreed);
+    // The transaction stays for a while (timer L); the INVITE need not.
+    this.#incoming.transaction.user = session;
     return session;
   }
 

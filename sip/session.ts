@@ -19,6 +19,7 @@ import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { bodyOf, findPart } from './multipart.ts';
 import { OutgoingRequest, sendAck } from './outgoing.ts';
+import type { ServerTransactionUser } from './server-transaction.ts';
 import { receiveRefer } from './refer.ts';
 import {
   answerTimer,
@@ -60,7 +61,7 @@ export function descriptionOf({ contentType, body }: Content): Content {
 }
 
 /** An INVITE session from its 2xx on: everything that happens in its dialog but the subscriptions. */
-export class LiveSession implements InviteSession, SessionUsage {
+export class LiveSession implements InviteSession, SessionUsage, ServerTransactionUser {
   readonly dialog: LiveDialog;
   readonly #core: Core;
   readonly #handlers: SessionHandlers;
@@ -137,6 +138,18 @@ export class LiveSession implements InviteSession, SessionUsage {
       this.#bye([]);
       this.#end({ why: 'no ACK' });
     });
+  }
+
+  onAck(ack: SipRequest): void {
+    this.receiveAck(ack);
+  }
+
+  onNoAck(): void {
+    // Of a 2xx it is `Accepted` that waits for the ACK.
+  }
+
+  onCancel(): void {
+    // Too late: it has its final response (RFC 3261 §9.2).
   }
 
   receiveAck(ack: SipRequest): void {
