@@ -85,16 +85,18 @@ export class Incoming {
     });
   }
 
-  /** Runs a handler that answers by itself, now or later. */
-  run(handler: () => void | Promise<void>): void {
+  /** Runs a handler that answers by itself, now or later; what it throws goes to `failed`, by default `fail`. */
+  run(
+    handler: () => void | Promise<void>,
+    failed: (error: unknown) => void = (error) => {
+      this.fail(error);
+    },
+  ): void {
     try {
       const running = handler();
-      if (running instanceof Promise)
-        running.catch((error: unknown) => {
-          this.fail(error);
-        });
+      if (running instanceof Promise) running.catch(failed);
     } catch (error) {
-      this.fail(error);
+      failed(error);
     }
     if (!this.answered && !this.#provisional) this.#awaitAnswer();
   }

@@ -1,6 +1,7 @@
 import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
+import { SipError } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
 import { descriptionOf, LiveSession } from './session.ts';
@@ -104,6 +105,13 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     if (this.#state.is !== 'pending') return;
     this.#settle({ is: 'refused', status: answer.status });
     this.#incoming.respond(answer.status, answer);
+  }
+
+  /** The handler has thrown: the answer that the error asks for (see `Incoming.fail`). */
+  fail(error: unknown): void {
+    const status = error instanceof SipError ? error.status : 500;
+    if (this.#state.is === 'pending') this.#settle({ is: 'refused', status });
+    this.#incoming.fail(error);
   }
 
   /** CANCEL, a BYE in the early dialog, or the end of the user agent. */

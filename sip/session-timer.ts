@@ -66,10 +66,17 @@ export function askTimer(options: SessionTimerOptions | undefined, refresher?: R
   ];
 }
 
-/** What the 2xx to a request of ours has agreed on (RFC 4028 §7.2): nothing without Session-Expires. */
-export function readTimer(response: SipResponse): SessionInterval | undefined {
+/**
+ * What the 2xx to a request of ours has agreed on (RFC 4028 §7.2). A peer that does not know the extension leaves the
+ * refreshes to us: they find out when it is gone.
+ */
+export function readTimer(
+  response: SipResponse,
+  options: SessionTimerOptions | undefined,
+): SessionInterval | undefined {
   const expires = response.sessionExpires;
-  if (expires === undefined) return undefined;
+  if (options === undefined) return undefined;
+  if (expires === undefined) return { interval: options.interval, refresher: 'uac' };
   return { interval: expires.seconds, refresher: expires.params.get('refresher') === 'uas' ? 'uas' : 'uac' };
 }
 
@@ -90,7 +97,7 @@ export class SessionTimer {
 
   /**
    * @param refresh half of the interval is over, and it is on us to refresh
-   * @param expired the peer has not refreshed: it is time to send BYE
+   * @param expired nobody has refreshed: it is time to send BYE
    */
   constructor(clock: Clock, refresh: () => void, expired: () => void) {
     this.#clock = clock;
@@ -109,9 +116,16 @@ export class SessionTimer {
     if (agreed === undefined) return;
     const { interval, refresher } = agreed;
     this.#refreshes = refresher === ours;
-    this.#timer = this.#refreshes
-      ? this.#clock.after(interval * 500, this.#refresh)
-      : this.#clock.after((interval - Math.min(32, interval / 3)) * 1000, this.#expired);
+    const end = (interval - Math.min(32, interval / 3)) * 1000;
+    if (!this.#refreshes) {
+      this.#timer = this.#clock.after(end, this.#expired);
+      return;
+    }
+    this.#timer = this.#clock.after(interval * 500, () => {
+      // A refresh that succeeds starts anew; one that fails leaves the end where it was.
+      this.#timer = this.#clock.after(end - interval * 500, this.#expired);
+      this.#refresh();
+    });
   }
 
   stop(): void {

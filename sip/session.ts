@@ -24,6 +24,7 @@ import { receiveRefer } from './refer.ts';
 import {
   answerTimer,
   askTimer,
+  raised,
   readTimer,
   type Refresher,
   type SessionInterval,
@@ -65,7 +66,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   readonly dialog: LiveDialog;
   readonly #core: Core;
   readonly #handlers: SessionHandlers;
-  readonly #timerOptions: SessionTimerOptions | undefined;
+  #timerOptions: SessionTimerOptions | undefined;
   readonly #timer: SessionTimer;
   readonly #ownsCallId: boolean;
   readonly #digest: DigestClient | undefined;
@@ -271,7 +272,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   /** Our first INVITE was answered 2xx. */
   confirmedByClient(response: SipResponse): void {
-    this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(response), 'uac');
+    this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
   }
 
   /** Sends the ACK to a 2xx (RFC 3261 §13.2.2.4). */
@@ -307,7 +308,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#send('UPDATE', timed, (outcome) => {
       if (outcome.is === 'response' && outcome.response.status < 300) {
         this.dialog.refresh(outcome.response);
-        this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(outcome.response), 'uac');
+        this.#timer.start(readTimer(outcome.response, this.#timerOptions), 'uac');
         this.#noteDescription(content);
       }
       done(outcome);
@@ -452,7 +453,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       this.dialog.refresh(response);
       this.#noteAllow(response);
       this.acknowledge(response.cseq.seq, offer.ack?.(response));
-      this.#timer.start(this.#timerOptions === undefined ? undefined : readTimer(response), 'uac');
+      this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
       this.#noteDescription(offer.content);
     }
     this.#offerDone(offer, { is: 'response', response });
@@ -478,7 +479,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   #refresh(): void {
     const failed = (outcome: Outcome): void => {
       const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
-      if (status >= 300) this.#core.log.warn(`session refresh failed: ${String(status)}`, this.#fields());
+      if (status < 300) return;
+      this.#core.log.warn(`session refresh failed: ${String(status)}`, this.#fields());
+      const longer =
+        outcome.is === 'response' &&
+        status === 422 &&
+        this.#timerOptions &&
+        raised(this.#timerOptions, outcome.response);
+      if (!longer) return;
+      this.#timerOptions = longer;
+      this.#refresh();
     };
     if (this.allows('UPDATE') === true) this.update({}, failed);
     else this.reInvite(this.#description, failed);

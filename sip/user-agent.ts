@@ -368,7 +368,12 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     if (this.#isFull(incoming)) return;
     const invite = new ServerInvite(this, incoming, () => this.#pending.delete(invite));
     this.#pending.add(invite);
-    incoming.run(() => this.handlers.onInvite(invite));
+    incoming.run(
+      () => this.handlers.onInvite(invite),
+      (error) => {
+        invite.fail(error);
+      },
+    );
   }
 
   /**

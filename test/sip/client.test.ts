@@ -414,3 +414,26 @@ t.test('Closing gives up what nobody answers when the grace is over', async (t) 
   t.strictSame(heard, ['failed 503']);
   t.equal(clock.waiting, 0, 'no timer is left');
 });
+
+t.test('RFC 4028 §7.2, §10: of a peer without session timer we find out when it is gone', (t) => {
+  const { peer, clock, ended } = calls();
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', headers: [{ name: 'Allow', value: 'INVITE, UPDATE' }] });
+  clock.advance(900_001);
+  const first = peer.request('UPDATE');
+  peer.answer(first, 422, { headers: [{ name: 'Min-SE', value: '2000' }] });
+  clock.advance(1);
+  const second = peer.request('UPDATE');
+  t.equal(second.headers.get('Session-Expires'), '2000;refresher=uac', 'a longer interval when the peer wants it');
+  peer.answer(second, 500);
+  clock.advance(800_000);
+  t.strictSame(ended, []);
+  clock.advance(70_000);
+  t.strictSame(ended, ['expired'], 'a refresh that fails leaves the end where it was');
+  t.ok(peer.request('BYE'));
+
+  const silent = calls();
+  silent.peer.answer(silent.peer.request('INVITE'), 200, { toTag: 'bob' });
+  silent.clock.advance(940_000);
+  t.strictSame(silent.ended, ['gone']);
+  t.end();
+});

@@ -403,6 +403,7 @@ t.test('RFC 4028 §9: session timer as server', (t) => {
   small.peer.say(head('INVITE', { Supported: 'timer', 'Session-Expires': '120' }));
   small.clock.advance(1);
   t.equal(small.peer.response(422).minSe, 300);
+  t.equal(small.agent.counts.pendingInvites, 0);
 
   const ended: SessionEnd['why'][] = [];
   const theirs = call(
@@ -525,4 +526,28 @@ t.test('Closing waits for the ACK, then for the answer to the BYE, but not longe
     t.strictSame(ended, ['closed']);
     t.equal(clock.waiting, 0, 'no timer is left');
   }
+});
+
+t.test('An invite whose handler throws after it rang leaves nothing behind', async (t) => {
+  const { peer, clock, agent } = stage({
+    onInvite: async (invite) => {
+      invite.ring(180);
+      await Promise.resolve();
+      throw new Error('a bug');
+    },
+  });
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  await new Promise(setImmediate);
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['180 INVITE', '500 INVITE']);
+  clock.advance(70_000);
+  t.strictSame(agent.counts, {
+    serverTransactions: 0,
+    clientTransactions: 0,
+    dialogs: 0,
+    subscriptions: 0,
+    pendingInvites: 0,
+  });
+  t.equal(clock.waiting, 0);
 });
