@@ -1,10 +1,10 @@
 import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
-import type { Outcome } from '../log/room-log.ts';
+import type { ChatRefusal } from './refusals.ts';
 
 /** What is known of a message that came before. */
 type Entry =
   { readonly state: 'kept'; readonly n: EventNumber } | { readonly state: 'waiting'; readonly settled: Settled[] };
-type Settled = (outcome: Outcome) => void;
+type Settled = (outcome: EventNumber | ChatRefusal) => void;
 
 /** How many messages a room remembers unless told otherwise. */
 const DEFAULT_WINDOW = 4096;
@@ -39,7 +39,7 @@ export class Duplicates {
   }
 
   /** Tells all who wait what became of the message; one that was not kept may be sent again. */
-  settle(user: UserUri, id: MessageId, outcome: Outcome): void {
+  settle(user: UserUri, id: MessageId, outcome: EventNumber | ChatRefusal): void {
     const key = keyOf(user, id);
     const entry = this.#entries.get(key);
     if (typeof outcome === 'number') this.#entries.set(key, { state: 'kept', n: outcome });

@@ -157,23 +157,24 @@ export class ChatRoom {
       settled('taken');
       return;
     }
+    // What was said once stays said: no rule is asked again about a message that is only sent again.
+    if (post.kind === 'message' && this.#duplicates.repeats(speaker.user, posting.messageId, settled)) return;
     const refusal = this.rules.speak(speaker.user, post.audience, post.kind, posting.body.length);
+    if (post.kind === 'message') this.#say(speaker, posting, post, refusal);
+    else if (refusal === undefined) this.#switch.fanOut(new Copy(this.#said(speaker, posting, post)));
+    if (post.kind === 'typing') settled(refusal ?? 'taken');
+  }
+
+  #say(speaker: Speaker, posting: Posting, post: Post, refusal: ChatRefusal | undefined): void {
+    const { user } = speaker;
+    const { messageId } = posting;
     if (refusal !== undefined) {
-      settled(refusal);
+      this.#duplicates.settle(user, messageId, refusal);
       return;
     }
-    const said = this.#said(speaker, posting, post);
-    if (post.kind === 'typing') {
-      this.#switch.fanOut(new Copy(said));
-      settled('taken');
-      return;
-    }
-    const settle = (outcome: Outcome): void => {
-      settled(typeof outcome === 'number' ? outcome : { refused: 'not-kept', reason: outcome.reason });
-    };
-    if (this.#duplicates.repeats(speaker.user, posting.messageId, settle)) return;
-    this.append(said, (outcome) => {
-      this.#duplicates.settle(speaker.user, posting.messageId, outcome);
+    this.append(this.#said(speaker, posting, post), (outcome) => {
+      const verdict = typeof outcome === 'number' ? outcome : ({ refused: 'not-kept', reason: outcome.reason } as const);
+      this.#duplicates.settle(user, messageId, verdict);
     });
   }
 
