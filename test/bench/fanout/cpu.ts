@@ -1,4 +1,5 @@
 /** How a server under measurement tells its parent what it cost: the CPU of its own process and nothing else. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** What a server process says when it is ready. */
 export interface Ready {
@@ -14,13 +15,23 @@ export interface Usage {
   readonly cpu: number;
   /** Resident set, in bytes. */
   readonly rss: number;
+  /** Heap in use after a collection, in bytes; 0 where the process may not collect. */
+  readonly heap: number;
+  /** Longest time the event loop was held since the last message, in ms. */
+  readonly stall: number;
 }
 
 /** In the server process: says where it listens, then answers each message of the parent with its usage so far. */
 export function reportCpu(ready: Ready): void {
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
   process.on('message', () => {
     const { user, system } = process.cpuUsage();
-    process.send?.({ cpu: user + system, rss: process.memoryUsage.rss() } satisfies Usage);
+    const stall = Math.max(0, delay.max / 1e6 - 5);
+    globalThis.gc?.();
+    const heap = globalThis.gc === undefined ? 0 : process.memoryUsage().heapUsed;
+    delay.reset();
+    process.send?.({ cpu: user + system, rss: process.memoryUsage.rss(), heap, stall } satisfies Usage);
   });
   process.on('disconnect', () => {
     process.exit(0);

@@ -1,7 +1,7 @@
-/** Joins a room by SIP with as little as it takes: one TCP connection for all members, text in, text out. */
+/** Joins and watches rooms by SIP with as little as it takes: one TCP connection for all, text in, text out. */
 import { connect, type Socket } from 'node:net';
 
-let trunk: { readonly socket: Socket; rest: string } | undefined;
+const trunks = new Map<number, Socket>();
 const waiting = new Map<string, (answer: string) => void>();
 
 /**
@@ -11,7 +11,7 @@ const waiting = new Map<string, (answer: string) => void>();
  * @param path the member's own MSRP path
  */
 export async function dialRoom(port: number, name: string, path: string): Promise<string> {
-  const { socket } = (trunk ??= open(port));
+  const socket = trunkTo(port);
   const sdp =
     'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n' +
     `a=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\na=setup:active\r\na=path:${path}\r\n`;
@@ -36,17 +36,38 @@ export async function dialRoom(port: number, name: string, path: string): Promis
   return room;
 }
 
-function open(port: number): { readonly socket: Socket; rest: string } {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  const opened = { socket, rest: '' };
-  socket.on('data', (data) => {
-    opened.rest = take(opened.rest + data.toString('latin1'));
+/** How many NOTIFYs have come. */
+export let notified = 0;
+
+/** Subscribes to the room's conference document. */
+export async function watchRoom(port: number, name: string): Promise<void> {
+  const socket = trunkTo(port);
+  const answer = await new Promise<string>((resolve) => {
+    waiting.set(name, resolve);
+    socket.write(
+      `SUBSCRIBE sip:bench@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK${name}\r\n` +
+        `Max-Forwards: 70\r\nFrom: <sip:${name}@127.0.0.1>;tag=${name}\r\nTo: <sip:bench@127.0.0.1>\r\n` +
+        `Call-ID: ${name}\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:${name}@127.0.0.1:9;transport=tcp>\r\n` +
+        'Event: conference\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n',
+    );
   });
-  return opened;
+  if (!answer.startsWith('SIP/2.0 200')) throw new Error(`may not watch: ${answer}`);
+}
+
+function trunkTo(port: number): Socket {
+  const known = trunks.get(port);
+  if (known !== undefined) return known;
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  let rest = '';
+  socket.on('data', (data) => {
+    rest = take(socket, rest + data.toString('latin1'));
+  });
+  trunks.set(port, socket);
+  return socket;
 }
 
 /** Takes whole messages off the front; gives back what is left. */
-function take(text: string): string {
+function take(socket: Socket, text: string): string {
   let rest = text;
   for (;;) {
     const head = rest.indexOf('\r\n\r\n');
@@ -54,12 +75,18 @@ function take(text: string): string {
     const length = Number(/^(?:Content-Length|l) *: *(\d+)/im.exec(rest.slice(0, head))?.[1] ?? '0');
     const next = head + 4 + length;
     if (rest.length < next) return rest;
-    settle(rest.slice(0, next));
+    settle(socket, rest.slice(0, next));
     rest = rest.slice(next);
   }
 }
 
-function settle(message: string): void {
+function settle(socket: Socket, message: string): void {
+  if (!message.startsWith('SIP/2.0')) {
+    if (message.startsWith('NOTIFY')) notified += 1;
+    const copied = message.split('\r\n').filter((line) => /^(?:Via|From|To|Call-ID|CSeq|v|f|t|i) *:/i.test(line));
+    socket.write(`SIP/2.0 200 OK\r\n${copied.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`);
+    return;
+  }
   const callId = /^(?:Call-ID|i) *: *(\S+)/im.exec(message)?.[1] ?? '';
   const status = Number(/^SIP\/2\.0 (\d{3})/.exec(message)?.[1] ?? '0');
   if (status < 200) return;
