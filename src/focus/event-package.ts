@@ -1,20 +1,14 @@
-import type {
-  Content,
-  EventPackage,
-  IncomingSubscribe,
-  NotifyCause,
-  SipRequest,
-  Subscription,
-} from '../../sip/index.ts';
+import type { EventPackage, IncomingSubscribe, SipRequest, Subscription } from '../../sip/index.ts';
 import { formatUri, type SipUserAgent } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import { CONFERENCE_INFO_TYPE, DocumentWriter, type DocumentStyle } from '../conference/document.ts';
+import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
 import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
 import type { Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
+import { SharedDocuments, SubscriptionDocuments } from './documents.ts';
 import { refusalAnswer } from './refusals.ts';
 import type { PeerProfile, PeerTable } from './peers.ts';
 import { signsOf } from './peers.ts';
@@ -56,7 +50,7 @@ export interface ConferenceEventsParts {
 /** The conference notification service (RFC 4353 §4.4, RFC 4575): answers SUBSCRIBE, and tells what changes. */
 export class ConferenceEvents implements Watcher {
   readonly #parts: ConferenceEventsParts;
-  readonly #writers = new Map<string, DocumentWriter>();
+  readonly #writers = new Map<string, SharedDocuments>();
 
   constructor(parts: ConferenceEventsParts) {
     this.#parts = parts;
@@ -84,7 +78,13 @@ export class ConferenceEvents implements Watcher {
       return;
     }
     const profile = this.#parts.peers.profileOf(signsOf(request));
-    const documents = new Documents(room, this.#writerFor(profile), profile, named.entity, lastVersion(request));
+    const documents = new SubscriptionDocuments({
+      room,
+      shared: this.#writerFor(profile),
+      partial: profile.roster === 'partial',
+      entity: named.entity,
+      version: lastVersion(request),
+    });
     const subscription = subscribe.accept({
       resource: named.uri,
       contact: FOCUS_CONTACT,
@@ -121,10 +121,10 @@ export class ConferenceEvents implements Watcher {
     return undefined;
   }
 
-  #writerFor(profile: PeerProfile): DocumentWriter {
+  #writerFor(profile: PeerProfile): SharedDocuments {
     let writer = this.#writers.get(profile.family);
     if (writer === undefined) {
-      writer = new DocumentWriter(styleOf(profile));
+      writer = new SharedDocuments(styleOf(profile));
       this.#writers.set(profile.family, writer);
     }
     return writer;
@@ -133,40 +133,6 @@ export class ConferenceEvents implements Watcher {
 
 function styleOf(profile: PeerProfile): DocumentStyle {
   return { withoutFreeText: !profile.freeText, withoutMediaStatus: !profile.mediaStatus };
-}
-
-/** The documents of one subscription: their versions are dense (RFC 4575 §5.2), whatever the conference's revisions are. */
-class Documents {
-  readonly #room: ChatRoom;
-  readonly #writer: DocumentWriter;
-  readonly #profile: PeerProfile;
-  readonly #entity: AbsoluteUri;
-  #version: number;
-  #revision = -1;
-
-  constructor(room: ChatRoom, writer: DocumentWriter, profile: PeerProfile, entity: AbsoluteUri, version: number) {
-    this.#room = room;
-    this.#writer = writer;
-    this.#profile = profile;
-    this.#entity = entity;
-    this.#version = version;
-  }
-
-  next(cause: NotifyCause): Content | undefined {
-    const { conference } = this.#room;
-    if (cause === 'terminated' && conference.endedAt === undefined) return undefined;
-    if (cause === 'changed' && conference.revision === this.#revision) return undefined;
-    const heading = { entity: this.#entity, version: this.#version + 1 };
-    const body =
-      cause === 'terminated'
-        ? this.#writer.deleted(heading)
-        : cause === 'changed' && this.#profile.roster === 'partial'
-          ? (this.#writer.partial(conference, this.#revision, heading) ?? this.#writer.full(conference, heading))
-          : this.#writer.full(conference, heading);
-    this.#version += 1;
-    this.#revision = conference.revision;
-    return { contentType: CONFERENCE_INFO_TYPE, body };
-  }
 }
 
 /** A subscriber that comes again tells what it had; new documents are numbered above it. */

@@ -1,7 +1,7 @@
-/** Joins and watches rooms by SIP with as little as it takes: one TCP connection for all, text in, text out. */
+/** Joins and watches rooms by SIP with as little as it takes: one TCP connection for all members, one for each watcher. */
 import { connect, type Socket } from 'node:net';
 
-const trunks = new Map<number, Socket>();
+const trunks = new Map<string, Socket>();
 const waiting = new Map<string, (answer: string) => void>();
 
 /**
@@ -11,7 +11,7 @@ const waiting = new Map<string, (answer: string) => void>();
  * @param path the member's own MSRP path
  */
 export async function dialRoom(port: number, name: string, path: string): Promise<string> {
-  const socket = trunkTo(port);
+  const socket = trunkTo(port, 'members');
   const sdp =
     'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n' +
     `a=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\na=setup:active\r\na=path:${path}\r\n`;
@@ -41,7 +41,7 @@ export let notified = 0;
 
 /** Subscribes to the room's conference document. */
 export async function watchRoom(port: number, name: string): Promise<void> {
-  const socket = trunkTo(port);
+  const socket = trunkTo(port, name);
   const answer = await new Promise<string>((resolve) => {
     waiting.set(name, resolve);
     socket.write(
@@ -54,15 +54,16 @@ export async function watchRoom(port: number, name: string): Promise<void> {
   if (!answer.startsWith('SIP/2.0 200')) throw new Error(`may not watch: ${answer}`);
 }
 
-function trunkTo(port: number): Socket {
-  const known = trunks.get(port);
+function trunkTo(port: number, owner: string): Socket {
+  const key = `${owner} ${String(port)}`;
+  const known = trunks.get(key);
   if (known !== undefined) return known;
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   let rest = '';
   socket.on('data', (data) => {
     rest = take(socket, rest + data.toString('latin1'));
   });
-  trunks.set(port, socket);
+  trunks.set(key, socket);
   return socket;
 }
 
