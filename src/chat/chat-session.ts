@@ -12,7 +12,7 @@ import {
   type SessionOptions,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
-import { Copy } from './copy.ts';
+import { type Copy, numberOf } from './copy.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import type { ChatRoom, Verdict } from './room.ts';
@@ -131,7 +131,7 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   /** From the MSRP session: what was sent has not arrived. */
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
-    const n = Copy.of(message)?.n;
+    const n = numberOf(message.messageId);
     if (n !== undefined && outcome.kind !== 'delivered' && outcome.kind !== 'refused') this.#miss(n);
   }
 

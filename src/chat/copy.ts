@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
-import { isMessageId, type Outgoing, prepare, type PreparedMessage } from '../../msrp/index.ts';
+import { isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
-import type { EventNumber } from '../conference/ids.ts';
+import { type EventNumber, eventNumber } from '../conference/ids.ts';
 
 /**
  * A message on its way to many recipients, rendered once per form however many take it.
@@ -17,23 +16,30 @@ export class Copy {
     this.n = n;
   }
 
-  /** The copy that was rendered as this. */
-  static of(rendered: Outgoing): Copy | undefined {
-    return copies.get(rendered);
-  }
-
   /**
    * For MSRP: the very bytes that came in (RFC 7701 §6.1), under a Message-ID of our own. It is the same whenever this
    * message is rendered, so that one who gets it again can tell.
    */
   get msrp(): PreparedMessage {
     if (this.#msrp !== undefined) return this.#msrp;
-    const { contentType, cpim, by, messageId } = this.said;
-    const id = createHash('sha256').update(`${by} ${messageId}`).digest('hex').slice(0, 32);
+    const { contentType, cpim } = this.said;
+    const id = this.n === undefined ? '' : msrpId(this.n, this.said);
     this.#msrp = prepare({ ...(isMessageId(id) ? { messageId: id } : {}), contentType, body: cpim });
-    copies.set(this.#msrp, this);
     return this.#msrp;
   }
 }
 
-const copies = new WeakMap<Outgoing, Copy>();
+/** A Message-ID for the message of that number: number and time tell it from all others of its room, the rest from other rooms'. */
+function msrpId(n: EventNumber, { at, by, messageId }: Said): string {
+  let mixed = 0;
+  for (const text of [by, messageId]) {
+    for (let i = 0; i < text.length; i += 1) mixed = (Math.imul(mixed, 31) + text.charCodeAt(i)) | 0;
+  }
+  return `n${n.toString(36)}.${at.toString(36)}.${(mixed >>> 0).toString(36)}`;
+}
+
+/** The number of the message that was sent under this Message-ID; undefined for one without. */
+export function numberOf(id: string): EventNumber | undefined {
+  const [, digits] = /^n([0-9a-z]{1,11})\.[0-9a-z]+\.[0-9a-z]+$/.exec(id) ?? [];
+  return digits === undefined ? undefined : eventNumber(parseInt(digits, 36));
+}
