@@ -12,9 +12,9 @@ export function octets(bytes: Uint8Array): Uint8Array {
   return NodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** UTF-8 of a text. */
+/** UTF-8 of a text. For what is soon done with: the octets may share memory with others. */
 export function encodeText(text: string): Uint8Array {
-  return encoder.encode(text);
+  return NodeBuffer === undefined ? encoder.encode(text) : NodeBuffer.from(text);
 }
 
 /** Writes UTF-8 of a text at a place that has room for three octets per character; gives the number of octets. */
@@ -40,6 +40,11 @@ export function findBytes(bytes: Uint8Array, needle: Uint8Array, from = 0): numb
     if (same === needle.length) return at;
   }
   return -1;
+}
+
+/** Memory for what is soon done with, its content arbitrary: cheaper than memory of its own. */
+export function allocateBriefly(size: number): Uint8Array {
+  return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafe(size);
 }
 
 /** Fresh memory of this size, its content arbitrary. */

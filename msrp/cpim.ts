@@ -1,5 +1,6 @@
 import { type ContentType, parameterOf, parseContentType } from './content-type.ts';
 import { MsrpError } from './errors.ts';
+import { decodeText as decodeUtf8, octets } from './bytes.ts';
 
 /** The namespace of the headers of RFC 3862 itself: the default one (§4). */
 export const CPIM_NAMESPACE = 'urn:ietf:params:cpim-headers:';
@@ -237,6 +238,9 @@ class HeadReader {
 }
 
 function decodeHead(bytes: Uint8Array): string {
+  const text = decodeUtf8(octets(bytes));
+  // What is no UTF-8 became U+FFFD, which might also have been written: only then the slower decoder has to look.
+  if (!text.includes('\ufffd')) return text;
   try {
     return utf8.decode(bytes);
   } catch {

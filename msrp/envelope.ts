@@ -1,5 +1,5 @@
 import { encodeText } from './bytes.ts';
-import { ID_PART, newSessionPart } from './ids.ts';
+import { ID_PART, idWord, newSessionPart } from './ids.ts';
 
 /**
  * What all requests of a session have in common: the session's part of the transaction id, and the two paths
@@ -18,12 +18,11 @@ export class Envelope {
 
   constructor(toPath: string, fromPath: string, idPart = newSessionPart()) {
     this.idPart = idPart;
-    const id = new DataView(encodeText(idPart).buffer);
-    this.idHigh = id.getInt32(0);
-    this.idLow = id.getInt32(4);
+    this.idHigh = idWord(idPart, 0);
+    this.idLow = idWord(idPart, 4);
     this.toPath = toPath;
     this.fromPath = fromPath;
-    this.send = encodeText(this.head(' '.repeat(ID_PART), 'SEND'));
+    this.send = new Uint8Array(encodeText(this.head(' '.repeat(ID_PART), 'SEND')));
   }
 
   /** Start line and paths of a request. */

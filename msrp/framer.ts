@@ -48,7 +48,7 @@ export class Framer {
   readonly #limits: FramerLimits;
   readonly #handlers: FrameHandlers;
   /** CRLF, seven dashes and the id of the frame in hand: what its end-line begins with. */
-  readonly #endLine = octets(encodeText(`\r\n-------${' '.repeat(LONGEST_ID)}`));
+  readonly #endLine = octets(new Uint8Array(encodeText(`\r\n-------${' '.repeat(LONGEST_ID)}`)));
   #needle: Uint8Array = NONE;
   /** The start of a frame that is not complete, in memory that grows by doubling. */
   #held: Uint8Array = NONE;

@@ -60,6 +60,16 @@ export function newSessionPart(): string {
   return randomText(ID_PART);
 }
 
+/** Four characters of a part of a transaction id as the word that a response's octets are compared with. */
+export function idWord(part: string, at: 0 | 4): number {
+  return (
+    (part.charCodeAt(at) << 24) |
+    (part.charCodeAt(at + 1) << 16) |
+    (part.charCodeAt(at + 2) << 8) |
+    part.charCodeAt(at + 3)
+  );
+}
+
 let counter = 0;
 
 /** The part of a transaction id that is the message's, or the chunk's, own. */

@@ -1,5 +1,5 @@
-import { encodeText, findBytes, octets } from './bytes.ts';
-import { ID_PART, newMessageId, newMessagePart } from './ids.ts';
+import { allocateBriefly, encodeText, findBytes, octets } from './bytes.ts';
+import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
 
@@ -38,9 +38,8 @@ export class PreparedMessage implements Outgoing {
     this.outcomes = options.outcomes ?? 'failures';
     this.fields = chunkFields(this.messageId, options);
     this.idPart = idPartNotIn(options.body);
-    const id = new DataView(encodeText(this.idPart).buffer);
-    this.idHigh = id.getInt32(0);
-    this.idLow = id.getInt32(4);
+    this.idHigh = idWord(this.idPart, 0);
+    this.idLow = idWord(this.idPart, 4);
     this.tail = options.body.length > INTERRUPTIBLE_ABOVE ? undefined : this.#render();
   }
 
@@ -54,7 +53,7 @@ export class PreparedMessage implements Outgoing {
     const size = this.body.length;
     const head = encodeText(`${before}Byte-Range: 1-${size}/${size}\r\n${after}`);
     const end = encodeText(`\r\n-------${' '.repeat(ID_PART)}${this.idPart}$\r\n`);
-    const tail = new Uint8Array(head.length + size + end.length);
+    const tail = allocateBriefly(head.length + size + end.length);
     tail.set(head);
     tail.set(this.body, head.length);
     tail.set(end, head.length + size);

@@ -1,4 +1,4 @@
-import { encodeText } from './bytes.ts';
+import { idWord } from './ids.ts';
 import type { Pending } from './transactions.ts';
 
 /** A request of ours that carries no message, and what to do with its answer. */
@@ -8,9 +8,8 @@ export class Question implements Pending {
   readonly settle: (status: number, comment: string) => void;
 
   constructor(idPart: string, settle: (status: number, comment: string) => void) {
-    const id = new DataView(encodeText(idPart).buffer);
-    this.idHigh = id.getInt32(0);
-    this.idLow = id.getInt32(4);
+    this.idHigh = idWord(idPart, 0);
+    this.idLow = idWord(idPart, 4);
     this.settle = settle;
   }
 }

@@ -1,6 +1,6 @@
 import { encodeText, findBytes, octets } from './bytes.ts';
 import type { Envelope } from './envelope.ts';
-import { newMessageId, newMessagePart } from './ids.ts';
+import { idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { OutgoingStream } from './contract.ts';
 import type { StreamOptions, StreamSource } from './outgoing.ts';
@@ -21,9 +21,8 @@ export class Chunk implements Pending {
   constructor(sending: Sending, idPart: string) {
     this.sending = sending;
     this.idPart = idPart;
-    const id = new DataView(encodeText(idPart).buffer);
-    this.idHigh = id.getInt32(0);
-    this.idLow = id.getInt32(4);
+    this.idHigh = idWord(idPart, 0);
+    this.idLow = idWord(idPart, 4);
   }
 }
 

@@ -14,10 +14,12 @@ const DEFAULT_WINDOW = 4096;
  * again but not said again. A Message-ID counts per user, since devices of one user share what they resend.
  */
 export class Duplicates {
-  readonly #entries = new Map<string, Entry>();
+  // Two halves of the window: when the newer one is full, the older one is forgotten at once, which costs nothing per message.
+  #newer = new Map<string, Entry>();
+  #older = new Map<string, Entry>();
   readonly #window: number;
 
-  /** @param window messages remembered; the oldest is forgotten first */
+  /** @param window messages remembered at most; the oldest half of them is forgotten together */
   constructor(window = DEFAULT_WINDOW) {
     this.#window = window;
   }
@@ -28,7 +30,7 @@ export class Duplicates {
    */
   repeats(user: UserUri, id: MessageId, settled: Settled): boolean {
     const key = keyOf(user, id);
-    const entry = this.#entries.get(key);
+    const entry = this.#find(key);
     if (entry === undefined) {
       this.#remember(key, { state: 'waiting', settled: [settled] });
       return false;
@@ -41,9 +43,10 @@ export class Duplicates {
   /** Tells all who wait what became of the message; one that was not kept may be sent again. */
   settle(user: UserUri, id: MessageId, outcome: EventNumber | ChatRefusal): void {
     const key = keyOf(user, id);
-    const entry = this.#entries.get(key);
-    if (typeof outcome === 'number') this.#entries.set(key, { state: 'kept', n: outcome });
-    else this.#entries.delete(key);
+    const entry = this.#find(key);
+    const half = this.#newer.has(key) ? this.#newer : this.#older;
+    if (typeof outcome === 'number') half.set(key, { state: 'kept', n: outcome });
+    else half.delete(key);
     if (entry?.state !== 'waiting') return;
     for (const settled of entry.settled) settled(outcome);
   }
@@ -54,13 +57,19 @@ export class Duplicates {
   }
 
   #remember(key: string, entry: Entry): void {
-    this.#entries.set(key, entry);
-    if (this.#entries.size <= this.#window) return;
-    for (const [oldest, { state }] of this.#entries) {
+    this.#newer.set(key, entry);
+    if (this.#newer.size < this.#window / 2) return;
+    const forgotten = this.#older;
+    this.#older = this.#newer;
+    this.#newer = new Map();
+    for (const [old, waiting] of forgotten) {
       // One that waits has somebody to answer; the log bounds how many can wait.
-      if (state === 'kept') this.#entries.delete(oldest);
-      return;
+      if (waiting.state === 'waiting') this.#older.set(old, waiting);
     }
+  }
+
+  #find(key: string): Entry | undefined {
+    return this.#newer.get(key) ?? this.#older.get(key);
   }
 }
 
