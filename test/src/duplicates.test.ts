@@ -1,15 +1,15 @@
 import t from 'tap';
 import { Duplicates } from '../../src/chat/duplicates.ts';
 import { eventNumber, messageId, userUri } from '../../src/conference/ids.ts';
-import type { Outcome } from '../../src/log/room-log.ts';
+import type { Verdict } from '../../src/chat/room.ts';
 
 const alice = userUri('sip:alice@example.com');
 const bob = userUri('sip:bob@example.com');
 const id = (n: number) => messageId(`message${n}`);
 
 /** Asks for a message and gives what it was told, and whether it was a repetition. */
-function ask(duplicates: Duplicates, n: number, user = alice): { repeats: boolean; heard: Outcome[] } {
-  const heard: Outcome[] = [];
+function ask(duplicates: Duplicates, n: number, user = alice): { repeats: boolean; heard: Verdict[] } {
+  const heard: Verdict[] = [];
   return { heard, repeats: duplicates.repeats(user, id(n), (outcome) => heard.push(outcome)) };
 }
 
