@@ -83,8 +83,12 @@ export interface Limits {
   readonly dialogsPerAddress: number;
   /** INVITEs that were not answered yet (default 5,000); above: 503. */
   readonly pendingInvites: number;
+  /** INVITEs of one peer address that were not answered yet (default 1,000); above: 503. */
+  readonly pendingInvitesPerAddress: number;
   /** Subscriptions (default 50,000); above: 503. */
   readonly subscriptions: number;
+  /** Subscriptions in one dialog, told apart by their ids (default 8); above: 503. */
+  readonly subscriptionsPerDialog: number;
   /** Requests waiting in one dialog for a NOTIFY or a re-INVITE before them (default 64); above: they fail with 503. */
   readonly queuedPerDialog: number;
   /** Bytes, header lines and Via values of one message. */

@@ -13,6 +13,7 @@ import type { Log } from './log.ts';
 import type { Clock } from './timers.ts';
 import type { Transactions } from './transactions.ts';
 import type { Flow, TransportLayer } from './transport/flow.ts';
+import type { Turns } from './turns.ts';
 
 /** What the parts of one user agent share: its time, its bounds, its tables, its way to the transport. */
 export interface Core {
@@ -24,6 +25,8 @@ export interface Core {
   readonly transactions: Transactions;
   readonly dialogs: Dialogs;
   readonly notifier: SubscriptionTable;
+  /** Where NOTIFYs that only tell a change take their turns. */
+  readonly turns: Turns;
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
@@ -62,7 +65,9 @@ export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
   dialogs: 50_000,
   dialogsPerAddress: 5_000,
   pendingInvites: 5_000,
+  pendingInvitesPerAddress: 1_000,
   subscriptions: 50_000,
+  subscriptionsPerDialog: 8,
   queuedPerDialog: 64,
 };
 

@@ -168,8 +168,15 @@ export function receiveSubscribe(core: Core, incoming: Incoming, dialog: LiveDia
     incoming.respond(406, { headers: [{ name: 'Accept', value: contentTypes.join(', ') }] });
     return;
   }
-  if (core.notifier.size >= core.limits.subscriptions) {
-    core.log.warn('503: limit of subscriptions', { flow: incoming.flow.id, callId: request.callId });
+  const { limits } = core;
+  const limit =
+    core.notifier.size >= limits.subscriptions
+      ? 'subscriptions'
+      : dialog !== undefined && dialog.subscriptions.size >= limits.subscriptionsPerDialog
+        ? 'subscriptionsPerDialog'
+        : undefined;
+  if (limit !== undefined) {
+    core.log.warn(`503: limit of ${limit}`, { flow: incoming.flow.id, callId: request.callId });
     incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
     return;
   }

@@ -1,4 +1,5 @@
 import type {
+  Content,
   EventPackage,
   NotifyCause,
   Outcome,
@@ -156,20 +157,44 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       });
       return;
     }
-    this.#due = undefined;
-    this.#notify(cause);
+    if (WEIGHT[cause] <= WEIGHT.repeated) this.#core.turns.take(this.#takeTurn);
+    else this.#takeTurn();
   }
 
-  #notify(cause: NotifyCause): void {
-    const content = this.#parts.content(cause);
-    if (content === undefined && cause === 'changed') return;
+  /** Says what is due at this moment, which may be more than when it took its place in the queue. */
+  readonly #takeTurn = (): void => {
+    const cause = this.#due;
+    if (cause === undefined || this.#underWay) return;
+    this.#due = undefined;
+    const content = this.#content(cause);
+    if (content !== undefined) this.#notify(cause, content);
+  };
+
+  /** What the application wants to say; undefined: nothing is sent now. */
+  #content(cause: NotifyCause): Content | undefined {
+    try {
+      const content = this.#parts.content(cause);
+      return content ?? (cause === 'changed' ? undefined : {});
+    } catch (error) {
+      this.#core.log.error(`making a NOTIFY threw: ${String(error)}`, {
+        callId: this.dialog.callId,
+        event: this.event.value,
+        resource: this.resource,
+      });
+      if (cause === 'terminated') return {};
+      this.#finish('giveup', undefined, 'giveup');
+      return undefined;
+    }
+  }
+
+  #notify(cause: NotifyCause, content: Content): void {
     const headers: readonly HeaderLine[] = [
       { name: 'Event', value: this.event.value + this.event.params.toString() },
       { name: 'Subscription-State', value: this.#subscriptionState() },
       this.#core.capabilities.allow,
       ...this.#core.capabilities.allowEvents,
       ...this.#core.capabilities.userAgent,
-      ...(content?.headers ?? []),
+      ...(content.headers ?? []),
     ];
     const { dialog } = this;
     const { request, flow, hop } = dialog.createRequest('NOTIFY', { ...content, headers });

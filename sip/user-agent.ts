@@ -36,6 +36,7 @@ import { usageKey } from './subscription.ts';
 import { type Clock, defaultTimers, systemClock } from './timers.ts';
 import { mergeKey, serverKey, Transactions } from './transactions.ts';
 import type { Flow, TransportHandlers, TransportLayer, ViaAddress } from './transport/flow.ts';
+import { Turns } from './turns.ts';
 import { formatMessage } from './write.ts';
 
 /** The methods that a session answers, if only with 405. */
@@ -57,16 +58,19 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly transactions: Transactions;
   readonly dialogs = new Dialogs();
   readonly notifier = new Notifier();
+  readonly turns: Turns;
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
   readonly #trace: ((entry: Trace) => void) | undefined;
   readonly #pending = new Set<ServerInvite>();
+  readonly #pendingFrom = new Map<string, number>();
   readonly #calls = new Set<ClientInvite>();
   #closing = false;
 
   constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
     this.clock = options.clock ?? systemClock;
+    this.turns = new Turns(this.clock);
     this.log = new BoundedLog(options.log ?? silent, { now: () => this.clock.now() });
     this.limits = { parser: DEFAULT_PARSER_LIMITS, ...DEFAULT_LIMITS, ...options.limits };
     this.handlers = handlers;
@@ -366,8 +370,13 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
 
   #receiveInvite(incoming: Incoming): void {
     if (this.#isFull(incoming)) return;
-    const invite = new ServerInvite(this, incoming, () => this.#pending.delete(invite));
+    const { address } = incoming.flow.remote;
+    const invite = new ServerInvite(this, incoming, () => {
+      this.#pending.delete(invite);
+      this.#countPending(address, -1);
+    });
     this.#pending.add(invite);
+    this.#countPending(address, 1);
     incoming.run(
       () => this.handlers.onInvite(invite),
       (error) => {
@@ -390,10 +399,18 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     return true;
   }
 
+  #countPending(address: string, more: 1 | -1): void {
+    const count = (this.#pendingFrom.get(address) ?? 0) + more;
+    if (count > 0) this.#pendingFrom.set(address, count);
+    else this.#pendingFrom.delete(address);
+  }
+
   /** The limit that one more dialog would exceed. */
   #exceeded(address: string): keyof Limits | undefined {
     const { limits, dialogs } = this;
     if (this.#pending.size >= limits.pendingInvites) return 'pendingInvites';
+    const { pendingInvitesPerAddress } = limits;
+    if ((this.#pendingFrom.get(address) ?? 0) >= pendingInvitesPerAddress) return 'pendingInvitesPerAddress';
     if (dialogs.size >= limits.dialogs) return 'dialogs';
     return dialogs.from(address) >= limits.dialogsPerAddress ? 'dialogsPerAddress' : undefined;
   }

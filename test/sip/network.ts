@@ -44,6 +44,11 @@ export class FakeClock implements Clock {
     };
   }
 
+  /** Time that is used up by work: it passes, but nothing fires. */
+  pass(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Lets time pass; what becomes due fires in order, also what is set meanwhile. */
   advance(ms: number): void {
     const end = this.#now + ms;

@@ -416,3 +416,80 @@ t.test('RFC 3515 §2.4.6: several REFERs in a dialog are told apart', (t) => {
   t.equal(Buffer.from(peer.request('NOTIFY').body).toString(), 'SIP/2.0 404 Not Found\r\n');
   t.end();
 });
+
+t.test('A thousand documents that become due at once are made in turns', (t) => {
+  const { clock, network, agent } = stage(
+    {},
+    { events: [{ ...CONFERENCE, pacing: 0 }] },
+    {
+      onSubscribe: (subscribe) =>
+        void subscribe.accept({
+          resource: 'room',
+          content: (cause) => {
+            if (cause === 'changed') {
+              made++;
+              clock.pass(3); // it takes its time
+            }
+            return { contentType: TYPE, body: 'x' };
+          },
+        }),
+    },
+  );
+  let made = 0;
+  for (let i = 0; i < 100; i++) new Subscriber(network, clock, `10.0.1.${String(i)}`, '10.0.0.2', ROOM).subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  t.equal(made, 4, 'ten milliseconds of them');
+  agent.changed('conference', 'room');
+  t.equal(made, 4, 'the rest waits');
+  clock.advance(1000);
+  t.equal(made, 104, 'and those four had something new again');
+  t.end();
+});
+
+t.test('A handler that throws when a NOTIFY is made ends its subscription, and nothing else', (t) => {
+  const bugs: string[] = [];
+  const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
+  const { clock, subscriber, agent, ended } = stage(
+    {
+      content: (cause) => {
+        if (cause === 'changed') throw new Error('a bug');
+        return { contentType: TYPE, body: cause };
+      },
+    },
+    { log },
+  );
+  subscriber.subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies.at(-1)), 'terminated;reason=giveup');
+  t.strictSame(ended, ['giveup']);
+  t.match(bugs, [/a bug/]);
+  t.end();
+});
+
+t.test('Limit of subscriptions in one dialog', (t) => {
+  const { clock, network } = stage(
+    {},
+    { limits: { subscriptionsPerDialog: 2 } },
+    { onInvite: (invite) => void invite.accept({}) },
+  );
+  const peer = new RawPeer(network, '10.0.0.1', '10.0.0.2');
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  const To = peer.response(200).headers.get('To');
+  peer.say(head('ACK', { To, CSeq: '1 ACK' }));
+  for (const seq of [2, 3, 4])
+    peer.say(
+      head('SUBSCRIBE', {
+        To,
+        CSeq: `${String(seq)} SUBSCRIBE`,
+        Event: `conference;id=${String(seq)}`,
+        Expires: '600',
+      }),
+    );
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['200 INVITE', '200 SUBSCRIBE', '200 SUBSCRIBE', '503 SUBSCRIBE']);
+  t.end();
+});

@@ -473,6 +473,18 @@ t.test('Limits: what exceeds one is refused 503 with a line in the log', (t) => 
   t.strictSame(invites.peer.statuses, ['503 INVITE']);
   t.match(invites.lines, ['503: limit of pendingInvites']);
 
+  const oneAddress = stage(
+    { onInvite: (invite) => void keep.push(invite) },
+    { limits: { pendingInvitesPerAddress: 1 } },
+  );
+  const elsewhere = new RawPeer(oneAddress.network, '10.0.0.3', '10.0.0.2');
+  for (const id of ['a', 'b']) oneAddress.peer.say(head('INVITE', { 'Call-ID': id }));
+  elsewhere.say(head('INVITE', { 'Call-ID': 'c' }));
+  oneAddress.clock.advance(1);
+  t.strictSame(oneAddress.peer.statuses, ['503 INVITE']);
+  t.match(oneAddress.lines, ['503: limit of pendingInvitesPerAddress']);
+  t.equal(oneAddress.agent.counts.pendingInvites, 2);
+
   const transactions = stage({ onMessage: () => new Promise(() => undefined) }, { limits: { serverTransactions: 2 } });
   for (const id of ['a', 'b', 'c']) transactions.peer.say(head('MESSAGE', { 'Call-ID': id }));
   transactions.clock.advance(1);
