@@ -28,6 +28,14 @@ export const DEFAULT_PARSER_LIMITS: ParserLimits = {
 const CR = 13;
 const LF = 10;
 
+/** Up to this many characters a head is worth less than the copying of its values. */
+const SLICED_BELOW = 2048;
+
+const same = (text: string): string => text;
+
+/** The same text in memory of its own. */
+const copied = (text: string): string => Buffer.from(text).toString();
+
 /**
  * Parses one whole message: a datagram, or what the framer cut out of a stream (RFC 3261 §7). Start line, header lines
  * and Content-Length are checked, and the headers that every message has (Via, From, To, Call-ID, CSeq) are parsed;
@@ -45,7 +53,8 @@ export function parseMessage(bytes: Buffer, limits: ParserLimits = DEFAULT_PARSE
   const lineEnd = endOfLine(head, 0);
   const headers = new Headers(parseHeaderLines(head, lineEnd + 2, limits));
   const body = cutBody(bytes, blank + 4, headers);
-  const message = parseStartLine(head.slice(0, lineEnd), headers, body);
+  const startLine = head.slice(0, lineEnd);
+  const message = parseStartLine(head.length > SLICED_BELOW ? copied(startLine) : startLine, headers, body);
   checkMandatory(message, limits);
   return message;
 }
@@ -71,6 +80,8 @@ function endOfLine(head: string, from: number): number {
 /** Header lines of `head` from `start` to its end, which are parted by CRLF; folds become spaces (RFC 3261 §7.3.1). */
 export function parseHeaderLines(head: string, start: number, limits: ParserLimits): HeaderField[] {
   const fields: HeaderField[] = [];
+  // A slice keeps the whole head alive: whoever remembers a Call-ID would remember what came with it.
+  const keep = head.length > SLICED_BELOW ? copied : same;
   for (let at = start; at < head.length;) {
     let end = endOfLine(head, at);
     let folded = false;
@@ -80,7 +91,7 @@ export function parseHeaderLines(head: string, start: number, limits: ParserLimi
     }
     if (end - at > limits.headerLine) throw new SipError(513, `header line exceeds ${limits.headerLine} characters`);
     if (fields.length >= limits.headers) throw new SipError(513, `more than ${limits.headers} header lines`);
-    fields.push(parseField(head, at, end, folded));
+    fields.push(parseField(head, at, end, folded, keep));
     at = end + 2;
   }
   return fields;
@@ -91,7 +102,13 @@ function isBlank(code: number): boolean {
 }
 
 /** `header-name HCOLON header-value` (RFC 3261 §25.1) from `at` to `end`; folds become spaces. */
-function parseField(head: string, at: number, end: number, folded: boolean): HeaderField {
+function parseField(
+  head: string,
+  at: number,
+  end: number,
+  folded: boolean,
+  keep: (text: string) => string,
+): HeaderField {
   const colon = head.indexOf(':', at);
   if (colon === -1 || colon > end) throw new SipError(400, 'header line without a colon');
   let nameEnd = colon;
@@ -101,7 +118,7 @@ function parseField(head: string, at: number, end: number, folded: boolean): Hea
   const raw = head.slice(colon + 1, end);
   const value = folded ? unfold(raw) : trimBlanks(raw);
   if (value.includes('\r') || value.includes('\n')) throw new SipError(400, `line break in ${name}`);
-  return { name, key: headerKey(name), value };
+  return { name, key: headerKey(name), value: keep(value) };
 }
 
 /** A fold is one space; folds at either end are none (RFC 3261 §7.3.1). */
