@@ -75,6 +75,8 @@ export interface Trace {
 export interface Limits {
   /** Server transactions alive at once (default 200,000); above: 503 without state. */
   readonly serverTransactions: number;
+  /** Bytes that server transactions remember in all: keys and responses (default 256 MiB); above: 503 without state. */
+  readonly serverTransactionBytes: number;
   /** Client transactions alive at once (default 200,000); above: requests fail with 503 at once. */
   readonly clientTransactions: number;
   /** Dialogs (default 50,000); above: 503 to what would make one. */

@@ -61,6 +61,7 @@ export interface Capabilities {
 /** The defaults of `Limits`. */
 export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
   serverTransactions: 200_000,
+  serverTransactionBytes: 268_435_456,
   clientTransactions: 200_000,
   dialogs: 50_000,
   dialogsPerAddress: 5_000,

@@ -71,6 +71,8 @@ export const nonInviteServer: Machine<ServerState, ServerEvent, ServerAction> = 
 export interface ServerTransactionHost extends TransactionTimes {
   /** Gives response bytes to the transport (RFC 3261 §18.2.2); does not wait. */
   respond(transaction: ServerTransaction, response: Uint8Array): void;
+  /** It remembers so many bytes more, or fewer. */
+  serverHolds(bytes: number): void;
   /** The transaction is terminated: forget it. */
   serverEnded(transaction: ServerTransaction): void;
 }
@@ -124,6 +126,7 @@ export class ServerTransaction {
     this.via = parts.via;
     this.#machine = invite ? inviteServer : nonInviteServer;
     this.#state = invite ? 'proceeding' : 'trying';
+    host.serverHolds(this.#keyBytes);
   }
 
   get state(): ServerState {
@@ -133,6 +136,10 @@ export class ServerTransaction {
   /** True once a final response has been passed. */
   get answered(): boolean {
     return this.#state !== 'trying' && this.#state !== 'proceeding';
+  }
+
+  get #keyBytes(): number {
+    return this.key.length + this.mergeKey.length;
   }
 
   /** The same request again, or the ACK that belongs to it. */
@@ -163,11 +170,11 @@ export class ServerTransaction {
   #act(action: ServerAction, response: Uint8Array | undefined, ack: SipRequest | undefined): void {
     switch (action) {
       case 'send':
-        this.#last = response;
+        this.#remember(response);
         if (response !== undefined) this.#host.respond(this, response);
         return;
       case 'send once':
-        this.#last = undefined;
+        this.#remember(undefined);
         if (response !== undefined) this.#host.respond(this, response);
         return;
       case 'resend':
@@ -205,6 +212,11 @@ export class ServerTransaction {
     }
   }
 
+  #remember(response: Uint8Array | undefined): void {
+    this.#host.serverHolds((response?.length ?? 0) - (this.#last?.length ?? 0));
+    this.#last = response;
+  }
+
   #timer(name: TimerName): number {
     return (this.flow.reliable ? this.#host.reliable : this.#host.unreliable)[name] ?? 0;
   }
@@ -233,7 +245,8 @@ export class ServerTransaction {
 
   #end(): void {
     this.#stop();
-    this.#last = undefined;
+    this.#remember(undefined);
+    this.#host.serverHolds(-this.#keyBytes);
     this.#host.serverEnded(this);
   }
 }

@@ -55,6 +55,7 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
   readonly #servers = new Map<string, ServerTransaction>();
   readonly #merged = new Map<string, ServerTransaction>();
   readonly #clients = new Map<string, ClientTransaction>();
+  #serverBytes = 0;
 
   constructor(clock: Clock, base: BaseTimers, below: TransactionsBelow) {
     this.clock = clock;
@@ -66,6 +67,11 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   get servers(): number {
     return this.#servers.size;
+  }
+
+  /** Bytes that the server transactions remember: their keys and the responses they repeat. */
+  get serverBytes(): number {
+    return this.#serverBytes;
   }
 
   get clients(): number {
@@ -134,6 +140,7 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
     for (const transaction of this.#servers.values()) transaction.drop();
     for (const transaction of [...this.#clients.values()]) transaction.drop();
     this.#servers.clear();
+    this.#serverBytes = 0;
     this.#merged.clear();
     this.#clients.clear();
   }
@@ -144,6 +151,10 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   respond(transaction: ServerTransaction, response: Uint8Array): void {
     this.#below.respond(transaction.flow, transaction.via, response);
+  }
+
+  serverHolds(bytes: number): void {
+    this.#serverBytes += bytes;
   }
 
   serverEnded(transaction: ServerTransaction): void {

@@ -243,6 +243,10 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       this.#overload(request, flow, 'serverTransactions');
       return;
     }
+    if (transactions.serverBytes >= limits.serverTransactionBytes) {
+      this.#overload(request, flow, 'serverTransactionBytes');
+      return;
+    }
     const merge = mergeKey(request);
     const merged = transactions.isMerged(merge);
     const incoming = new Incoming(this, request, flow, transactions.serve(request, flow, key, merge));

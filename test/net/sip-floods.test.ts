@@ -2,6 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import type { Test } from 'tap';
 import { type Limits, SocketTransport, type TransportLimits, UserAgent } from '../../sip/index.ts';
@@ -201,4 +203,38 @@ t.test('TCP: heads that drip, half-open and many, are closed in time', async (t)
   await Promise.all(closed);
   clearInterval(drip);
   await stillServes(t, it);
+});
+
+t.test('UDP: large requests cost no more than the limit of bytes', async (t) => {
+  const it = await victim(t, { serverTransactionBytes: 500_000 });
+  const vias = (n: number): string =>
+    [...times(6, (k) => `Via: SIP/2.0/UDP proxy${k}.example.com;branch=z9hG4bK${n};x=${'x'.repeat(7_000)}\r\n`)].join(
+      '',
+    );
+  const statuses = await flood(
+    t,
+    it.port,
+    times(300, (n) => request('OPTIONS', `l${n}`, 'UDP', vias(n))),
+  );
+  t.ok((statuses.get('503') ?? 0) > 0, `${statuses.get('503')} refused without state`);
+  const { serverTransactions } = it.userAgent.counts;
+  t.ok(serverTransactions > 5 && serverTransactions < 20, `${serverTransactions} of 43 kB each`);
+  while (it.userAgent.counts.serverTransactions > 0) await turn();
+  await stillServes(t, it);
+});
+
+t.test('what is remembered of a large message is not the message', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const it = await victim(t);
+  const subject = [...times(7, () => `Subject: ${'x'.repeat(7_900)}\r\n`)].join('');
+  const invites = times(200, (n) => request('INVITE', `a-call-id-of-some-length-${n}`, 'UDP', subject));
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  await flood(t, it.port, invites);
+  const { dialogs } = it.userAgent.counts;
+  collect();
+  const each = (process.memoryUsage().heapUsed - before) / dialogs;
+  t.ok(dialogs > 100);
+  t.ok(each < 25_000, `${Math.round(each)} bytes of heap for each dialog that began with 55 kB`);
 });

@@ -49,6 +49,7 @@ function serve(
     respond: (_: unknown, bytes: Uint8Array) => {
       note(Buffer.from(bytes).toString());
     },
+    serverHolds: () => undefined,
     serverEnded: () => {
       note('ended');
     },
