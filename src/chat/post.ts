@@ -1,4 +1,4 @@
-import { type CpimMessage, MsrpError, parseCpim } from '../../msrp/index.ts';
+import { contentOf, type CpimMessage, type Imdn, isImdn, MsrpError, parseCpim, parseImdn } from '../../msrp/index.ts';
 import type { Audience } from '../conference/events.ts';
 import type { MessageId } from '../conference/ids.ts';
 import { personKey } from './domains.ts';
@@ -15,12 +15,25 @@ export interface Posting {
 }
 
 /** A posting that has been read: to whom it goes and what it is. */
-export interface Post {
+export type Post = Message | Notification;
+
+/** What is said, or shown while it is being written. */
+export interface Message {
   readonly cpim: CpimMessage;
   /** Type of the wrapped content, in lower case, without parameters. */
   readonly wrappedType: string;
   readonly audience: Audience;
   readonly kind: PostKind;
+}
+
+/** What somebody tells of a message that he got (RFC 5438): it goes to the author of that message. */
+export interface Notification {
+  readonly cpim: CpimMessage;
+  readonly wrappedType: string;
+  readonly kind: 'disposition';
+  readonly imdn: Imdn;
+  /** Its CPIM To: the author, or the room. */
+  readonly to: string;
 }
 
 /**
@@ -50,9 +63,10 @@ export function readPost(
   const [to, ...more] = cpim.to;
   if (more.length > 0) return { refused: 'several-recipients', reason: 'one To only: the room or one participant' };
   if (to === undefined) return { refused: 'no-recipient', reason: 'no To header' };
+  const wrappedType = cpim.contentType.mediaType;
+  if (isImdn(cpim)) return readNotification(cpim, to.uri);
   const audience = addresseeOf(to.uri);
   if ('refused' in audience) return audience;
-  const wrappedType = cpim.contentType.mediaType;
   return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker) };
 }
 
@@ -60,9 +74,21 @@ function readCpim(body: Uint8Array): CpimMessage | ChatRefusal {
   try {
     return parseCpim(body);
   } catch (fault) {
-    if (!(fault instanceof MsrpError)) throw fault;
-    return { refused: fault.status === 413 ? 'head-too-large' : 'unreadable', reason: fault.message };
+    return unreadable(fault);
   }
+}
+
+function readNotification(cpim: CpimMessage, to: string): Notification | ChatRefusal {
+  try {
+    return { kind: 'disposition', cpim, wrappedType: cpim.contentType.mediaType, imdn: parseImdn(contentOf(cpim)), to };
+  } catch (fault) {
+    return unreadable(fault);
+  }
+}
+
+function unreadable(fault: unknown): ChatRefusal {
+  if (!(fault instanceof MsrpError)) throw fault;
+  return { refused: fault.status === 413 ? 'head-too-large' : 'unreadable', reason: fault.message };
 }
 
 function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker): PostKind {

@@ -1,12 +1,13 @@
 import type { Conference } from '../conference/conference.ts';
-import type { ConferenceEvent, Renamed, Said } from '../conference/events.ts';
+import type { Audience, ConferenceEvent, Renamed, Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 import { enforceNickname } from '../conference/nickname.ts';
 import type { Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
 import { type Domains, personKey } from './domains.ts';
+import { asSaid, dispositionEvent, Dispositions, imdnIdOf } from './dispositions.ts';
 import { Duplicates } from './duplicates.ts';
-import { type Addressee, type Post, type Posting, readPost } from './post.ts';
+import { type Addressee, type Message, type Notification, type Posting, readPost } from './post.ts';
 import { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
 import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
@@ -67,6 +68,7 @@ export class ChatRoom {
   readonly #switch = new MsrpSwitch();
   readonly #duplicates = new Duplicates();
   readonly #past: Past;
+  readonly #dispositions = new Dispositions();
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
   /** Events given to the log whose fate is not known yet. */
@@ -157,15 +159,23 @@ export class ChatRoom {
       settled('taken');
       return;
     }
+    if (post.kind === 'disposition') {
+      this.#report(speaker, posting, post, settled);
+      return;
+    }
     // What was said once stays said: no rule is asked again about a message that is only sent again.
     if (post.kind === 'message' && this.#duplicates.repeats(speaker.user, posting.messageId, settled)) return;
-    const refusal = this.rules.speak(speaker.user, post.audience, post.kind, posting.body.length);
-    if (post.kind === 'message') this.#say(speaker, posting, post, refusal);
-    else if (refusal === undefined) this.#switch.fanOut(new Copy(this.#said(speaker, posting, post)));
-    if (post.kind === 'typing') settled(refusal ?? 'taken');
+    const refusal = this.#objection(speaker.user, post.audience, post.kind, posting.body.length);
+    if (post.kind === 'message') {
+      this.#say(speaker, posting, post, refusal);
+      return;
+    }
+    if (refusal === undefined) this.#switch.fanOut(new Copy(this.#said(speaker, posting, post)));
+    // A sign of writing that comes too fast is passed over: nobody misses it.
+    settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
   }
 
-  #say(speaker: Speaker, posting: Posting, post: Post, refusal: ChatRefusal | undefined): void {
+  #say(speaker: Speaker, posting: Posting, post: Message, refusal: ChatRefusal | undefined): void {
     const { user } = speaker;
     const { messageId } = posting;
     if (refusal !== undefined) {
@@ -173,9 +183,40 @@ export class ChatRoom {
       return;
     }
     this.append(this.#said(speaker, posting, post), (outcome) => {
-      const verdict = typeof outcome === 'number' ? outcome : ({ refused: 'not-kept', reason: outcome.reason } as const);
+      const verdict =
+        typeof outcome === 'number' ? outcome : ({ refused: 'not-kept', reason: outcome.reason } as const);
       this.#duplicates.settle(user, messageId, verdict);
     });
+  }
+
+  /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */
+  #objection(by: UserUri, audience: Audience, kind: 'message' | 'typing', size: number): ChatRefusal | undefined {
+    const refusal = this.rules.speak(by, audience, kind, size);
+    if (refusal !== undefined || audience.to === 'everyone') return refusal;
+    if ([...this.#switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
+    return { refused: 'recipient-takes-no-private', reason: 'Nobody can write to this participant alone' };
+  }
+
+  /** Sends a notification to the author of the message that it is about (RFC 5438). */
+  #report(speaker: Speaker, posting: Posting, post: Notification, settled: (verdict: Verdict) => void): void {
+    const refusal = this.rules.speak(speaker.user, EVERYONE, post.kind, posting.body.length);
+    const route = refusal === undefined ? this.#dispositions.route(speaker.user, post.imdn) : 'nowhere';
+    if (refusal !== undefined) settled(refusal);
+    else if (route === 'nowhere') settled('taken');
+    else if (route === 'not-yours' || !this.#means(post.to, route.to)) settled({ refused: 'recipient-unknown' });
+    else {
+      const event = dispositionEvent(speaker, posting, post, route.to, this.#parts.now());
+      this.append(event, (outcome) => {
+        settled(typeof outcome === 'number' ? outcome : { refused: 'not-kept', reason: outcome.reason });
+      });
+    }
+  }
+
+  /** Whether a To of a notification fits its addressee: his URI, or the room's. */
+  #means(to: string, user: UserUri): boolean {
+    const key = personKey(to);
+    if (this.#parts.domains.roomNamed(to) === this.uri || key === personKey(user)) return true;
+    return key !== undefined && this.#present.get(key)?.user === user;
   }
 
   /**
@@ -226,14 +267,19 @@ export class ChatRoom {
   hear({ n, event }: Logged): boolean {
     const changed = this.conference.apply(event, n);
     this.#past.hear({ n, event });
-    if (event.type === 'said') this.#switch.fanOut(new Copy(event, n));
+    if (event.type === 'said') {
+      this.#dispositions.note(event);
+      this.#switch.fanOut(new Copy(event, n));
+    } else if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
     if (event.type === 'subject') this.tell(this.#parts.texts.subject(event.subject, this.#named(event.by)));
     return changed;
   }
 
   /** Notes a message of the past, so that it is known when it is sent again. */
   remember({ n, event }: Logged): void {
-    if (event.type === 'said') this.#duplicates.restore(event.by, event.messageId, n);
+    if (event.type !== 'said') return;
+    this.#duplicates.restore(event.by, event.messageId, n);
+    this.#dispositions.note(event);
   }
 
   #welcome(recipient: Recipient, { wish, after }: Arrival): void {
@@ -269,7 +315,8 @@ export class ChatRoom {
     return user === undefined ? undefined : this.nameOf(user);
   }
 
-  #said(speaker: Speaker, posting: Posting, post: Post): Said {
+  #said(speaker: Speaker, posting: Posting, post: Message): Said {
+    const imdnId = imdnIdOf(post.cpim);
     return {
       type: 'said',
       at: this.#parts.now(),
@@ -280,6 +327,7 @@ export class ChatRoom {
       contentType: posting.contentType,
       wrappedType: post.wrappedType,
       cpim: posting.body,
+      ...(imdnId === undefined ? {} : { imdnId }),
     };
   }
 
@@ -289,10 +337,6 @@ export class ChatRoom {
     const key = personKey(uri);
     const known = key === undefined ? undefined : this.#present.get(key);
     if (known === undefined) return { refused: 'recipient-unknown' };
-    const devices = this.#switch.of(known.user);
-    if (![...devices].some((device) => device.takesPrivate)) {
-      return { refused: 'recipient-takes-no-private', reason: `${uri} cannot take private messages` };
-    }
     return { to: 'user', user: known.user };
   }
 }

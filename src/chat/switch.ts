@@ -41,6 +41,11 @@ export class MsrpSwitch {
     return this.#byUser.get(user) ?? NOBODY;
   }
 
+  /** Delivers to all devices of a user, whatever they know of private messages. */
+  give(user: UserUri, copy: Copy): void {
+    for (const recipient of this.of(user)) recipient.deliver(copy);
+  }
+
   /**
    * Delivers to everybody who may have it but the endpoint it came from (RFC 7701 §6.1): all of the room, or, for a
    * private message (§6.2), those devices of the addressee that know what it is.

@@ -190,11 +190,11 @@ export class Leg implements SessionHandlers {
         user: caller.user,
         method,
         media: this.media.roster(),
-        contact: formatUri(dialog.remoteTarget),
         address: caller.address,
         ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
         callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
-        ...(caller.alias === undefined ? {} : { alias: caller.alias }),
+        // RFC 7701 §5.2: where somebody anonymous can be reached would tell who it is.
+        ...(caller.alias === undefined ? { contact: formatUri(dialog.remoteTarget) } : { alias: caller.alias }),
         ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
       },
       (outcome) => {

@@ -6,6 +6,8 @@ export interface Frame {
   readonly id: string;
   /** `SEND`, `REPORT`, … or a status such as `200`. */
   readonly what: string;
+  /** Of a response. */
+  readonly comment: string;
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string | undefined;
   readonly flag: string;
@@ -115,7 +117,7 @@ export class MsrpLine {
     this.#rest = Buffer.concat([this.#rest, data]);
     for (;;) {
       const text = this.#rest.toString('latin1');
-      const [start, id = '', what = ''] = /^MSRP (\S+) (\S+)[^\r]*\r\n/.exec(text) ?? [];
+      const [start, id = '', what = '', comment = ''] = /^MSRP (\S+) (\S+) ?([^\r]*)\r\n/.exec(text) ?? [];
       if (start === undefined) return;
       const end = text.indexOf(`-------${id}`);
       const next = end + 7 + id.length + 3;
@@ -123,7 +125,7 @@ export class MsrpLine {
       const flag = text[next - 3] ?? '';
       const content = this.#rest.toString('utf8', start.length, end);
       this.#rest = this.#rest.subarray(next);
-      this.#take(read(id, what, content, flag));
+      this.#take(read(id, what, comment, content, flag));
     }
   }
 
@@ -158,7 +160,7 @@ export function cpim(
   return [[...id, `Byte-Range: 1-${size}/${size}`, ...more, 'Content-Type: message/cpim'], body];
 }
 
-function read(id: string, what: string, content: string, flag: string): Frame {
+function read(id: string, what: string, comment: string, content: string, flag: string): Frame {
   const blank = content.startsWith('\r\n') ? 0 : content.indexOf('\r\n\r\n');
   const head = blank < 0 ? content : content.slice(0, blank);
   const headers = new Map(
@@ -170,5 +172,5 @@ function read(id: string, what: string, content: string, flag: string): Frame {
         return [line.slice(0, colon), line.slice(colon + 1).trim()];
       }),
   );
-  return { id, what, headers, body: blank < 0 ? undefined : content.slice(blank + 4, -2), flag };
+  return { id, what, comment, headers, body: blank < 0 ? undefined : content.slice(blank + 4, -2), flag };
 }

@@ -1,0 +1,145 @@
+import t from 'tap';
+import { join, type Member, raise, ROOM } from './stage.ts';
+
+const NS = 'NS: imdn <urn:ietf:params:imdn>';
+let count = 0;
+
+/** Sends a CPIM object of any kind; gives the status of the answer. */
+async function send(
+  member: Member,
+  head: readonly string[],
+  mime: readonly string[],
+  content: string,
+): Promise<string> {
+  const body = `${head.join('\r\n')}\r\n\r\n${mime.join('\r\n')}\r\n\r\n${content}`;
+  const size = String(Buffer.byteLength(body));
+  count += 1;
+  const headers = [`Message-ID: disposition${String(count)}`, `Byte-Range: 1-${size}/${size}`];
+  return (await member.line.request('SEND', [...headers, 'Content-Type: message/cpim'], body)).what;
+}
+
+/** Says something whose fate its author wants to know. */
+function ask(member: Member, id: string, text: string, to = ROOM): Promise<string> {
+  const wishes = `imdn.Disposition-Notification: positive-delivery, display`;
+  const head = [`From: <${member.uri}>`, `To: <${to}>`, NS, `imdn.Message-ID: ${id}`, wishes];
+  return send(member, head, ['Content-Type: text/plain'], text);
+}
+
+const imdn = (id: string, recipient: string, kind = 'display', status = 'displayed'): string =>
+  '<?xml version="1.0" encoding="UTF-8"?><imdn xmlns="urn:ietf:params:xml:ns:imdn">' +
+  `<message-id>${id}</message-id><datetime>2026-01-01T00:00:00Z</datetime><recipient-uri>${recipient}</recipient-uri>` +
+  `<${kind}-notification><status><${status}/></status></${kind}-notification></imdn>`;
+
+/** Tells what became of a message. */
+function report(member: Member, to: string, xml: string, from = member.uri): Promise<string> {
+  const head = [`From: <${from}>`, `To: <${to}>`, NS, `imdn.Message-ID: n${String(count)}`];
+  return send(member, head, ['Content-Type: message/imdn+xml', 'Content-Disposition: notification'], xml);
+}
+
+t.test('RFC 5438: a notification reaches the author of the message, and nobody else', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const carol = await join(stage, 'carol');
+  t.equal(await ask(alice, 'id-1', 'who reads this?'), '200');
+  const heard = await bob.line.hears('who reads this?');
+  t.match(heard.body, /imdn\.Disposition-Notification: positive-delivery, display/, 'the wish arrives untouched');
+  t.equal(await report(bob, alice.uri, imdn('id-1', bob.uri)), '200', 'to the author, as §7.2.1 has it');
+  t.match(
+    (await alice.line.hears('id-1')).body,
+    /<recipient-uri>sip:bob@127\.0\.0\.1<\/recipient-uri>.*<displayed\/>/s,
+  );
+  await carol.hears('who reads this?');
+  t.equal(await report(carol, ROOM, imdn('id-1', carol.uri)), '200', 'to the room, as some do');
+  await alice.line.hears('sip:carol@127.0.0.1');
+  t.equal(await report(bob, alice.uri, imdn('id-1', bob.uri)), '200', 'told twice');
+  t.equal(await report(bob, alice.uri, imdn('id-1', bob.uri, 'delivery', 'delivered')), '200', 'another kind');
+  t.match((await alice.line.hears('id-1')).body, /<delivered\/>/, 'each kind once');
+  t.equal(await report(bob, carol.uri, imdn('id-1', bob.uri, 'processing', 'stored')), '404', 'not the author');
+  t.equal(await report(bob, alice.uri, imdn('id-unknown', bob.uri)), '200', 'of a message nobody remembers');
+  t.equal(await report(bob, alice.uri, '<imdn/>'), '400', 'no notification');
+  t.equal(await report(bob, alice.uri, imdn('id-1', bob.uri), carol.uri), '403', 'From of somebody else');
+  await alice.say('end');
+  await bob.hears('end');
+  await carol.hears('end');
+  t.same(
+    [alice, bob, carol].flatMap(({ line }) => line.heard()),
+    [],
+    'nobody got anything else',
+  );
+});
+
+t.test('RFC 5438 §14: notifications about a private message come from its addressee only', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const mallory = await join(stage, 'mallory');
+  t.equal(await ask(alice, 'id-private', 'psst', bob.uri), '200');
+  await bob.hears('psst');
+  t.equal(await report(mallory, alice.uri, imdn('id-private', mallory.uri)), '404');
+  t.equal(await ask(mallory, 'id-private', 'give me your notifications'), '200', 'an id in use stays its first user’s');
+  t.equal(await report(bob, alice.uri, imdn('id-private', bob.uri)), '200');
+  await alice.line.hears('<displayed/>');
+});
+
+t.test('RFC 5438: exempt from the rule of private messages', async (t) => {
+  const stage = await raise('rooms.defaults.private_messages=false');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal((await bob.line.say(bob.uri, alice.uri, 'psst')).what, '403', 'RFC 7701 §6.2: the room has none');
+  t.equal(await ask(alice, 'id-2', 'hello'), '200');
+  t.equal(await report(bob, alice.uri, imdn('id-2', bob.uri)), '200');
+  await alice.line.hears('<displayed/>');
+});
+
+t.test('RFC 7701 §5.2, RFC 3323: somebody anonymous stays so', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const ghost = await join(stage, 'ghost', ROOM, { headers: ['Privacy: id'] });
+  const refused = await ghost.line.say(ghost.uri, ROOM, 'boo');
+  t.equal(refused.what, '403', '§6.1: a From that reveals him');
+  const alias = /sip:anonymous-[0-9a-f]+@anonymous\.invalid/.exec(refused.comment)?.[0] ?? '';
+  t.not(alias, '', 'he is told his anonymous URI');
+  t.equal((await ghost.line.say(alias, ROOM, 'boo')).what, '200');
+  await alice.hears('boo');
+  t.equal((await alice.line.say(alice.uri, alias, 'who are you?')).what, '200', '§6.1: he is written to by it');
+  await ghost.hears('who are you?');
+  t.equal((await alice.line.say(alice.uri, ghost.uri, 'ghost?')).what, '404', 'and not by what he hides');
+  t.equal(await ask(alice, 'id-3', 'seen?'), '200');
+  await ghost.hears('seen?');
+  t.equal(await report(ghost, alice.uri, imdn('id-3', ghost.uri), alias), '200');
+  const told = await alice.line.hears('<displayed/>');
+  t.notMatch(told.body, /ghost/, 'RFC 5438 §8: his notification does not name him');
+  t.match(told.body, alias);
+
+  const roster = await alice.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 60'] });
+  t.equal(roster.response.status, 200);
+  const document = Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
+  t.match(document, alias);
+  t.notMatch(document, /ghost/, 'neither user nor endpoint nor call gives him away');
+});
+
+t.test('RFC 3994: who writes, kept nowhere and slowed down by nobody', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const type = (): Promise<string> =>
+    send(
+      alice,
+      [`From: <${alice.uri}>`, `To: <${ROOM}>`],
+      ['Content-Type: application/im-iscomposing+xml'],
+      '<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>',
+    );
+  const answers = [];
+  for (let at = 0; at < 20; at++) answers.push(await type());
+  t.same([...new Set(answers)], ['200'], 'too many are passed over, not refused');
+  await bob.line.hears('isComposing');
+  await alice.say('done');
+  await bob.hears('done');
+  t.ok(bob.line.heard().length < 10);
+});
