@@ -40,6 +40,17 @@ export function mergeKey(request: SipRequest): string {
   return `${from.params.get('tag') ?? ''} ${callId} ${String(cseq.seq)} ${cseq.method}`;
 }
 
+/** Whether a response has the Via that a request by that flow was given, and no other. */
+function isOurs(response: SipResponse, flow: Flow): boolean {
+  const { host, port } = response.topVia;
+  const { advertised } = flow;
+  return (
+    response.via.length === 1 &&
+    host.toLowerCase() === advertised.host.toLowerCase() &&
+    (port ?? advertised.port) === advertised.port
+  );
+}
+
 /** The key of a client transaction: branch and method of CSeq (RFC 3261 §17.1.3). */
 export function clientKey(branch: string, method: string): string {
   return `${branch} ${method}`;
@@ -55,6 +66,8 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
   readonly #servers = new Map<string, ServerTransaction>();
   readonly #merged = new Map<string, ServerTransaction>();
   readonly #clients = new Map<string, ClientTransaction>();
+  /** The same by their connection, to be told when it is gone. */
+  readonly #byConnection = new Map<Flow, Set<ClientTransaction>>();
   #serverBytes = 0;
 
   constructor(clock: Clock, base: BaseTimers, below: TransactionsBelow) {
@@ -109,21 +122,29 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
     const key = clientKey(branch, method);
     const transaction = new ClientTransaction(this, user, { key, flow, invite: method === 'INVITE', request });
     this.#clients.set(key, transaction);
+    if (flow.reliable) {
+      const others = this.#byConnection.get(flow);
+      if (others === undefined) this.#byConnection.set(flow, new Set([transaction]));
+      else others.add(transaction);
+    }
     return transaction;
   }
 
-  /** Gives a response to its transaction; false when there is none (RFC 6026 §7.2: it is dropped). */
+  /**
+   * Gives a response to its transaction; false when it is dropped: there is no transaction (RFC 6026 §7.2), its top Via
+   * is not the one we wrote (RFC 3261 §18.1.2), or it is on its way to somebody behind us (§8.1.3.3).
+   */
   receive(response: SipResponse): boolean {
     const transaction = this.#clients.get(clientKey(response.branch ?? '', response.cseq.method));
-    transaction?.receive(response);
-    return transaction !== undefined;
+    if (transaction === undefined || !isOurs(response, transaction.flow)) return false;
+    transaction.receive(response);
+    return true;
   }
 
   /** A connection is gone: what was sent by it and has heard nothing yet has failed (RFC 3261 §17.1.4). */
   flowClosed(flow: Flow): void {
-    for (const transaction of [...this.#clients.values()]) {
-      if (transaction.flow === flow && (transaction.state === 'calling' || transaction.state === 'trying'))
-        transaction.transportFailed();
+    for (const transaction of [...(this.#byConnection.get(flow) ?? [])]) {
+      if (transaction.state === 'calling' || transaction.state === 'trying') transaction.transportFailed();
     }
   }
 
@@ -164,5 +185,7 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   clientEnded(transaction: ClientTransaction): void {
     if (this.#clients.get(transaction.key) === transaction) this.#clients.delete(transaction.key);
+    const others = this.#byConnection.get(transaction.flow);
+    if (others?.delete(transaction) === true && others.size === 0) this.#byConnection.delete(transaction.flow);
   }
 }

@@ -1,7 +1,8 @@
 import t from 'tap';
-import { Headers, SipRequest, SipResponse, parseUri, type Flow } from '../../sip/index.ts';
+import { Headers, SipRequest, SipResponse, VIA, parseUri, parseVia, type Flow } from '../../sip/index.ts';
 import { ClientTransaction, type ClientState } from '../../sip/client-transaction.ts';
 import { ServerTransaction, type ServerState } from '../../sip/server-transaction.ts';
+import { Transactions } from '../../sip/transactions.ts';
 import { defaultTimers, timerTable, tryingNonInvite } from '../../sip/timers.ts';
 import { FakeClock, Network } from './network.ts';
 
@@ -456,3 +457,48 @@ for (const { name, invite, transport, moves, until, seen } of CLIENT_PLAYS)
     t.strictSame(played.seen, seen);
     t.end();
   });
+
+t.test('RFC 3261 §18.1.2, §8.1.3.3, §17.1.4: whose response it is, and a connection that is gone', (t) => {
+  const clock = new FakeClock();
+  const transactions = new Transactions(clock, defaultTimers, { send: () => true, respond: () => undefined });
+  const heard: string[] = [];
+  const ask = (flow: Flow, branch: string): void => {
+    const user = {
+      onResponse: ({ status }: SipResponse) => void heard.push(`${branch} ${status}`),
+      ackFor: () => new Uint8Array(0),
+      onFailure: (failure: string) => void heard.push(`${branch} ${failure}`),
+    };
+    transactions.request(user, flow, branch, 'MESSAGE', new Uint8Array(0)).start();
+  };
+  const answer = (status: number, ...vias: readonly string[]): boolean => {
+    const headers = new Headers();
+    headers.write(
+      VIA,
+      vias.map((via) => parseVia(via)),
+    );
+    headers.add('CSeq', '1 MESSAGE');
+    return transactions.receive(new SipResponse(status, '', headers));
+  };
+  const tcp = flowOf('TCP', clock);
+  const { host, port } = tcp.advertised;
+  const own = `SIP/2.0/TCP ${host}:${port};branch=`;
+  ask(tcp, 'z9hG4bKa');
+  t.notOk(answer(200, 'SIP/2.0/TCP elsewhere.example.com;branch=z9hG4bKa'), 'not our sent-by');
+  t.notOk(answer(200, `SIP/2.0/TCP ${host}:1;branch=z9hG4bKa`), 'not our port');
+  t.notOk(answer(200, `${own}z9hG4bKa`, 'SIP/2.0/UDP behind.example.com'), 'for somebody behind us');
+  t.notOk(answer(200, `${own}z9hG4bKb`), 'no such transaction');
+  t.strictSame(heard, []);
+  t.ok(answer(180, `${own}z9hG4bKa;received=192.0.2.1`));
+
+  ask(tcp, 'z9hG4bKc');
+  ask(flowOf('TCP', clock), 'z9hG4bKd');
+  ask(flowOf('UDP', clock), 'z9hG4bKe');
+  transactions.flowClosed(tcp);
+  t.strictSame(heard.splice(0), ['z9hG4bKa 180', 'z9hG4bKc transport error'], 'what has heard nothing yet has failed');
+  transactions.flowClosed(tcp);
+  t.strictSame(heard, []);
+  t.equal(transactions.clients, 3);
+  transactions.drop();
+  t.equal(transactions.clients, 0);
+  t.end();
+});
