@@ -1,0 +1,291 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { generate } from 'selfsigned';
+import t, { type Test } from 'tap';
+import {
+  listen,
+  newNodeEndpoint,
+  parseMsrpPath,
+  prepare,
+  tcpDialer,
+  type EndpointOptions,
+  type ListenOptions,
+  type MsrpSession,
+  type SessionOptions,
+} from '../../msrp/node.ts';
+import { PEER, Told, answerTo, askingFrom, framesOf, latin1, utf8 } from '../msrp/rig.ts';
+
+/** What a session told, to be waited for. */
+class Heard extends Told {
+  #wake: () => void = () => undefined;
+
+  override bound(session: MsrpSession): void {
+    super.bound(session);
+    this.#wake();
+  }
+
+  override message(...args: Parameters<Told['message']>): void {
+    super.message(...args);
+    this.#wake();
+  }
+
+  override outcome(...args: Parameters<Told['outcome']>): void {
+    super.outcome(...args);
+    this.#wake();
+  }
+
+  override closed(...args: Parameters<Told['closed']>): void {
+    super.closed(...args);
+    this.#wake();
+  }
+
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
+
+async function device(t: Test, options: EndpointOptions = {}, listening: Partial<ListenOptions> = {}) {
+  const endpoint = newNodeEndpoint(options);
+  const listener = await listen(endpoint, { host: '127.0.0.1', port: 0, ...listening });
+  t.teardown(async () => {
+    endpoint.close();
+    await listener.close();
+  });
+  const session = (more: Partial<SessionOptions> = {}) => {
+    const told = new Heard();
+    return { told, session: endpoint.session({ at: listener.address(), handlers: told, ...more }) };
+  };
+  return { endpoint, listener, session };
+}
+
+/** A peer made of text, over a real socket. */
+class RawPeer {
+  readonly socket: Socket;
+  #heard = '';
+  #wake: () => void = () => undefined;
+  ended = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('data', (bytes) => {
+      this.#heard += latin1(bytes);
+      this.#wake();
+    });
+    socket.on('error', () => undefined);
+    const over = (): void => {
+      this.ended = true;
+      socket.end();
+      this.#wake();
+    };
+    socket.on('end', over).on('close', over);
+  }
+
+  say(text: string): void {
+    this.socket.write(text, 'latin1');
+  }
+
+  async hears(pattern: RegExp): Promise<string> {
+    while (!pattern.test(this.#heard)) {
+      if (this.ended) throw new Error(`closed after ${JSON.stringify(this.#heard)}`);
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    const heard = this.#heard;
+    this.#heard = '';
+    return heard;
+  }
+
+  async end(): Promise<string> {
+    while (!this.ended) await new Promise<void>((resolve) => (this.#wake = resolve));
+    return this.#heard;
+  }
+}
+
+async function raw(t: Test, port: number): Promise<RawPeer> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
+  await once(socket, 'connect');
+  t.teardown(() => socket.destroy());
+  return new RawPeer(socket);
+}
+
+const BIND = ['Message-ID: bindbind', 'Byte-Range: 1-0/0'];
+const TEXT = ['Message-ID: mess0001', 'Byte-Range: 1-5/5', 'Content-Type: text/plain'];
+const plain = (body: string) => prepare({ contentType: 'text/plain', body: utf8(body), outcomes: 'all' });
+
+t.test('RFC 4975 §4: two endpoints exchange messages, small and large, both ways', async (t) => {
+  const [alice, bob] = [await device(t), await device(t)];
+  const b = bob.session();
+  const a = alice.session({ remotePath: b.session.localPath });
+  b.session.setRemotePath(a.session.localPath);
+  a.session.dial();
+  const large = 'large '.repeat(150_000);
+  for (const text of ['hello bob', large.slice(0, 900_000), 'still there?']) a.session.send(plain(text));
+  for (const text of ['hello alice', 'é']) b.session.send(plain(text));
+  await b.told.until(() => b.told.messages.length === 3);
+  await a.told.until(() => a.told.messages.length === 2 && a.told.outcomes.length === 3);
+  t.same(b.told.texts.toSorted(), ['hello bob', large, 'still there?'].toSorted());
+  t.same(a.told.texts, ['hello alice', latin1(utf8('é'))]);
+  t.ok(a.told.outcomes.every(({ outcome }) => outcome.kind === 'delivered'));
+  a.session.close();
+  await b.told.until(() => b.told.closings.length === 1);
+  t.equal(b.told.closings[0]?.reason, 'disconnected');
+  t.same([alice.endpoint.sessionCount, bob.endpoint.sessionCount], [0, 0]);
+});
+
+t.test('RFC 4975 §5.4, §14.4: TLS and plain MSRP on one port', async (t) => {
+  const first = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const second = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const print = (pem: string) => new X509Certificate(pem).fingerprint256;
+  const bob = await device(t, {}, { tls: { cert: first.cert, key: first.private } });
+  const alice = await device(t);
+  const secured = (dialer: Partial<SessionOptions>) => {
+    const b = bob.session({ at: bob.listener.address('msrps') });
+    const a = alice.session({ remotePath: b.session.localPath, ...dialer });
+    b.session.setRemotePath(a.session.localPath);
+    a.session.dial();
+    return { a, b };
+  };
+  const known = secured({ fingerprints: [{ hash: 'SHA-256', value: print(first.cert) }] });
+  known.a.session.send(plain('over TLS'));
+  known.b.session.send(plain('x'.repeat(300_000)));
+  await known.b.told.until(() => known.b.told.messages.length === 1);
+  await known.a.told.until(() => known.a.told.messages.length === 1);
+  t.equal(known.a.told.texts[0]?.length, 300_000);
+
+  const wrong = secured({ fingerprints: [{ hash: 'sha-256', value: print(second.cert) }] });
+  await wrong.a.told.until(() => wrong.a.told.closings.length === 1);
+  t.match(wrong.a.told.closings[0], { reason: 'unreachable', detail: /not the one announced/ });
+  const untrusted = secured({});
+  await untrusted.a.told.until(() => untrusted.a.told.closings.length === 1);
+  t.match(untrusted.a.told.closings[0], { reason: 'unreachable', detail: /self-signed/ });
+
+  const open = bob.session();
+  const peer = await raw(t, bob.listener.port);
+  peer.say(askingFrom(String(open.session.localUri))('SEND', BIND));
+  await peer.hears(/ 200 OK/);
+
+  bob.listener.renew({ cert: second.cert, key: second.private });
+  const renewed = connectTls({ port: bob.listener.port, host: '127.0.0.1', rejectUnauthorized: false });
+  await once(renewed, 'secureConnect');
+  t.equal(renewed.getPeerX509Certificate()?.fingerprint256, print(second.cert));
+  renewed.destroy();
+});
+
+t.test('RFC 4975 §6.2: a port where nobody listens', async (t) => {
+  const gone = await device(t);
+  const { port } = gone.listener;
+  const alice = await device(t, { dialer: tcpDialer({ timeout: 5000 }) });
+  await gone.listener.close();
+  const { session, told } = alice.session({ remotePath: parseMsrpPath(`msrp://127.0.0.1:${port}/abcdefgh1234;tcp`) });
+  session.dial();
+  await told.until(() => told.closings.length === 1);
+  t.match(told.closings[0], { reason: 'unreachable', detail: /ECONNREFUSED/ });
+});
+
+t.test('every frame leaves in one write, and many in one', async (t) => {
+  const bob = await device(t);
+  const { session, told } = bob.session({ remotePath: parseMsrpPath(PEER) });
+  const peer = await raw(t, bob.listener.port);
+  const ask = askingFrom(String(session.localUri));
+  peer.say(ask('SEND', BIND));
+  await peer.hears(/ 200 OK[^$]*\$/);
+  const pieces: string[] = [];
+  peer.socket.on('data', (bytes) => pieces.push(latin1(bytes)));
+  for (let i = 0; i < 20; i++) session.send(plain(`line ${i}`));
+  const text = await peer.hears(/line 19[^$]*\$/);
+  t.equal(pieces.length, 1);
+  peer.say(
+    framesOf(text)
+      .map((frame) => answerTo(frame))
+      .join(''),
+  );
+  await told.until(() => told.outcomes.length === 20);
+});
+
+t.test('bad input: 400 where a transaction can be told, then the end; others notice nothing', async (t) => {
+  const bob = await device(t);
+  const other = bob.session({ remotePath: parseMsrpPath(PEER) });
+  const bystander = await raw(t, bob.listener.port);
+  const askOther = askingFrom(String(other.session.localUri));
+  bystander.say(askOther('SEND', BIND));
+  await bystander.hears(/ 200 OK/);
+
+  const http = await raw(t, bob.listener.port);
+  http.say('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  t.equal(await http.end(), '');
+  const endless = await raw(t, bob.listener.port);
+  endless.say(`MSRP abcdefgh SEND\r\nTo-Path: ${PEER}\r\nFrom-Path: ${PEER}\r\nX: ${'x'.repeat(30_000)}`);
+  t.match(await endless.end(), /^MSRP abcdefgh 400 /);
+  const tls = await raw(t, bob.listener.port);
+  tls.socket.write(Uint8Array.of(0x16, 3, 1, 0, 200, 1));
+  t.equal(await tls.end(), '');
+
+  bystander.say(askOther('SEND', TEXT, 'hello', 'afterall'));
+  t.match(await bystander.hears(/ 200 OK/), /afterall/);
+});
+
+t.test('a reset, and a half-close in the middle of a chunk', async (t) => {
+  const bob = await device(t);
+  const bind = async () => {
+    const made = bob.session({ remotePath: parseMsrpPath(PEER) });
+    const peer = await raw(t, bob.listener.port);
+    const ask = askingFrom(String(made.session.localUri));
+    peer.say(ask('SEND', BIND));
+    await peer.hears(/ 200 OK/);
+    return { ...made, peer, ask };
+  };
+  const reset = await bind();
+  const message = plain('unanswered');
+  reset.session.send(message);
+  await reset.peer.hears(/unanswered/);
+  reset.peer.socket.resetAndDestroy();
+  await reset.told.until(() => reset.told.closings.length === 1);
+  t.match(reset.told.closings[0], { reason: 'disconnected', detail: /ECONNRESET/ });
+  t.same(reset.told.outcomes, [{ message, outcome: { kind: 'lost' } }]);
+
+  const half = await bind();
+  half.peer.say(half.ask('SEND', TEXT, 'hello', 'lastwords') + half.ask('SEND', TEXT, 'never ended').slice(0, -20));
+  half.peer.socket.end();
+  t.match(await half.peer.end(), /^MSRP lastwords 200 OK/, 'what was answered still comes');
+  t.same(half.told.texts, ['hello']);
+  t.equal(half.told.closings[0]?.reason, 'disconnected');
+  t.equal(bob.endpoint.sessionCount, 0);
+});
+
+t.test('a slow reader costs its bound, and gets everything that was queued when it reads again', async (t) => {
+  const bob = await device(t);
+  const { session, told } = bob.session({ remotePath: parseMsrpPath(PEER), maxQueuedBytes: 200_000 });
+  const peer = await raw(t, bob.listener.port);
+  peer.say(askingFrom(String(session.localUri))('SEND', BIND));
+  await peer.hears(/ 200 OK[^$]*\$\r\n/);
+  peer.socket.pause();
+  const body = utf8('x'.repeat(2000));
+  let queued = 0;
+  // Until the system's own buffers are full, and then ours.
+  while (session.queuedBytes < 195_000) {
+    if (session.send(prepare({ contentType: 'a/b', body, failureReport: 'no' })) === 'queued') queued++;
+    else await new Promise(setImmediate);
+    if (queued > 50_000) throw new Error('there is no end to what the system takes');
+  }
+  t.ok(session.queuedBytes <= 200_000);
+  const before = told.drains;
+  while (session.send(prepare({ contentType: 'a/b', body, failureReport: 'no' })) !== 'full') queued++;
+  session.send(plain('refused, because it is full'));
+  peer.socket.resume();
+  const pattern = new RegExp(`(?:-------\\w{16}\\$[^$]*){${queued}}`);
+  await peer.hears(pattern);
+  t.equal(told.drains, before + 1);
+  t.equal(session.queuedBytes, 0);
+});
+
+t.test('a port that is taken is told', async (t) => {
+  const bob = await device(t);
+  await t.rejects(listen(bob.endpoint, { host: '127.0.0.1', port: bob.listener.port }), { code: 'EADDRINUSE' });
+});
+
+t.test('RFC 6135 §4.2.2: what is advertised stands in our path', async (t) => {
+  const bob = await device(t, {}, { advertise: { host: 'chat.example.com', port: 2855 } });
+  const { session } = bob.session();
+  t.match(session.localUri.toString(), /^msrp:\/\/chat\.example\.com:2855\/[A-Za-z0-9]{20};tcp$/);
+});
