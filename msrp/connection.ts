@@ -3,7 +3,7 @@ import type { CloseReason } from './contract.ts';
 import type { Remains } from './decode.ts';
 import { MsrpError } from './errors.ts';
 import { Framer, type FrameHandlers } from './framer.ts';
-import { ID_PART } from './ids.ts';
+import { ID_PART, idWord } from './ids.ts';
 import type { AuthRequest } from './incoming.ts';
 import type { EndpointLimits } from './limits.ts';
 import type { Log } from './log.ts';
@@ -62,6 +62,8 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   #blockedAt = -1;
   #drainedAt = 0;
   #blocked = false;
+  /** The memory of the last write, which the flow keeps until it is drained. */
+  #lent: Uint8Array | undefined;
   #heardAt: number;
   /** Since when no session is bound to it. */
   #vacantSince: number;
@@ -179,9 +181,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
         : [...this.#sessions].find(({ envelope }) => envelope?.idPart === part);
     if (session === undefined) return;
     this.#last = session;
-    const words = new DataView(new ArrayBuffer(ID_PART));
-    for (let i = 0; i < ID_PART; i++) words.setUint8(i, id.charCodeAt(ID_PART + i));
-    session.receiveResponse(head, words.getInt32(0), words.getInt32(4), length);
+    session.receiveResponse(head, idWord(id, ID_PART), idWord(id, ID_PART + 4), length);
   }
 
   unreadable(fault: MsrpError, remains: Remains | undefined): void {
@@ -391,7 +391,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     const rendered = turn.take();
     const { flow } = this;
     if (flow.write(flow.keepsBytes ? rendered.slice() : rendered)) return true;
-    if (!flow.keepsBytes) turn.renew();
+    if (!flow.keepsBytes) this.#lent = turn.lend();
     this.#blocked = true;
     this.#blockedAt = now;
     return false;
@@ -400,6 +400,8 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   drained(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
+    if (this.#lent !== undefined) this.#exchange.turn.giveBack(this.#lent);
+    this.#lent = undefined;
     this.#drainedAt = this.#exchange.now();
     if (this.#answers.length > 0 || this.#ready.size > 0 || this.#open !== undefined || this.#state === 'ending') {
       this.#ask();

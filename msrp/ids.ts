@@ -60,8 +60,8 @@ export function newSessionPart(): string {
   return randomText(ID_PART);
 }
 
-/** Four characters of a part of a transaction id as the word that a response's octets are compared with. */
-export function idWord(part: string, at: 0 | 4): number {
+/** Four characters of a transaction id, from `at` on, as the word that a response's octets are compared with. */
+export function idWord(part: string, at: number): number {
   return (
     (part.charCodeAt(at) << 24) |
     (part.charCodeAt(at + 1) << 16) |

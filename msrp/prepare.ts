@@ -110,6 +110,6 @@ function idPartNotIn(body: Uint8Array): string {
   const haystack = octets(body);
   for (;;) {
     const part = newMessagePart();
-    if (findBytes(haystack, encodeText(part)) < 0) return part;
+    if (body.length < ID_PART || findBytes(haystack, encodeText(part)) < 0) return part;
   }
 }

@@ -4,6 +4,9 @@ import type { TurnScheduler } from './clock.ts';
 /** Octets gathered for one write at most. */
 export const TURN_BYTES = 256 * 1024;
 
+/** Pieces of memory kept for the next time that one is lent. */
+const SPARE = 4;
+
 /** Who has something to say when the turn ends. */
 export interface Speaker {
   speak(turn: Turn): void;
@@ -17,6 +20,7 @@ export class Turn {
   readonly #schedule: TurnScheduler;
   #due: Speaker[] = [];
   #scheduled = false;
+  readonly #spare: Uint8Array[] = [];
   bytes: Uint8Array = new Uint8Array(0);
   view: DataView = new DataView(new ArrayBuffer(0));
   /** Octets rendered and not taken. */
@@ -57,7 +61,7 @@ export class Turn {
     this.at += bytes.length;
   }
 
-  /** Takes what was rendered: valid until the next rendering, unless `renew` is called. */
+  /** Takes what was rendered: valid until the next rendering, unless the memory is lent. */
   take(): Uint8Array {
     const taken = this.bytes.subarray(0, this.at);
     this.at = 0;
@@ -66,13 +70,20 @@ export class Turn {
 
   /** Makes sure that there is memory to render into. */
   prepare(): void {
-    if (this.bytes.length === 0) this.renew();
+    if (this.bytes.length > 0) return;
+    this.bytes = this.#spare.pop() ?? octets(allocate(TURN_BYTES));
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
   }
 
-  /** Fresh memory, because somebody keeps the old. */
-  renew(): void {
-    this.bytes = octets(allocate(TURN_BYTES));
-    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
-    this.at = 0;
+  /** Leaves the memory to somebody who keeps it for a while, and goes on in other memory. */
+  lend(): Uint8Array {
+    const lent = this.bytes;
+    this.bytes = new Uint8Array(0);
+    this.prepare();
+    return lent;
+  }
+
+  giveBack(lent: Uint8Array): void {
+    if (this.#spare.length < SPARE) this.#spare.push(lent);
   }
 }

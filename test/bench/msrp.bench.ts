@@ -269,46 +269,54 @@ async function idleBench(): Promise<void> {
 
 /** A gigabyte from one process to another; peak memory of both. */
 async function gigabyteBench(): Promise<void> {
-  const size = 1024 ** 3;
-  const receiver = fork(new URL(import.meta.url), ['receive'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [receiver, sender] = ['receive', 'send'].map((role) =>
+    fork(new URL(import.meta.url), [role], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
+  );
+  if (receiver === undefined || sender === undefined) return;
   const [path] = (await once(receiver, 'message')) as [string];
+  sender.send(path);
+  const [from] = (await once(sender, 'message')) as [string];
+  receiver.send(from);
+  const peaks = await Promise.all([once(sender, 'message'), once(receiver, 'message')]);
+  const [[ours], [theirs]] = peaks as [[{ peak: number; took: number }], [number]];
+  sender.kill();
+  receiver.kill();
+  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
+  const speed = `${(GIGABYTE / 1e6 / ours.took).toFixed(0)} MB/s`;
+  row('one gigabyte, streamed', speed, `sender ${mb(ours.peak)}`, `receiver ${mb(theirs)}`);
+}
+
+const GIGABYTE = 1024 ** 3;
+
+async function send(): Promise<void> {
+  const [path] = (await once(process, 'message')) as [string];
   const endpoint = newNodeEndpoint();
   const piece = Buffer.alloc(READ, 'x');
-  const { promise, resolve } = deferred();
   let given = 0;
   let peak = 0;
+  let started = 0;
   const session = endpoint.session({
     at: { scheme: 'msrp', host: '127.0.0.1', port: 9 },
     remotePath: parseMsrpPath(path),
-    handlers: { message: () => undefined, outcome: () => resolve() },
+    handlers: {
+      bound: () => (started = performance.now()),
+      message: () => undefined,
+      outcome: () => process.send?.({ peak, took: (performance.now() - started) / 1000 }),
+    },
   });
-  receiver.send(String(session.localUri));
-  const started = performance.now();
+  process.send?.(String(session.localUri));
   session.dial();
   session.stream(
-    { contentType: 'application/octet-stream', total: size, outcomes: 'all' },
+    { contentType: 'application/octet-stream', total: GIGABYTE, outcomes: 'all' },
     {
       pull: (max) => {
-        if (given === size) return 'end';
-        const bytes = piece.subarray(0, Math.min(max, size - given));
+        if (given === GIGABYTE) return 'end';
+        const bytes = piece.subarray(0, Math.min(max, GIGABYTE - given));
         given += bytes.length;
         if ((given & 0xffffff) < READ) peak = Math.max(peak, process.memoryUsage.rss());
         return bytes;
       },
     },
-  );
-  const far = once(receiver, 'message');
-  await promise;
-  const took = (performance.now() - started) / 1000;
-  const [theirs] = (await far) as [number];
-  endpoint.close();
-  receiver.kill();
-  const mb = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
-  row(
-    'one gigabyte, streamed',
-    `${(size / 1e6 / took).toFixed(0)} MB/s`,
-    `sender ${mb(peak)}`,
-    `receiver ${mb(theirs)}`,
   );
 }
 
@@ -344,6 +352,7 @@ async function receive(): Promise<void> {
 }
 
 if (process.argv[2] === 'receive') await receive();
+else if (process.argv[2] === 'send') await send();
 else {
   framerBench();
   expectedBench();
