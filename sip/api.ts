@@ -91,7 +91,7 @@ export interface Limits {
   readonly subscriptions: number;
   /** Subscriptions in one dialog, told apart by their ids (default 8); above: 503. */
   readonly subscriptionsPerDialog: number;
-  /** Requests waiting in one dialog for a NOTIFY or a re-INVITE before them (default 64); above: they fail with 503. */
+  /** Requests of ours that wait for their turn in one dialog (default 64); above: they fail with 503. */
   readonly queuedPerDialog: number;
   /** Bytes, header lines and Via values of one message. */
   readonly parser: ParserLimits;
@@ -324,8 +324,9 @@ export interface InviteSession {
   /** Sends an UPDATE (RFC 3311). */
   update(content: Content, done: (outcome: Outcome) => void): void;
   /**
-   * Any other request in the dialog: MESSAGE, INFO, REFER, OPTIONS. They leave in the order of the calls and do not
-   * wait for each other. Fails with 503 when the session has ended.
+   * Any other request in the dialog: MESSAGE, INFO, REFER, OPTIONS. They leave in the order of the calls; over UDP each
+   * waits for a response to the one before it, or it might overtake it. Fails with 503 when the session has ended or
+   * too many wait.
    */
   request(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void;
   /** Ends it by BYE (when the ACK has come, RFC 3261 §15); `headers` for example Reason. Does nothing when ended. */

@@ -9,9 +9,9 @@ import type {
 } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
-import type { DigestClient } from './digest-client.ts';
+import { CSEQ } from './fields.ts';
 import type { SipResponse } from './message.ts';
-import { OutgoingRequest } from './outgoing.ts';
+import { OutgoingRequest, type Sending } from './outgoing.ts';
 import { outside } from './outside.ts';
 import { descriptionOf, LiveSession } from './session.ts';
 import { askTimer, raised, timerOptions } from './session-timer.ts';
@@ -26,10 +26,12 @@ export class ClientInvite implements OutgoingInvite {
   readonly #parts: OutgoingInviteParts;
   readonly #handlers: OutgoingInviteHandlers;
   readonly #settled: (invite: ClientInvite) => void;
+  /** Our tag in the dialogs to come. */
+  readonly localTag: string;
+  readonly #sending: Sending;
   readonly #ringing: Timer;
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
-  #digest: DigestClient | undefined;
   #state: OutgoingInviteState = { is: 'calling' };
   #session: LiveSession | undefined;
   #provisional = false;
@@ -51,6 +53,10 @@ export class ClientInvite implements OutgoingInvite {
     this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
       this.cancel();
     });
+    const { allow, supported, allowEvents } = core.capabilities;
+    const headers = [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
+    this.#sending = outside(core, 'INVITE', parts, headers, true);
+    this.localTag = this.#sending.request.fromTag ?? '';
     this.#outgoing = this.#send();
     this.#outgoing.start();
   }
@@ -73,11 +79,7 @@ export class ClientInvite implements OutgoingInvite {
   }
 
   #send(): OutgoingRequest {
-    const { allow, supported, allowEvents } = this.#core.capabilities;
-    const headers = [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
-    const sending = outside(this.#core, 'INVITE', this.#parts, headers, true);
-    this.#digest = sending.digest;
-    const outgoing = new OutgoingRequest(this.#core, sending, {
+    const outgoing = new OutgoingRequest(this.#core, this.#sending, {
       onResponse: (response) => {
         this.#receive(response, outgoing);
       },
@@ -149,7 +151,7 @@ export class ClientInvite implements OutgoingInvite {
       handlers,
       timer: this.#timerOptions,
       description: descriptionOf(this.#parts),
-      digest: this.#digest,
+      digest: this.#sending.digest,
       peer: response,
     });
     session.confirmedByClient(response);
@@ -161,6 +163,9 @@ export class ClientInvite implements OutgoingInvite {
     const longer = this.#timerOptions && raised(this.#timerOptions, response);
     if (longer === undefined || this.#state.is === 'cancelling') return false;
     this.#timerOptions = longer;
+    const { request, nextSeq } = this.#sending;
+    for (const { name, value } of askTimer(longer)) request.headers.set(name, value);
+    request.headers.write(CSEQ, { seq: nextSeq(), method: 'INVITE' });
     this.#outgoing = this.#send();
     this.#outgoing.start();
     return true;

@@ -76,6 +76,8 @@ export class LiveDialog implements Dialog {
   #localSeq: number;
   #remoteSeq: number | undefined;
   #flow: Flow | undefined;
+  readonly #waiting: ((heard: () => void) => void)[] = [];
+  #unheard = false;
   #flowSentBy: Partial<HostPort> | undefined;
 
   private constructor(state: DialogState) {
@@ -203,6 +205,33 @@ export class LiveDialog implements Dialog {
       seq,
     });
     return { request, hop, flow: this.#way() };
+  }
+
+  /**
+   * Gives `send` its turn. Over UDP requests overtake each other when one is lost, and the peer refuses what comes late
+   * (RFC 3261 §12.2.2): there each waits until a response to the one before it, which it tells by `heard`, is here.
+   * False when more than `limit` wait already.
+   */
+  inTurn(send: (heard: () => void) => void, limit: number): boolean {
+    if (this.#waiting.length >= limit) return false;
+    this.#waiting.push(send);
+    this.#nextTurn();
+    return true;
+  }
+
+  #nextTurn(): void {
+    if (this.#unheard && this.#flow?.reliable !== true) return;
+    const send = this.#waiting.shift();
+    if (send === undefined) return;
+    this.#unheard = true;
+    let first = true;
+    send(() => {
+      if (!first) return;
+      first = false;
+      this.#unheard = false;
+      this.#nextTurn();
+    });
+    if (this.#flow?.reliable === true) this.#nextTurn();
   }
 
   /** Our Contact in requests and responses that leave by `flow`. */

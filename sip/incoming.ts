@@ -104,8 +104,21 @@ export class Incoming {
   #awaitAnswer(): void {
     const { clock, transactions } = this.#core;
     const invite = this.request.method === 'INVITE';
-    this.#trying = clock.after(invite ? TRYING_INVITE : tryingNonInvite(transactions.base), () => {
+    const soon = invite ? TRYING_INVITE : tryingNonInvite(transactions.base);
+    this.#trying = clock.after(soon, () => {
       if (!this.answered && !this.#provisional) this.respond(100);
+      if (invite) return;
+      // RFC 4320 §4.2: once the client has given up, nothing is said any more, not even 408.
+      this.#trying = clock.after(64 * transactions.base.T1 - soon, () => {
+        this.#giveUp();
+      });
     });
+  }
+
+  #giveUp(): void {
+    if (this.answered) return;
+    const { method, callId } = this.request;
+    this.#core.log.warn('no answer in time', { flow: this.flow.id, callId, method });
+    this.transaction.drop();
   }
 }

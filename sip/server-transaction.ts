@@ -153,10 +153,11 @@ export class ServerTransaction {
     this.#apply(classOf(status), response);
   }
 
-  /** Ends it without a word: the user agent closes. */
+  /** Ends it without a word: there is nobody left to answer, or nothing to say. */
   drop(): void {
-    this.#stop();
+    if (this.#state === 'terminated') return;
     this.#state = 'terminated';
+    this.#end();
   }
 
   #apply(event: ServerEvent, response?: Uint8Array, ack?: SipRequest): void {

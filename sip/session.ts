@@ -18,7 +18,7 @@ import type { HeaderLine } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { bodyOf, findPart } from './multipart.ts';
-import { OutgoingRequest, sendAck } from './outgoing.ts';
+import { OutgoingRequest, sendAck, type Sending } from './outgoing.ts';
 import type { ServerTransactionUser } from './server-transaction.ts';
 import { receiveRefer } from './refer.ts';
 import {
@@ -56,6 +56,9 @@ interface Offer {
 /** A final response after which the dialog is gone (RFC 3261 §12.2.1.2, RFC 5057 §5.1). */
 const DIALOG_IS_GONE: ReadonlySet<number> = new Set([404, 410, 416, 480, 481, 482, 483, 484, 485, 502, 604]);
 
+/** The outcome of what is asked of a session that is over. */
+const ENDED: Outcome = { is: 'failed', status: 503, reason: 'the session has ended' };
+
 /** The body of a message, without its headers. */
 export function descriptionOf({ contentType, body }: Content): Content {
   return contentType === undefined || body === undefined ? {} : { contentType, body };
@@ -79,8 +82,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   #first = false;
   /** The peer's re-INVITE or UPDATE that has no final response yet. */
   #incomingOffer: Incoming | undefined;
-  /** Our re-INVITE or UPDATE under way. */
-  #outgoing: OutgoingRequest | undefined;
   #running: Offer | undefined;
   readonly #waiting: Offer[] = [];
   /** Repeats the ACK of our last INVITE when its 2xx comes again. */
@@ -202,8 +203,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   #receiveBye(incoming: Incoming): void {
     incoming.respond(200);
-    // §15.1.2: what else is pending is answered 487.
-    if (this.#incomingOffer?.answered === false) this.#incomingOffer.respond(487);
     this.#end({ why: 'bye', request: incoming.request });
   }
 
@@ -340,7 +339,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   #send(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
     if (this.#state === 'ended') {
-      done({ is: 'failed', status: 503, reason: 'the session has ended' });
+      done(ENDED);
       return;
     }
     this.#dispatch(
@@ -356,23 +355,42 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   #dispatch(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
     const { dialog } = this;
-    const refreshes = method === 'UPDATE' || method === 'REFER';
-    const { request, flow, hop } = dialog.createRequest(method, this.#ours(content));
-    const sending = {
-      request,
-      flow,
-      hop,
+    const digest = credentials === undefined ? this.#digest : new DigestClient(credentials);
+    const sending = (): Sending => ({
+      ...dialog.createRequest(method, this.#ours(content)),
       dialog,
-      contact: refreshes ? (by: Flow) => dialog.contactFor(by) : undefined,
+      contact: method === 'UPDATE' || method === 'REFER' ? (by: Flow) => dialog.contactFor(by) : undefined,
       nextSeq: () => dialog.nextSeq(),
-      digest: credentials === undefined ? this.#digest : new DigestClient(credentials),
+      digest,
+    });
+    const send = (heard: () => void): void => {
+      new OutgoingRequest(this.#core, sending(), {
+        onResponse: (response) => {
+          heard();
+          if (response.status >= 200) done({ is: 'response', response });
+        },
+        onFailed: (outcome) => {
+          heard();
+          done(outcome);
+        },
+      }).start();
     };
-    new OutgoingRequest(this.#core, sending, {
-      onResponse: (response) => {
-        if (response.status >= 200) done({ is: 'response', response });
-      },
-      onFailed: done,
-    }).start();
+    // A BYE overtakes what waits: that is of no use any more.
+    if (method === 'BYE') send(() => undefined);
+    else if (!dialog.inTurn(this.#unlessEnded(send, done), this.#core.limits.queuedPerDialog))
+      done({ is: 'failed', status: 503, reason: 'too many requests wait' });
+  }
+
+  /** What has waited until the session was over fails. */
+  #unlessEnded(send: (heard: () => void) => void, done: (outcome: Outcome) => void): (heard: () => void) => void {
+    return (heard) => {
+      if (this.#state !== 'ended') {
+        send(heard);
+        return;
+      }
+      heard();
+      done(ENDED);
+    };
   }
 
   #ours(content: Content): Content {
@@ -413,26 +431,31 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     const { dialog } = this;
     const { allow, supported } = this.#core.capabilities;
     const headers = [allow, supported, ...this.#timerHeaders(), ...(offer.content.headers ?? [])];
-    const { request, flow, hop } = dialog.createRequest('INVITE', this.#ours({ ...offer.content, headers }));
     this.#running = offer;
-    const sending = {
-      request,
-      flow,
-      hop,
-      dialog,
-      contact: (by: Flow) => dialog.contactFor(by),
-      nextSeq: () => dialog.nextSeq(),
-      digest: this.#digest,
+    const send = (heard: () => void): void => {
+      const sending = {
+        ...dialog.createRequest('INVITE', this.#ours({ ...offer.content, headers })),
+        dialog,
+        contact: (by: Flow) => dialog.contactFor(by),
+        nextSeq: () => dialog.nextSeq(),
+        digest: this.#digest,
+      };
+      new OutgoingRequest(this.#core, sending, {
+        onResponse: (response) => {
+          heard();
+          this.#offerAnswered(offer, response);
+        },
+        onFailed: (outcome) => {
+          heard();
+          this.#offerDone(offer, outcome);
+        },
+      }).start();
     };
-    this.#outgoing = new OutgoingRequest(this.#core, sending, {
-      onResponse: (response) => {
-        this.#offerAnswered(offer, response);
-      },
-      onFailed: (outcome) => {
-        this.#offerDone(offer, outcome);
-      },
-    });
-    this.#outgoing.start();
+    const failed = (outcome: Outcome): void => {
+      this.#offerDone(offer, outcome);
+    };
+    if (!dialog.inTurn(this.#unlessEnded(send, failed), this.#core.limits.queuedPerDialog))
+      failed({ is: 'failed', status: 503, reason: 'too many requests wait' });
   }
 
   #offerAnswered(offer: Offer, response: SipResponse): void {
@@ -444,7 +467,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     }
     if (status === 491 && this.#state !== 'ended') {
       this.#running = undefined;
-      this.#outgoing = undefined;
       this.#waiting.unshift(offer);
       this.#retryOffer(this.#glareTime());
       return;
@@ -467,7 +489,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   #offerDone(offer: Offer, outcome: Outcome): void {
     if (this.#running !== offer) return;
     this.#running = undefined;
-    this.#outgoing = undefined;
     offer.done(outcome);
     this.#noticeEnd('INVITE', outcome);
     if (this.#state !== 'ended' && this.#waiting.length > 0) this.#nextOffer();
@@ -515,8 +536,9 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#accepted?.stop();
     this.#accepted = undefined;
     this.#timer.stop();
-    for (const { done } of this.#waiting.splice(0))
-      done({ is: 'failed', status: 503, reason: 'the session has ended' });
+    // RFC 3261 §15.1.2: what the application still thinks about.
+    if (this.#incomingOffer?.answered === false) this.#incomingOffer.respond(487);
+    for (const { done } of this.#waiting.splice(0)) done(ENDED);
     this.dialog.session = undefined;
     this.#core.dialogs.sweep(this.dialog);
     this.#guard(() => this.#handlers.onEnded?.(end));

@@ -197,28 +197,31 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       ...(content.headers ?? []),
     ];
     const { dialog } = this;
-    const { request, flow, hop } = dialog.createRequest('NOTIFY', { ...content, headers });
     this.#underWay = true;
     this.#missed = false;
     // A first change soon after the first NOTIFY is told at once; what follows it has to wait.
     if (WEIGHT[cause] <= WEIGHT.repeated) this.#notBefore = this.#core.clock.now() + this.package.pacing;
-    const sending = {
-      request,
-      flow,
-      hop,
-      dialog,
-      contact: (by: Flow) => dialog.contactFor(by),
-      nextSeq: () => dialog.nextSeq(),
-      digest: undefined,
+    const send = (heard: () => void): void => {
+      const sending = {
+        ...dialog.createRequest('NOTIFY', { ...content, headers }),
+        dialog,
+        contact: (by: Flow) => dialog.contactFor(by),
+        nextSeq: () => dialog.nextSeq(),
+        digest: undefined,
+      };
+      new OutgoingRequest(this.#core, sending, {
+        onResponse: (response) => {
+          heard();
+          if (response.status >= 200) this.#answered({ is: 'response', response });
+        },
+        onFailed: (outcome) => {
+          heard();
+          this.#answered(outcome);
+        },
+      }).start();
     };
-    new OutgoingRequest(this.#core, sending, {
-      onResponse: (response) => {
-        if (response.status >= 200) this.#answered({ is: 'response', response });
-      },
-      onFailed: (outcome) => {
-        this.#answered(outcome);
-      },
-    }).start();
+    if (!dialog.inTurn(send, this.#core.limits.queuedPerDialog))
+      this.#answered({ is: 'failed', status: 503, reason: 'too many requests wait in the dialog' });
     if (cause === 'terminated') this.#leaveDialog();
   }
 

@@ -158,7 +158,7 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   /** Ends all at once. */
   drop(): void {
-    for (const transaction of this.#servers.values()) transaction.drop();
+    for (const transaction of [...this.#servers.values()]) transaction.drop();
     for (const transaction of [...this.#clients.values()]) transaction.drop();
     this.#servers.clear();
     this.#serverBytes = 0;

@@ -65,7 +65,8 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly #trace: ((entry: Trace) => void) | undefined;
   readonly #pending = new Set<ServerInvite>();
   readonly #pendingFrom = new Map<string, number>();
-  readonly #calls = new Set<ClientInvite>();
+  /** Our INVITEs without final response, by our tag. */
+  readonly #calls = new Map<string, ClientInvite>();
   #closing = false;
 
   constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
@@ -113,8 +114,8 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   }
 
   invite(parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers): OutgoingInvite {
-    const invite = new ClientInvite(this, parts, handlers, (settled) => this.#calls.delete(settled));
-    if (invite.state.is !== 'failed') this.#calls.add(invite);
+    const invite = new ClientInvite(this, parts, handlers, ({ localTag }) => this.#calls.delete(localTag));
+    if (invite.state.is !== 'failed') this.#calls.set(invite.localTag, invite);
     return invite;
   }
 
@@ -129,11 +130,11 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   async close(grace = 2000): Promise<void> {
     this.#closing = true;
     for (const invite of [...this.#pending]) invite.cancel(503);
-    for (const call of [...this.#calls]) call.cancel();
+    for (const call of [...this.#calls.values()]) call.cancel();
     for (const subscription of this.notifier.all()) subscription.terminate('deactivated');
     for (const dialog of [...this.dialogs]) dialog.session?.close();
     await this.#answersWithin(grace);
-    for (const call of [...this.#calls]) call.drop();
+    for (const call of [...this.#calls.values()]) call.drop();
     for (const dialog of [...this.dialogs]) dialog.session?.drop();
     this.transactions.drop();
     await this.transport.close();
@@ -295,7 +296,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     const { request, flow } = incoming;
     const dialog = this.dialogs.find(request);
     if (dialog === undefined) {
-      incoming.respond(481);
+      this.#answerStray(incoming);
       return;
     }
     if (!dialog.hear(request, flow)) {
@@ -307,6 +308,18 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     else if (dialog.session !== undefined) dialog.session.receive(incoming);
     else if (request.method === 'REFER') receiveRefer(this, incoming, dialog, this.handlers);
     else incoming.respond(481);
+  }
+
+  /**
+   * A request of a dialog that is not here: 481 (RFC 3261 §12.2.2). Where an INVITE of ours still waits, the 2xx that
+   * makes the dialog may have been lost or overtaken: 481 would end the call at the other side. Over UDP the request is
+   * forgotten, since it comes again; else it is told to.
+   */
+  #answerStray(incoming: Incoming): void {
+    const { request, flow, transaction } = incoming;
+    if (!this.#calls.has(request.toTag ?? '')) incoming.respond(481);
+    else if (flow.reliable) incoming.respond(500, { headers: [{ name: 'Retry-After', value: '1' }] });
+    else transaction.drop();
   }
 
   #subscribeInDialog(incoming: Incoming, dialog: LiveDialog): void {

@@ -437,3 +437,40 @@ t.test('RFC 4028 §7.2, §10: of a peer without session timer we find out when i
   t.strictSame(silent.ended, ['gone']);
   t.end();
 });
+
+t.test('RFC 3261 §12.2.2: a request that overtakes the 2xx of our INVITE does not end the call', (t) => {
+  for (const transport of ['UDP', 'TCP'] as const) {
+    const texts: string[] = [];
+    const { peer, clock, heard } = calls(
+      {
+        session: {
+          onMessage: ({ request }) => {
+            texts.push(request.method);
+            return { status: 200 };
+          },
+        },
+      },
+      {},
+      { transport },
+    );
+    const sent = peer.request('INVITE');
+    const early = head(
+      'MESSAGE',
+      { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.headers.get('From'), 'Call-ID': sent.callId },
+      'sip:room@10.0.0.2:5060',
+    );
+    peer.say(early);
+    clock.advance(1);
+    t.strictSame(peer.statuses, transport === 'UDP' ? [] : ['500 MESSAGE']);
+    peer.answer(sent, 200, { toTag: 'bob' });
+    clock.advance(1);
+    t.strictSame(heard, ['accepted 200']);
+    if (transport === 'UDP') peer.say(early);
+    clock.advance(1);
+    t.strictSame(texts, transport === 'UDP' ? ['MESSAGE'] : [], 'it comes again');
+    peer.say(head('MESSAGE', { To: '<sip:room@10.0.0.2>;tag=nobody', 'Call-ID': 'other' }));
+    clock.advance(1);
+    t.equal(peer.statuses.at(-1), '481 MESSAGE');
+  }
+  t.end();
+});

@@ -1,5 +1,12 @@
 import t from 'tap';
-import { type InviteSession, parseNameAddr, parseUri, UserAgent, type UserAgentHandlers } from '../../sip/index.ts';
+import {
+  type InviteSession,
+  type SessionHandlers,
+  parseNameAddr,
+  parseUri,
+  UserAgent,
+  type UserAgentHandlers,
+} from '../../sip/index.ts';
 import { FakeClock, Network, random } from './network.ts';
 import { Subscriber } from './subscriber.ts';
 
@@ -161,3 +168,67 @@ t.test('RFC 6665 §4: 100 runs of SUBSCRIBE, NOTIFY, unsubscribe with 15 % loss 
   t.equal(clock.waiting, 0, 'no timer is left');
   t.end();
 });
+
+t.test(
+  'RFC 3261 §12.2.2: in 50 calls both sides speak at once with 15 % loss, nothing is lost, doubled or out of order',
+  (t) => {
+    const said = Array.from({ length: 20 }, (_, i) => `text ${String(i)}`);
+    const heard: string[][] = [];
+    const statuses = new Map<number, number>();
+    const count = (status: number): void => void statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    /** A session that says all it has to say at once and keeps what it hears. */
+    const speaks = (): { handlers: SessionHandlers; speak: (session: InviteSession) => void } => {
+      const texts: string[] = [];
+      heard.push(texts);
+      return {
+        handlers: {
+          onMessage: ({ request }) => {
+            texts.push(Buffer.from(request.body).toString());
+            return { status: 200 };
+          },
+          onOffer: () => ({ status: 200 }),
+        },
+        speak: (session) => {
+          for (const body of said)
+            session.request('MESSAGE', { contentType: 'text/plain', body }, (outcome) => {
+              count(outcome.is === 'response' ? outcome.response.status : outcome.status);
+            });
+          session.reInvite({}, (outcome) => {
+            count(outcome.is === 'response' ? outcome.response.status : outcome.status);
+          });
+        },
+      };
+    };
+    const { clock, server, client } = pair(4, {
+      onInvite: (invite) => {
+        const { handlers, speak } = speaks();
+        const session = invite.accept({ session: handlers });
+        if (session !== undefined) speak(session);
+      },
+    });
+    for (let i = 0; i < 50; i++) {
+      const { handlers, speak } = speaks();
+      client.invite(
+        { uri: ROOM, from: ALICE, session: handlers },
+        {
+          onAccepted: (session) => {
+            speak(session);
+            return undefined;
+          },
+          onFailed: () => t.fail('failed'),
+        },
+      );
+      clock.advance(37);
+    }
+    clock.advance(600_000);
+    t.equal(heard.length, 100);
+    t.ok(
+      heard.every((texts) => texts.join() === said.join()),
+      'all, once, in order',
+    );
+    t.strictSame([...statuses], [[200, 2100]]);
+    t.equal(server.counts.serverTransactions, 0);
+    t.equal(client.counts.clientTransactions, 0);
+    t.end();
+  },
+);

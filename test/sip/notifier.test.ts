@@ -407,9 +407,11 @@ t.test('RFC 3515 §2.4.6: several REFERs in a dialog are told apart', (t) => {
     peer.say(head('REFER', { To, CSeq: `${String(seq)} REFER`, 'Refer-To': '<sip:carol@example.com>' }));
   clock.advance(1);
   t.ok(refers[0]?.session);
+  peer.answer(peer.request('NOTIFY'), 200);
+  clock.advance(1);
   const events = peer.requests.map(({ headers }) => headers.get('Event'));
   t.strictSame(events, ['refer', 'refer;id=3']);
-  for (const notify of peer.requests) peer.answer(notify, 200);
+  peer.answer(peer.request('NOTIFY'), 200);
   reports[1]?.report(404);
   clock.advance(1);
   t.equal(peer.request('NOTIFY').headers.get('Event'), 'refer;id=3');

@@ -149,12 +149,16 @@ t.test('RFC 3261 §17.2.1: 100 after 200 ms, when nobody has answered', (t) => {
 });
 
 t.test('RFC 4320 §4.1: to other methods 100 only after 3.5 s', (t) => {
-  const { peer, clock } = stage({ onMessage: () => new Promise(() => undefined) });
+  const { peer, clock, agent, lines } = stage({ onMessage: () => new Promise(() => undefined) });
   peer.say(head('MESSAGE'));
   clock.advance(3499);
   t.strictSame(peer.statuses, []);
   clock.advance(2);
   t.strictSame(peer.statuses, ['100 MESSAGE']);
+  clock.advance(28_500);
+  t.equal(agent.counts.serverTransactions, 0, '§4.2: once the client has given up nothing is said any more');
+  t.strictSame(peer.statuses, ['100 MESSAGE']);
+  t.match(lines, ['no answer in time']);
   t.end();
 });
 
