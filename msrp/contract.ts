@@ -1,5 +1,6 @@
 import type { Assembler } from './assembler.ts';
 import type { Incoming, IncomingMessage, MessageOpening, NicknameRequest, Reception, Report } from './incoming.ts';
+import type { MessageId } from './message.ts';
 import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import type { PreparedMessage } from './prepare.ts';
 import type { MsrpPath, MsrpUri, MsrpScheme } from './uri.ts';
@@ -106,6 +107,8 @@ export interface MsrpSession {
   cancel(message: Outgoing): boolean;
   /** Drops messages not yet begun, oldest first, until at most `downTo` octets wait; gives those dropped. */
   thin(downTo: number, mayDrop?: (message: PreparedMessage) => boolean): readonly PreparedMessage[];
+  /** Whether a message with such an id waits to be sent or to be answered. Looks through all that waits. */
+  waits(isIt: (messageId: MessageId) => boolean): boolean;
   /** Octets that wait to be sent. */
   readonly queuedBytes: number;
   readonly maxQueuedBytes: number;

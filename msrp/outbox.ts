@@ -1,5 +1,6 @@
 import type { Envelope } from './envelope.ts';
 import { SEND_PLACE } from './envelope.ts';
+import type { MessageId } from './message.ts';
 import type { Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import { OPEN_PLACE, type PreparedMessage } from './prepare.ts';
 import { Sending, sourceOf, type SendingOwner } from './sending.ts';
@@ -138,6 +139,14 @@ export class Outbox {
   drop(sending: Sending): void {
     const at = this.#sendings.indexOf(sending);
     if (at >= 0) this.#sendings.splice(at, 1);
+  }
+
+  /** Whether a message waits, wholly or in part. */
+  has(isIt: (messageId: MessageId) => boolean): boolean {
+    return (
+      this.#ring.some((message) => message !== undefined && isIt(message.messageId)) ||
+      this.#sendings.some((sending) => isIt(sending.messageId))
+    );
   }
 
   /** Takes a message back. `begun`: octets of it have gone out, so it must be ended on the wire. */

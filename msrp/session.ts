@@ -4,7 +4,7 @@ import { formatNickname, formatReport, formatResponse, parseNickname } from './e
 import type { EndpointLimits } from './limits.ts';
 import { Envelope } from './envelope.ts';
 import { ID_PART, newMessageId, newMessagePart, newSessionId } from './ids.ts';
-import type { ContinuationFlag, RequestHead, ResponseHead } from './message.ts';
+import type { ContinuationFlag, MessageId, RequestHead, ResponseHead } from './message.ts';
 import { Outbox } from './outbox.ts';
 import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import { PreparedMessage } from './prepare.ts';
@@ -176,6 +176,16 @@ export class Session implements MsrpSession, AnswerWay {
 
   thin(downTo: number, mayDrop: (message: PreparedMessage) => boolean = () => true): readonly PreparedMessage[] {
     return this.outbox.thin(downTo, mayDrop);
+  }
+
+  waits(isIt: (messageId: MessageId) => boolean): boolean {
+    return (
+      this.outbox.has(isIt) ||
+      this.transactions.some((waiting) => {
+        if (waiting instanceof Question) return false;
+        return isIt((waiting instanceof PreparedMessage ? waiting : waiting.sending).messageId);
+      })
+    );
   }
 
   pause(): void {

@@ -65,6 +65,12 @@ export class Transactions<T extends Pending> {
     return undefined;
   }
 
+  /** Whether there is one for which that holds. */
+  some(holds: (entry: T) => boolean): boolean {
+    for (const entry of this.#entries) if (entry !== undefined && holds(entry)) return true;
+    return false;
+  }
+
   /** Takes out those for which `expired(sentAt)` holds; stops at the first for which it does not. */
   expire(expired: (sentAt: number) => boolean): T[] {
     const late: T[] = [];

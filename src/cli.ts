@@ -2,6 +2,7 @@
 /** The command line: `grouptextchat COMMAND`. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { ApiError } from './cli/api.ts';
 import { askPassword, NoAnswer } from './cli/prompt.ts';
 import { ConfigError } from './config/faults.ts';
 import { loadConfig } from './config/load.ts';
@@ -93,6 +94,13 @@ configured(program.command('doctor'))
     if (findings.some(({ is }) => is === 'fault')) process.exitCode = 1;
   });
 
+configured(program.command('why <message-id>'))
+  .description('what became of a message for each recipient, as far as the running service remembers')
+  .action(async (id: string, options: ConfigOptions) => {
+    const { why } = await import('./cli/why.ts');
+    process.stdout.write(await why(configOf(options), id));
+  });
+
 const user = program.command('user').description('the users who may call when auth.mode is digest');
 
 configured(user.command('add <name>'))
@@ -153,6 +161,7 @@ function explain(error: unknown): void {
     error instanceof ConfigError ||
     error instanceof UserFileError ||
     error instanceof NoAnswer ||
+    error instanceof ApiError ||
     error instanceof LogOpenError;
   if (!expected && !isSystemError(error)) throw error;
   const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';

@@ -20,9 +20,11 @@ import { type Certificate, makeCertificate, readCertificate } from './ops/certif
 import { adminToken, type ApiRoute } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
+import { messageRoutes } from './ops/message-routes.ts';
 import { Metrics } from './ops/metrics.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
@@ -96,9 +98,11 @@ async function wire(
     domains,
     settingsOf: (uri) => settingsOf(current, uri),
     newConference: (settings) => new Conference(settings),
-    watchers: [events],
+    watchers: [events, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
     texts: ENGLISH,
+    deliveryFailed: failureCounter(metrics),
+    duplicateWindow: config.log.duplicate_window,
     warn: (line) => {
       log.child('chat').warn(line);
     },
@@ -126,7 +130,8 @@ async function wire(
     const advertised = { host: bracketed(local.address), port: local.port };
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
-  const api: readonly ApiRoute[] = [];
+  const api: readonly ApiRoute[] = [...messageRoutes((id) => [...host.rooms()].flatMap((room) => room.why(id)))];
+  showFigures(metrics, host, endpoint);
   const http = new HttpServer(
     {
       host: config.http.host,

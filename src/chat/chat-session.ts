@@ -13,6 +13,7 @@ import {
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
 import { type Copy, numberOf } from './copy.ts';
+import type { Failure } from './fates.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import type { ChatRoom, Verdict } from './room.ts';
@@ -122,20 +123,35 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable. */
   deliver(copy: Copy): void {
     const { wrappedType } = copy.said;
-    if (wrappedType !== undefined && !this.#takes(wrappedType)) return;
+    if (wrappedType !== undefined && !this.#takes(wrappedType)) {
+      if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
+      return;
+    }
     const queued = this.#session.send(copy.msrp);
     if (copy.n === undefined) return;
     this.#through = copy.n;
-    if (queued !== 'queued') this.#miss(copy.n);
+    if (queued !== 'queued') this.#miss(copy.n, { is: queued === 'full' ? 'congested' : 'left' });
+  }
+
+  waits(n: EventNumber): boolean {
+    return this.#session.waits((id) => numberOf(id) === n);
   }
 
   /** From the MSRP session: what was sent has not arrived. */
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
     const n = numberOf(message.messageId);
-    if (n !== undefined && outcome.kind !== 'delivered' && outcome.kind !== 'refused') this.#miss(n);
+    if (n === undefined || outcome.kind === 'delivered') return;
+    if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
+    else this.#miss(n, { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' });
   }
 
-  #miss(n: EventNumber): void {
+  #failed(n: EventNumber, failure: Failure): void {
+    this.#parts.room.fates.failed(n, this.endpoint, failure);
+  }
+
+  /** One that it must get when it comes again. */
+  #miss(n: EventNumber, failure: Failure): void {
+    this.#failed(n, failure);
     if (this.#missed === undefined || n < this.#missed) this.#missed = n;
   }
 

@@ -6,9 +6,6 @@ type Entry =
   { readonly state: 'kept'; readonly n: EventNumber } | { readonly state: 'waiting'; readonly settled: Settled[] };
 type Settled = (outcome: EventNumber | ChatRefusal) => void;
 
-/** How many messages a room remembers unless told otherwise. */
-const DEFAULT_WINDOW = 4096;
-
 /**
  * Remembers the messages a room has taken, so that one sent again (after a lost session, RFC 4975 §5.4) is answered
  * again but not said again. A Message-ID counts per user, since devices of one user share what they resend.
@@ -20,7 +17,7 @@ export class Duplicates {
   readonly #window: number;
 
   /** @param window messages remembered at most; the oldest half of them is forgotten together */
-  constructor(window = DEFAULT_WINDOW) {
+  constructor(window: number) {
     this.#window = window;
   }
 

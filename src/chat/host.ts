@@ -24,7 +24,10 @@ export interface Watcher {
 }
 
 /** What the host is made with. */
-export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domains' | 'now' | 'texts' | 'warn'> {
+export interface ConferenceHostParts extends Pick<
+  ChatRoomParts,
+  'log' | 'domains' | 'now' | 'texts' | 'warn' | 'deliveryFailed' | 'duplicateWindow'
+> {
   /** What is configured for a room; undefined when there is none and none may be made on demand. */
   readonly settingsOf: (room: RoomUri) => RoomSettings | undefined;
   readonly newConference: (settings: ConferenceSettings) => Conference;
@@ -32,9 +35,6 @@ export interface ConferenceHostParts extends Pick<ChatRoomParts, 'log' | 'domain
   /** Rooms alive at once. */
   readonly maxRooms: number;
 }
-
-/** How many messages of the past are looked at for their Message-IDs when a room is opened again. */
-const REMEMBERED = 1000;
 
 /** A room that is alive, and what keeps it so. */
 interface Live {
@@ -144,7 +144,8 @@ export class ConferenceHost {
     const live: Live = { room, unfollow, settings, legs: 0, holds: 0 };
     try {
       for (const { event, n } of await log.facts(uri)) conference.apply(event, n);
-      for (const logged of await log.read(uri, { last: REMEMBERED, messagesOnly: true })) room.remember(logged);
+      for (const logged of await log.read(uri, { last: this.#parts.duplicateWindow, messagesOnly: true }))
+        room.remember(logged);
     } catch (fault) {
       unfollow();
       throw fault;

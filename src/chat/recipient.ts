@@ -1,4 +1,4 @@
-import type { EndpointId, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import type { Copy } from './copy.ts';
 
 /**
@@ -12,6 +12,8 @@ export interface Recipient {
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer. */
   readonly backlog: number;
-  /** Queues the message towards the peer, or drops it and says so where such things are counted. */
+  /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
+  waits(n: EventNumber): boolean;
+  /** Queues the message towards the peer, or drops it and says so to the room's `fates`. */
   deliver(copy: Copy): void;
 }

@@ -32,6 +32,8 @@ export interface ReplayParts {
   readonly now: Millis;
   /** A line of the room that goes before the messages. */
   readonly heading: (count: number, since: Millis, missed: boolean) => Copy;
+  /** These are going to be given to the recipient. */
+  readonly chosen: (copies: readonly Copy[]) => void;
   /** All that is past has been delivered, or cannot be: what is said from now on goes to the recipient directly. */
   readonly done: (fault?: LogReadError) => void;
 }
@@ -57,6 +59,8 @@ export class Replay implements Recipient {
   #at = 0;
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
+  /** The last message that was delivered. */
+  #delivered: EventNumber | undefined;
 
   constructor(parts: ReplayParts) {
     this.#parts = parts;
@@ -73,6 +77,11 @@ export class Replay implements Recipient {
 
   get backlog(): number {
     return this.#parts.recipient.backlog;
+  }
+
+  /** What it has not come to yet is on its way. */
+  waits(n: EventNumber): boolean {
+    return n > (this.#delivered ?? 0) || this.#parts.recipient.waits(n);
   }
 
   /** Whose place it holds. */
@@ -109,6 +118,7 @@ export class Replay implements Recipient {
       }
       this.#at += 1;
       recipient.deliver(copy);
+      this.#delivered = copy.n;
       count += 1;
     }
     return count;
@@ -152,7 +162,10 @@ export class Replay implements Recipient {
     const wanted = copies.filter((copy) => this.#concerns(copy) && now - copy.said.at <= within);
     const chosen = most <= 0 ? [] : wanted.slice(-most);
     const [oldest] = chosen;
-    if (oldest !== undefined) recipient.deliver(heading(chosen.length, oldest.said.at, returns));
+    if (oldest !== undefined) {
+      recipient.deliver(heading(chosen.length, oldest.said.at, returns));
+      this.#parts.chosen(chosen);
+    }
     return chosen;
   }
 

@@ -7,6 +7,7 @@ import { Copy } from './copy.ts';
 import { type Domains, personKey } from './domains.ts';
 import { asSaid, dispositionEvent, Dispositions, imdnIdOf } from './dispositions.ts';
 import { Duplicates } from './duplicates.ts';
+import { type Failure, Fates, type MessageFate } from './fates.ts';
 import { type Addressee, type Message, type Notification, type Posting, readPost } from './post.ts';
 import { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
@@ -53,6 +54,10 @@ export interface ChatRoomParts {
   readonly onIdle?: () => void;
   /** A line for the operator. */
   readonly warn: (line: string) => void;
+  /** A message could not be delivered; for counting. */
+  readonly deliveryFailed: (failure: Failure) => void;
+  /** Messages that are known again when they are sent again. */
+  readonly duplicateWindow: number;
 }
 
 /**
@@ -64,9 +69,11 @@ export class ChatRoom {
   readonly conference: Conference;
   /** What may say no here. */
   readonly rules: RoomRules;
+  /** What became of what was said. */
+  readonly fates: Fates;
   readonly #parts: ChatRoomParts;
   readonly #switch = new MsrpSwitch();
-  readonly #duplicates = new Duplicates();
+  readonly #duplicates: Duplicates;
   readonly #past: Past;
   readonly #dispositions = new Dispositions();
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
@@ -78,6 +85,8 @@ export class ChatRoom {
     this.uri = parts.uri;
     this.conference = parts.conference;
     this.rules = new RoomRules(parts.policy, parts.conference, parts.now);
+    this.fates = new Fates(parts.uri, parts.deliveryFailed);
+    this.#duplicates = new Duplicates(parts.duplicateWindow);
     this.#past = new Past(parts.log, parts.uri);
     this.#parts = parts;
   }
@@ -136,6 +145,11 @@ export class ChatRoom {
     const line = this.#line(text);
     if (to === undefined) this.#switch.fanOut(line);
     else this.#switch.at(to)?.deliver(line);
+  }
+
+  /** What became of the messages known by an id; those of the last while. */
+  why(id: string): readonly MessageFate[] {
+    return this.fates.find(id, (endpoint) => this.#switch.at(endpoint));
   }
 
   /** What a user is called here: nickname, display name or URI as the roster shows it. */
@@ -269,6 +283,7 @@ export class ChatRoom {
     this.#past.hear({ n, event });
     if (event.type === 'said') {
       this.#dispositions.note(event);
+      this.fates.sent(n, event, this.#switch.addressed(event));
       this.#switch.fanOut(new Copy(event, n));
     } else if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
     if (event.type === 'subject') this.tell(this.#parts.texts.subject(event.subject, this.#named(event.by)));
@@ -298,6 +313,10 @@ export class ChatRoom {
       now: now(),
       heading: (count, since, missed) =>
         this.#line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since))),
+      chosen: (copies) => {
+        const [from, through] = [copies[0]?.n, copies.at(-1)?.n];
+        if (from !== undefined && through !== undefined) this.fates.replayed(recipient, from, through);
+      },
       done: (fault) => {
         if (fault !== undefined) warn(`${this.uri}: the past cannot be read: ${fault.message}`);
         if (this.#switch.at(recipient.endpoint) === replay) this.#switch.add(recipient);

@@ -1,11 +1,20 @@
+import type { Said } from '../conference/events.ts';
 import type { EndpointId, UserUri } from '../conference/ids.ts';
 import type { Copy } from './copy.ts';
 import type { Recipient } from './recipient.ts';
+
+/** A recipient as it may be remembered when it is gone. */
+export interface Addressed {
+  readonly user: UserUri;
+  readonly endpoint: EndpointId;
+}
 
 /** The MSRP switch of one room (RFC 7701 §2): who is there to deliver to, and the fan-out. */
 export class MsrpSwitch {
   readonly #recipients = new Map<EndpointId, Recipient>();
   readonly #byUser = new Map<UserUri, Set<Recipient>>();
+  /** Those who are there, as they may be remembered; made anew when somebody comes or goes. */
+  #everybody: readonly Addressed[] | undefined;
 
   /** How many endpoints are delivered to. */
   get size(): number {
@@ -21,6 +30,7 @@ export class MsrpSwitch {
   add(recipient: Recipient): void {
     this.remove(recipient.endpoint);
     this.#recipients.set(recipient.endpoint, recipient);
+    this.#everybody = undefined;
     const others = this.#byUser.get(recipient.user);
     if (others === undefined) this.#byUser.set(recipient.user, new Set([recipient]));
     else others.add(recipient);
@@ -31,6 +41,7 @@ export class MsrpSwitch {
     const recipient = this.#recipients.get(endpoint);
     if (recipient === undefined) return;
     this.#recipients.delete(endpoint);
+    this.#everybody = undefined;
     const ofUser = this.#byUser.get(recipient.user);
     ofUser?.delete(recipient);
     if (ofUser?.size === 0) this.#byUser.delete(recipient.user);
@@ -44,6 +55,12 @@ export class MsrpSwitch {
   /** Delivers to all devices of a user, whatever they know of private messages. */
   give(user: UserUri, copy: Copy): void {
     for (const recipient of this.of(user)) recipient.deliver(copy);
+  }
+
+  /** Those whom `fanOut` would reach. The list is the caller's to keep; the endpoint it came from may be in it. */
+  addressed({ audience }: Said): readonly Addressed[] {
+    if (audience.to === 'everyone') return (this.#everybody ??= [...this.#recipients.values()].map(remembered));
+    return [...this.of(audience.user)].filter(({ takesPrivate }) => takesPrivate).map(remembered);
   }
 
   /**
@@ -63,5 +80,7 @@ export class MsrpSwitch {
     }
   }
 }
+
+const remembered = ({ user, endpoint }: Recipient): Addressed => ({ user, endpoint });
 
 const NOBODY: ReadonlySet<Recipient> = new Set();

@@ -14,7 +14,7 @@ function ask(duplicates: Duplicates, n: number, user = alice): { repeats: boolea
 }
 
 t.test('RFC 4975 §5.4: a message sent again is answered again, not said again', async (t) => {
-  const duplicates = new Duplicates();
+  const duplicates = new Duplicates(1000);
   const first = ask(duplicates, 1);
   const second = ask(duplicates, 1);
   t.match([first.repeats, second.repeats], [false, true]);
@@ -25,7 +25,7 @@ t.test('RFC 4975 §5.4: a message sent again is answered again, not said again',
 });
 
 t.test('what was not kept may be sent again', async (t) => {
-  const duplicates = new Duplicates();
+  const duplicates = new Duplicates(1000);
   ask(duplicates, 1);
   duplicates.settle(alice, id(1), { refused: 'not-kept', reason: 'disk full' });
   t.equal(ask(duplicates, 1).repeats, false);

@@ -1,0 +1,147 @@
+/**
+ * What became of each message for each recipient. That somebody got a message costs nothing to know: who was there is
+ * noted once per message, in a list that all messages share until somebody comes or goes; only what went wrong is
+ * written down.
+ */
+import type { Said } from '../conference/events.ts';
+import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import type { Recipient } from './recipient.ts';
+import type { Addressed } from './switch.ts';
+
+/** What became of a message for one recipient. */
+export type Fate =
+  /** Its peer has answered that it has it. */
+  | { readonly is: 'delivered' }
+  /** On its way: it waits to be sent, or for the answer. */
+  | { readonly is: 'waiting' }
+  /** Sent again when the device came (back). */
+  | { readonly is: 'replayed' }
+  /** The peer has said that it takes nothing of that type. */
+  | { readonly is: 'not taken'; readonly detail: string }
+  /** The peer has answered with this status. */
+  | { readonly is: 'refused'; readonly detail: string }
+  /** Too much was waiting for a peer that reads too slowly. */
+  | { readonly is: 'congested' }
+  /** No answer came in time. */
+  | { readonly is: 'unanswered' }
+  /** Its session was over before the answer. */
+  | { readonly is: 'left' };
+
+/** What can be noted: what went wrong. */
+export type Failure = Exclude<Fate, { readonly is: 'delivered' | 'waiting' | 'replayed' }>;
+
+/** One recipient of one message, and what became of it. */
+export interface RecipientFate {
+  readonly user: UserUri;
+  readonly endpoint: EndpointId;
+  readonly fate: Fate;
+}
+
+/** What is known of one message. */
+export interface MessageFate {
+  readonly room: RoomUri;
+  readonly n: EventNumber;
+  readonly said: Said;
+  readonly recipients: readonly RecipientFate[];
+}
+
+interface Entry {
+  readonly n: EventNumber;
+  readonly said: Said;
+  /** Those to whom it went; its sender's endpoint may be among them. */
+  readonly to: readonly Addressed[];
+  failures: Map<EndpointId, Failure> | undefined;
+}
+
+/** A stretch of the past that was replayed to somebody. */
+interface Stretch extends Addressed {
+  readonly from: EventNumber;
+  readonly through: EventNumber;
+}
+
+/** How much is remembered of one room. */
+export interface FatesLimits {
+  /** Messages. Default 1000. */
+  readonly messages: number;
+  /** Replays. Default 1000. */
+  readonly replays: number;
+}
+
+const DEFAULT_LIMITS: FatesLimits = { messages: 1000, replays: 1000 };
+
+/** The fates of a room's latest messages. */
+export class Fates {
+  readonly #room: RoomUri;
+  readonly #limits: FatesLimits;
+  /** A ring: the oldest is where the next one goes. */
+  readonly #entries: Entry[] = [];
+  #next = 0;
+  readonly #stretches: Stretch[] = [];
+  readonly #failed: (failure: Failure) => void;
+
+  /** `failed` is told of each failure, to be counted. */
+  constructor(room: RoomUri, failed: (failure: Failure) => void, limits: Partial<FatesLimits> = {}) {
+    this.#room = room;
+    this.#failed = failed;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+  }
+
+  /** A message goes out to these. The list is kept: it must not change any more. */
+  sent(n: EventNumber, said: Said, to: readonly Addressed[]): void {
+    this.#entries[this.#next] = { n, said, to, failures: undefined };
+    this.#next = (this.#next + 1) % this.#limits.messages;
+  }
+
+  /** A message could not be delivered. */
+  failed(n: EventNumber, endpoint: EndpointId, failure: Failure): void {
+    this.#failed(failure);
+    const entry = this.#entry(n);
+    if (entry !== undefined) (entry.failures ??= new Map()).set(endpoint, failure);
+  }
+
+  /** Messages of the past have been given to somebody. */
+  replayed({ user, endpoint }: Addressed, from: EventNumber, through: EventNumber): void {
+    this.#stretches.push({ user, endpoint, from, through });
+    if (this.#stretches.length > this.#limits.replays) this.#stretches.shift();
+  }
+
+  /**
+   * The messages known by an id: their sender's Message-ID, or that of an IMDN (RFC 5438 §6.3).
+   * @param at who is delivered to now, and knows what is still on its way
+   */
+  find(id: string, at: (endpoint: EndpointId) => Recipient | undefined): readonly MessageFate[] {
+    return this.#entries
+      .filter(({ said }) => said.messageId === id || said.imdnId === id)
+      .map((entry) => ({ room: this.#room, n: entry.n, said: entry.said, recipients: this.#recipients(entry, at) }));
+  }
+
+  /** Looks at the newest first: what fails, mostly fails soon. */
+  #entry(n: EventNumber): Entry | undefined {
+    const { length } = this.#entries;
+    for (let i = 1; i <= length; i += 1) {
+      const entry = this.#entries[(this.#next - i + length) % length];
+      if (entry?.n === n) return entry;
+    }
+    return undefined;
+  }
+
+  #recipients(entry: Entry, at: (endpoint: EndpointId) => Recipient | undefined): readonly RecipientFate[] {
+    const { n, said, to, failures } = entry;
+    const others = to.filter(({ endpoint }) => endpoint !== said.endpoint);
+    const first = others.map(({ user, endpoint }): RecipientFate => {
+      const waits = at(endpoint)?.waits(n) === true;
+      return { user, endpoint, fate: waits ? WAITING : (failures?.get(endpoint) ?? DELIVERED) };
+    });
+    const again = this.#stretches
+      .filter(({ from, through, user }) => from <= n && n <= through && concerns(said, user))
+      .map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: REPLAYED }));
+    return [...first, ...again];
+  }
+}
+
+const DELIVERED: Fate = { is: 'delivered' };
+const WAITING: Fate = { is: 'waiting' };
+const REPLAYED: Fate = { is: 'replayed' };
+
+const concerns = ({ audience, by }: Said, user: UserUri): boolean =>
+  audience.to === 'everyone' || audience.user === user || by === user;

@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import t from 'tap';
+import type { ToldFate } from '../../src/ops/message-routes.ts';
+import { readFileSync } from 'node:fs';
+import { join, newPath, raise, type Stage, messageSdp } from './stage.ts';
+
+/** What the API says of a message: `user: fate`, sorted. */
+async function fatesOf(stage: Stage, data: string, id: string): Promise<readonly string[]> {
+  const answer = await ask(stage, data, id);
+  const { messages } = (await answer.json()) as { readonly messages: readonly ToldFate[] };
+  return messages
+    .flatMap(({ recipients }) => recipients)
+    .map(({ user, fate, detail }) => `${user}: ${fate}${detail === undefined ? '' : ` (${detail})`}`)
+    .sort();
+}
+
+function ask(stage: Stage, data: string, id: string): Promise<Response> {
+  const token = readFileSync(`${data}/admin-token`, 'utf8').trim();
+  return fetch(`http://127.0.0.1:${httpOf(stage)}/api/messages/${encodeURIComponent(id)}`, {
+    headers: { Authorization: `Bearer ${token}` },
+  });
+}
+
+const httpOf = (stage: Stage): number => stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+
+/** Until the fates are these; the play hangs, and fails, if they never are. */
+async function until(stage: Stage, data: string, id: string, fates: readonly string[]): Promise<void> {
+  while ((await fatesOf(stage, data, id)).join() !== fates.join())
+    await new Promise((resolve) => setImmediate(resolve));
+}
+
+t.test('for each message it is known what became of it for each recipient', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const carol = await join(stage, 'carol');
+  carol.line.answers = false;
+  const own = newPath();
+  const body = messageSdp(own)
+    .replace('accept-wrapped-types:*', 'accept-wrapped-types:text/html')
+    .replace('message/cpim', 'message/cpim text/html');
+  await join(stage, 'dave', undefined, { body }, own);
+  const erin = await join(stage, 'erin');
+  erin.line.answers = false;
+
+  const say = (id: string) => alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', 'hi', [`Message-ID: ${id}`]);
+  t.equal((await say('first1')).what, '200');
+  await bob.hears('hi');
+  await carol.hears('hi');
+  const send = await erin.line.hears('hi');
+  erin.line.write(
+    `MSRP ${send.id} 415 No\r\nTo-Path: ${erin.line.room}\r\nFrom-Path: ${erin.line.own}\r\n-------${send.id}$\r\n`,
+  );
+  const early = [
+    'sip:bob@127.0.0.1: delivered',
+    'sip:carol@127.0.0.1: waiting',
+    'sip:dave@127.0.0.1: not taken (text/plain)',
+    'sip:erin@127.0.0.1: refused (415 No)',
+  ];
+  await until(stage, data, 'first1', early);
+  carol.line.close();
+  await until(
+    stage,
+    data,
+    'first1',
+    early.map((line) => line.replace('waiting', 'left')),
+  );
+  await join(stage, 'frank');
+  await until(stage, data, 'first1', [
+    ...early.map((line) => line.replace('waiting', 'left')),
+    'sip:frank@127.0.0.1: replayed',
+  ]);
+
+  t.equal((await ask(stage, data, 'no-such-id')).status, 404);
+  const metrics = await (await fetch(`http://127.0.0.1:${httpOf(stage)}/metrics`)).text();
+  t.match(metrics, /^grouptextchat_delivery_failures_total\{reason="refused"\} 1$/m);
+  t.match(metrics, /^grouptextchat_delivery_failures_total\{reason="not taken"\} 1$/m);
+  t.match(metrics, /^grouptextchat_events_total\{kind="said"\} 1$/m);
+  t.match(metrics, /^grouptextchat_rooms 1$/m);
+});
+
+t.test('grouptextchat why tells it in words', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`);
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  await join(stage, 'bob');
+  await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', 'hi', ['Message-ID: first1']);
+  await until(stage, data, 'first1', ['sip:bob@127.0.0.1: delivered']);
+  const why = async (id: string) => {
+    const args = ['dist/src/cli.js', 'why', id, '--set', `data=${data}`, '--set', `http.port=${httpOf(stage)}`];
+    const child = spawn(process.execPath, args, { env: {} });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
+    child.stderr.on('data', (piece: Buffer) => (err += piece.toString()));
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, out, err };
+  };
+  const told = await why('first1');
+  t.equal(told.code, 0);
+  t.match(
+    told.out,
+    /^sip:lobby@\S+, message \d+: sip:alice@127\.0\.0\.1 to everyone, \S+Z\n {2}sip:bob@127\.0\.0\.1 \(\S+\): delivered\n$/,
+  );
+  t.match(await why('no-such-id'), { code: 1, err: /^grouptextchat: nothing is known of a message no-such-id/ });
+});
