@@ -1,0 +1,290 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { generate } from 'selfsigned';
+import t from 'tap';
+import type { Test } from 'tap';
+import {
+  type Dns,
+  type Flow,
+  type InviteSession,
+  type ListenOptions,
+  type Outcome,
+  parseNameAddr,
+  parseUri,
+  type SessionEnd,
+  SocketTransport,
+  type SocketTransportOptions,
+  type TraceEntry,
+  UserAgent,
+  type UserAgentHandlers,
+} from '../../sip/index.ts';
+
+interface Host {
+  readonly userAgent: UserAgent;
+  readonly transport: SocketTransport;
+  /** Bodies of MESSAGEs with the transport they came by. */
+  readonly messages: string[];
+  readonly sessions: InviteSession[];
+  readonly ends: SessionEnd['why'][];
+}
+
+const timers = { T1: 50, T2: 400, T4: 500 };
+
+/** A user agent on real sockets that takes calls and MESSAGEs. */
+async function host(
+  t: Test,
+  listeners: readonly ListenOptions[],
+  options: SocketTransportOptions = {},
+  handlers: Partial<UserAgentHandlers> = {},
+): Promise<Host> {
+  const messages: string[] = [];
+  const sessions: InviteSession[] = [];
+  const ends: SessionEnd['why'][] = [];
+  let transport: SocketTransport | undefined;
+  const userAgent = new UserAgent(
+    {
+      transport: (above) => (transport = new SocketTransport(options, above)),
+      timers,
+      sessionTimer: false,
+      events: [
+        {
+          name: 'conference',
+          defaultExpires: 60,
+          minExpires: 1,
+          maxExpires: 60,
+          pacing: 0,
+          contentTypes: ['text/plain'],
+        },
+      ],
+    },
+    {
+      onInvite: (invite) => {
+        const session = { onEnded: ({ why }: SessionEnd) => void ends.push(why) };
+        const accepted = invite.accept({ contentType: 'application/sdp', body: 'v=0\r\n', session });
+        if (accepted !== undefined) sessions.push(accepted);
+      },
+      onSubscribe: (subscribe) => {
+        subscribe.accept({ resource: 'room', content: () => ({ contentType: 'text/plain', body: 'n'.repeat(5_000) }) });
+      },
+      onMessage: ({ request, flow }) => {
+        messages.push(`${flow.transport} ${request.body.length}`);
+        return { status: 200 };
+      },
+      ...handlers,
+    },
+  );
+  if (transport === undefined) throw new Error('no transport');
+  for (const listener of listeners) await transport.listen(listener);
+  t.teardown(() => userAgent.close(50));
+  return { userAgent, transport, messages, sessions, ends };
+}
+
+/** The port that one more listener is bound to. */
+async function portOf(transport: SocketTransport, options: ListenOptions): Promise<number> {
+  return (await transport.listen(options)).port;
+}
+
+const local = '127.0.0.1';
+const alice = parseNameAddr('<sip:alice@127.0.0.1>');
+
+function message(from: Host, uri: string, size: number): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const content = { contentType: 'text/plain', body: 'x'.repeat(size) };
+    from.userAgent.request({ method: 'MESSAGE', uri: parseUri(uri), from: alice, ...content }, resolve);
+  });
+}
+
+const statusOf = (outcome: Outcome): number => (outcome.is === 'response' ? outcome.response.status : outcome.status);
+
+function call(from: Host, uri: string, flow?: Flow): Promise<InviteSession> {
+  return new Promise((resolve, reject) => {
+    from.userAgent.invite(
+      {
+        uri: parseUri(uri),
+        from: alice,
+        ...(flow && { flow }),
+        contentType: 'application/sdp',
+        body: 'v=0\r\n',
+        session: { onEnded: ({ why }) => void from.ends.push(why) },
+      },
+      {
+        onAccepted: (session) => {
+          resolve(session);
+          return undefined;
+        },
+        onFailed: (outcome) => {
+          reject(new Error(`${statusOf(outcome)}`));
+        },
+      },
+    );
+  });
+}
+
+t.test('RFC 3261 §18.1.1: a large request goes by TCP; by UDP after all where TCP is refused', async (t) => {
+  const caller = await host(t, [
+    { transport: 'UDP', host: local, port: 0 },
+    { transport: 'TCP', host: local, port: 0 },
+  ]);
+  const both = await host(t, []);
+  const port = await portOf(both.transport, { transport: 'TCP', host: local, port: 0 });
+  await both.transport.listen({ transport: 'UDP', host: local, port });
+  t.equal(statusOf(await message(caller, `sip:bob@${local}:${port}`, 500)), 200);
+  t.equal(statusOf(await message(caller, `sip:bob@${local}:${port}`, 5_000)), 200);
+  t.strictSame(both.messages, ['UDP 500', 'TCP 5000']);
+
+  const old = await host(t, []);
+  const oldPort = await portOf(old.transport, { transport: 'UDP', host: local, port: 0 });
+  t.equal(statusOf(await message(caller, `sip:bob@${local}:${oldPort}`, 5_000)), 200);
+  t.strictSame(old.messages, ['UDP 5000']);
+});
+
+t.test('RFC 3263 §4.3: the next address is tried when one is dead', async (t) => {
+  const names: Record<string, readonly string[]> = { 'one.example.com': ['127.0.0.9'], 'two.example.com': [local] };
+  const callee = await host(t, []);
+  const port = await portOf(callee.transport, { transport: 'TCP', host: local, port: 0 });
+  const dns: Dns = {
+    naptr: () =>
+      Promise.resolve([{ order: 1, preference: 1, flags: 's', service: 'SIP+D2T', replacement: '_sip._tcp' }]),
+    srv: (name) =>
+      Promise.resolve(
+        name === '_sip._tcp'
+          ? ['one', 'two'].map((host, priority) => ({ priority, weight: 0, port, target: `${host}.example.com` }))
+          : [],
+      ),
+    addresses: (name) => Promise.resolve(names[name] ?? []),
+  };
+  const caller = await host(t, [{ transport: 'TCP', host: local, port: 0 }], { dns });
+  t.equal(statusOf(await message(caller, 'sip:bob@example.com', 100)), 200);
+  t.strictSame(callee.messages, ['TCP 100']);
+  t.equal(statusOf(await message(caller, 'sip:bob@nowhere.example.com:1', 100)), 503, 'RFC 3261 §8.1.3.1');
+});
+
+for (const [name, address] of [
+  ['IPv4', local],
+  ['IPv6', '::1'],
+] as const) {
+  const inUri = address.includes(':') ? `[${address}]` : address;
+  t.test(`a call over each transport, ${name}`, async (t) => {
+    const made = await generate([{ name: 'commonName', value: 'x' }], {
+      keyType: 'ec',
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: address }] }],
+    });
+    const certificate = { cert: made.cert, key: made.private };
+    const listeners = [
+      { transport: 'UDP', host: address, port: 0 },
+      { transport: 'TCP', host: address, port: 0 },
+      { transport: 'TLS', host: address, port: 0, certificate },
+    ] as const;
+    const caller = await host(t, listeners, { tls: { ca: made.cert } });
+    for (const listener of listeners) {
+      const callee = await host(t, [], { tls: { ca: made.cert } });
+      const port = await portOf(callee.transport, listener);
+      const session = await call(caller, `sip:bob@${inUri}:${port};transport=${listener.transport.toLowerCase()}`);
+      t.equal(session.dialog.flow?.transport ?? listener.transport, listener.transport);
+      while (callee.sessions[0]?.state !== 'confirmed') await turn();
+      const outcome = await new Promise<Outcome>((resolve) => {
+        callee.sessions[0]?.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, resolve);
+      });
+      t.equal(statusOf(outcome), 200, `${listener.transport}: a MESSAGE of the callee's`);
+      session.close();
+      while (callee.ends.length === 0) await turn();
+      t.strictSame(callee.ends, ['bye']);
+    }
+  });
+}
+
+t.test('a dialog outlives its TCP connection: requests go to the Contact, responses to the Via', async (t) => {
+  const heard: string[] = [];
+  const trace = ({ direction, message }: TraceEntry): void => {
+    if (direction === 'in') heard.push(Buffer.from(message).toString());
+  };
+  const caller = await host(t, [], { trace });
+  const home = await portOf(caller.transport, { transport: 'TCP', host: local, port: 0 });
+  let answer: (() => void) | undefined;
+  const callee = await host(
+    t,
+    [],
+    {},
+    {
+      onMessage: () =>
+        new Promise((resolve) => {
+          answer = () => {
+            resolve({ status: 200 });
+          };
+        }),
+    },
+  );
+  const port = await portOf(callee.transport, { transport: 'TCP', host: local, port: 0 });
+  const session = await call(caller, `sip:bob@${local}:${port};transport=tcp`);
+  while (callee.sessions[0]?.state !== 'confirmed') await turn();
+  const [atCallee] = callee.sessions;
+  atCallee.dialog.flow?.close('cut by the test');
+  while (caller.transport.connections + callee.transport.connections > 0) await turn();
+  const outcome = await new Promise<Outcome>((resolve) => {
+    atCallee.request('MESSAGE', { contentType: 'text/plain', body: 'after the cut' }, resolve);
+  });
+  t.equal(statusOf(outcome), 200, 'by a new connection');
+  t.strictSame(caller.messages, ['TCP 13']);
+  t.equal(session.state, 'confirmed');
+
+  const socket = connect({ host: local, port });
+  await once(socket, 'connect');
+  socket.write(
+    [
+      `MESSAGE sip:bob@${local}:${port} SIP/2.0`,
+      `Via: SIP/2.0/TCP ${local}:${home};branch=z9hG4bKcut`,
+      'Max-Forwards: 70',
+      'From: <sip:carol@example.com>;tag=1',
+      'To: <sip:bob@example.com>',
+      'Call-ID: cut',
+      'CSeq: 1 MESSAGE',
+      'Content-Type: text/plain',
+      'Content-Length: 2',
+      '',
+      'hi',
+    ].join('\r\n'),
+  );
+  while (answer === undefined) await turn();
+  const before = callee.transport.connections;
+  socket.resetAndDestroy();
+  while (callee.transport.connections === before) await turn();
+  answer();
+  while (!heard.some((line) => line.startsWith('SIP/2.0 200') && line.includes('z9hG4bKcut'))) await turn();
+  t.equal(caller.transport.connections, 1, 'to the port of the Via');
+});
+
+t.test('RFC 3261 §18.1.1, the deviation: a large NOTIFY reaches a client behind NAT by its UDP flow', async (t) => {
+  const notifier = await host(t, [{ transport: 'TCP', host: local, port: 0 }]);
+  const port = await portOf(notifier.transport, { transport: 'UDP', host: local, port: 0 });
+  const socket = createSocket('udp4');
+  t.teardown(() => socket.close());
+  socket.bind(0, local);
+  await once(socket, 'listening');
+  const heard: string[] = [];
+  socket.on('message', (bytes) => heard.push(bytes.toString()));
+  socket.send(
+    [
+      `SUBSCRIBE sip:room@${local}:${port} SIP/2.0`,
+      'Via: SIP/2.0/UDP 10.255.255.1:5060;branch=z9hG4bKnat;rport',
+      'Max-Forwards: 70',
+      'From: <sip:carol@example.com>;tag=1',
+      'To: <sip:room@example.com>',
+      'Call-ID: nat',
+      'CSeq: 1 SUBSCRIBE',
+      'Contact: <sip:carol@10.255.255.1:5060>',
+      'Event: conference',
+      'Content-Length: 0',
+      '',
+      '',
+    ].join('\r\n'),
+    port,
+    local,
+  );
+  while (!heard.some((line) => line.startsWith('NOTIFY'))) await turn();
+  t.match(heard[0], /^SIP\/2.0 200[^]*received=127.0.0.1/);
+  const notify = heard.find((line) => line.startsWith('NOTIFY')) ?? '';
+  t.match(notify, /^NOTIFY sip:carol@10.255.255.1:5060 SIP\/2.0\r\nVia: SIP\/2.0\/UDP/);
+  t.ok(notify.length > 5_000);
+});
