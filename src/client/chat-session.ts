@@ -1,6 +1,7 @@
 import {
   AcceptedTypes,
   type CpimMessage,
+  cpimValues,
   formatCpim,
   formatIsComposing,
   imdnExtensions,
@@ -26,6 +27,9 @@ import { sameAddress } from './address.ts';
 import { ClientError } from './errors.ts';
 import type { Identity } from './identity.ts';
 import type { ChatMessage, Receipt, Said } from './contract.ts';
+
+/** Under this namespace rooms mark lines of their own, so that clients need not guess. */
+const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
 
 /** What comes out of the chat session. */
 export interface ChatHandlers {
@@ -153,6 +157,8 @@ export class ChatSession {
       from: from.uri,
       fromName: from.name,
       to,
+      status:
+        sameAddress(from.uri, this.#room) || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),
       contentType: mediaType,

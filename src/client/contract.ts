@@ -26,6 +26,8 @@ export interface ChatMessage {
   /** The display name that came with the message. */
   readonly fromName: string | undefined;
   readonly to: string;
+  /** A line of the room itself: who came, what the subject is. */
+  readonly status: boolean;
   /** Only for us (RFC 7701 §6.2). */
   readonly private: boolean;
   /** When its author sent it. */

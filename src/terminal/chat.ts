@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os';
-import { ClientError, joinRoom, type ChatMessage, type Room, userPart } from '../client/index.ts';
+import { ClientError, joinRoom, type ChatMessage, type Room, type Roster, userPart } from '../client/index.ts';
+import type { ConferenceView } from '../conference/view.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { completions, enter } from './commands.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
@@ -45,8 +46,8 @@ class Chat {
   readonly #over: Promise<void>;
   #finish: () => void = () => undefined;
   #exit: number = EXIT.done;
-  #subject: string | undefined;
   #room: Room | undefined;
+  #own: Person | undefined;
   #typing = false;
   /** Authors whom the roster does not show, or not yet: they can be spoken to. */
   readonly #authors = new Map<string, Person>();
@@ -87,17 +88,15 @@ class Chat {
         },
         {
           message: (message) => this.#show(this.#messageEvent(message)),
-          roster: (_roster, change, view) => {
-            const subject = view.description?.subject;
-            if (change === undefined) this.#who();
-            for (const person of change?.joined ?? []) this.#show({ type: 'joined', person: personOf(person) });
+          roster: (roster, change, view) => {
+            if (change === undefined) this.#who(view, roster);
+            for (const person of change?.joined ?? []) {
+              if (person.uri !== this.#room?.ownUri) this.#show({ type: 'joined', person: personOf(person) });
+            }
             for (const person of change?.left ?? []) this.#show({ type: 'left', person: personOf(person) });
             for (const { before, after } of change?.renamed ?? []) {
               this.#show({ type: 'renamed', person: personOf(after), before: before.name });
             }
-            if (change !== undefined && subject !== this.#subject)
-              this.#show({ type: 'subject', subject: subject ?? '' });
-            this.#subject = subject;
           },
           composing: (from, active) => this.#show({ type: 'composing', person: this.#person(from), active }),
           receipt: ({ messageId, from, status }) =>
@@ -117,8 +116,9 @@ class Chat {
 
   async #start(room: Room): Promise<void> {
     const { name = loginName(), nick, say, stay } = this.#options;
+    this.#own = { name, uri: room.ownUri };
     this.#screen.own = room.ownUri;
-    this.#show({ type: 'entered', room: room.uri, as: { name, uri: room.ownUri } });
+    this.#show({ type: 'entered', room: room.uri, as: this.#own });
     if (nick !== undefined) {
       const { status, comment } = await room.nickname(nick);
       if (status !== 200) this.#show({ type: 'notice', text: `! no nickname: ${status} ${comment}` });
@@ -135,7 +135,7 @@ class Chat {
       show: (event: ChatEvent) => this.#show(event),
       say: (text: string, to?: Person) => this.#say(text, to),
       people: () => this.#people(),
-      who: () => this.#who(),
+      who: () => this.#who(room.view, room.roster),
       leave: () => this.#leaveWhenSaid(),
     };
     this.#screen.listen({
@@ -178,13 +178,20 @@ class Chat {
     room.composing(typing);
   }
 
-  #who(): void {
-    const room = this.#room;
-    if (room !== undefined) this.#show(roomEvent(room.view, room.uri, [...room.roster.values()].map(personOf)));
+  /** The room as it is; with ourselves, though the first document may have been written before we were noted in it. */
+  #who(view: ConferenceView, roster: Roster): void {
+    if (this.#own === undefined || this.#room === undefined) return;
+    const people = [...roster.values()].map(personOf);
+    const { uri } = this.#own;
+    if (!people.some((person) => person.uri === uri)) people.push(this.#own);
+    this.#show(roomEvent(view, this.#room.uri, people));
   }
 
   #messageEvent(message: ChatMessage): ChatEvent {
     const { from, fromName, at, contentType, messageId, text, content, fileName } = message;
+    if (message.status && text !== undefined) {
+      return { type: 'announcement', at: at.toISOString(), text };
+    }
     const person = { name: this.#room?.roster.get(from)?.name ?? fromName ?? userPart(from), uri: from };
     this.#authors.set(from, person);
     const shown = text ?? `[${fileName ?? contentType}, ${content.length} bytes]`;

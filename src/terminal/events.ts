@@ -19,7 +19,8 @@ export type ChatEvent =
     }
   | { readonly type: 'joined' | 'left'; readonly person: Person }
   | { readonly type: 'renamed'; readonly person: Person; readonly before: string }
-  | { readonly type: 'subject'; readonly subject: string }
+  /** A line of the room itself. */
+  | { readonly type: 'announcement'; readonly at: string; readonly text: string }
   | {
       readonly type: 'message';
       readonly id?: string;

@@ -18,8 +18,8 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
       return dress.dim('* ') + name(event.person) + dress.dim(' left');
     case 'renamed':
       return dress.dim(`* ${harmlessLine(event.before)} is now `) + name(event.person);
-    case 'subject':
-      return dress.dim('* subject: ') + harmlessLine(event.subject);
+    case 'announcement':
+      return dress.dim('* ') + harmless(event.text);
     case 'message': {
       const alone = event.private ? dress.dim(' (to you alone)') : '';
       return `${dress.dim(timeOf(new Date(event.at), now))} ${name(event.from)}${alone}: ${harmless(event.text)}`;

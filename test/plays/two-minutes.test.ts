@@ -118,7 +118,7 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   const say = start('chat', ROOM, '--name', 'Cron', '--say', 'backup done', '--say', 'zweite Zeile: ü', ...server);
   t.equal(await say.exit, 0);
   await listener.shows(/zweite Zeile/);
-  const heard = listener.json.filter(({ type }) => type === 'message');
+  const heard = listener.json.filter(({ type, text }) => type === 'message' && /backup|Zeile/.test(String(text)));
   t.match(heard, [
     { text: 'backup done', from: { name: 'Cron', uri: 'sip:cron@127.0.0.1' }, private: false },
     { text: 'zweite Zeile: ü' },

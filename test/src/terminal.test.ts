@@ -43,7 +43,7 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'joined', person: zoe }), '* Zoe joined');
   t.equal(words({ type: 'left', person: zoe }), '* Zoe left');
   t.equal(words({ type: 'renamed', person: zoe, before: 'Z' }), '* Z is now Zoe');
-  t.equal(words({ type: 'subject', subject: 'tea' }), '* subject: tea');
+  t.equal(words({ type: 'announcement', at: '', text: 'Subject: tea' }), '* Subject: tea');
   t.equal(words({ type: 'said', id: '1', text: 'hi' }), undefined, 'what was typed is there already');
   t.equal(words({ type: 'said', id: '1', text: 'hi', to: zoe }), 'to Zoe alone: hi');
   t.equal(words({ type: 'refused', id: '1', text: 'hi', status: 403, reason: 'muted' }), '! not sent: hi (403 muted)');
