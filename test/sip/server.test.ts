@@ -567,3 +567,89 @@ t.test('An invite whose handler throws after it rang leaves nothing behind', asy
   });
   t.equal(clock.waiting, 0);
 });
+
+t.test('RFC 3261 §18.1.1: what is too large for UDP goes by TCP, but to a client behind NAT by its flow', (t) => {
+  const large = { contentType: 'text/plain', body: 'x'.repeat(1300) };
+  const located = (contact: string, more: Readonly<Record<string, string>> = {}): number[] => {
+    const { session, network, clock, peer } = call(SDP, { Contact: contact, ...more });
+    const host = network.hosts.get('10.0.0.2');
+    if (host === undefined) throw new Error('no host');
+    const locate = host.locate.bind(host);
+    const asked: number[] = [];
+    host.locate = (hop, bytes, found) => {
+      asked.push(bytes);
+      locate(hop, bytes, found);
+    };
+    session.request('MESSAGE', { contentType: 'text/plain', body: 'small' }, () => undefined);
+    clock.advance(1);
+    peer.answer(peer.request('MESSAGE'), 200);
+    clock.advance(1);
+    t.strictSame(asked, [], 'a small one takes the flow');
+    session.request('MESSAGE', large, () => undefined);
+    clock.advance(1);
+    t.equal(peer.request('MESSAGE').body.length, 1300);
+    return asked;
+  };
+  const [bytes] = located('<sip:alice@10.0.0.1:5060>');
+  t.ok(bytes !== undefined && bytes > 1300, 'the transport finds TCP first, then UDP');
+  t.strictSame(located('<sip:alice@192.168.1.7:5060>'), [], 'Deviation: behind NAT only the flow leads in');
+  t.strictSame(located('<sip:alice@10.0.0.1:5060;transport=udp>'), [], 'one that wants UDP gets it');
+  t.end();
+});
+
+t.test('RFC 3261 §18.1.1: once TCP was refused the dialog stays on UDP', (t) => {
+  const { session, network, clock, peer } = call(SDP);
+  const host = network.hosts.get('10.0.0.2');
+  if (host === undefined) throw new Error('no host');
+  const remote = { address: '10.0.0.1', port: 5060 };
+  const tried: string[] = [];
+  host.locate = (_hop, _bytes, found) => {
+    found([
+      { transport: 'TCP', remote, serverName: 'x' },
+      { transport: 'UDP', remote, serverName: 'x' },
+    ]);
+  };
+  const connect = host.connect.bind(host);
+  host.connect = (target, connected) => {
+    tried.push(target.transport);
+    if (target.transport === 'TCP') connected({ failed: 'refused', reason: 'refused' });
+    else connect(target, connected);
+  };
+  for (let i = 0; i < 2; i++) {
+    session.request('MESSAGE', { contentType: 'text/plain', body: 'x'.repeat(1300) }, () => undefined);
+    clock.advance(1);
+    peer.answer(peer.request('MESSAGE'), 200);
+    clock.advance(1);
+  }
+  t.strictSame(tried, ['TCP', 'UDP']);
+  t.equal(peer.requests.length, 2);
+  t.end();
+});
+
+t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow without TLS', (t) => {
+  let session: InviteSession | undefined;
+  const { peer, clock, network } = stage(
+    { onInvite: (invite) => void (session = invite.accept({})) },
+    {},
+    { transport: 'TLS' },
+  );
+  peer.say(head('INVITE', { Contact: '<sips:alice@10.0.0.1:5061>' }, 'sips:room@10.0.0.2'));
+  clock.advance(1);
+  t.equal(session?.dialog.secure, true);
+  t.equal(peer.response(200).headers.get('Contact'), '<sips:room@10.0.0.2:5060;transport=tcp>');
+  const host = network.hosts.get('10.0.0.2');
+  if (host === undefined) throw new Error('no host');
+  const hops: boolean[] = [];
+  host.locate = (hop, _bytes, found) => {
+    hops.push(hop.secure);
+    found({ failed: 'refused', reason: 'test' });
+  };
+  host.flows.get('10.0.0.1')?.close('test');
+  const outcomes: string[] = [];
+  peer.say(head('ACK', { To: peer.response(200).headers.get('To'), CSeq: '1 ACK' }));
+  session?.dialog.flow?.close('test');
+  session?.request('MESSAGE', {}, (outcome) => outcomes.push(outcome.is));
+  t.strictSame(hops, [true], 'only TLS will do');
+  t.strictSame(outcomes, ['failed']);
+  t.end();
+});
