@@ -189,6 +189,7 @@ async function wire(
     endpoint,
     places: msrpPlaces(config, certificate, msrp, httpAddress),
     audio,
+    userAgent: () => userAgent,
     now,
     info: (line) => {
       log.info(line);

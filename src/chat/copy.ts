@@ -1,6 +1,7 @@
 import { isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
+import { type PlainText, plainTextOf } from './plain-text.ts';
 
 /**
  * A message on its way to many recipients, rendered once per form however many take it.
@@ -10,6 +11,8 @@ export class Copy {
   readonly n: EventNumber | undefined;
   readonly said: Said;
   #msrp: PreparedMessage | undefined;
+  #text: { readonly plain: PlainText | undefined } | undefined;
+  #forms: Map<string, Uint8Array> | undefined;
 
   constructor(said: Said, n?: EventNumber) {
     this.said = said;
@@ -26,6 +29,21 @@ export class Copy {
     const id = this.n === undefined ? '' : msrpId(this.n, this.said);
     this.#msrp = prepare({ ...(isMessageId(id) ? { messageId: id } : {}), contentType, body: cpim });
     return this.#msrp;
+  }
+
+  /** As plain text, for peers that can show no more; undefined for what is no text for people. */
+  get text(): PlainText | undefined {
+    return (this.#text ??= { plain: plainTextOf(this.said) }).plain;
+  }
+
+  /** Bytes in a form that several recipients take: made once. */
+  form(name: string, make: () => Uint8Array): Uint8Array {
+    const forms = (this.#forms ??= new Map<string, Uint8Array>());
+    const known = forms.get(name);
+    if (known !== undefined) return known;
+    const made = make();
+    forms.set(name, made);
+    return made;
   }
 }
 

@@ -1,6 +1,14 @@
 import { parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
 import { IdError, roomUri, type RoomUri } from '../conference/ids.ts';
 
+/** Ends the user part of the URI from which a room sends texts outside of calls. */
+const TEXT = '~text';
+
+/** Another URI of the same room, for texts outside of calls: `sip:lobby~text@example.com`. `Domains` knows the room by it. */
+export function textAlias(uri: Uri): Uri {
+  return uri.kind === 'sip' ? { ...uri, user: `${uri.user ?? ''}${TEXT}` } : uri;
+}
+
 /** How many texts of URIs are remembered with what they mean. */
 const MEMORY = 4096;
 
@@ -28,8 +36,9 @@ export class Domains {
   roomOf(uri: Uri): RoomUri | undefined {
     if (uri.kind !== 'sip' || uri.user === undefined || !this.serves(uri.host)) return undefined;
     const key = uriKey(uri);
+    const user = key.slice(0, key.lastIndexOf('@'));
     try {
-      return roomUri(`sip:${key.slice(0, key.lastIndexOf('@'))}@${this.#canonical}`);
+      return roomUri(`sip:${user.endsWith(TEXT) ? user.slice(0, -TEXT.length) : user}@${this.#canonical}`);
     } catch (fault) {
       if (fault instanceof IdError) return undefined;
       throw fault;

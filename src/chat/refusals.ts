@@ -84,6 +84,7 @@ const POST_FAULTS: ReadonlySet<string> = new Set<PostFault['refused']>([
   'not-kept',
 ]);
 
-function isPostFault(refusal: ChatRefusal): refusal is PostFault {
+/** Whether the posting itself is at fault, before any rule is asked. */
+export function isPostFault(refusal: ChatRefusal): refusal is PostFault {
   return POST_FAULTS.has(refusal.refused);
 }

@@ -78,6 +78,8 @@ export class ChatRoom {
   readonly #dispositions = new Dispositions();
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
+  /** Endpoints that speak for many. */
+  readonly #bridges = new Set<EndpointId>();
   /** Events given to the log whose fate is not known yet. */
   #underWay = 0;
 
@@ -103,6 +105,7 @@ export class ChatRoom {
 
   /** Makes the URIs of a speaker known as those of somebody who is here. */
   enter(speaker: Speaker): void {
+    if (speaker.speaksForMany) this.#bridges.add(speaker.endpoint);
     for (const name of speaker.names) {
       const known = this.#present.get(name);
       if (known === undefined) this.#present.set(name, { user: speaker.user, endpoints: 1 });
@@ -113,12 +116,18 @@ export class ChatRoom {
   /** Takes back `enter`, and delivers nothing more to the endpoint. */
   leave(speaker: Speaker): void {
     this.detach(speaker.endpoint);
+    this.#bridges.delete(speaker.endpoint);
     for (const name of speaker.names) {
       const known = this.#present.get(name);
       if (known === undefined) continue;
       known.endpoints -= 1;
       if (known.endpoints === 0) this.#present.delete(name);
     }
+  }
+
+  /** Whether what comes from an endpoint names its real author itself. */
+  speaksForMany(endpoint: EndpointId | undefined): boolean {
+    return endpoint !== undefined && this.#bridges.has(endpoint);
   }
 
   /**

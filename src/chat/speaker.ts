@@ -14,4 +14,6 @@ export interface Speaker {
   readonly shown: string;
   /** Starts of texts that its client makes by itself and that must not enter the room. */
   readonly swallow: readonly string[];
+  /** Many people speak through it, and name themselves in the CPIM From: the leg of another bridge. */
+  readonly speaksForMany: boolean;
 }

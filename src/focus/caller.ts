@@ -8,6 +8,8 @@ import { personKey } from '../chat/domains.ts';
 export interface Caller {
   /** The verified identity; with no authentication, the From. */
   readonly user: UserUri;
+  /** Whether it is verified. */
+  readonly proven: boolean;
   readonly displayName: string | undefined;
   /** Keys of the URIs it may call its own in messages. */
   readonly names: ReadonlySet<string>;
@@ -42,6 +44,7 @@ export function callerOf(
   const user = canonicalUser(identity ?? from.uri);
   if (user === undefined) return { status: 403, reason: 'From names nobody' };
   const { address } = flow.remote;
+  const proven = identity !== undefined;
   const { displayName } = from;
   if (wantsPrivacy(request)) {
     const alias = userUri(`sip:anonymous-${randomBytes(6).toString('hex')}@anonymous.invalid`);
@@ -49,10 +52,17 @@ export function callerOf(
     const key = personKey(alias);
     const names = new Set(key === undefined ? [] : [key]);
     // Several who give no name are not one person.
-    return { user: anonymous ? alias : user, displayName: 'Anonymous', names, alias, address };
+    return { user: anonymous ? alias : user, proven, displayName: 'Anonymous', names, alias, address };
   }
   const own = identity === undefined || isSame(identity, from.uri) ? [user, formatUri(from.uri)] : [user];
-  return { user, displayName, names: new Set(own.flatMap((uri) => personKey(uri) ?? [])), alias: undefined, address };
+  return {
+    user,
+    proven,
+    displayName,
+    names: new Set(own.flatMap((uri) => personKey(uri) ?? [])),
+    alias: undefined,
+    address,
+  };
 }
 
 /** The identity under which a user is known: an address of record without parameters. Undefined for what names nobody. */

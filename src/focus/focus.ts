@@ -70,6 +70,22 @@ export class Focus implements UserAgentHandlers {
     return { status: 200 };
   }
 
+  /** From the user agent: a text from outside of a call, by somebody who is in one (RFC 3428). */
+  async onMessage(incoming: IncomingRequest): Promise<Answer> {
+    const { host, domains, gate, legs } = this.#parts;
+    const { request, flow } = incoming;
+    const caller = await gate.admit(request, flow);
+    if ('status' in caller) return caller;
+    const uri = domains.roomOf(request.uri);
+    const room = uri === undefined ? undefined : host.find(uri);
+    if (room === undefined) return { status: 404, reason: 'No Such Conference' };
+    // Where nobody proves who he is, only his place tells him from another of that name.
+    const own = legs.of(room, caller.user).filter((leg) => caller.proven || leg.caller.address === caller.address);
+    const leg = own.find(({ session }) => session?.dialog.flow === flow) ?? own[0];
+    if (leg === undefined) return { status: 403, reason: 'Not in This Conference' };
+    return leg.onMessage(incoming);
+  }
+
   /** No further joins; everybody who is there is let go by BYE. */
   close(reason: string): void {
     this.#closing = true;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { LocalAddress, MsrpEndpoint } from '../../msrp/index.ts';
+import type { SipUserAgent } from '../../sip/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/replay.ts';
@@ -7,13 +8,15 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { JoiningMethod } from '../conference/events.ts';
-import { type EndpointId, endpointId } from '../conference/ids.ts';
+import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
 import type { AudioBridge } from './audio.ts';
 import type { Caller } from './caller.ts';
 import { Leg } from './leg.ts';
 import { LegMedia, type MsrpPlaces } from './leg-media.ts';
 import type { AudioMode } from './media-plan.ts';
 import type { PeerProfile } from './peers.ts';
+import { TextLeg } from './text-leg.ts';
+import { DEFAULT_TEXT_LIMITS } from './text-out.ts';
 
 /** Limits and manners of all legs. */
 export interface LegOptions {
@@ -32,6 +35,8 @@ export interface LegMakerParts {
   readonly endpoint: MsrpEndpoint;
   readonly places: MsrpPlaces;
   readonly audio: AudioBridge;
+  /** Sends texts outside of calls. */
+  readonly userAgent: () => Pick<SipUserAgent, 'request'>;
   readonly now: () => number;
   /** A line for the operator. */
   readonly info: (line: string) => void;
@@ -67,6 +72,11 @@ export class LegMaker {
     return this.#alive;
   }
 
+  /** The legs of somebody in a room. */
+  of(room: ChatRoom, user: UserUri): Leg[] {
+    return [...this.#alive].filter((leg) => leg.room === room && leg.caller.user === user);
+  }
+
   /** Makes a leg; it is alive from now on, until it ends or is abandoned. */
   make(entrance: Entrance): Leg {
     const { room, caller, profile, local, method, seat, release, instance, wish = {} } = entrance;
@@ -78,6 +88,7 @@ export class LegMaker {
       names: caller.names,
       shown: caller.alias ?? caller.user,
       swallow: profile.swallow,
+      speaksForMany: profile.bridge !== 'none',
     };
     const media = new LegMedia({
       policy: { audio: options.audio, tls: places.at('msrps', 'tcp', local) !== undefined },
@@ -89,6 +100,8 @@ export class LegMaker {
       title: titleOf(room),
       now,
     });
+    const { userAgent } = this.#parts;
+    const texts = new TextLeg({ room, speaker, profile, userAgent, limits: DEFAULT_TEXT_LIMITS, now, info });
     const onGone = (gone: Leg): void => {
       this.#alive.delete(gone);
     };
@@ -101,6 +114,7 @@ export class LegMaker {
       profile,
       method,
       media,
+      texts,
       seat,
       release,
       instance,

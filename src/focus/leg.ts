@@ -4,6 +4,7 @@ import {
   formatSdp,
   formatUri,
   type IncomingOffer,
+  type IncomingRequest,
   type InviteSession,
   type SessionDescription,
   type SessionEnd,
@@ -22,6 +23,7 @@ import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { sdpOf } from './sdp-body.ts';
+import type { TextLeg } from './text-leg.ts';
 import { noMediaAnswer } from './warnings.ts';
 
 /** What a leg is made with. */
@@ -33,6 +35,8 @@ export interface LegParts {
   readonly profile: PeerProfile;
   readonly method: JoiningMethod;
   readonly media: LegMedia;
+  /** SIP MESSAGE in both directions. */
+  readonly texts: TextLeg;
   readonly seat: Seat;
   /** Lets the room go. */
   readonly release: Release;
@@ -74,6 +78,8 @@ export class Leg implements SessionHandlers {
   #joined = false;
   /** How far chat sessions of this leg that are gone have brought it. */
   #position: EventNumber | undefined;
+  /** Texts that wait for the log to have taken their author in. */
+  readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
 
   constructor(parts: LegParts) {
@@ -143,6 +149,17 @@ export class Leg implements SessionHandlers {
     if (sdpOf(ack) !== undefined && this.#settle(ack)) this.#mediaChanged();
   }
 
+  /** From the dialog, or from outside of it: a text by SIP MESSAGE. */
+  async onMessage(incoming: IncomingRequest): Promise<Answer> {
+    if (!this.#joined) {
+      // Who writes at once is on its way into the room still.
+      if (this.#state === undefined || this.#state.is === 'ended' || this.#early.length >= MAX_EARLY) return COME_AGAIN;
+      await new Promise<void>((admitted) => this.#early.push(admitted));
+    }
+    const { session } = this;
+    return session === undefined ? COME_AGAIN : this.#parts.texts.receive(incoming, session);
+  }
+
   /** From the dialog: it is over. */
   onEnded(end: SessionEnd): void {
     this.#finish(departureOf(end));
@@ -165,6 +182,7 @@ export class Leg implements SessionHandlers {
   chatClosed(detail: string): void {
     if (this.#state === undefined || this.#state.is === 'ended') return;
     this.#pause();
+    this.#attach();
     this.#mourn(detail);
   }
 
@@ -202,6 +220,7 @@ export class Leg implements SessionHandlers {
         if (typeof outcome === 'number') {
           this.#joined = true;
           this.#attach();
+          this.#admitEarly();
           return;
         }
         this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
@@ -214,7 +233,12 @@ export class Leg implements SessionHandlers {
   /** Opens both ways as soon as the peer is in the room: to speak at once, to hear when it is connected and willing. */
   #attach(): void {
     const { chat } = this.media;
-    if (!this.#joined || chat === undefined || this.#state?.is !== 'present') return;
+    if (!this.#joined || this.#state?.is !== 'present') return;
+    if (chat?.open !== true) {
+      const byMessage = this.#parts.texts.recipient(this.#state.session);
+      if (byMessage !== undefined) this.room.attach(byMessage);
+      return;
+    }
     chat.admit();
     if (!chat.isBound) return;
     if (this.media.listens) this.room.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
@@ -269,6 +293,10 @@ export class Leg implements SessionHandlers {
     }, this.#parts.grace);
   }
 
+  #admitEarly(): void {
+    for (const admitted of this.#early.splice(0)) admitted();
+  }
+
   #calm(): void {
     clearTimeout(this.#grace);
     this.#grace = undefined;
@@ -298,12 +326,18 @@ export class Leg implements SessionHandlers {
 
   #close(detail: string): void {
     this.#calm();
+    this.#admitEarly();
+    this.#parts.texts.close();
     this.media.close(detail);
     this.#parts.seat.free();
     this.#parts.release();
     this.#parts.onGone(this);
   }
 }
+
+/** Texts that may wait for their author's place in the room. */
+const MAX_EARLY = 32;
+const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };
 
 /** A description as the content of a message. */
 export function sdpContent(description: SessionDescription): Content {

@@ -1,4 +1,5 @@
 import type { Answer, HeaderLine } from '../../sip/index.ts';
+import { type ChatRefusal, isPostFault, type PostFault, reasonOf } from '../chat/refusals.ts';
 import { type Refusal, sentenceOf } from '../policy/refusal.ts';
 
 /** The SIP status of each refusal (RFC 3261 §21); one without a status does not compile. */
@@ -45,4 +46,32 @@ export function refusalAnswer(refusal: Refusal): Answer {
   if (refusal.refused !== 'moved') return { status: STATUS[refusal.refused], reason: sentence, headers };
   if (refusal.to === undefined) return { status: 410, reason: sentence, headers };
   return { status: 302, headers: [...headers, { name: 'Contact', value: `<${refusal.to}>` }] };
+}
+
+/** The SIP status of each fault of a posting. */
+const POST_STATUS: Readonly<Record<PostFault['refused'], number>> = {
+  'not-cpim': 415,
+  unreadable: 400,
+  'head-too-large': 413,
+  'wrong-sender': 403,
+  'several-recipients': 403,
+  'no-recipient': 400,
+  'recipient-takes-no-private': 403,
+  'not-kept': 500,
+};
+
+/** How long a sender waits when the log cannot keep anything, in seconds. */
+const LOG_PAUSE = '5';
+
+/**
+ * The answer to a MESSAGE that is not taken. One that comes too fast is told when to come again: by 480, or within a call
+ * by 500, since 480 there would end it and 503 would silence the client altogether (RFC 3261 §12.2.1.2, §21.5.4).
+ */
+export function messageRefusal(refusal: ChatRefusal, inDialog: boolean): Answer {
+  if (isPostFault(refusal)) {
+    const retry = refusal.refused === 'not-kept' ? [{ name: 'Retry-After', value: LOG_PAUSE }] : [];
+    return { status: POST_STATUS[refusal.refused], reason: reasonOf(refusal), headers: retry };
+  }
+  const answer = refusalAnswer(refusal);
+  return inDialog && answer.status === 480 ? { ...answer, status: 500 } : answer;
 }

@@ -103,6 +103,11 @@ export class SipPhone {
     return new Promise((take) => this.#waiting.push({ method, take }));
   }
 
+  /** How many requests of that method came and were not asked for. */
+  waiting(method: string): number {
+    return this.#requests.filter((request) => request.method === method).length;
+  }
+
   hangUp(): void {
     this.#socket.destroy();
   }

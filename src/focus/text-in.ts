@@ -1,0 +1,167 @@
+import { formatCpim } from '../../msrp/index.ts';
+import { type BodyPart, inspectBody, leafParts, matchesMediaType, SipError, type SipRequest } from '../../sip/index.ts';
+import { htmlToText } from '../chat/html-text.ts';
+import { nameOf, userPart } from '../chat/names.ts';
+import type { Posting } from '../chat/post.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { Speaker } from '../chat/speaker.ts';
+import { IdError, type MessageId, messageId } from '../conference/ids.ts';
+import { isPresent } from '../conference/roster.ts';
+import type { PeerProfile } from './peers.ts';
+
+/** Texts that one leg of Asterisk's ConfBridge carries for many. */
+const CONFBRIDGE = 'application/x-asterisk-confbridge-chat+json';
+const TYPING = 'application/im-iscomposing+xml';
+/** What a MESSAGE may bring: the Accept of a 415. */
+export const MESSAGE_TYPES: readonly string[] = ['text/plain', 'text/html', 'message/cpim', TYPING, CONFBRIDGE];
+
+/** What a MESSAGE says, ready for the room. */
+export interface Incoming {
+  readonly posting: Posting;
+  /** Its text, where it is one that we read; for the guard against loops. */
+  readonly text: string | undefined;
+}
+
+/** Who writes where. */
+export interface MessagePlace {
+  readonly room: ChatRoom;
+  /** As the writer knows it. */
+  readonly roomUri: string;
+  readonly speaker: Speaker;
+  readonly profile: PeerProfile;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/**
+ * Reads a MESSAGE as a posting to the room (RFC 3428 §7): what is message/cpim already goes as it is, all else is wrapped.
+ * @throws SipError 415 with Accept, 413, or 400
+ */
+export function readMessage(request: SipRequest, { room, roomUri, speaker, profile, now }: MessagePlace): Incoming {
+  const body = inspectBody(request, MESSAGE_TYPES);
+  const part = body && leafParts(body, isKnown).find(isKnown);
+  if (part === undefined) throw new SipError(400, 'no text in it');
+  const id = idOf(request);
+  const { type } = part.type;
+  if (type === 'message/cpim') {
+    // The parser's bytes are a slice of what the socket gave.
+    return { posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() }, text: undefined };
+  }
+  const said = textOf(part, profile);
+  const aside = type === TYPING || said.author !== undefined ? undefined : addressed(said.text, room);
+  const name = said.author ?? nameIn(room, speaker);
+  const cpim = formatCpim({
+    from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
+    to: [{ uri: aside?.to ?? roomUri }],
+    dateTime: new Date(now),
+    contentType: type === TYPING ? TYPING : 'text/plain;charset=utf-8',
+    content: aside?.text ?? said.text,
+  });
+  const posting: Posting = { messageId: id, contentType: 'message/cpim', body: cpim };
+  return { posting, text: type === TYPING ? undefined : said.text };
+}
+
+function isKnown(part: BodyPart): boolean {
+  return matchesMediaType(part.type, MESSAGE_TYPES);
+}
+
+/** One id for one MESSAGE: the same request repeated keeps it, a later one has a higher CSeq. */
+function idOf(request: SipRequest): MessageId {
+  try {
+    return messageId(`${request.callId};${request.fromTag ?? ''};${String(request.cseq.seq)}`);
+  } catch (fault) {
+    if (fault instanceof IdError) throw new SipError(400, 'Call-ID or tag too long');
+    throw fault;
+  }
+}
+
+/** A text, and who of many has written it. */
+interface Said {
+  readonly text: string;
+  readonly author?: string;
+}
+
+function textOf(part: BodyPart, profile: PeerProfile): Said {
+  const text = decode(part);
+  switch (part.type.type) {
+    case CONFBRIDGE:
+      return fromConfBridge(text);
+    case 'text/html':
+      return { text: htmlToText(text) };
+    default:
+      return profile.bridge === 'freeswitch' ? fromFreeSwitch(text) : { text };
+  }
+}
+
+function decode({ type, body }: BodyPart): string {
+  try {
+    return new TextDecoder(type.params.get('charset') ?? 'utf-8').decode(body);
+  } catch {
+    // A charset that nobody knows.
+    return new TextDecoder().decode(body);
+  }
+}
+
+/** `{"From": "…", "Body": "…"}`. */
+function fromConfBridge(json: string): Said {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new SipError(400, 'body is no JSON');
+  }
+  const member = (name: string): string | undefined => {
+    const found =
+      typeof value === 'object' && value !== null ? Object.entries(value).find(([key]) => key === name) : undefined;
+    return typeof found?.[1] === 'string' ? found[1] : undefined;
+  };
+  const text = member('Body');
+  if (text === undefined) throw new SipError(400, 'no Body in the JSON');
+  return withAuthor(text, member('From'));
+}
+
+/** `NAME::`, a line break, the text. */
+function fromFreeSwitch(text: string): Said {
+  const match = /^([^\r\n]{1,80})::\r?\n/.exec(text);
+  return match === null ? { text } : withAuthor(text.slice(match[0].length), match[1]);
+}
+
+function withAuthor(text: string, author: string | undefined): Said {
+  const name =
+    author
+      ?.replace(/\p{Cc}/gu, ' ')
+      .trim()
+      .slice(0, 80) ?? '';
+  return name === '' ? { text } : { text, author: name };
+}
+
+function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
+  const endpoint = room.conference.endpoint(speaker.endpoint);
+  return endpoint && nameOf(room.conference.participant(endpoint.entity));
+}
+
+/**
+ * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
+ * that name; else it is said to all, as it stands.
+ */
+function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
+  if (!text.startsWith('@') || room.conference.setting('privateMessages') === false) return undefined;
+  const rest = text.slice(1);
+  const found: { readonly to: string; readonly length: number }[] = [];
+  for (const participant of room.conference.users()) {
+    if (!participant.endpoints.some(isPresent)) continue;
+    const names = [participant.nickname, participant.displayName, userPart(participant.entity)];
+    const name = names.find((each) => each !== undefined && startsWithName(rest, each));
+    if (name !== undefined) found.push({ to: participant.entity, length: name.length });
+  }
+  // "@Zoe Miller" is not "@Zoe" when both are here.
+  const longest = Math.max(...found.map(({ length }) => length));
+  const [one, ...others] = found.filter(({ length }) => length === longest);
+  if (one === undefined || others.length > 0) return undefined;
+  return { to: one.to, text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
+}
+
+function startsWithName(text: string, name: string): boolean {
+  if (name === '' || text.slice(0, name.length).toLowerCase() !== name.toLowerCase()) return false;
+  return /^[\s,:]+\S/.test(text.slice(name.length));
+}

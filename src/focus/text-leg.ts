@@ -1,0 +1,147 @@
+import {
+  type Answer,
+  type Content,
+  formatUri,
+  type IncomingRequest,
+  type InviteSession,
+  type NameAddr,
+  type Outcome,
+  Params,
+  parseUri,
+  type SipUserAgent,
+  type Uri,
+} from '../../sip/index.ts';
+import { textAlias } from '../chat/domains.ts';
+import type { ChatRoom, Verdict } from '../chat/room.ts';
+import type { Speaker } from '../chat/speaker.ts';
+import { LoopGuard, type LoopVerdict } from './loop-guard.ts';
+import type { PeerProfile } from './peers.ts';
+import { messageRefusal } from './refusals.ts';
+import { readMessage } from './text-in.ts';
+import { type TextLimits, TextOut } from './text-out.ts';
+
+/** To what a machine gives back: a person would see that it was not said (RFC 3261 §21.4.20). */
+const LOOP: Answer = { status: 482 };
+
+/** What the texts of one leg are made with. */
+export interface TextLegParts {
+  readonly room: ChatRoom;
+  readonly speaker: Speaker;
+  readonly profile: PeerProfile;
+  /** Sends what goes out of dialogs. */
+  readonly userAgent: () => Pick<SipUserAgent, 'request'>;
+  readonly limits: TextLimits;
+  readonly now: () => number;
+  /** A line for the operator. */
+  readonly info: (line: string) => void;
+}
+
+/**
+ * SIP MESSAGE in both directions for one leg (RFC 3428): what it writes is posted to the room; what the room says goes to
+ * it, within the call or out of it, while it has no MSRP session.
+ */
+export class TextLeg {
+  readonly #parts: TextLegParts;
+  readonly #guard = new LoopGuard();
+  #out: TextOut | undefined;
+  /** What was noted last, so that a loop makes one line and not a thousand. */
+  #noted: LoopVerdict = 'fine';
+
+  constructor(parts: TextLegParts) {
+    this.#parts = parts;
+  }
+
+  /** A recipient for the room; `undefined` where the peer shows no texts. The same one as long as it delivers. */
+  recipient(session: InviteSession): TextOut | undefined {
+    const { profile, room, speaker, limits, info, now } = this.#parts;
+    if (profile.message === 'none' || session.allows('MESSAGE') === false) return undefined;
+    const inside = profile.message === 'in-dialog';
+    this.#out ??= new TextOut({
+      endpoint: speaker.endpoint,
+      user: speaker.user,
+      room,
+      roomUri: formatUri(dialled(session, room)),
+      form: profile.text,
+      roomy: () => inside || session.dialog.flow?.reliable === true,
+      send: (content, done) => {
+        if (inside) session.request('MESSAGE', content, done);
+        else this.#sendOutside(session, content, done);
+      },
+      onSent: (text) => {
+        this.#guard.sent(text, now());
+      },
+      limits,
+      info,
+    });
+    return this.#out.open ? this.#out : undefined;
+  }
+
+  /** A MESSAGE of the peer's: answered when the log has it. Throws SipError for what cannot be read. */
+  async receive({ request, session }: IncomingRequest, call: InviteSession): Promise<Answer> {
+    const { room, speaker, profile, now } = this.#parts;
+    const taken = { status: profile.messageTaken };
+    if (request.body.length === 0) return taken;
+    const { posting, text } = readMessage(request, {
+      room,
+      roomUri: formatUri(dialled(call, room)),
+      speaker,
+      profile,
+      now: now(),
+    });
+    if (text !== undefined && this.#isLoop(text)) return LOOP;
+    const verdict = await new Promise<Verdict>((settled) => {
+      room.post(speaker, posting, settled);
+    });
+    return typeof verdict === 'object' ? messageRefusal(verdict, session !== undefined) : taken;
+  }
+
+  /** Nothing more goes out. */
+  close(): void {
+    this.#out?.close();
+  }
+
+  #isLoop(text: string): boolean {
+    const { speaker, now, info } = this.#parts;
+    const verdict = this.#guard.judge(text, now());
+    if (verdict !== this.#noted && verdict !== 'fine') {
+      info(
+        verdict === 'back'
+          ? `${speaker.user} gives back what it is told: not said again`
+          : `${speaker.user} answers each text with the same one: not said any more`,
+      );
+    }
+    this.#noted = verdict;
+    return verdict !== 'fine';
+  }
+
+  /**
+   * Out of the call, to where it is registered: From the room, To the user. The From is another user part than the one
+   * the roster is known by, since a client that has chat and roster under one URI is known to crash.
+   */
+  #sendOutside(session: InviteSession, content: Content, done: (outcome: Outcome) => void): void {
+    const { room, speaker } = this.#parts;
+    const { dialog } = session;
+    const title = room.conference.subject ?? room.conference.settings.displayText;
+    this.#parts.userAgent().request(
+      {
+        method: 'MESSAGE',
+        uri: dialog.remoteTarget,
+        from: address(textAlias(dialled(session, room)), title),
+        to: address(parseUri(speaker.user), undefined),
+        route: dialog.routeSet,
+        ...(dialog.flow === undefined ? {} : { flow: dialog.flow }),
+        ...content,
+      },
+      done,
+    );
+  }
+}
+
+/** The URI of the room as the peer has dialled it, so that it knows the room again. */
+function dialled({ dialog: { localUri } }: InviteSession, room: ChatRoom): Uri {
+  return localUri.kind === 'sip' ? { ...localUri, params: Params.none, headers: [] } : parseUri(room.uri);
+}
+
+function address(uri: Uri, displayName: string | undefined): NameAddr {
+  return { uri, params: Params.none, ...(displayName === undefined ? {} : { displayName }) };
+}

@@ -1,0 +1,246 @@
+import { cpimValues, formatCpim, IMDN_NAMESPACE, imdnExtensions } from '../../msrp/index.ts';
+import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
+import type { Copy } from '../chat/copy.ts';
+import { imdnIdOf } from '../chat/dispositions.ts';
+import { shownName } from '../chat/names.ts';
+import type { Recipient } from '../chat/recipient.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import { type EndpointId, type UserUri, userUri } from '../conference/ids.ts';
+
+/** Bounds of what waits for one peer, and patience with it. */
+export interface TextLimits {
+  /** Messages that wait for one peer; beyond it the oldest is left out, and the peer is told how many. */
+  readonly waiting: number;
+  /** Octets of one text outside of a call over UDP, where what is larger would be lost (RFC 3428 §8). */
+  readonly smallText: number;
+  /** Octets of one text anywhere else. */
+  readonly largeText: number;
+  /** How often one message is tried. */
+  readonly tries: number;
+  /** Messages lost in a row after which the peer gets no more. */
+  readonly losses: number;
+  /** Wait before a second try when the peer does not say, in ms; doubled each time. */
+  readonly pause: number;
+}
+
+export const DEFAULT_TEXT_LIMITS: TextLimits = {
+  waiting: 100,
+  smallText: 700,
+  largeText: 32_768,
+  tries: 3,
+  losses: 5,
+  pause: 2_000,
+};
+
+/** What the way out for texts of one leg is made with. */
+export interface TextOutParts {
+  readonly endpoint: EndpointId;
+  readonly user: UserUri;
+  readonly room: ChatRoom;
+  /** The URI under which the peer knows the room. */
+  readonly roomUri: string;
+  /** The form the peer shows. */
+  readonly form: 'cpim' | 'plain';
+  /** Whether a large text can be sent: not out of a call over UDP. */
+  readonly roomy: () => boolean;
+  /** Sends one MESSAGE; `done` comes once. */
+  readonly send: (content: Content, done: (outcome: Outcome) => void) => void;
+  /** A text goes out, as the peer will read it. */
+  readonly onSent: (text: string) => void;
+  readonly limits: TextLimits;
+  /** A line for the operator. */
+  readonly info: (line: string) => void;
+}
+
+interface Waiting {
+  readonly copy: Copy;
+  tries: number;
+}
+
+const CUT = ' […]';
+
+/**
+ * Delivers to one peer by SIP MESSAGE: one at a time (RFC 3428 §8), the rest waiting within bounds; in the form that the
+ * peer shows, stepping down when it refuses one.
+ */
+export class TextOut implements Recipient {
+  readonly endpoint: EndpointId;
+  readonly user: UserUri;
+  /** A private text says that it is one. */
+  readonly takesPrivate = true;
+  readonly #parts: TextOutParts;
+  readonly #waiting: Waiting[] = [];
+  #form: 'cpim' | 'plain';
+  #state: 'idle' | 'sending' | 'pausing' | 'closed' = 'idle';
+  #pause: NodeJS.Timeout | undefined;
+  #leftOut = 0;
+  #losses = 0;
+
+  constructor(parts: TextOutParts) {
+    this.#parts = parts;
+    this.endpoint = parts.endpoint;
+    this.user = parts.user;
+    this.#form = parts.form;
+  }
+
+  get backlog(): number {
+    let octets = 0;
+    for (const { copy } of this.#waiting) octets += copy.said.cpim.length;
+    return octets;
+  }
+
+  /** Whether it still delivers. */
+  get open(): boolean {
+    return this.#state !== 'closed';
+  }
+
+  deliver(copy: Copy): void {
+    if (this.#state === 'closed' || copy.text === undefined) return;
+    this.#waiting.push({ copy, tries: 0 });
+    if (this.#waiting.length > this.#parts.limits.waiting) {
+      // The one on its way stands first.
+      this.#waiting.splice(this.#state === 'sending' ? 1 : 0, 1);
+      this.#leftOut += 1;
+    }
+    if (this.#state === 'idle') this.#next();
+  }
+
+  /** Nothing more goes out. */
+  close(): void {
+    this.#state = 'closed';
+    clearTimeout(this.#pause);
+    this.#waiting.length = 0;
+  }
+
+  #next(): void {
+    const [waiting] = this.#waiting;
+    if (waiting === undefined) {
+      this.#state = 'idle';
+      return;
+    }
+    this.#state = 'sending';
+    waiting.tries += 1;
+    const leftOut = this.#leftOut;
+    this.#leftOut = 0;
+    this.#parts.send(this.#render(waiting.copy, leftOut), (outcome) => {
+      if (this.#state !== 'closed') this.#settle(waiting, leftOut, outcome);
+    });
+  }
+
+  #settle(waiting: Waiting, leftOut: number, outcome: Outcome): void {
+    const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
+    if (status < 300) {
+      this.#losses = 0;
+      this.#waiting.shift();
+      this.#next();
+      return;
+    }
+    // Whoever did not get this one was not told of those before it either.
+    this.#leftOut += leftOut;
+    if (status === 415 && this.#form === 'cpim') {
+      this.#form = 'plain';
+      this.#parts.info(`${this.user} takes no message/cpim: plain text from now on`);
+      this.#next();
+    } else if (REFUSES_ALL.has(status)) {
+      this.#parts.info(`${this.user} takes no MESSAGE (${String(status)}): it gets no more texts`);
+      this.close();
+    } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
+      this.#state = 'pausing';
+      this.#pause = setTimeout(
+        () => {
+          this.#next();
+        },
+        this.#patience(waiting.tries, outcome),
+      );
+    } else this.#lose(status);
+  }
+
+  #lose(status: number): void {
+    this.#waiting.shift();
+    this.#leftOut += 1;
+    this.#losses += 1;
+    this.#parts.info(`${this.user} did not take a text (${String(status)})`);
+    if (this.#losses < this.#parts.limits.losses) {
+      this.#next();
+      return;
+    }
+    this.#parts.info(`${this.user} gets no more texts: ${String(this.#losses)} were lost in a row`);
+    this.close();
+  }
+
+  #patience(tries: number, outcome: Outcome): number {
+    const wanted = outcome.is === 'response' ? retryAfter(outcome.response) : undefined;
+    return wanted ?? this.#parts.limits.pause * 2 ** (tries - 1);
+  }
+
+  #render(copy: Copy, leftOut: number): Content {
+    const author = this.#authorOf(copy);
+    const plain = copy.text;
+    const note = leftOut === 0 ? '' : `[${String(leftOut)} messages were left out]\n`;
+    const text = this.#cut(note + (plain?.text ?? ''));
+    const aside = copy.said.audience.to === 'everyone' ? '' : ' (private)';
+    // The room needs no name before its own lines.
+    const named = author === undefined ? text : `${author}${aside}: ${text}`;
+    // As it comes back from another room, even where the name stands apart: a bare "yes" may be an answer.
+    this.#parts.onSent(named);
+    if (this.#form === 'plain') {
+      const body = (): Uint8Array => Buffer.from(named);
+      return { contentType: 'text/plain;charset=utf-8', body: this.#once(copy, 'plain', note, body) };
+    }
+    return { contentType: 'message/cpim', body: this.#once(copy, 'cpim', note, () => this.#cpim(copy, author, text)) };
+  }
+
+  /** The same bytes for all who have missed nothing. */
+  #once(copy: Copy, form: string, note: string, make: () => Uint8Array): Uint8Array {
+    return note === ''
+      ? copy.form(`message ${form} ${this.#parts.roomy() ? 'large' : 'small'} ${this.#parts.roomUri}`, make)
+      : make();
+  }
+
+  /** Who of many has said it, where one endpoint speaks for them; undefined for the room itself. */
+  #authorOf({ said, text }: Copy): string | undefined {
+    const { room } = this.#parts;
+    if (said.endpoint === undefined && said.by === userUri(room.uri)) return undefined;
+    const name = shownName(room.conference, said);
+    return room.speaksForMany(said.endpoint) ? (text?.cpim.from?.name ?? name) : name;
+  }
+
+  #cpim({ said, text: plain }: Copy, author: string | undefined, text: string): Uint8Array {
+    const to = said.audience.to === 'everyone' ? this.#parts.roomUri : said.audience.user;
+    return formatCpim(
+      {
+        from: { ...(author === undefined ? {} : { name: author }), uri: plain?.cpim.from?.uri ?? said.by },
+        to: [{ uri: to }],
+        dateTime: new Date(said.at),
+        // Without an id of its own each, some show only the first of two messages.
+        extensions: imdnExtensions({
+          messageId: (plain && imdnIdOf(plain.cpim)) ?? said.messageId,
+          dispositionNotification: plain ? cpimValues(plain.cpim, IMDN_NAMESPACE, 'Disposition-Notification') : [],
+        }),
+        contentType: 'text/plain;charset=utf-8',
+        content: text,
+      },
+      { names: 'plain' },
+    );
+  }
+
+  #cut(text: string): string {
+    const { smallText, largeText } = this.#parts.limits;
+    const room = this.#parts.roomy() ? largeText : smallText;
+    const bytes = Buffer.from(text);
+    if (bytes.length <= room) return text;
+    // A character cut in two shows as U+FFFD: it goes, too.
+    return `${bytes.toString('utf8', 0, room).replace(/\uFFFD+$/, '')}${CUT}`;
+  }
+}
+
+/** Nothing of that method will be taken in this call any more (RFC 3261 §21.4). */
+const REFUSES_ALL: ReadonlySet<number> = new Set([401, 403, 404, 405, 406, 407, 410, 501, 603, 604]);
+/** It may pass. */
+const PASSES: ReadonlySet<number> = new Set([408, 480, 486, 491, 500, 502, 503, 504, 600]);
+
+/** How long the peer wants to be left alone, in ms; no longer than an hour. */
+function retryAfter(response: SipResponse): number | undefined {
+  const seconds = /^\d+/.exec(response.headers.get('Retry-After') ?? '')?.[0];
+  return seconds === undefined ? undefined : Math.min(Number(seconds), 3600) * 1000;
+}

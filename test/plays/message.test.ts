@@ -1,0 +1,324 @@
+import t from 'tap';
+import type { SipRequest } from '../../sip/index.ts';
+import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
+import { join, raise, ROOM, type Stage } from './stage.ts';
+
+const AUDIO = [
+  ...['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'],
+  ...['m=audio 9 RTP/AVP 0', 'a=inactive', ''],
+].join('\r\n');
+
+/** Somebody in the call with audio alone. */
+interface Caller {
+  readonly phone: SipPhone;
+  readonly dialog: PhoneDialog;
+  /** Writes within the call; gives the status of the answer. */
+  writes(text: string, more?: Extra): Promise<number>;
+  /** The text of the next MESSAGE that comes. */
+  reads(): Promise<string>;
+  message(): Promise<SipRequest>;
+}
+
+async function call(stage: Stage, name: string, headers: readonly string[] = [], room = ROOM): Promise<Caller> {
+  const phone = await SipPhone.connect(name, stage.sip);
+  const offer = {
+    contentType: 'application/sdp',
+    body: AUDIO,
+    headers: ['Allow: INVITE, ACK, BYE, CANCEL, MESSAGE, OPTIONS', ...headers],
+  };
+  const { response, dialog } = await phone.request('INVITE', room, offer);
+  if (response.status !== 200) throw new Error(`${name} is not let in: ${String(response.status)}`);
+  phone.ack(dialog);
+  return {
+    phone,
+    dialog,
+    writes: async (text, more = {}) =>
+      (await phone.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: text, ...more })).status,
+    reads: async () => textOf(await phone.next('MESSAGE')),
+    message: () => phone.next('MESSAGE'),
+  };
+}
+
+function textOf(request: SipRequest): string {
+  return Buffer.from(request.body).toString();
+}
+
+function bodyOf(cpim: string | undefined): string {
+  return cpim?.split('\r\n\r\n').slice(2).join('\r\n\r\n').trim() ?? '';
+}
+
+t.test('RFC 3428 §4, §7: who is only in the call reads the chat and writes into it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const max = await call(stage, 'max');
+  t.equal(await tom.writes('hello from the phone'), 202, 'taken when the log has it');
+  const heard = await zoe.line.hears('hello from the phone');
+  t.match(heard.body, /^From: tom <sip:tom@127\.0\.0\.1>\r$/m);
+  t.match(heard.body, /^To: <sip:lobby@127\.0\.0\.1>\r$/m);
+  t.match(heard.body, /Content-Type: text\/plain;charset=utf-8/);
+  t.equal(bodyOf(heard.body), 'hello from the phone');
+
+  const atMax = await max.message();
+  t.equal(textOf(atMax), 'tom: hello from the phone');
+  t.equal(atMax.callId, max.dialog.callId, 'within the call');
+  t.equal(atMax.contentType?.type, 'text/plain');
+  t.equal(atMax.contact, undefined, 'RFC 3428 §4');
+
+  t.equal(await zoe.say('hello, phones: grüße'), '200');
+  t.equal(await tom.reads(), 'zoe: hello, phones: grüße', 'and no echo of his own');
+  t.equal(await max.reads(), 'zoe: hello, phones: grüße');
+});
+
+t.test('RFC 3428 §7: texts out of the call, of those who are in it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const outside = await tom.phone.request('MESSAGE', ROOM, { contentType: 'text/plain', body: 'from outside' });
+  t.equal(outside.response.status, 202);
+  await zoe.hears('from outside');
+  const stranger = await SipPhone.connect('eve', stage.sip);
+  const refused = await stranger.request('MESSAGE', ROOM, { contentType: 'text/plain', body: 'let me in' });
+  t.equal(refused.response.status, 403);
+  const nowhere = await stranger.request('MESSAGE', 'sip:no-such@127.0.0.1', { contentType: 'text/plain', body: 'x' });
+  t.equal(nowhere.response.status, 404);
+  t.equal(
+    (
+      await tom.phone.request('MESSAGE', 'sip:lobby~text@127.0.0.1', {
+        contentType: 'text/plain',
+        body: 'to the alias',
+      })
+    ).response.status,
+    202,
+  );
+  await zoe.hears('to the alias');
+});
+
+t.test('the types of a MESSAGE: what is taken, what is refused, and how', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  t.equal(
+    await tom.writes('<p>Is <b>this</b> <a href="https://x.example">safe</a>?<script>alert(1)</script>', {
+      contentType: 'text/html',
+    }),
+    202,
+  );
+  t.equal(bodyOf((await zoe.line.hears('safe')).body), 'Is this safe (https://x.example)?');
+  const cpim = [
+    'From: <sip:tom@127.0.0.1>',
+    'To: <sip:lobby@127.0.0.1>',
+    'X.Own: kept',
+    '',
+    'Content-Type: text/plain',
+    '',
+    'wrapped',
+  ].join('\r\n');
+  t.equal(await tom.writes(cpim, { contentType: 'message/cpim' }), 202);
+  t.equal((await zoe.line.hears('wrapped')).body?.trimEnd(), cpim, 'not a byte changed');
+  t.equal(
+    await tom.writes(cpim.replace('tom@', 'zoe@'), { contentType: 'message/cpim' }),
+    403,
+    'in the name of another',
+  );
+  const image = await tom.phone.within(tom.dialog, 'MESSAGE', { contentType: 'image/png', body: 'x' });
+  t.equal(image.status, 415);
+  t.same(
+    image.accept?.map(({ type }) => type),
+    [
+      'text/plain',
+      'text/html',
+      'message/cpim',
+      'application/im-iscomposing+xml',
+      'application/x-asterisk-confbridge-chat+json',
+    ],
+  );
+  const mixed =
+    '--b\r\nContent-Type: text/plain\r\n\r\nof two\r\n--b\r\nContent-Type: image/png\r\nContent-Disposition: render;handling=optional\r\n\r\nx\r\n--b--';
+  t.equal(await tom.writes(mixed, { contentType: 'multipart/mixed;boundary=b' }), 202);
+  t.equal(bodyOf((await zoe.line.hears('of two')).body), 'of two');
+  t.equal(await tom.writes('aGk=', { contentType: 'text/plain', headers: ['Content-Encoding: br'] }), 415);
+  t.equal(await tom.writes('', {}), 202, 'nothing said');
+  t.equal(await tom.writes('x', { contentType: 'nonsense' }), 400);
+});
+
+t.test('RFC 3994, RFC 5438: signs of writing are passed on, and never read as text', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const typing =
+    '<?xml version="1.0"?><isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
+  t.equal(await tom.writes(typing, { contentType: 'application/im-iscomposing+xml' }), 202);
+  await zoe.line.hears('isComposing');
+  const wrapped = [
+    'From: <sip:zoe@127.0.0.1>',
+    `To: <${ROOM}>`,
+    '',
+    'Content-Type: application/im-iscomposing+xml',
+    '',
+    typing,
+  ].join('\r\n');
+  t.equal(
+    (
+      await zoe.line.request(
+        'SEND',
+        [
+          'Message-ID: typing01',
+          `Byte-Range: 1-${String(wrapped.length)}/${String(wrapped.length)}`,
+          'Content-Type: message/cpim',
+        ],
+        wrapped,
+      )
+    ).what,
+    '200',
+  );
+  await zoe.say('done');
+  t.equal(await tom.reads(), 'zoe: done', 'the sign before it has not come');
+});
+
+t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const amy = await join(stage, 'amy');
+  const tom = await call(stage, 'tom');
+  t.equal(await tom.writes('@Zoe are you there?'), 202);
+  const aside = await zoe.line.hears('are you there?');
+  t.match(aside.body, /^To: <sip:zoe@127\.0\.0\.1>\r$/m);
+  t.equal(bodyOf(aside.body), 'are you there?');
+  t.equal((await zoe.line.say(zoe.uri, 'sip:tom@127.0.0.1', 'yes, only for you')).what, '200');
+  t.equal(await tom.reads(), 'zoe (private): yes, only for you');
+  t.equal(await tom.writes('@Nobody hello'), 202);
+  await amy.hears('@Nobody hello');
+  t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
+});
+
+t.test(
+  'Linphone: out of the call, to its address of record, in CPIM, not From the roster URI; 415 steps down',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const lin = await call(stage, 'lin', ['User-Agent: Linphone-Desktop/5.1 (belle-sip)']);
+    await zoe.say('first');
+    const first = await lin.message();
+    t.not(first.callId, lin.dialog.callId, 'out of the call');
+    t.equal(first.headers.get('To')?.replace(/;.*/, ''), '<sip:lin@127.0.0.1>');
+    t.match(first.headers.get('From'), /<sip:lobby~text@127\.0\.0\.1>/);
+    t.equal(first.contentType?.type, 'message/cpim');
+    t.match(
+      textOf(first),
+      /^From: zoe <sip:zoe@127\.0\.0\.1>\r\nTo: <sip:lobby@127\.0\.0\.1>\r\nDateTime: \d{4}-.*\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn\.Message-ID: \S+\r\n\r\nContent-Type: text\/plain;charset=utf-8\r\n\r\nfirst$/,
+    );
+    await zoe.say('second');
+    t.not((await lin.message()).callId, first.callId, 'another Call-ID each');
+    t.equal(
+      (await lin.phone.request('MESSAGE', 'sip:lobby~text@127.0.0.1', { contentType: 'text/plain', body: 'answer' }))
+        .response.status,
+      200,
+      'it shows 202 as undelivered',
+    );
+    await zoe.hears('answer');
+    lin.phone.replies.set('MESSAGE', '415 Unsupported Media Type');
+    await zoe.say('third');
+    t.equal((await lin.message()).contentType?.type, 'message/cpim');
+    lin.phone.replies.delete('MESSAGE');
+    // The 415 is answered by the plain form at once, and that form is kept.
+    const third = await lin.message();
+    t.equal(textOf(third), 'zoe: third');
+    await zoe.say('fourth');
+    t.equal(textOf(await lin.message()), 'zoe: fourth');
+    t.ok(stage.lines.some((line) => line.includes('plain text from now on')));
+  },
+);
+
+t.test('Asterisk ConfBridge: its members speak in their own names, and hear no echo', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const bridge = await call(stage, 'bridge', ['User-Agent: Asterisk PBX 20.1']);
+  const json = JSON.stringify({ From: 'Bob', Body: 'hi from the bridge' });
+  t.equal(await bridge.writes(json, { contentType: 'application/x-asterisk-confbridge-chat+json' }), 202);
+  t.match((await zoe.line.hears('hi from the bridge')).body, /^From: Bob <sip:bridge@127\.0\.0\.1>\r$/m);
+  t.equal(await tom.reads(), 'Bob: hi from the bridge');
+  await zoe.say('hi Bob');
+  t.equal(await bridge.reads(), 'zoe: hi Bob');
+  t.equal(await bridge.writes('{"Body": 1}', { contentType: 'application/x-asterisk-confbridge-chat+json' }), 400);
+  t.equal(await bridge.writes('{', { contentType: 'application/x-asterisk-confbridge-chat+json' }), 400);
+  const free = await call(stage, 'free', ['User-Agent: FreeSWITCH-mod_sofia/1.10']);
+  t.equal(await free.writes('Ann::\nhi from there'), 202);
+  t.match((await zoe.line.hears('hi from there')).body, /^From: Ann <sip:free@/m);
+});
+
+t.test('a loop ends by itself: what comes back, and what answers to everything', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  // Another room, joined by its own leg: it gives back what it hears, under its own name.
+  const other = await call(stage, 'other');
+  await zoe.say('to and fro');
+  const told = await other.reads();
+  t.equal(await other.writes(`lobby: ${told}`), 482, 'RFC 3261 §21.4.20');
+  // Two machines that answer each text at once.
+  const away = [await call(stage, 'away1'), await call(stage, 'away2')] as const;
+  await zoe.say('anybody there?');
+  let said = 0;
+  const answers = async (caller: Caller, text: string): Promise<void> => {
+    for (;;) {
+      await caller.reads();
+      const status = await caller.writes(text);
+      if (status === 482) return;
+      said += 1;
+    }
+  };
+  // The notice of one differs each time, as those of undelivered messages do.
+  await Promise.race([answers(away[0], 'I am away until 14:00'), answers(away[1], `id ${String(said)}: away`)]);
+  t.ok(said <= 10, `${String(said)} texts`);
+  t.ok(stage.lines.some((line) => /other@.* gives back/.test(line)));
+  t.ok(stage.lines.some((line) => /away\d@.* answers each text/.test(line)));
+  t.equal(await other.writes('a person after all'), 202);
+});
+
+t.test('too fast: 480 out of the call, 500 within it, both with Retry-After', async (t) => {
+  const stage = await raise('rooms.defaults.messages_per_second=1', 'rooms.defaults.messages_at_once=1');
+  t.teardown(() => stage.close());
+  const tom = await call(stage, 'tom');
+  t.equal(await tom.writes('one'), 202);
+  const inside = await tom.phone.within(tom.dialog, 'MESSAGE', { contentType: 'text/plain', body: 'two' });
+  t.equal(inside.status, 500);
+  t.ok((inside.retryAfter?.seconds ?? 0) > 0);
+  const { response } = await tom.phone.request('MESSAGE', ROOM, { contentType: 'text/plain', body: 'three' });
+  t.equal(response.status, 480);
+  t.ok((response.retryAfter?.seconds ?? 0) > 0);
+});
+
+t.test('who takes no MESSAGE gets none; who gets MSRP gets no MESSAGE', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const deaf = await SipPhone.connect('deaf', stage.sip);
+  const { dialog } = await deaf.request('INVITE', ROOM, {
+    contentType: 'application/sdp',
+    body: AUDIO,
+    headers: ['Allow: INVITE, ACK, BYE'],
+  });
+  deaf.ack(dialog);
+  const refusing = await call(stage, 'refusing');
+  refusing.phone.replies.set('MESSAGE', '405 Method Not Allowed');
+  const tom = await call(stage, 'tom');
+  await zoe.say('hello');
+  await refusing.message();
+  t.equal(await tom.reads(), 'zoe: hello');
+  await tom.writes('to zoe');
+  await zoe.hears('to zoe');
+  await zoe.say('again');
+  t.equal(await tom.reads(), 'zoe: again');
+  await new Promise((resolve) => setImmediate(resolve));
+  for (const phone of [deaf, refusing.phone, zoe.phone]) t.equal(phone.waiting('MESSAGE'), 0, phone.name);
+  t.ok(stage.lines.some((line) => line.includes('takes no MESSAGE (405)')));
+});
