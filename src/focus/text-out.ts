@@ -1,11 +1,11 @@
 import { cpimValues, formatCpim, IMDN_NAMESPACE, imdnExtensions } from '../../msrp/index.ts';
 import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
 import type { Copy } from '../chat/copy.ts';
-import { imdnIdOf } from '../chat/dispositions.ts';
+import type { Failure } from '../chat/fates.ts';
 import { shownName } from '../chat/names.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import { type EndpointId, type UserUri, userUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, type UserUri, userUri } from '../conference/ids.ts';
 
 /** Bounds of what waits for one peer, and patience with it. */
 export interface TextLimits {
@@ -89,6 +89,10 @@ export class TextOut implements Recipient {
     return octets;
   }
 
+  waits(n: EventNumber): boolean {
+    return this.#waiting.some(({ copy }) => copy.n === n);
+  }
+
   /** Whether it still delivers. */
   get open(): boolean {
     return this.#state !== 'closed';
@@ -99,7 +103,8 @@ export class TextOut implements Recipient {
     this.#waiting.push({ copy, tries: 0 });
     if (this.#waiting.length > this.#parts.limits.waiting) {
       // The one on its way stands first.
-      this.#waiting.splice(this.#state === 'sending' ? 1 : 0, 1);
+      const [oldest] = this.#waiting.splice(this.#state === 'sending' ? 1 : 0, 1);
+      if (oldest !== undefined) this.#failed(oldest.copy, { is: 'congested' });
       this.#leftOut += 1;
     }
     if (this.#state === 'idle') this.#next();
@@ -109,7 +114,7 @@ export class TextOut implements Recipient {
   close(): void {
     this.#state = 'closed';
     clearTimeout(this.#pause);
-    this.#waiting.length = 0;
+    for (const { copy } of this.#waiting.splice(0)) this.#failed(copy, { is: 'left' });
   }
 
   #next(): void {
@@ -143,6 +148,8 @@ export class TextOut implements Recipient {
       this.#next();
     } else if (REFUSES_ALL.has(status)) {
       this.#parts.info(`${this.user} takes no MESSAGE (${String(status)}): it gets no more texts`);
+      this.#waiting.shift();
+      this.#failed(waiting.copy, { is: 'refused', detail: String(status) });
       this.close();
     } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
       this.#state = 'pausing';
@@ -152,20 +159,25 @@ export class TextOut implements Recipient {
         },
         this.#patience(waiting.tries, outcome),
       );
-    } else this.#lose(status);
+    } else this.#lose(waiting.copy, outcome.is === 'response' ? status : undefined);
   }
 
-  #lose(status: number): void {
+  #lose(copy: Copy, status: number | undefined): void {
     this.#waiting.shift();
+    this.#failed(copy, status === undefined ? { is: 'unanswered' } : { is: 'refused', detail: String(status) });
     this.#leftOut += 1;
     this.#losses += 1;
-    this.#parts.info(`${this.user} did not take a text (${String(status)})`);
+    this.#parts.info(`${this.user} did not take a text (${String(status ?? 'no answer')})`);
     if (this.#losses < this.#parts.limits.losses) {
       this.#next();
       return;
     }
     this.#parts.info(`${this.user} gets no more texts: ${String(this.#losses)} were lost in a row`);
     this.close();
+  }
+
+  #failed({ n }: Copy, failure: Failure): void {
+    if (n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, failure);
   }
 
   #patience(tries: number, outcome: Outcome): number {
@@ -214,7 +226,7 @@ export class TextOut implements Recipient {
         dateTime: new Date(said.at),
         // Without an id of its own each, some show only the first of two messages.
         extensions: imdnExtensions({
-          messageId: (plain && imdnIdOf(plain.cpim)) ?? said.messageId,
+          messageId: said.imdnId ?? said.messageId,
           dispositionNotification: plain ? cpimValues(plain.cpim, IMDN_NAMESPACE, 'Disposition-Notification') : [],
         }),
         contentType: 'text/plain;charset=utf-8',
