@@ -74,6 +74,7 @@ export class Incoming {
   settle(
     handler: () => Answering,
     send: (answer: Answer) => void = (answer) => this.respond(answer.status, answer),
+    failed?: (error: unknown) => void,
   ): void {
     this.run(() => {
       const answering = handler();
@@ -82,7 +83,7 @@ export class Incoming {
         return undefined;
       }
       return answering.then(send);
-    });
+    }, failed);
   }
 
   /** Runs a handler that answers by itself, now or later; what it throws goes to `failed`, by default `fail`. */

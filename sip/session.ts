@@ -10,15 +10,16 @@ import type {
   SessionState,
   SessionTimerOptions,
 } from './api.ts';
-
 import type { Core } from './core.ts';
 import type { LiveDialog, SessionUsage } from './dialog.ts';
 import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
+import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { bodyOf, findPart } from './multipart.ts';
-import { OutgoingRequest, sendAck, type Sending } from './outgoing.ts';
+import { sendAck } from './outgoing.ts';
+import { type Offer, type OfferingSession, OwnOffers } from './own-offers.ts';
 import type { ServerTransactionUser } from './server-transaction.ts';
 import { receiveRefer } from './refer.ts';
 import {
@@ -30,7 +31,6 @@ import {
   type SessionInterval,
   SessionTimer,
 } from './session-timer.ts';
-import type { Flow } from './transport/flow.ts';
 
 /** What a session starts with. */
 export interface SessionStart {
@@ -46,13 +46,6 @@ export interface SessionStart {
   readonly peer: SipRequest | SipResponse;
 }
 
-/** A re-INVITE of ours: running, or waiting for its turn. */
-interface Offer {
-  readonly content: Content;
-  readonly done: (outcome: Outcome) => void;
-  readonly ack: ((response: SipResponse) => Content | undefined) | undefined;
-}
-
 /** A final response after which the dialog is gone (RFC 3261 §12.2.1.2, RFC 5057 §5.1). */
 const DIALOG_IS_GONE: ReadonlySet<number> = new Set([404, 410, 416, 480, 481, 482, 483, 484, 485, 502, 604]);
 
@@ -65,14 +58,14 @@ export function descriptionOf({ contentType, body }: Content): Content {
 }
 
 /** An INVITE session from its 2xx on: everything that happens in its dialog but the subscriptions. */
-export class LiveSession implements InviteSession, SessionUsage, ServerTransactionUser {
+export class LiveSession implements InviteSession, SessionUsage, ServerTransactionUser, OfferingSession {
   readonly dialog: LiveDialog;
   readonly #core: Core;
   readonly #handlers: SessionHandlers;
   #timerOptions: SessionTimerOptions | undefined;
   readonly #timer: SessionTimer;
-  readonly #ownsCallId: boolean;
-  readonly #digest: DigestClient | undefined;
+  readonly ownsCallId: boolean;
+  readonly digest: DigestClient | undefined;
   #state: SessionState = 'confirmed';
   #description: Content;
   #peerAllows: ReadonlySet<string> | undefined;
@@ -82,8 +75,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   #first = false;
   /** The peer's re-INVITE or UPDATE that has no final response yet. */
   #incomingOffer: Incoming | undefined;
-  #running: Offer | undefined;
-  readonly #waiting: Offer[] = [];
+  readonly #offers: OwnOffers;
   /** Repeats the ACK of our last INVITE when its 2xx comes again. */
   #ackAgain: { readonly seq: number; readonly send: () => void } | undefined;
   /** `close` was called before the ACK came: the BYE has to wait (RFC 3261 §15). */
@@ -95,9 +87,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#handlers = start.handlers;
     this.#timerOptions = start.timer;
     this.#description = start.description;
-    this.#digest = start.digest;
-    this.#ownsCallId = start.peer.kind === 'response';
+    this.digest = start.digest;
+    this.ownsCallId = start.peer.kind === 'response';
     this.#noteAllow(start.peer);
+    this.#offers = new OwnOffers(start.core, this);
     this.#timer = new SessionTimer(
       start.core.clock,
       () => {
@@ -163,6 +156,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     if (this.#state === 'accepted') this.#state = 'confirmed';
     this.#guard(() => (first ? this.#handlers.onAck?.(ack) : this.#handlers.onOfferAck?.(ack)));
     if (this.#closing !== undefined) this.#closeNow(this.#closing);
+    else this.#offers.next();
   }
 
   receive(incoming: Incoming): void {
@@ -213,7 +207,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       incoming.respond(500, { headers: [{ name: 'Retry-After', value: String(seconds) }] });
       return;
     }
-    if (this.#running !== undefined) {
+    if (this.#offers.isRunning) {
       incoming.respond(491);
       return;
     }
@@ -241,9 +235,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
         given.status < 300 ? { ...given, headers: [...(given.headers ?? []), ...timer.headers] } : given;
       return answering instanceof Promise ? answering.then(timed) : timed(answering);
     };
-    incoming.settle(answer, (given) => {
-      this.#answerOffer(incoming, given);
-    });
+    incoming.settle(
+      answer,
+      (given) => {
+        this.#answerOffer(incoming, given);
+      },
+      (error) => {
+        incoming.fail(error);
+        this.#offers.next();
+      },
+    );
   }
 
   #answerOffer(incoming: Incoming, answer: Answer): void {
@@ -251,6 +252,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     const { request } = incoming;
     if (answer.status >= 300) {
       incoming.respond(answer.status, answer);
+      this.#offers.next();
       return;
     }
     this.dialog.refresh(request);
@@ -265,6 +267,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#timer.start(agreed, 'uas');
     this.#noteDescription(answer);
     if (request.method === 'INVITE') this.#awaitAck(incoming, response);
+    else this.#offers.next();
   }
 
   // ------------------------------------------------------------------------------------------------- as client
@@ -278,7 +281,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   acknowledge(seq: number, content: Content | undefined): void {
     const ack = this.dialog.createRequest('ACK', content ?? {}, seq);
     // §22.1: the ACK carries the credentials of its INVITE.
-    for (const { name, value } of this.#digest?.authorize(ack.request) ?? []) ack.request.headers.add(name, value);
+    for (const { name, value } of this.digest?.authorize(ack.request) ?? []) ack.request.headers.add(name, value);
     sendAck(this.#core, ack, (send) => {
       this.#ackAgain = { seq, send };
     });
@@ -294,12 +297,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     done: (outcome: Outcome) => void,
     ack?: (response: SipResponse) => Content | undefined,
   ): void {
-    if (this.#waiting.length >= this.#core.limits.queuedPerDialog) {
-      done({ is: 'failed', status: 503, reason: 'too many re-INVITEs wait' });
-      return;
-    }
-    this.#waiting.push({ content, done, ack });
-    this.#nextOffer();
+    if (this.#state === 'ended') done(ENDED);
+    else this.#offers.add({ content, done, ack });
   }
 
   update(content: Content, done: (outcome: Outcome) => void): void {
@@ -354,48 +353,18 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   }
 
   #dispatch(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
-    const { dialog } = this;
-    const digest = credentials === undefined ? this.#digest : new DigestClient(credentials);
-    const sending = (): Sending => ({
-      ...dialog.createRequest(method, this.#ours(content)),
-      dialog,
-      contact: method === 'UPDATE' || method === 'REFER' ? (by: Flow) => dialog.contactFor(by) : undefined,
-      nextSeq: () => dialog.nextSeq(),
-      digest,
+    const what = {
+      method,
+      content,
+      digest: credentials === undefined ? this.digest : new DigestClient(credentials),
+      stillWanted: () => method === 'BYE' || this.#state !== 'ended',
+    };
+    sendInDialog(this.#core, this.dialog, what, {
+      onResponse: (response) => {
+        if (response.status >= 200) done({ is: 'response', response });
+      },
+      onFailed: done,
     });
-    const send = (heard: () => void): void => {
-      new OutgoingRequest(this.#core, sending(), {
-        onResponse: (response) => {
-          heard();
-          if (response.status >= 200) done({ is: 'response', response });
-        },
-        onFailed: (outcome) => {
-          heard();
-          done(outcome);
-        },
-      }).start();
-    };
-    // A BYE overtakes what waits: that is of no use any more.
-    if (method === 'BYE') send(() => undefined);
-    else if (!dialog.inTurn(this.#unlessEnded(send, done), this.#core.limits.queuedPerDialog))
-      done({ is: 'failed', status: 503, reason: 'too many requests wait' });
-  }
-
-  /** What has waited until the session was over fails. */
-  #unlessEnded(send: (heard: () => void) => void, done: (outcome: Outcome) => void): (heard: () => void) => void {
-    return (heard) => {
-      if (this.#state !== 'ended') {
-        send(heard);
-        return;
-      }
-      heard();
-      done(ENDED);
-    };
-  }
-
-  #ours(content: Content): Content {
-    const { userAgent } = this.#core.capabilities;
-    return userAgent.length === 0 ? content : { ...content, headers: [...userAgent, ...(content.headers ?? [])] };
   }
 
   /** RFC 3261 §12.2.1.2: 481 and 408 end the dialog, and so does silence. */
@@ -410,88 +379,29 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   // -------------------------------------------------------------------------------------------- re-INVITE of ours
 
-  /** One INVITE at a time, in either direction (RFC 3261 §14.1). */
-  #nextOffer(): void {
-    if (this.#running !== undefined || this.#incomingOffer?.answered === false || this.#accepted !== undefined) {
-      this.#retryOffer(200);
-      return;
-    }
-    const offer = this.#waiting.shift();
-    if (offer !== undefined) this.#startOffer(offer);
+  get isOver(): boolean {
+    return this.#state === 'ended';
   }
 
-  #retryOffer(ms: number): void {
-    if (this.#running !== undefined) return; // its end starts the next
-    this.#core.clock.after(ms, () => {
-      if (this.#state !== 'ended' && this.#waiting.length > 0) this.#nextOffer();
-    });
+  get isBusy(): boolean {
+    return this.#incomingOffer?.answered === false || this.#accepted !== undefined;
   }
 
-  #startOffer(offer: Offer): void {
-    const { dialog } = this;
+  offerHeaders(): readonly HeaderLine[] {
     const { allow, supported } = this.#core.capabilities;
-    const headers = [allow, supported, ...this.#timerHeaders(), ...(offer.content.headers ?? [])];
-    this.#running = offer;
-    const send = (heard: () => void): void => {
-      const sending = {
-        ...dialog.createRequest('INVITE', this.#ours({ ...offer.content, headers })),
-        dialog,
-        contact: (by: Flow) => dialog.contactFor(by),
-        nextSeq: () => dialog.nextSeq(),
-        digest: this.#digest,
-      };
-      new OutgoingRequest(this.#core, sending, {
-        onResponse: (response) => {
-          heard();
-          this.#offerAnswered(offer, response);
-        },
-        onFailed: (outcome) => {
-          heard();
-          this.#offerDone(offer, outcome);
-        },
-      }).start();
-    };
-    const failed = (outcome: Outcome): void => {
-      this.#offerDone(offer, outcome);
-    };
-    if (!dialog.inTurn(this.#unlessEnded(send, failed), this.#core.limits.queuedPerDialog))
-      failed({ is: 'failed', status: 503, reason: 'too many requests wait' });
+    return [allow, supported, ...this.#timerHeaders()];
   }
 
-  #offerAnswered(offer: Offer, response: SipResponse): void {
-    const { status } = response;
-    if (status < 200) return;
-    if (this.#running !== offer) {
-      if (status < 300) this.acknowledgeAgain(response);
-      return;
-    }
-    if (status === 491 && this.#state !== 'ended') {
-      this.#running = undefined;
-      this.#waiting.unshift(offer);
-      this.#retryOffer(this.#glareTime());
-      return;
-    }
-    if (status < 300) {
-      this.dialog.refresh(response);
-      this.#noteAllow(response);
-      this.acknowledge(response.cseq.seq, offer.ack?.(response));
-      this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
-      this.#noteDescription(offer.content);
-    }
-    this.#offerDone(offer, { is: 'response', response });
+  offerAccepted(response: SipResponse, { content, ack }: Offer): void {
+    this.dialog.refresh(response);
+    this.#noteAllow(response);
+    this.acknowledge(response.cseq.seq, ack?.(response));
+    this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
+    this.#noteDescription(content);
   }
 
-  /** RFC 3261 §14.1: who made the Call-ID waits 2.1–4 s, the other 0–2 s, in steps of 10 ms. */
-  #glareTime(): number {
-    return this.#ownsCallId ? 2100 + Math.floor(Math.random() * 191) * 10 : Math.floor(Math.random() * 201) * 10;
-  }
-
-  #offerDone(offer: Offer, outcome: Outcome): void {
-    if (this.#running !== offer) return;
-    this.#running = undefined;
-    offer.done(outcome);
+  offerDone(outcome: Outcome): void {
     this.#noticeEnd('INVITE', outcome);
-    if (this.#state !== 'ended' && this.#waiting.length > 0) this.#nextOffer();
   }
 
   // ------------------------------------------------------------------------------------------------- the rest
@@ -538,7 +448,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#timer.stop();
     // RFC 3261 §15.1.2: what the application still thinks about.
     if (this.#incomingOffer?.answered === false) this.#incomingOffer.respond(487);
-    for (const { done } of this.#waiting.splice(0)) done(ENDED);
+    this.#offers.end(ENDED);
     this.dialog.session = undefined;
     this.#core.dialogs.sweep(this.dialog);
     this.#guard(() => this.#handlers.onEnded?.(end));

@@ -12,10 +12,9 @@ import type { Core } from './core.ts';
 import type { LiveDialog, SubscriptionUsage } from './dialog.ts';
 import type { HeaderLine } from './errors.ts';
 import type { TokenWithParams } from './fields.ts';
+import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
-import { OutgoingRequest } from './outgoing.ts';
 import type { Timer } from './timers.ts';
-import type { Flow } from './transport/flow.ts';
 
 /** What a subscription starts with. */
 export interface SubscriptionStart {
@@ -193,35 +192,25 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       { name: 'Subscription-State', value: this.#subscriptionState() },
       this.#core.capabilities.allow,
       ...this.#core.capabilities.allowEvents,
-      ...this.#core.capabilities.userAgent,
       ...(content.headers ?? []),
     ];
-    const { dialog } = this;
     this.#underWay = true;
     this.#missed = false;
     // A first change soon after the first NOTIFY is told at once; what follows it has to wait.
     if (WEIGHT[cause] <= WEIGHT.repeated) this.#notBefore = this.#core.clock.now() + this.package.pacing;
-    const send = (heard: () => void): void => {
-      const sending = {
-        ...dialog.createRequest('NOTIFY', { ...content, headers }),
-        dialog,
-        contact: (by: Flow) => dialog.contactFor(by),
-        nextSeq: () => dialog.nextSeq(),
-        digest: undefined,
-      };
-      new OutgoingRequest(this.#core, sending, {
+    sendInDialog(
+      this.#core,
+      this.dialog,
+      { method: 'NOTIFY', content: { ...content, headers } },
+      {
         onResponse: (response) => {
-          heard();
           if (response.status >= 200) this.#answered({ is: 'response', response });
         },
         onFailed: (outcome) => {
-          heard();
           this.#answered(outcome);
         },
-      }).start();
-    };
-    if (!dialog.inTurn(send, this.#core.limits.queuedPerDialog))
-      this.#answered({ is: 'failed', status: 503, reason: 'too many requests wait in the dialog' });
+      },
+    );
     if (cause === 'terminated') this.#leaveDialog();
   }
 

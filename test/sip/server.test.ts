@@ -3,6 +3,7 @@ import {
   type IncomingInvite,
   type InviteSession,
   type LogFields,
+  type Outcome,
   parseNameAddr,
   type SessionEnd,
   SipError,
@@ -652,4 +653,41 @@ t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow wi
   t.strictSame(hops, [true], 'only TLS will do');
   t.strictSame(outcomes, ['failed']);
   t.end();
+});
+
+t.test('RFC 3261 §14.1: a re-INVITE waits for that of the peer, and one that nobody answers is given up', (t) => {
+  const outcomes: string[] = [];
+  let refuse: ((error: SipError) => void) | undefined;
+  const { peer, clock, session, inDialog, agent } = call({
+    ...SDP,
+    session: { onOffer: () => new Promise((_, reject) => (refuse = reject)) },
+  });
+  const told = (outcome: Outcome): void =>
+    void outcomes.push(
+      outcome.is === 'response' ? String(outcome.response.status) : `failed ${String(outcome.status)}`,
+    );
+  peer.say(inDialog('INVITE', 2));
+  clock.advance(1);
+  session.reInvite(SDP, told);
+  clock.advance(300);
+  t.equal(peer.requests.length, 0, 'the peer was first');
+  refuse?.(new SipError(488, 'no'));
+  return Promise.resolve()
+    .then(() => new Promise(setImmediate))
+    .then(() => {
+      clock.advance(1);
+      t.equal(peer.response(488).cseq.seq, 2);
+      const first = peer.request('INVITE');
+      peer.answer(first, 180);
+      session.reInvite(SDP, told);
+      clock.advance(60_001);
+      t.equal(peer.request('CANCEL').branch, first.branch);
+      clock.advance(32_001);
+      t.strictSame(outcomes.slice(0, 1), ['failed 408']);
+      t.equal(session.state, 'ended', 'silence ends the session (§12.2.1.2)');
+      t.strictSame(outcomes, ['failed 408', 'failed 503']);
+      clock.advance(64_000);
+      t.equal(agent.counts.clientTransactions, 0);
+      t.end();
+    });
 });

@@ -1,0 +1,160 @@
+import type { Content, Outcome } from './api.ts';
+import type { Core } from './core.ts';
+import type { LiveDialog } from './dialog.ts';
+import type { DigestClient } from './digest-client.ts';
+import type { HeaderLine } from './errors.ts';
+import { sendInDialog } from './in-dialog.ts';
+import type { SipResponse } from './message.ts';
+import type { OutgoingRequest } from './outgoing.ts';
+import type { Timer } from './timers.ts';
+
+/** A re-INVITE of ours: running, or waiting for its turn. */
+export interface Offer {
+  readonly content: Content;
+  readonly done: (outcome: Outcome) => void;
+  readonly ack: ((response: SipResponse) => Content | undefined) | undefined;
+}
+
+/** What the re-INVITEs of a session need of it. */
+export interface OfferingSession {
+  readonly dialog: LiveDialog;
+  readonly digest: DigestClient | undefined;
+  /** We made the Call-ID of the dialog. */
+  readonly ownsCallId: boolean;
+  /** An INVITE of the peer, or our 2xx to one, is not through yet. */
+  readonly isBusy: boolean;
+  readonly isOver: boolean;
+  /** The headers that each of them carries. */
+  offerHeaders(): readonly HeaderLine[];
+  /** The first 2xx: sends the ACK. */
+  offerAccepted(response: SipResponse, offer: Offer): void;
+  /** The 2xx again. */
+  acknowledgeAgain(response: SipResponse): void;
+  /** It is done with, one way or another. */
+  offerDone(outcome: Outcome): void;
+}
+
+/** How long a re-INVITE may wait for its final response before it is cancelled, in milliseconds. */
+const PATIENCE = 60_000;
+
+/** The re-INVITEs that we send in one session, one after another (RFC 3261 §14.1). */
+export class OwnOffers {
+  readonly #core: Core;
+  readonly #session: OfferingSession;
+  readonly #waiting: Offer[] = [];
+  #running: Offer | undefined;
+  #outgoing: OutgoingRequest | undefined;
+  #patience: Timer | undefined;
+  #glare: Timer | undefined;
+
+  constructor(core: Core, session: OfferingSession) {
+    this.#core = core;
+    this.#session = session;
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  add(offer: Offer): void {
+    if (this.#waiting.length >= this.#core.limits.queuedPerDialog) {
+      offer.done({ is: 'failed', status: 503, reason: 'too many re-INVITEs wait' });
+      return;
+    }
+    this.#waiting.push(offer);
+    this.next();
+  }
+
+  /** Starts the next one if nothing is in its way. */
+  next(): void {
+    if (this.#running !== undefined || this.#glare !== undefined || this.#session.isBusy || this.#session.isOver)
+      return;
+    const offer = this.#waiting.shift();
+    if (offer !== undefined) this.#start(offer);
+  }
+
+  /** The session is over: those that wait fail, and the one that runs is left alone. */
+  end(outcome: Outcome): void {
+    this.#glare?.stop();
+    for (const { done } of this.#waiting.splice(0)) done(outcome);
+  }
+
+  #start(offer: Offer): void {
+    const { clock } = this.#core;
+    const { content } = offer;
+    const session = this.#session;
+    this.#running = offer;
+    const what = {
+      method: 'INVITE',
+      content: { ...content, headers: [...session.offerHeaders(), ...(content.headers ?? [])] },
+      digest: session.digest,
+      stillWanted: () => !session.isOver,
+    };
+    sendInDialog(this.#core, session.dialog, what, {
+      onSent: (outgoing) => {
+        this.#outgoing = outgoing;
+        this.#patience = clock.after(PATIENCE, () => {
+          this.#giveUp();
+        });
+      },
+      onResponse: (response) => {
+        this.#receive(offer, response);
+      },
+      onFailed: (outcome) => {
+        this.#finish(offer, outcome);
+      },
+    });
+  }
+
+  /** RFC 3261 §9.1: CANCEL, and if that brings no final response either it counts as failed. */
+  #giveUp(): void {
+    const { clock, transactions } = this.#core;
+    this.#outgoing?.tryNoMore();
+    this.#outgoing?.cancel();
+    const offer = this.#running;
+    this.#patience = clock.after(64 * transactions.base.T1, () => {
+      this.#outgoing?.abandon();
+      if (offer !== undefined) this.#finish(offer, { is: 'failed', status: 408, reason: 'no response to re-INVITE' });
+    });
+  }
+
+  #receive(offer: Offer, response: SipResponse): void {
+    const { status } = response;
+    if (status < 200) return;
+    if (this.#running !== offer) {
+      if (status < 300) this.#session.acknowledgeAgain(response);
+      return;
+    }
+    if (status === 491 && !this.#session.isOver) {
+      this.#stopRunning();
+      this.#waiting.unshift(offer);
+      this.#glare = this.#core.clock.after(this.#glareTime(), () => {
+        this.#glare = undefined;
+        this.next();
+      });
+      return;
+    }
+    if (status < 300) this.#session.offerAccepted(response, offer);
+    this.#finish(offer, { is: 'response', response });
+  }
+
+  /** RFC 3261 §14.1: who made the Call-ID waits 2.1–4 s, the other 0–2 s, in steps of 10 ms. */
+  #glareTime(): number {
+    const steps = Math.random();
+    return this.#session.ownsCallId ? 2100 + Math.floor(steps * 191) * 10 : Math.floor(steps * 201) * 10;
+  }
+
+  #stopRunning(): void {
+    this.#patience?.stop();
+    this.#running = undefined;
+    this.#outgoing = undefined;
+  }
+
+  #finish(offer: Offer, outcome: Outcome): void {
+    if (this.#running !== offer) return;
+    this.#stopRunning();
+    offer.done(outcome);
+    this.#session.offerDone(outcome);
+    this.next();
+  }
+}
