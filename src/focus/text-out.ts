@@ -1,7 +1,7 @@
 import { cpimValues, formatCpim, IMDN_NAMESPACE, imdnExtensions } from '../../msrp/index.ts';
 import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
 import type { Copy } from '../chat/copy.ts';
-import type { Failure } from '../chat/fates.ts';
+import type { Failure, Fates } from '../chat/fates.ts';
 import { shownName } from '../chat/names.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -11,6 +11,8 @@ import { type EndpointId, type EventNumber, type UserUri, userUri } from '../con
 export interface TextLimits {
   /** Messages that wait for one peer; beyond it the oldest is left out, and the peer is told how many. */
   readonly waiting: number;
+  /** Octets of all that waits for one peer; beyond it the same. */
+  readonly waitingBytes: number;
   /** Octets of one text outside of a call over UDP, where what is larger would be lost (RFC 3428 §8). */
   readonly smallText: number;
   /** Octets of one text anywhere else. */
@@ -25,6 +27,7 @@ export interface TextLimits {
 
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waiting: 100,
+  waitingBytes: 1_048_576,
   smallText: 700,
   largeText: 32_768,
   tries: 3,
@@ -32,11 +35,17 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
   pause: 2_000,
 };
 
+/** What is asked of a room to deliver its texts. */
+export interface TextRoom extends Pick<ChatRoom, 'uri' | 'conference'> {
+  readonly fates: Pick<Fates, 'failed'>;
+  speaksForMany(endpoint: EndpointId | undefined): boolean;
+}
+
 /** What the way out for texts of one leg is made with. */
 export interface TextOutParts {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
-  readonly room: ChatRoom;
+  readonly room: TextRoom;
   /** The URI under which the peer knows the room. */
   readonly roomUri: string;
   /** The form the peer shows. */
@@ -73,6 +82,7 @@ export class TextOut implements Recipient {
   #form: 'cpim' | 'plain';
   #state: 'idle' | 'sending' | 'pausing' | 'closed' = 'idle';
   #pause: NodeJS.Timeout | undefined;
+  #backlog = 0;
   #leftOut = 0;
   #losses = 0;
 
@@ -84,9 +94,7 @@ export class TextOut implements Recipient {
   }
 
   get backlog(): number {
-    let octets = 0;
-    for (const { copy } of this.#waiting) octets += copy.said.cpim.length;
-    return octets;
+    return this.#backlog;
   }
 
   waits(n: EventNumber): boolean {
@@ -101,19 +109,33 @@ export class TextOut implements Recipient {
   deliver(copy: Copy): void {
     if (this.#state === 'closed' || copy.text === undefined) return;
     this.#waiting.push({ copy, tries: 0 });
-    if (this.#waiting.length > this.#parts.limits.waiting) {
-      // The one on its way stands first.
+    this.#backlog += copy.said.cpim.length;
+    this.#leaveOut();
+    if (this.#state === 'idle') this.#next();
+  }
+
+  /** Drops the oldest that waits, within bounds: never the one on its way, nor the only one. */
+  #leaveOut(): void {
+    const { waiting, waitingBytes } = this.#parts.limits;
+    while (this.#waiting.length > 2 && (this.#waiting.length > waiting || this.#backlog > waitingBytes)) {
       const [oldest] = this.#waiting.splice(this.#state === 'sending' ? 1 : 0, 1);
-      if (oldest !== undefined) this.#failed(oldest.copy, { is: 'congested' });
+      if (oldest === undefined) return;
+      this.#backlog -= oldest.copy.said.cpim.length;
+      this.#failed(oldest.copy, { is: 'congested' });
       this.#leftOut += 1;
     }
-    if (this.#state === 'idle') this.#next();
+  }
+
+  /** The first is done with. */
+  #shift(): void {
+    this.#backlog -= this.#waiting.shift()?.copy.said.cpim.length ?? 0;
   }
 
   /** Nothing more goes out. */
   close(): void {
     this.#state = 'closed';
     clearTimeout(this.#pause);
+    this.#backlog = 0;
     for (const { copy } of this.#waiting.splice(0)) this.#failed(copy, { is: 'left' });
   }
 
@@ -136,7 +158,7 @@ export class TextOut implements Recipient {
     const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
     if (status < 300) {
       this.#losses = 0;
-      this.#waiting.shift();
+      this.#shift();
       this.#next();
       return;
     }
@@ -148,7 +170,7 @@ export class TextOut implements Recipient {
       this.#next();
     } else if (REFUSES_ALL.has(status)) {
       this.#parts.info(`${this.user} takes no MESSAGE (${String(status)}): it gets no more texts`);
-      this.#waiting.shift();
+      this.#shift();
       this.#failed(waiting.copy, { is: 'refused', detail: String(status) });
       this.close();
     } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
@@ -163,7 +185,7 @@ export class TextOut implements Recipient {
   }
 
   #lose(copy: Copy, status: number | undefined): void {
-    this.#waiting.shift();
+    this.#shift();
     this.#failed(copy, status === undefined ? { is: 'unanswered' } : { is: 'refused', detail: String(status) });
     this.#leftOut += 1;
     this.#losses += 1;

@@ -1,0 +1,229 @@
+import { mock } from 'node:test';
+import t from 'tap';
+import { formatCpim, parseCpim } from '../../msrp/index.ts';
+import { type Content, createRequest, createResponse, type Outcome, parseNameAddr, parseUri } from '../../sip/index.ts';
+import { Copy } from '../../src/chat/copy.ts';
+import type { Failure } from '../../src/chat/fates.ts';
+import { htmlToText } from '../../src/chat/html-text.ts';
+import { plainTextOf } from '../../src/chat/plain-text.ts';
+import { Conference } from '../../src/conference/conference.ts';
+import type { Said } from '../../src/conference/events.ts';
+import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { LoopGuard } from '../../src/focus/loop-guard.ts';
+import { DEFAULT_TEXT_LIMITS, type TextLimits, TextOut } from '../../src/focus/text-out.ts';
+
+const ROOM = roomUri('sip:lobby@example.com');
+const ZOE = userUri('sip:zoe@example.com');
+
+function said(content: string | Uint8Array, contentType = 'text/plain', more: Partial<Said> = {}): Said {
+  const cpim = formatCpim({ from: { name: 'Zoe', uri: ZOE }, to: [{ uri: ROOM }], contentType, content });
+  const wrappedType = contentType.split(';')[0] ?? '';
+  return {
+    ...{ type: 'said', at: 0, by: ZOE, messageId: messageId('m1'), audience: { to: 'everyone' } },
+    ...{ contentType: 'message/cpim', wrappedType, cpim },
+    ...more,
+  };
+}
+
+t.test('HTML becomes text: nothing of it is run, loaded or believed', (t) => {
+  for (const [html, text] of [
+    ['plain', 'plain'],
+    ['<p>Hello <b>Z&ouml;e</b>,<br/>how  are\nyou?</p><p>Bye', 'Hello Zöe,\nhow are you?\nBye'],
+    ['<head><title>x</title></head><style>p{}</style><script>alert("<p>")</script>seen', 'seen'],
+    ['<!-- <p>hidden</p> -->seen<!-- never closed', 'seen'],
+    ['<a href="https://x.example/?a=1&amp;b=2">here</a>', 'here (https://x.example/?a=1&b=2)'],
+    ["<a href='https://x.example'>https://x.example</a>", 'https://x.example'],
+    ['<a class=y href=https://x.example></a>', 'https://x.example'],
+    ['<a href="javascript:alert(1)">click</a>', 'click'],
+    ['<ul><li>one<li>two</ul>', '- one\n- two'],
+    ['<img src="http://tracker" alt="a cat">', 'a cat'],
+    ['1 < 2 &lt; 3 &#x1F600;&#0;&#xD800;&unknown; &amp;lt;', '1 < 2 < 3 😀 &unknown; &lt;'],
+    ['a<script>never closed', 'a'],
+    ['a < b', 'a < b'],
+    ['<p', ''],
+  ] as const) {
+    t.equal(htmlToText(html), text, html);
+  }
+  // In quadratic time each of these would take minutes.
+  for (const piece of ['<br>x', '<a href="', '&', '<script>', '<!--', '<p ', '<a href=x>y</a>'])
+    htmlToText(piece.repeat(100_000));
+  t.end();
+});
+
+t.test('what was said, as plain text', (t) => {
+  t.equal(plainTextOf(said('  hi\r\n'))?.text, 'hi');
+  t.equal(plainTextOf(said(Buffer.from('gr\xfc\xdfe', 'latin1'), 'text/plain;charset=iso-8859-1'))?.text, 'grüße');
+  t.equal(plainTextOf(said('<b>hi</b>', 'text/html'))?.text, 'hi');
+  t.equal(plainTextOf(said(Buffer.alloc(2048), 'image/png'))?.text, '[image/png, 2 kB]');
+  t.equal(plainTextOf(said('x', 'application/pdf'))?.text, '[application/pdf, 1 bytes]');
+  t.equal(plainTextOf(said('<isComposing/>', 'application/im-iscomposing+xml')), undefined);
+  t.equal(plainTextOf(said('<imdn/>', 'message/imdn+xml')), undefined);
+  t.end();
+});
+
+t.test('loops: what comes back, and what answers to everything', (t) => {
+  const guard = new LoopGuard({ memory: 1000, repetitions: 2, reflex: 100, silence: 5000 });
+  guard.sent('zoe: hello', 0);
+  t.equal(guard.judge('lobby: zoe: hello ', 10), 'back');
+  t.equal(guard.judge('hello', 10), 'fine', 'a person says hello, too');
+  t.equal(guard.judge('lobby: zoe: hello', 2000), 'fine', 'forgotten');
+  const answer = (now: number): string => {
+    guard.sent(`zoe: ${String(now)}`, now);
+    return guard.judge(`Message ${String(now)} could not be delivered (id a1b2c3-${String(now)})`, now + 10);
+  };
+  t.same([3000, 3100, 3200, 3300].map(answer), ['fine', 'fine', 'repeats', 'repeats'], 'whatever numbers are in it');
+  t.equal(guard.judge('a person after all', 3400), 'fine');
+  t.equal(answer(8000), 'repeats', 'for a long time');
+  t.equal(answer(20_000), 'fine', 'but not for ever');
+  for (const now of [30_000, 31_000, 32_000, 33_000])
+    t.equal(guard.judge('ok', now), 'fine', 'not at once after a text');
+  t.end();
+});
+
+/** A way out to one peer, whose answers the test gives. */
+function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = {}, roomy = true) {
+  const conference = new Conference();
+  const failures: (readonly [number, Failure])[] = [];
+  const room = {
+    uri: ROOM,
+    conference,
+    speaksForMany: () => false,
+    fates: { failed: (n: number, _endpoint: unknown, failure: Failure) => failures.push([n, failure]) },
+  };
+  const sent: Content[] = [];
+  let answer: ((outcome: Outcome) => void) | undefined;
+  const lines: string[] = [];
+  const out = new TextOut({
+    endpoint: endpointId('e1'),
+    user: userUri('sip:tom@example.com'),
+    room,
+    roomUri: ROOM,
+    form,
+    roomy: () => roomy,
+    send: (content, done) => {
+      sent.push(content);
+      answer = done;
+    },
+    onSent: () => undefined,
+    limits: { ...DEFAULT_TEXT_LIMITS, ...limits },
+    info: (line) => lines.push(line),
+  });
+  const request = createRequest({
+    ...{ method: 'MESSAGE', uri: parseUri('sip:tom@h'), from: parseNameAddr('<sip:a@b>;tag=1') },
+    ...{ to: parseNameAddr('<sip:tom@h>;tag=2'), callId: 'c', seq: 1 },
+  });
+  return {
+    out,
+    sent,
+    failures,
+    lines,
+    texts: () => sent.map(({ body }) => Buffer.from(body ?? '').toString()),
+    say: (text: string, n = sent.length + 1) => {
+      out.deliver(new Copy(said(text), eventNumber(n)));
+    },
+    answers: (status: number, ...headers: { name: string; value: string }[]) => {
+      const done = answer;
+      answer = undefined;
+      done?.({ is: 'response', response: createResponse(request, status, { headers }) });
+    },
+    fails: () => {
+      const done = answer;
+      answer = undefined;
+      done?.({ is: 'failed', status: 408, reason: 'timeout' });
+    },
+  };
+}
+
+t.test('RFC 3428 §8: one MESSAGE at a time, in order', (t) => {
+  const way = newWay();
+  for (const text of ['one', 'two', 'three']) way.say(text);
+  t.same(way.texts(), ['zoe: one']);
+  t.ok(way.out.backlog > 0);
+  way.answers(202);
+  way.answers(200);
+  t.same(way.texts(), ['zoe: one', 'zoe: two', 'zoe: three']);
+  way.answers(200);
+  t.equal(way.out.backlog, 0);
+  t.end();
+});
+
+t.test('what waits for one peer is bounded: the oldest is left out, and the peer is told', (t) => {
+  const way = newWay('plain', { waiting: 3 });
+  for (let i = 1; i <= 6; i++) way.say(`text ${String(i)}`, i);
+  t.same(
+    way.failures,
+    [2, 3, 4].map((n) => [n, { is: 'congested' }]),
+  );
+  t.equal(way.out.waits(eventNumber(5)), true);
+  t.equal(way.out.waits(eventNumber(4)), false);
+  way.answers(200);
+  way.answers(200);
+  way.answers(200);
+  t.same(way.texts(), ['zoe: text 1', 'zoe: [3 messages were left out]\ntext 5', 'zoe: text 6']);
+  const large = newWay('plain', { waitingBytes: 3000 });
+  for (let i = 1; i <= 4; i++) large.say('x'.repeat(1200), i);
+  t.same(
+    large.failures.map(([n]) => n),
+    [2, 3],
+    'in octets, too',
+  );
+  t.end();
+});
+
+t.test('a peer that is busy is asked again, when it says or later and later; then the text is lost', (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => {
+    mock.timers.reset();
+  });
+  const way = newWay('plain', { tries: 3, pause: 100, losses: 2 });
+  way.say('one', 1);
+  way.say('two', 2);
+  way.answers(503, { name: 'Retry-After', value: '7 (busy)' });
+  mock.timers.tick(6999);
+  t.equal(way.sent.length, 1);
+  mock.timers.tick(1);
+  t.equal(way.sent.length, 2);
+  way.fails();
+  mock.timers.tick(200);
+  way.fails();
+  t.same(way.failures, [[1, { is: 'unanswered' }]]);
+  t.equal(way.texts().at(-1), 'zoe: [1 messages were left out]\ntwo');
+  way.answers(488);
+  t.same(way.failures.at(-1), [2, { is: 'refused', detail: '488' }]);
+  t.equal(way.out.open, false, 'two in a row');
+  t.match(way.lines.at(-1), /gets no more texts/);
+  way.say('three', 3);
+  t.equal(way.sent.length, 4);
+  t.end();
+});
+
+t.test('415 steps down from CPIM to plain text, at once and for good; what refuses all texts gets none', (t) => {
+  const way = newWay('cpim');
+  way.say('one');
+  t.equal(way.sent[0]?.contentType, 'message/cpim');
+  const cpim = parseCpim(Buffer.from(way.sent[0]?.body ?? ''));
+  t.match(cpim, { from: { name: 'zoe', uri: ZOE }, to: [{ uri: ROOM }], contentType: { mediaType: 'text/plain' } });
+  way.answers(415);
+  t.equal(way.sent[1]?.contentType, 'text/plain;charset=utf-8');
+  way.answers(200);
+  way.say('two');
+  t.equal(way.texts()[2], 'zoe: two');
+  way.say('three', 9);
+  way.answers(501);
+  t.equal(way.out.open, false);
+  t.same(way.failures, [
+    [3, { is: 'refused', detail: '501' }],
+    [9, { is: 'left' }],
+  ]);
+  t.end();
+});
+
+t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between characters, and says so', (t) => {
+  const way = newWay('plain', { smallText: 10, largeText: 20 }, false);
+  way.say('äöüäöüäöü');
+  t.same(way.texts(), ['zoe: äöüäö […]']);
+  const roomy = newWay('plain', { smallText: 10, largeText: 19 });
+  roomy.say('äöüäöüäöüäöü');
+  t.same(roomy.texts(), ['zoe: äöüäöüäöü […]']);
+  t.end();
+});
