@@ -1,4 +1,4 @@
-import { formatResponse } from './encode.ts';
+import { answerPath, formatResponse, wantsAnswer } from './encode.ts';
 import type { CloseReason } from './contract.ts';
 import type { Remains } from './decode.ts';
 import { MsrpError } from './errors.ts';
@@ -9,7 +9,8 @@ import type { EndpointLimits } from './limits.ts';
 import type { Log } from './log.ts';
 import type { ContinuationFlag, RequestHead, ResponseHead } from './message.ts';
 import { type Sending } from './sending.ts';
-import { answerPath, wantsAnswer, type Inflow, type Line, type Session } from './session.ts';
+import type { Inflow } from './receiver.ts';
+import type { Line, Session } from './session.ts';
 import type { StatusCode } from './status.ts';
 import type { Flow, FlowHandlers, PeerAddress } from './transport/flow.ts';
 import type { Speaker, Turn } from './turn.ts';
@@ -154,11 +155,11 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
 
   request(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
     const session = this.#route(head);
-    session?.receive(head, body, flag);
+    session?.receiver.receive(head, body, flag);
   }
 
   begin(head: RequestHead): void {
-    this.#inflow = this.#route(head)?.begin(head);
+    this.#inflow = this.#route(head)?.receiver.begin(head);
   }
 
   piece(bytes: Uint8Array): void {
@@ -348,7 +349,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     const { envelope } = session;
     if (envelope === undefined) return;
     const ended = sending.write(turn, envelope, PIECE_BUDGET);
-    if (ended !== undefined) session.await(ended, now);
+    if (ended !== undefined) session.awaitResponse(ended, now);
     this.#open = sending.open ? { session, sending } : undefined;
     // RFC 7977 §5.1: one chunk per WebSocket message, and no chunk in two.
     if (single && sending.open) this.#interrupt(session, sending, turn, now);
@@ -357,7 +358,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
 
   #interrupt(session: Session, sending: Sending, turn: Turn, now: number): void {
     const ended = sending.interrupt(turn);
-    if (ended !== undefined) session.await(ended, now);
+    if (ended !== undefined) session.awaitResponse(ended, now);
     session.outbox.putBack(sending);
     this.#open = undefined;
     if (session.outbox.ready) this.#ready.add(session);

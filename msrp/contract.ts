@@ -1,5 +1,5 @@
 import type { Assembler } from './assembler.ts';
-import type { Incoming, IncomingMessage, MessageOpening, NicknameRequest, Reception, Report } from './incoming.ts';
+import type { IncomingMessage, MessageOpening, NicknameRequest, Reception, Report } from './incoming.ts';
 import type { MessageId } from './message.ts';
 import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import type { PreparedMessage } from './prepare.ts';
@@ -120,4 +120,3 @@ export interface MsrpSession {
   /** Ends the session; what is queued is lost, what was answered goes out. */
   close(detail?: string): void;
 }
-export type { Incoming };

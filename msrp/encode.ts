@@ -60,3 +60,18 @@ export function formatNickname(nickname: string): string {
   if (parseNickname(value, false) === undefined) throw new RangeError('a nickname no Use-Nickname can carry');
   return value;
 }
+
+/** RFC 4975 §7.1.2, §7.1.4, §7.2: which requests are answered with which codes. */
+export function wantsAnswer(
+  head: { readonly method: string; readonly failureReport: string },
+  status: number,
+): boolean {
+  if (head.method === 'REPORT' || head.failureReport === 'no') return false;
+  return status !== 200 || head.failureReport !== 'partial';
+}
+
+/** RFC 4975 §7.2: a SEND is answered to the previous hop, anything else to its origin. */
+export function answerPath(head: { readonly method: string; readonly fromPath: string }): string {
+  const space = head.fromPath.indexOf(' ');
+  return head.method === 'SEND' && space >= 0 ? head.fromPath.slice(0, space) : head.fromPath;
+}

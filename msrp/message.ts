@@ -1,5 +1,3 @@
-import type { MsrpPath } from './uri.ts';
-
 declare const messageIdBrand: unique symbol;
 /** Names one version of one message, in all its chunks and reports (RFC 4975 §7.1.1): an `ident` of 4–32 characters. */
 export type MessageId = string & { readonly [messageIdBrand]: true };
@@ -64,11 +62,3 @@ export interface ResponseHead {
 }
 
 export type Head = RequestHead | ResponseHead;
-
-/** What it takes to write a request that carries no message: AUTH, NICKNAME, REPORT, extensions. */
-export interface RequestOptions {
-  readonly method: string;
-  readonly toPath: MsrpPath;
-  readonly fromPath: MsrpPath;
-  readonly headers: readonly Header[];
-}

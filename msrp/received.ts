@@ -5,9 +5,9 @@ import type { StatusCode } from './status.ts';
 /** Who carries the answers of a message back. */
 export interface AnswerWay {
   /** Answers the request with this head, as its Failure-Report wants it (RFC 4975 §7.2). */
-  answer(head: RequestHead, status: StatusCode, comment: string | undefined): void;
+  answer(head: RequestHead, status: StatusCode, comment?: string): void;
   /** Sends a REPORT about a message whose completing request had this head. */
-  report(head: RequestHead, size: number, status: StatusCode, comment: string | undefined): void;
+  report(head: RequestHead, size: number, status: StatusCode, comment?: string): void;
   readonly automaticReports: boolean;
 }
 

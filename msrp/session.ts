@@ -1,17 +1,15 @@
-import { Assembler, type ChunkReceiver, type ChunkResult } from './assembler.ts';
 import type { CloseReason, MsrpSession, OutgoingStream, Queued, SessionHandlers, SessionOptions } from './contract.ts';
-import { formatNickname, formatReport, formatResponse, parseNickname } from './encode.ts';
+import { formatNickname } from './encode.ts';
 import type { EndpointLimits } from './limits.ts';
 import { Envelope } from './envelope.ts';
 import { ID_PART, newMessageId, newMessagePart, newSessionId } from './ids.ts';
-import type { ContinuationFlag, MessageId, RequestHead, ResponseHead } from './message.ts';
+import type { MessageId, RequestHead, ResponseHead } from './message.ts';
 import { Outbox } from './outbox.ts';
 import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import { PreparedMessage } from './prepare.ts';
 import { Question } from './question.ts';
-import { Received, ReceivedMessage, openingOf, type AnswerWay } from './received.ts';
+import { Receiver, type ReceiverHost } from './receiver.ts';
 import { type Chunk, Sending } from './sending.ts';
-import type { Refusal, StatusCode } from './status.ts';
 import { Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';
 import {
@@ -65,21 +63,21 @@ const END_LINE = 7 + 2 * ID_PART + 3;
 
 type Waiting = PreparedMessage | Chunk | Question;
 
-export class Session implements MsrpSession, AnswerWay {
+export class Session implements MsrpSession, ReceiverHost {
   readonly localUri: MsrpUri;
   readonly localPath: MsrpPath;
   readonly outbox: Outbox;
   readonly transactions: Transactions<Waiting>;
+  /** What the peer sends goes through it. */
+  readonly receiver: Receiver;
   /** When it is closed unless it is bound by then. */
   readonly bindBefore: number;
   readonly matchBySessionId: boolean;
-  readonly automaticReports: boolean;
   readonly #home: Home;
   readonly #handlers: SessionHandlers;
   readonly #options: SessionOptions;
-  readonly #localText: string;
+  readonly localText: string;
   readonly #relays: readonly MsrpUri[];
-  readonly #assembler: Assembler;
   #remotePath: MsrpPath | undefined;
   #envelope: Envelope | undefined;
   #state: State = { is: 'expected' };
@@ -97,13 +95,12 @@ export class Session implements MsrpSession, AnswerWay {
     this.#handlers = options.handlers;
     const { scheme, host, port, transport = 'tcp' } = options.at;
     this.localUri = newMsrpUri({ scheme, host, port, transport, sessionId: newSessionId() });
-    this.#localText = formatMsrpUri(this.localUri);
+    this.localText = formatMsrpUri(this.localUri);
     this.#relays = options.relays ?? [];
     const [first, ...rest] = [...this.#relays].reverse().concat(this.localUri);
     this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
     this.matchBySessionId = options.matchBySessionId ?? false;
-    this.automaticReports = options.successReports !== 'manual';
-    this.#assembler = options.assembler ?? new Assembler();
+    this.receiver = new Receiver(this, this, options);
     this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.chunks ?? true);
     this.transactions = new Transactions(home.limits.maxOutstanding);
     this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);
@@ -138,7 +135,7 @@ export class Session implements MsrpSession, AnswerWay {
     this.#remotePath = path;
     const text = [...this.#relays.map(formatMsrpUri), formatMsrpPath(path)].join(' ');
     if (text === this.#envelope?.toPath) return;
-    this.#envelope = new Envelope(text, this.#localText, this.#envelope?.idPart);
+    this.#envelope = new Envelope(text, this.localText, this.#envelope?.idPart);
     this.#askToWrite();
   }
 
@@ -272,130 +269,33 @@ export class Session implements MsrpSession, AnswerWay {
     line?.leave(this);
     this.#state = { is: 'closed' };
     this.#home.forget(this);
-    if (this.#options.assembler === undefined) this.#assembler.abort('session closed');
+    this.receiver.close();
     for (const waiting of this.transactions.drain()) this.#settle(waiting, LOST);
     for (const unsent of this.outbox.drain()) this.#tell(unsent, LOST);
     this.#handlers.closed?.(this, reason, detail);
   }
 
-  // ---- requests of the peer ----
+  // ---- what its receiver needs ----
 
-  /** A request with all its octets. */
-  receive(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
-    switch (head.method) {
-      case 'SEND':
-        return this.#receiveSend(head, body, flag);
-      case 'REPORT':
-        return this.#receiveReport(head);
-      case 'NICKNAME':
-        return this.#receiveNickname(head);
-      default:
-        this.answer(head, 501, undefined);
-    }
+  now(): number {
+    return this.#home.now();
   }
 
-  #receiveSend(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
-    // RFC 4975 §7.1: no body, nothing to show; such requests bind, and keep connections open.
-    if (body === undefined) return this.answer(head, 200, undefined);
-    const { messageId } = head;
-    const whole = flag === '$' && (head.byteRange?.start ?? 1) === 1;
-    if (whole && messageId !== undefined && !this.#assembler.has(messageId)) return this.#receiveWhole(head, body);
-    const inflow = this.begin(head);
-    inflow?.write(body);
-    inflow?.end(flag);
+  newTransactionId(): string {
+    return `${this.#envelope?.idPart ?? newMessagePart()}${newMessagePart()}`;
   }
 
-  /** RFC 4975 §7.3.1: one chunk, the entire message, whatever its Byte-Range says of end and total. */
-  #receiveWhole(head: RequestHead, body: Uint8Array): void {
-    const opening = openingOf(head, head.messageId ?? newMessageId());
-    const reception = this.#handlers.opening?.(this, opening) ?? 'collect';
-    if (reception === 'collect') {
-      if (body.length > this.#assembler.maxMessageBytes) return this.answer(head, 413, 'message too large');
-      // The octets given are the connection's; the message gets its own.
-      this.#handlers.message(this, new ReceivedMessage(opening, new Uint8Array(body), head, this));
-    } else if ('refuse' in reception) {
-      this.answer(head, reception.refuse.status, reception.refuse.comment);
-    } else {
-      const refusal = body.length === 0 ? undefined : reception.sink.write(body);
-      if (refusal !== undefined) this.answer(head, refusal.status, refusal.comment);
-      else reception.sink.end(new Received(opening, body.length, head, this));
-    }
-  }
-
-  /** A chunk begins; undefined when nothing of it can be taken, and it has been answered. */
-  begin(head: RequestHead): Inflow | undefined {
-    if (head.messageId === undefined) {
-      this.answer(head, 400, 'no Message-ID');
-      return undefined;
-    }
-    const opening = openingOf(head, head.messageId);
-    const receiver = this.#assembler.begin(opening, head.byteRange?.start ?? 1, this.#home.now(), (first) => {
-      return this.#handlers.opening?.(this, first) ?? 'collect';
-    });
-    return new Inflow(this, head, receiver);
-  }
-
-  /** What a chunk has come to. */
-  take(head: RequestHead, result: ChunkResult): void {
-    switch (result.kind) {
-      case 'taken':
-        return this.answer(head, 200, undefined);
-      case 'refused':
-        return this.answer(head, result.refusal.status, result.refusal.comment);
-      case 'complete':
-        return this.#handlers.message(this, new ReceivedMessage(result.opening, result.body, head, this));
-      case 'streamed':
-        return result.sink.end(new Received(result.opening, result.size, head, this));
-    }
-  }
-
-  #receiveReport(head: RequestHead): void {
-    // RFC 4975 §7.1.2: a REPORT is never answered, whatever is wrong with it.
-    if (head.messageId === undefined || head.status === undefined) return;
-    const { messageId, status, byteRange } = head;
-    const sending = this.outbox.find(messageId);
-    // §7.3.2: a report of failure counts like a response with that code, so its message is given up.
-    if (sending !== undefined && status.namespace === '000' && status.code >= 300) {
-      sending.abort();
-      this.#settleSending(sending, outcomeOf(status.code, status.comment));
-    }
-    this.#handlers.report?.(this, { messageId, status, byteRange });
-  }
-
-  #receiveNickname(head: RequestHead): void {
-    if (this.#handlers.nickname === undefined) return this.answer(head, 501, undefined);
-    const field = head.headers.find(({ name }) => name.toLowerCase() === 'use-nickname');
-    if (field === undefined) return this.answer(head, 400, 'no Use-Nickname');
-    const nickname = parseNickname(field.value, this.#options.bareNicknames ?? false);
-    if (nickname === undefined) return this.answer(head, 424, undefined);
-    let answered = false;
-    this.#handlers.nickname(this, {
-      nickname,
-      respond: (status, comment) => {
-        if (!answered) this.answer(head, status, comment);
-        answered = true;
-      },
-    });
-  }
-
-  // ---- answering ----
-
-  answer(head: RequestHead, status: StatusCode, comment: string | undefined): void {
-    const line = this.line;
-    if (line === undefined || !wantsAnswer(head, status)) return;
-    line.answer(formatResponse(head.transactionId, status, comment, answerPath(head), this.#localText));
-    if (head.transactionId !== this.#bindRequest) return;
+  answered(transactionId: string): void {
+    if (transactionId !== this.#bindRequest) return;
     this.#bindRequest = undefined;
     this.#askToWrite();
   }
 
-  report(head: RequestHead, size: number, status: StatusCode, comment: string | undefined): void {
-    const { messageId } = head;
-    if (this.line === undefined || messageId === undefined) return;
-    const content = { messageId, size, total: head.byteRange?.total, status, comment };
-    const id = newMessagePart();
-    const transaction = `${this.#envelope?.idPart ?? newMessagePart()}${id}`;
-    this.line.answer(formatReport(transaction, head.fromPath, this.#localText, content));
+  failureReported(messageId: MessageId, code: number, comment: string): void {
+    const sending = this.outbox.find(messageId);
+    if (sending === undefined) return;
+    sending.abort();
+    this.#settleSending(sending, outcomeOf(code, comment));
   }
 
   // ---- requests of ours ----
@@ -436,7 +336,7 @@ export class Session implements MsrpSession, AnswerWay {
   }
 
   /** A chunk has been handed over, and its response is awaited. */
-  await(chunk: Chunk, now: number): void {
+  awaitResponse(chunk: Chunk, now: number): void {
     const { sending } = chunk;
     if (sending.failureReport !== 'no') {
       sending.waiting++;
@@ -505,7 +405,7 @@ export class Session implements MsrpSession, AnswerWay {
 
   /** Looks for what has waited too long. */
   sweep(now: number): void {
-    this.#assembler.sweep(now);
+    this.receiver.sweep(now);
     const line = this.line;
     if (line === undefined) {
       if (this.#state.is === 'expected' && now >= this.bindBefore) this.end('unbound', 'no connection in time');
@@ -545,50 +445,8 @@ export class Session implements MsrpSession, AnswerWay {
   }
 }
 
-/** RFC 4975 §7.1.2, §7.1.4, §7.2: which requests are answered with which codes. */
-export function wantsAnswer(
-  head: { readonly method: string; readonly failureReport: string },
-  status: number,
-): boolean {
-  if (head.method === 'REPORT' || head.failureReport === 'no') return false;
-  return status !== 200 || head.failureReport !== 'partial';
-}
-
-/** RFC 4975 §7.2: a SEND is answered to the previous hop, anything else to its origin. */
-export function answerPath(head: { readonly method: string; readonly fromPath: string }): string {
-  const space = head.fromPath.indexOf(' ');
-  return head.method === 'SEND' && space >= 0 ? head.fromPath.slice(0, space) : head.fromPath;
-}
-
 function outcomeOf(status: number, comment: string): Outcome {
   if (status < 300) return DELIVERED;
   // RFC 4975 §10.4
   return status === 408 ? TIMEOUT : { kind: 'refused', status, comment };
-}
-
-/** A chunk of the peer's while it arrives. */
-export class Inflow {
-  readonly #session: Session;
-  readonly #head: RequestHead;
-  readonly #receiver: ChunkReceiver;
-  #refused = false;
-
-  constructor(session: Session, head: RequestHead, receiver: ChunkReceiver) {
-    this.#session = session;
-    this.#head = head;
-    this.#receiver = receiver;
-  }
-
-  write(bytes: Uint8Array): void {
-    const refusal: Refusal | undefined = this.#receiver.write(bytes);
-    if (refusal === undefined || this.#refused) return;
-    // At once, not at its end: the sender is to interrupt it (RFC 4975 §10.5).
-    this.#refused = true;
-    this.#session.answer(this.#head, refusal.status, refusal.comment);
-  }
-
-  end(flag: ContinuationFlag): void {
-    const result = this.#receiver.end(flag);
-    if (!this.#refused) this.#session.take(this.#head, result);
-  }
 }
