@@ -8,13 +8,13 @@ import type { AuthRequest } from './incoming.ts';
 import type { EndpointLimits } from './limits.ts';
 import type { Log } from './log.ts';
 import type { ContinuationFlag, RequestHead, ResponseHead } from './message.ts';
-import { type Sending } from './sending.ts';
 import type { Inflow } from './receiver.ts';
 import type { Line, Session } from './session.ts';
 import type { StatusCode } from './status.ts';
 import type { Flow, FlowHandlers, PeerAddress } from './transport/flow.ts';
-import type { Speaker, Turn } from './turn.ts';
+import type { Turn } from './turn.ts';
 import { parseMsrpPath, sameMsrpUri, type MsrpUri } from './uri.ts';
+import { Writer, type WriterHost } from './writer.ts';
 
 /** What a connection needs of its endpoint. */
 export interface Exchange {
@@ -30,41 +30,23 @@ export interface Exchange {
   closed(connection: Connection): void;
 }
 
-/** Octets of small messages that a session may write before the next session's turn. */
-const SMALL_BUDGET = 16 * 1024;
-/** The same of a message that goes piece by piece. */
-const PIECE_BUDGET = 64 * 1024;
-/** Writes in one turn, so that a fast peer does not keep the others waiting. */
-const WRITES_PER_TURN = 4;
-
 /** Milliseconds that a connection we have ended waits for the peer to end it too. */
 const LINGER = 5000;
 
 /** One flow: octets in, sessions to find, octets out; several sessions may share it (RFC 4975 §5.4). */
-export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
+export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers {
   readonly flow: Flow;
   /** It came in, rather than being dialled. */
   readonly accepted: boolean;
   readonly #exchange: Exchange;
   readonly #framer: Framer;
+  readonly #writer: Writer;
   readonly #sessions = new Set<Session>();
   /** The session of the last request or response: most likely that of the next, too. */
   #last: Session | undefined;
   /** The chunk that is arriving in pieces; undefined within one that nobody takes. */
   #inflow: Inflow | undefined;
-  #answers: string[] = [];
-  #answerBytes = 0;
-  readonly #ready = new Set<Session>();
-  /** A chunk has been begun and not ended: nothing else may be written. */
-  #open: { readonly session: Session; readonly sending: Sending } | undefined;
-  #asked = false;
   #state: 'open' | 'ending' | 'closed' = 'open';
-  /** When the last write was left untaken, and when it was taken at last. */
-  #blockedAt = -1;
-  #drainedAt = 0;
-  #blocked = false;
-  /** The memory of the last write, which the flow keeps until it is drained. */
-  #lent: Uint8Array | undefined;
   #heardAt: number;
   /** Since when no session is bound to it. */
   #vacantSince: number;
@@ -77,6 +59,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     this.accepted = accepted;
     this.#exchange = exchange;
     this.#framer = new Framer(exchange.limits, this);
+    this.#writer = new Writer(flow, exchange.turn, this);
     this.#heardAt = this.#vacantSince = exchange.now();
     flow.start(this);
   }
@@ -105,30 +88,17 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   }
 
   leave(session: Session): void {
-    if (this.#state === 'open') this.#sayLast(session);
-    this.#ready.delete(session);
+    const clean = this.#state !== 'open' || this.#writer.leave(session);
     this.resume(session);
     if (this.#last === session) this.#last = undefined;
-    if (!this.#sessions.delete(session) || this.#sessions.size > 0) return;
+    this.#sessions.delete(session);
+    // A chunk that cannot be ended makes all that would follow it a part of its body.
+    if (!clean) return this.fail('stalled', 'a session closed within a chunk that the peer does not take');
+    if (this.#sessions.size > 0 || this.#state === 'closed') return;
     this.#vacantSince = this.#exchange.now();
     this.#exchange.occupied(this, false);
     // RFC 4975 §5.4: not closed while there are sessions; without any there is no use for it.
     this.finish();
-  }
-
-  /** What a session had queued before it was closed still goes out, as far as the peer takes it now. */
-  #sayLast(session: Session): void {
-    if (this.#open?.session === session) this.#open.sending.abort();
-    if (session.mayWrite && session.outbox.ready) this.#ready.add(session);
-    this.speak(this.#exchange.turn);
-    if (this.#open?.session !== session) return;
-    // A chunk that cannot be ended makes all that would follow it a part of its body.
-    this.fail('stalled', 'a session closed within a chunk that the peer does not take');
-  }
-
-  awaitedFrom(sentAt: number): number {
-    if (this.#blocked && sentAt >= this.#blockedAt) return Infinity;
-    return sentAt >= this.#blockedAt && sentAt < this.#drainedAt ? this.#drainedAt : sentAt;
   }
 
   pause(pauser: object): void {
@@ -265,148 +235,33 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   // ---- octets out ----
 
   answer(text: string): void {
-    if (this.#state !== 'open') return;
-    this.#answers.push(text);
-    this.#answerBytes += text.length;
-    if (this.#answerBytes > this.#exchange.limits.maxAnswerBytes) this.pause(this);
-    this.#ask();
+    if (this.#state === 'open') this.#writer.answer(text);
   }
 
   ready(session: Session): void {
-    this.#ready.add(session);
-    this.#ask();
+    this.#writer.ready(session);
   }
 
-  #ask(): void {
-    if (this.#asked || this.#blocked) return;
-    this.#asked = true;
-    this.#exchange.turn.ask(this);
-  }
-
-  speak(turn: Turn): void {
-    this.#asked = false;
-    if (this.#state === 'closed') return;
-    // Somebody who is asked for octets has closed a session: not in the middle of another one's.
-    if (turn.at > 0) return this.#ask();
-    turn.prepare();
-    const now = this.#exchange.now();
-    const single = this.flow.framing === 'message';
-    let clear = !this.#blocked;
-    for (let writes = 0; clear;) {
-      if (!single && writes === WRITES_PER_TURN) return this.#ask();
-      const before = turn.at;
-      const more = this.#step(turn, now, single);
-      if (turn.at === before && !more) break;
-      if (!single && turn.room >= TURN_RESERVE && turn.at > before) continue;
-      clear = this.#flush(turn, now);
-      writes++;
-    }
-    clear = this.#flush(turn, now);
-    if (this.#state === 'ending' && clear) return this.flow.end();
-    for (const session of this.#sessions) session.relieved();
-  }
-
-  /** Renders one more thing; false when there is nothing, or no room for it. */
-  #step(turn: Turn, now: number, single: boolean): boolean {
-    if (this.#open !== undefined) return this.#goOn(this.#open, turn, now, single);
-    const answer = this.#answers[this.#answered];
-    if (answer !== undefined) {
-      if (turn.room < 3 * answer.length) return turn.at > 0;
-      turn.text(answer);
-      this.#answers[this.#answered++] = '';
-      this.#answerBytes -= answer.length;
-      if (this.#answered === this.#answers.length) this.#noAnswers();
-      return true;
-    }
-    const [session] = this.#ready;
-    if (session === undefined) return false;
-    this.#ready.delete(session);
-    this.#write(session, turn, now, single);
-    return true;
-  }
-
-  /** Answers written of `#answers`. */
-  #answered = 0;
-
-  #noAnswers(): void {
-    this.#answers = [];
-    this.#answered = 0;
-    this.resume(this);
-  }
-
-  #write(session: Session, turn: Turn, now: number, single: boolean): void {
-    if (!session.mayWrite) return;
-    session.writeSmall(turn, now, single ? 1 : SMALL_BUDGET);
-    const small = turn.at > 0 && single;
-    const sending = session.outbox.nextSending();
-    if (!small && sending !== undefined && !session.transactions.full) {
-      this.#writePiece(session, sending, turn, now, single);
-    }
-    if (session.outbox.ready && !session.transactions.full) this.#ready.add(session);
-  }
-
-  #writePiece(session: Session, sending: Sending, turn: Turn, now: number, single: boolean): void {
-    const { envelope } = session;
-    if (envelope === undefined) return;
-    const ended = sending.write(turn, envelope, PIECE_BUDGET);
-    if (ended !== undefined) session.awaitResponse(ended, now);
-    this.#open = sending.open ? { session, sending } : undefined;
-    // RFC 7977 §5.1: one chunk per WebSocket message, and no chunk in two.
-    if (single && sending.open) this.#interrupt(session, sending, turn, now);
-    if (sending.over) session.outbox.drop(sending);
-  }
-
-  #interrupt(session: Session, sending: Sending, turn: Turn, now: number): void {
-    const ended = sending.interrupt(turn);
-    if (ended !== undefined) session.awaitResponse(ended, now);
-    session.outbox.putBack(sending);
-    this.#open = undefined;
-    if (session.outbox.ready) this.#ready.add(session);
-  }
-
-  /** A chunk is open: interrupt it when others wait (RFC 4975 §7.1.1), else go on with it. */
-  #goOn(open: { session: Session; sending: Sending }, turn: Turn, now: number, single: boolean): boolean {
-    const { session, sending } = open;
-    const othersWait =
-      this.#answers.length > 0 ||
-      session.outbox.hasSmall ||
-      this.#ready.size > (this.#ready.has(session) ? 1 : 0) ||
-      session.outbox.othersReady(sending);
-    if (othersWait && sending.interruptible) {
-      this.#interrupt(session, sending, turn, now);
-      return true;
-    }
-    if (!sending.ready) return false;
-    this.#ready.delete(session);
-    // Deviation: a peer that cannot put chunks together gets its message unbroken, and so all others on this
-    // connection wait, although RFC 4975 §7.1.1 wants it interrupted for responses.
-    const before = turn.at;
-    this.#writePiece(session, sending, turn, now, single);
-    if (session.outbox.ready) this.#ready.add(session);
-    return turn.at > before;
-  }
-
-  /** Hands over what was rendered; false when no more may be. */
-  #flush(turn: Turn, now: number): boolean {
-    if (turn.at === 0) return !this.#blocked;
-    const rendered = turn.take();
-    const { flow } = this;
-    if (flow.write(flow.keepsBytes ? rendered.slice() : rendered)) return true;
-    if (!flow.keepsBytes) this.#lent = turn.lend();
-    this.#blocked = true;
-    this.#blockedAt = now;
-    return false;
+  awaitedFrom(sentAt: number): number {
+    return this.#writer.awaitedFrom(sentAt);
   }
 
   drained(): void {
-    if (!this.#blocked) return;
-    this.#blocked = false;
-    if (this.#lent !== undefined) this.#exchange.turn.giveBack(this.#lent);
-    this.#lent = undefined;
-    this.#drainedAt = this.#exchange.now();
-    if (this.#answers.length > 0 || this.#ready.size > 0 || this.#open !== undefined || this.#state === 'ending') {
-      this.#ask();
-    }
+    this.#writer.drained();
+  }
+
+  now(): number {
+    return this.#exchange.now();
+  }
+
+  answersWait(octets: number): void {
+    if (octets > this.#exchange.limits.maxAnswerBytes) this.pause(this);
+    else if (octets === 0) this.resume(this);
+  }
+
+  spoken(clear: boolean): void {
+    if (this.#state === 'ending' && clear) return this.flow.end();
+    for (const session of this.#sessions) session.relieved();
   }
 
   // ---- the end ----
@@ -414,28 +269,30 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   /** What is written goes out, then it is closed. */
   finish(): void {
     if (this.#state !== 'open') return;
-    this.#state = 'ending';
-    this.#endingSince = this.#exchange.now();
-    this.#framer.stop();
-    this.#ask();
+    this.#end();
+    this.#writer.ask();
   }
 
   /** The peer's fault: what was answered goes out, then it is closed. */
   fail(reason: CloseReason, detail: string): void {
     if (this.#state === 'closed') return;
     this.#exchange.log.warn(`msrp ${this.name}: closed: ${reason}: ${detail}`);
+    this.#end();
+    for (const session of [...this.#sessions]) session.end(reason, detail);
+    this.#writer.speak(this.#exchange.turn);
+    if (this.#writer.blockedSince !== undefined) this.flow.destroy();
+  }
+
+  #end(): void {
     this.#state = 'ending';
     this.#endingSince = this.#exchange.now();
     this.#framer.stop();
-    for (const session of [...this.#sessions]) session.end(reason, detail);
-    this.speak(this.#exchange.turn);
-    if (this.#blocked) this.flow.destroy();
   }
 
   /** The peer will say no more: what has been answered goes out. */
   ended(): void {
     if (this.#state === 'closed') return;
-    this.speak(this.#exchange.turn);
+    this.#writer.speak(this.#exchange.turn);
     this.flow.end();
     this.closed('ended by the peer');
   }
@@ -444,6 +301,7 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#framer.stop();
+    this.#writer.stop();
     this.#exchange.closed(this);
     for (const session of [...this.#sessions]) session.end('disconnected', reason);
   }
@@ -451,9 +309,8 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
   /** Looks for what has taken too long. */
   sweep(now: number): void {
     const { unboundTimeout, idleTimeout, stallTimeout } = this.#exchange.limits;
-    if (this.#blocked && now - this.#blockedAt >= stallTimeout) {
+    if (now - (this.#writer.blockedSince ?? now) >= stallTimeout) {
       this.fail('stalled', 'the peer takes nothing');
-      this.flow.destroy();
     } else if (this.#state === 'ending' && now - this.#endingSince >= LINGER) {
       this.flow.destroy();
     } else if (this.#sessions.size === 0 && now - this.#vacantSince >= unboundTimeout) {
@@ -463,9 +320,6 @@ export class Connection implements Line, Speaker, FrameHandlers, FlowHandlers {
     }
   }
 }
-
-/** Room below which what was rendered is handed over before more is. */
-const TURN_RESERVE = 48 * 1024;
 
 function names(uri: MsrpUri, session: Session): boolean {
   return session.matchBySessionId || sameMsrpUri(uri, session.localUri);

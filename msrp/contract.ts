@@ -69,6 +69,8 @@ export interface SessionOptions {
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
   /** Octets that may wait to be sent before `send` says `full`; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
+  /** Milliseconds after which a SEND without a body shows whether the peer is still there; never unless given. */
+  readonly keepAlive?: number;
   /** Milliseconds a session may stay expected before it is closed as `unbound`; 30,000 unless given. */
   readonly bindTimeout?: number;
   /** True: a Use-Nickname without its quotes is taken, as some clients send it. False unless given. */

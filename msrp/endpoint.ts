@@ -174,8 +174,9 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
   }
 
   #count(connection: Connection, change: 1 | -1): Connection {
-    if (!connection.accepted) return connection;
     const { address } = connection.flow.peer;
+    // A flow of which nobody says where it comes from is its giver's to bound.
+    if (!connection.accepted || address === '') return connection;
     const vacant = (this.#vacant.get(address) ?? 0) + change;
     if (vacant > 0) this.#vacant.set(address, vacant);
     else this.#vacant.delete(address);

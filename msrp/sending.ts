@@ -153,8 +153,8 @@ export class Sending implements OutgoingStream {
 
   #open(turn: Turn, envelope: Envelope): Chunk {
     if (this.#chunk !== undefined) return this.#chunk;
-    // An unbroken message has been searched for this id when it was rendered.
-    const idPart = !this.interruptible && this.message !== undefined ? this.message.idPart : newMessagePart();
+    // The whole body has been searched for this id when the message was rendered.
+    const idPart = this.begun ? newMessagePart() : (this.message?.idPart ?? newMessagePart());
     const chunk = new Chunk(this, idPart);
     this.#chunk = chunk;
     this.#chunkEnd = octets(encodeText(`\r\n-------${envelope.idPart}${idPart}`));

@@ -86,6 +86,8 @@ export class Session implements MsrpSession, ReceiverHost {
   /** Paths of the last request that was checked, as written. */
   #seenTo = '';
   #seenFrom = '';
+  /** When the peer was last asked whether it is there. */
+  #provedAt: number;
   /** Octets of the last 200 that came, a good guess for the next. */
   #responseLength = 0;
 
@@ -103,6 +105,7 @@ export class Session implements MsrpSession, ReceiverHost {
     this.receiver = new Receiver(this, this, options);
     this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.chunks ?? true);
     this.transactions = new Transactions(home.limits.maxOutstanding);
+    this.#provedAt = home.now();
     this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);
     if (options.remotePath !== undefined) this.setRemotePath(options.remotePath);
   }
@@ -254,7 +257,7 @@ export class Session implements MsrpSession, ReceiverHost {
   /** Binds itself to a connection that it has asked for: a SEND at once (RFC 4975 §5.4). */
   bindTo(line: Line): void {
     this.#state = { is: 'binding', line };
-    this.#ask('SEND', `Message-ID: ${newMessageId()}\r\nByte-Range: 1-0/0\r\n`, (status, comment) => {
+    this.#ask('SEND', bodiless(), (status, comment) => {
       if (this.#state.is !== 'binding') return;
       if (status !== 200) return this.end('rejected', `${status} ${comment}`);
       this.#state = { is: 'bound', line };
@@ -327,7 +330,7 @@ export class Session implements MsrpSession, ReceiverHost {
 
   /** Responses have come: what had no place among the transactions may have one now. */
   refreshed(): void {
-    if (this.outbox.hasSmall) this.#askToWrite();
+    this.#askToWrite();
   }
 
   /** Room was made in the queue, or among the transactions. */
@@ -416,6 +419,17 @@ export class Session implements MsrpSession, ReceiverHost {
       this.#settle(late, TIMEOUT);
     }
     this.#askToWrite();
+    this.#keepAlive(now);
+  }
+
+  /** RFC 4975 §7.1: a SEND without a body keeps what is between open, and shows whether the peer is there. */
+  #keepAlive(now: number): void {
+    const { keepAlive } = this.#options;
+    if (keepAlive === undefined || this.#state.is !== 'bound' || now - this.#provedAt < keepAlive) return;
+    this.#provedAt = now;
+    this.#ask('SEND', bodiless(), (status) => {
+      if (status === 408) this.end('disconnected', 'a keep-alive was not answered');
+    });
   }
 
   #settle(waiting: Waiting, outcome: Outcome): void {
@@ -443,6 +457,11 @@ export class Session implements MsrpSession, ReceiverHost {
     if (outcomes === 'none' || (outcomes === 'failures' && outcome.kind === 'delivered')) return;
     this.#handlers.outcome?.(this, outgoing instanceof Sending ? (outgoing.message ?? outgoing) : outgoing, outcome);
   }
+}
+
+/** RFC 4975 §7.1.1: the fields of a SEND that carries nothing. */
+function bodiless(): string {
+  return `Message-ID: ${newMessageId()}\r\nByte-Range: 1-0/0\r\n`;
 }
 
 function outcomeOf(status: number, comment: string): Outcome {

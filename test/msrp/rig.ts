@@ -49,14 +49,20 @@ export class TestClock implements Clock {
   }
 }
 
+export interface FlowOptions {
+  readonly framing?: 'stream' | 'message';
+  readonly secure?: boolean;
+  readonly address?: string;
+  readonly keepsBytes?: boolean;
+}
+
 /** A peer made of text: what we wrote to it, and what it says. */
 export class TestFlow implements Flow {
   readonly framing: 'stream' | 'message';
   readonly secure: boolean;
   readonly peer;
-  readonly keepsBytes = false;
-  /** Each write of ours. */
-  readonly writes: string[] = [];
+  readonly keepsBytes: boolean;
+  readonly #written: (() => string)[] = [];
   /** False: writes stay untaken until `drain`. */
   taking = true;
   paused = false;
@@ -64,7 +70,8 @@ export class TestFlow implements Flow {
   #handlers: FlowHandlers | undefined;
   #read = 0;
 
-  constructor(options: { framing?: 'stream' | 'message'; secure?: boolean; address?: string } = {}) {
+  constructor(options: FlowOptions = {}) {
+    this.keepsBytes = options.keepsBytes ?? false;
     this.framing = options.framing ?? 'stream';
     this.secure = options.secure ?? false;
     this.peer = { address: options.address ?? '192.0.2.1', port: 4711 };
@@ -75,7 +82,9 @@ export class TestFlow implements Flow {
   }
 
   write(bytes: Uint8Array): boolean {
-    this.writes.push(latin1(bytes));
+    const taken = latin1(bytes);
+    // Who keeps the octets looks at them later.
+    this.#written.push(this.keepsBytes ? () => latin1(bytes) : () => taken);
     return this.taking;
   }
 
@@ -94,6 +103,11 @@ export class TestFlow implements Flow {
   destroy(): void {
     this.state = 'destroyed';
     this.#handlers?.closed('destroyed');
+  }
+
+  /** Each write of ours. */
+  get writes(): string[] {
+    return this.#written.map((octets) => octets());
   }
 
   /** All that was written and has not been read yet. */
@@ -142,7 +156,7 @@ export class Rig {
   }
 
   /** A connection that came in. */
-  accept(options?: ConstructorParameters<typeof TestFlow>[0]): TestFlow {
+  accept(options?: FlowOptions): TestFlow {
     const flow = new TestFlow(options);
     this.endpoint.accept(flow);
     return flow;
@@ -209,7 +223,7 @@ export function expectSession(rig: Rig, options: Partial<SessionOptions> = {}): 
 export function bindSession(
   rig: Rig,
   options: Partial<SessionOptions> = {},
-  flowOptions?: ConstructorParameters<typeof TestFlow>[0],
+  flowOptions?: FlowOptions,
 ): { session: MsrpSession; told: Told; flow: TestFlow; ask: Asking } {
   const { session, told } = expectSession(rig, options);
   const flow = rig.accept(flowOptions);

@@ -1175,3 +1175,83 @@ t.test('a path that is not one, and URIs that are', async (t) => {
   t.match(framesOf(flow.read())[0]?.what, /^400 not an MSRP URI/);
   t.equal(parseMsrpUri(PEER).sessionId, 'peersession12345');
 });
+
+t.test('a flow that keeps what it is given gets memory of its own', async (t) => {
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig, {}, { keepsBytes: true });
+  for (const text of ['one', 'two', 'three']) {
+    session.send(plain(text));
+    rig.settle();
+  }
+  t.same(
+    framesOf(flow.read()).map(({ body }) => body),
+    ['one', 'two', 'three'],
+  );
+});
+
+t.test('limits: connections that come and go leave nothing behind', async (t) => {
+  const rig = new Rig({ limits: { maxUnboundPerAddress: 2 } });
+  for (let i = 0; i < 5; i++) {
+    const { flow, session } = bindSession(rig);
+    if (i % 2 === 0) flow.hangUp();
+    else session.close();
+    rig.settle();
+    flow.hangUp();
+    rig.accept().hangUp();
+  }
+  t.equal(rig.endpoint.connectionCount, 0);
+  const [first, second, third] = [rig.accept(), rig.accept(), rig.accept()];
+  t.same([first.state, second.state, third.state], ['open', 'open', 'destroyed']);
+  t.ok(
+    Array.from({ length: 5 }, () => rig.accept({ address: '' })).every(({ state }) => state === 'open'),
+    'nobody knows from where',
+  );
+});
+
+t.test(
+  'RFC 7977 §5.1: over a WebSocket even an unbroken message is cut up, each chunk with an id of its own',
+  async (t) => {
+    const rig = new Rig();
+    const { session, flow } = bindSession(rig, { chunks: false }, { framing: 'message' });
+    session.send(plain('f'.repeat(200_000)));
+    rig.settle();
+    const frames = framesOf(flow.read());
+    t.equal(frames.map(({ body }) => body).join(''), 'f'.repeat(200_000));
+    t.equal(new Set(frames.map(({ id }) => id)).size, frames.length);
+  },
+);
+
+t.test('RFC 4975 §7.1, RFC 7977 §6: requests without a body keep a connection open, or find it dead', async (t) => {
+  const rig = new Rig();
+  const { flow, told, session } = bindSession(rig, { keepAlive: 60_000 });
+  rig.clock.advance(59_000);
+  rig.settle();
+  t.equal(flow.read(), '');
+  rig.clock.advance(2_000);
+  rig.settle();
+  const [frame, ...more] = framesOf(flow.read());
+  t.same([frame?.what, frame?.body, frame?.fields['Byte-Range'], more], ['SEND', undefined, '1-0/0', []]);
+  flow.say(answerTo(frame ?? never()));
+  t.equal(session.state, 'bound');
+  rig.clock.advance(61_000);
+  rig.settle();
+  t.equal(framesOf(flow.read()).length, 1);
+  rig.clock.advance(31_000);
+  t.same(told.closings, [{ reason: 'disconnected', detail: 'a keep-alive was not answered' }]);
+});
+
+t.test('what waits for a place among the transactions goes out when answers come', async (t) => {
+  const rig = new Rig({ limits: { maxOutstanding: 1 } });
+  const { session, flow } = bindSession(rig);
+  const turn = () => {
+    rig.settle();
+    const frames = framesOf(flow.read());
+    for (const frame of frames) flow.say(answerTo(frame));
+    return frames.map(({ body }) => body?.length);
+  };
+  session.send(plain('x'));
+  t.same(turn(), [1]);
+  session.send(plain('y'));
+  session.send(plain('f'.repeat(3000)));
+  t.same([turn(), turn()], [[1], [3000]]);
+});

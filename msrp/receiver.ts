@@ -1,0 +1,195 @@
+import { Assembler, type ChunkReceiver, type ChunkResult } from './assembler.ts';
+import type { MsrpSession, SessionHandlers, SessionOptions } from './contract.ts';
+import { answerPath, formatReport, formatResponse, parseNickname, wantsAnswer } from './encode.ts';
+import type { MessageOpening, Reception } from './incoming.ts';
+import type { ContinuationFlag, MessageId, RequestHead } from './message.ts';
+import { Received, ReceivedMessage, openingOf, type AnswerWay } from './received.ts';
+import type { Refusal, StatusCode } from './status.ts';
+
+/** What a receiver needs of its session. */
+export interface ReceiverHost {
+  readonly localText: string;
+  readonly line: { answer(text: string): void } | undefined;
+  now(): number;
+  newTransactionId(): string;
+  /** The request with this id has been answered. */
+  answered(transactionId: string): void;
+  /** The peer reports that a message of ours has failed. */
+  failureReported(messageId: MessageId, code: number, comment: string): void;
+}
+
+/** The receiving half of a session (RFC 4975 §7.2, §7.3): requests of the peer, and the answers to them. */
+export class Receiver implements AnswerWay {
+  readonly automaticReports: boolean;
+  readonly #session: MsrpSession;
+  readonly #host: ReceiverHost;
+  readonly #handlers: SessionHandlers;
+  readonly #bareNicknames: boolean;
+  readonly #assembler: Assembler;
+  readonly #ownAssembler: boolean;
+
+  constructor(session: MsrpSession, host: ReceiverHost, options: SessionOptions) {
+    this.#session = session;
+    this.#host = host;
+    this.#handlers = options.handlers;
+    this.#bareNicknames = options.bareNicknames ?? false;
+    this.automaticReports = options.successReports !== 'manual';
+    this.#assembler = options.assembler ?? new Assembler();
+    this.#ownAssembler = options.assembler === undefined;
+  }
+
+  /** A request with all its octets. */
+  receive(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
+    switch (head.method) {
+      case 'SEND':
+        return this.#receiveSend(head, body, flag);
+      case 'REPORT':
+        return this.#receiveReport(head);
+      case 'NICKNAME':
+        return this.#receiveNickname(head);
+      default:
+        this.answer(head, 501);
+    }
+  }
+
+  #receiveSend(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
+    // RFC 4975 §7.1: no body, nothing to show; such requests bind, and keep connections open.
+    if (body === undefined) return this.answer(head, 200);
+    const { messageId } = head;
+    if (messageId === undefined) return this.answer(head, 400, 'no Message-ID');
+    const whole = flag === '$' && (head.byteRange?.start ?? 1) === 1;
+    if (whole && !this.#assembler.has(messageId)) return this.#receiveWhole(head, messageId, body);
+    const inflow = this.begin(head);
+    inflow?.write(body);
+    inflow?.end(flag);
+  }
+
+  /** RFC 4975 §7.3.1: one chunk, the entire message, whatever its Byte-Range says of end and total. */
+  #receiveWhole(head: RequestHead, messageId: MessageId, body: Uint8Array): void {
+    const opening = openingOf(head, messageId);
+    const reception = this.#decide(opening);
+    if (reception === 'collect') {
+      if (body.length > this.#assembler.maxMessageBytes) return this.answer(head, 413, 'message too large');
+      // The octets given are the connection's; the message gets its own.
+      this.#handlers.message(this.#session, new ReceivedMessage(opening, new Uint8Array(body), head, this));
+    } else if ('refuse' in reception) {
+      this.answer(head, reception.refuse.status, reception.refuse.comment);
+    } else {
+      const refusal = body.length === 0 ? undefined : reception.sink.write(body);
+      if (refusal !== undefined) this.answer(head, refusal.status, refusal.comment);
+      else reception.sink.end(new Received(opening, body.length, head, this));
+    }
+  }
+
+  #decide(opening: MessageOpening): Reception {
+    return this.#handlers.opening?.(this.#session, opening) ?? 'collect';
+  }
+
+  /** A chunk begins; undefined when nothing of it can be taken, and it has been answered. */
+  begin(head: RequestHead): Inflow | undefined {
+    if (head.messageId === undefined) {
+      this.answer(head, 400, 'no Message-ID');
+      return undefined;
+    }
+    const opening = openingOf(head, head.messageId);
+    const start = head.byteRange?.start ?? 1;
+    return new Inflow(
+      this,
+      head,
+      this.#assembler.begin(opening, start, this.#host.now(), (first) => this.#decide(first)),
+    );
+  }
+
+  /** What a chunk has come to. */
+  take(head: RequestHead, result: ChunkResult): void {
+    switch (result.kind) {
+      case 'taken':
+        return this.answer(head, 200);
+      case 'refused':
+        return this.answer(head, result.refusal.status, result.refusal.comment);
+      case 'complete':
+        return this.#handlers.message(this.#session, new ReceivedMessage(result.opening, result.body, head, this));
+      case 'streamed':
+        return result.sink.end(new Received(result.opening, result.size, head, this));
+    }
+  }
+
+  #receiveReport(head: RequestHead): void {
+    // RFC 4975 §7.1.2: a REPORT is never answered, whatever is wrong with it.
+    if (head.messageId === undefined || head.status === undefined) return;
+    const { messageId, status, byteRange } = head;
+    // §7.3.2: a report of failure counts like a response with that code.
+    if (status.namespace === '000' && status.code >= 300) {
+      this.#host.failureReported(messageId, status.code, status.comment);
+    }
+    this.#handlers.report?.(this.#session, { messageId, status, byteRange });
+  }
+
+  #receiveNickname(head: RequestHead): void {
+    if (this.#handlers.nickname === undefined) return this.answer(head, 501);
+    const field = head.headers.find(({ name }) => name.toLowerCase() === 'use-nickname');
+    if (field === undefined) return this.answer(head, 400, 'no Use-Nickname');
+    const nickname = parseNickname(field.value, this.#bareNicknames);
+    if (nickname === undefined) return this.answer(head, 424);
+    let answered = false;
+    this.#handlers.nickname(this.#session, {
+      nickname,
+      respond: (status, comment) => {
+        if (!answered) this.answer(head, status, comment);
+        answered = true;
+      },
+    });
+  }
+
+  answer(head: RequestHead, status: StatusCode, comment?: string): void {
+    const { line, localText } = this.#host;
+    if (line === undefined || !wantsAnswer(head, status)) return;
+    line.answer(formatResponse(head.transactionId, status, comment, answerPath(head), localText));
+    this.#host.answered(head.transactionId);
+  }
+
+  report(head: RequestHead, size: number, status: StatusCode, comment?: string): void {
+    const { line, localText } = this.#host;
+    const { messageId } = head;
+    if (line === undefined || messageId === undefined) return;
+    const content = { messageId, size, total: head.byteRange?.total, status, comment };
+    line.answer(formatReport(this.#host.newTransactionId(), head.fromPath, localText, content));
+  }
+
+  /** Looks for messages whose chunks have stopped coming. */
+  sweep(now: number): void {
+    this.#assembler.sweep(now);
+  }
+
+  /** Gives up what is half received, unless another session may go on with it. */
+  close(): void {
+    if (this.#ownAssembler) this.#assembler.abort('session closed');
+  }
+}
+
+/** A chunk of the peer's while it arrives. */
+export class Inflow {
+  readonly #owner: Receiver;
+  readonly #head: RequestHead;
+  readonly #chunk: ChunkReceiver;
+  #refused = false;
+
+  constructor(owner: Receiver, head: RequestHead, chunk: ChunkReceiver) {
+    this.#owner = owner;
+    this.#head = head;
+    this.#chunk = chunk;
+  }
+
+  write(bytes: Uint8Array): void {
+    const refusal: Refusal | undefined = this.#chunk.write(bytes);
+    if (refusal === undefined || this.#refused) return;
+    // At once, not at its end: the sender is to interrupt it (RFC 4975 §10.5).
+    this.#refused = true;
+    this.#owner.answer(this.#head, refusal.status, refusal.comment);
+  }
+
+  end(flag: ContinuationFlag): void {
+    const result = this.#chunk.end(flag);
+    if (!this.#refused) this.#owner.take(this.#head, result);
+  }
+}
