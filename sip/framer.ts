@@ -164,10 +164,13 @@ export class SipFramer {
 
 /** The Content-Length of a head; a text says why there is none to go by. */
 function readContentLength(head: Buffer): number | string {
-  const values = [...head.toString('latin1').matchAll(contentLength)].map(([, value]) => (value ?? '').trim());
-  const [first] = values;
+  const text = head.toString('latin1');
+  contentLength.lastIndex = 0;
+  const first = contentLength.exec(text)?.[1]?.trim();
   if (first === undefined) return 'no Content-Length on a stream';
   if (!/^\d{1,9}$/.test(first)) return 'Content-Length is not a number';
-  if (values.some((value) => value !== first)) return 'two Content-Lengths that differ';
+  for (let next = contentLength.exec(text); next !== null; next = contentLength.exec(text)) {
+    if (next[1]?.trim() !== first) return 'two Content-Lengths that differ';
+  }
   return Number(first);
 }

@@ -191,17 +191,22 @@ export abstract class Connection implements Flow {
   }
 }
 
-const response = Buffer.from('SIP/2.0 ');
-const ack = Buffer.from('ACK ');
+const SLASH = 0x2f;
+/** Where `SIP/2.0 200` has its slash (no method has one), and where the class of its status. */
+const slashAt = 3;
+const classAt = 8;
+const ack = [0x41, 0x43, 0x4b, 0x20] as const;
 
-function startsWith(message: Uint8Array, start: Uint8Array): boolean {
-  return start.every((byte, index) => message[index] === byte);
+function isResponse(message: Uint8Array): boolean {
+  return message[slashAt] === SLASH;
 }
 
 function wantsResponse(message: Uint8Array): boolean {
-  return !startsWith(message, response) && !startsWith(message, ack);
+  const [A, C, K, space] = ack;
+  const isAck = message[0] === A && message[1] === C && message[2] === K && message[3] === space;
+  return !isAck && !isResponse(message);
 }
 
 function isFinalResponse(message: Uint8Array): boolean {
-  return startsWith(message, response) && message[response.length] !== 0x31;
+  return isResponse(message) && message[classAt] !== 0x31;
 }
