@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { type HeaderLine, SipError } from './errors.ts';
 import * as fields from './fields.ts';
 import type { AuthValue, CSeq, DialogReference, Info, MediaType, NameAddr, RAck } from './fields.ts';
@@ -462,19 +462,32 @@ export function createErrorResponse(request: SipRequest, error: SipError): SipRe
   });
 }
 
+/** Random bytes are fetched many at a time: a call for each would cost as much as parsing a header. */
+const RANDOM = Buffer.allocUnsafe(4096);
+let used = RANDOM.length;
+
+function randomHex(bytes: number): string {
+  if (used + bytes > RANDOM.length) {
+    randomFillSync(RANDOM);
+    used = 0;
+  }
+  used += bytes;
+  return RANDOM.toString('hex', used - bytes, used);
+}
+
 /** A From or To tag: 64 random bits (RFC 3261 §19.3 wants at least 32). */
 export function newTag(): string {
-  return randomBytes(8).toString('hex');
+  return randomHex(8);
 }
 
 /** A Call-ID: 128 random bits (RFC 3261 §8.1.1.4). */
 export function newCallId(): string {
-  return randomBytes(16).toString('hex');
+  return randomHex(16);
 }
 
 /** A branch with the magic cookie (RFC 3261 §8.1.1.7) and 96 random bits. */
 export function newBranch(): string {
-  return `z9hG4bK${randomBytes(12).toString('hex')}`;
+  return `z9hG4bK${randomHex(12)}`;
 }
 
 /** A Via of our own: a new branch, `rport` (RFC 3581 §3). An IPv6 address may come without brackets. */
