@@ -1,3 +1,4 @@
+import { decodeText, encodeText } from './bytes.ts';
 import { MsrpError } from './errors.ts';
 import { ident } from './grammar.ts';
 import { isMessageId } from './ids.ts';
@@ -65,6 +66,13 @@ export function decodeHead(text: string, maxHeaders: number): Head {
   };
 }
 
+/** Above so many characters the values of a head are copied: a slice would keep the whole head in memory. */
+const LONG_HEAD = 2048;
+
+function ownCopy(value: string): string {
+  return decodeText(encodeText(value));
+}
+
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf('\r\n', from);
   return end < 0 ? text.length : end;
@@ -90,7 +98,8 @@ function readFields(text: string, from: number, maxHeaders: number): Fields {
     if (++count > maxHeaders) throw new MsrpError(400, `more than ${maxHeaders} header fields`);
     let start = colon + 1;
     while (text.charCodeAt(start) === 0x20) start++;
-    take(fields, text.slice(at, colon), text.slice(start, end));
+    const value = text.slice(start, end);
+    take(fields, text.slice(at, colon), text.length > LONG_HEAD ? ownCopy(value) : value);
     at = end + 2;
   }
   return fields;
