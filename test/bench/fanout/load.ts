@@ -152,6 +152,8 @@ class Room {
 process.on('message', (order: LoadOrder) => {
   void (async () => {
     const room = new Room(order, await members(order));
+    // A durable room delivers to those whose coming it has kept, which is a moment later.
+    await new Promise((resolve) => setTimeout(resolve, 500));
     await room.run(order.warmUp);
     process.send?.('warm');
     await new Promise((resolve) => process.once('message', resolve));
