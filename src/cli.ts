@@ -49,6 +49,7 @@ program
   .option('--say <text>', 'say this and leave; may be repeated', collect)
   .option('--stay', 'do not leave after --say, nor at the end of the input')
   .option('--nick <nickname>', 'take this nickname')
+  .option('--history <much>', 'how much of the past to show: 20 (messages), 30m, 12h; 0 for none')
   .option('--server <url>', "WebSocket of the server (default: ws://HOST:8080/ws, HOST being the room's)")
   .option('--as <address>', 'your SIP address (default: made of your name and HOST); the password is in GTC_PASSWORD')
   .option('--json', 'print one JSON object a line')

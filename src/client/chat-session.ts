@@ -1,9 +1,13 @@
 import {
   AcceptedTypes,
+  contentOf,
+  type CpimDraft,
   type CpimMessage,
   cpimValues,
   formatCpim,
+  formatImdn,
   formatIsComposing,
+  IMDN_MEDIA_TYPE,
   imdnExtensions,
   imdnHeadersOf,
   type IncomingMessage,
@@ -26,7 +30,7 @@ import {
 import { sameAddress } from './address.ts';
 import { ClientError } from './errors.ts';
 import type { Identity } from './identity.ts';
-import type { ChatMessage, Receipt, Said } from './contract.ts';
+import type { ChatMessage, OutgoingFile, Receipt, Said } from './contract.ts';
 
 /** Under this namespace rooms mark lines of their own, so that clients need not guess. */
 const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
@@ -35,7 +39,7 @@ const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
 export interface ChatHandlers {
   bound(): void;
   message(message: ChatMessage): void;
-  composing(from: string, active: boolean): void;
+  composing(from: string, active: boolean, refresh: number): void;
   receipt(receipt: Receipt): void;
   closed(why: ClientError): void;
 }
@@ -76,15 +80,49 @@ export class ChatSession {
   }
 
   /** Sends text to the room, or to one participant. Resolves when the room has kept it, or with why it has not. */
-  async say(text: string, to: string): Promise<Said> {
+  say(text: string, to: string, receipt: boolean): Promise<Said> {
+    return this.#post(to, receipt, { contentType: 'text/plain;charset=utf-8', content: text });
+  }
+
+  /** The same with a file. */
+  sendFile({ name, contentType, content }: OutgoingFile, to: string): Promise<Said> {
+    const mimeHeaders = [{ name: 'Content-Disposition', value: `attachment; filename="${fileNameOf(name)}"` }];
+    return this.#post(to, false, { contentType, content, mimeHeaders });
+  }
+
+  /** Tells the author of a message that it was read (RFC 5438 §7.2.1.2). */
+  seen(message: ChatMessage): void {
+    if (!message.wantsReceipt || message.messageId === undefined) return;
+    const body = formatCpim({
+      from: this.#identity,
+      to: [{ uri: message.from }],
+      dateTime: new Date(),
+      extensions: imdnExtensions({ messageId: newMessageId() }),
+      contentType: IMDN_MEDIA_TYPE,
+      mimeHeaders: [{ name: 'Content-Disposition', value: 'notification' }],
+      content: formatImdn({
+        messageId: message.messageId,
+        dateTime: message.at.toISOString(),
+        recipientUri: this.#identity.uri,
+        disposition: { kind: 'display', status: 'displayed' },
+      }),
+    });
+    this.#session?.send(prepare({ contentType: 'message/cpim', body, failureReport: 'no', outcomes: 'none' }));
+  }
+
+  async #post(
+    to: string,
+    receipt: boolean,
+    content: Pick<CpimDraft, 'contentType' | 'content' | 'mimeHeaders'>,
+  ): Promise<Said> {
     const messageId = newMessageId();
+    const dispositionNotification = receipt ? ['display'] : [];
     const body = formatCpim({
       from: this.#identity,
       to: [{ uri: to }],
       dateTime: new Date(),
-      extensions: imdnExtensions({ messageId }),
-      contentType: 'text/plain;charset=utf-8',
-      content: text,
+      extensions: imdnExtensions({ messageId, dispositionNotification }),
+      ...content,
     });
     const outcome = await this.#send(body);
     switch (outcome.kind) {
@@ -138,7 +176,8 @@ export class ChatSession {
     if (from === undefined) throw new MsrpError(400, 'nobody has written this');
     const { mediaType } = message.contentType;
     if (mediaType === ISCOMPOSING_MEDIA_TYPE) {
-      this.#handlers.composing(from.uri, parseIsComposing(message.content).state === 'active');
+      const { state, refresh = 120 } = parseIsComposing(message.content);
+      this.#handlers.composing(from.uri, state === 'active', refresh);
     } else if (isImdn(message)) {
       const { messageId, disposition } = parseImdn(message.content);
       this.#handlers.receipt({ messageId, from: from.uri, status: disposition?.status ?? 'unknown' });
@@ -150,7 +189,7 @@ export class ChatSession {
   #chatMessage(message: CpimMessage, from: { readonly name?: string; readonly uri: string }): ChatMessage {
     const { mediaType } = message.contentType;
     const to = message.to[0]?.uri ?? this.#room;
-    const { messageId } = imdnHeadersOf(message);
+    const { messageId, dispositionNotification } = imdnHeadersOf(message);
     const subject = message.subjects[0]?.text;
     const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
     return {
@@ -163,12 +202,18 @@ export class ChatSession {
       at: message.dateTime ?? new Date(),
       contentType: mediaType,
       text: mediaType.startsWith('text/') ? textOf(message) : undefined,
-      content: message.content,
+      content: contentOf(message),
+      wantsReceipt: messageId !== undefined && dispositionNotification.includes('display'),
       ...(messageId === undefined ? {} : { messageId }),
       ...(subject === undefined ? {} : { subject }),
       ...(fileName === undefined ? {} : { fileName }),
     };
   }
+}
+
+/** A name that can stand in quotes, without folders. */
+function fileNameOf(name: string): string {
+  return (/[^/\\]*$/.exec(name)?.[0] ?? '').replace(/["\r\n]/g, '_');
 }
 
 /** What we say of our end of the chat session (RFC 4975 §8, RFC 7701 §8). */

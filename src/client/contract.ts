@@ -15,6 +15,10 @@ export interface ClientOptions {
   readonly identity?: string;
   /** For a server that asks who one is (digest); the user name is the user part of the address. */
   readonly password?: string;
+  /** How much of the past to be sent: so many messages (`20`, `0` for none), or those of so long (`30m`, `12h`). */
+  readonly history?: string;
+  /** Ask readers of our messages to say that they have read them (RFC 5438), in a room of at most 30 people. */
+  readonly receipts?: boolean;
   /** Takes lines on what the protocols do, for finding faults. */
   readonly log?: (line: string) => void;
 }
@@ -41,6 +45,15 @@ export interface ChatMessage {
   readonly messageId?: string;
   readonly subject?: string;
   readonly fileName?: string;
+  /** Its author wants to know that it was read: see `Room.seen`. */
+  readonly wantsReceipt: boolean;
+}
+
+/** A file to be sent. */
+export interface OutgoingFile {
+  readonly name: string;
+  readonly contentType: string;
+  readonly content: Uint8Array;
 }
 
 /** What became of a message of ours. */
@@ -75,8 +88,8 @@ export interface RoomHandlers {
   message(message: ChatMessage): void;
   /** As for a watcher. */
   roster?(roster: Roster, change: RosterChange | undefined, view: ConferenceView): void;
-  /** Somebody writes, or has stopped (RFC 3994). */
-  composing?(from: string, active: boolean): void;
+  /** Somebody writes, and will tell again within so many seconds, or has stopped (RFC 3994). */
+  composing?(from: string, active: boolean, refresh: number): void;
   receipt?(receipt: Receipt): void;
   /** The roster is not shown to us, or no longer; the chat goes on. */
   rosterEnded?(why: ClientError): void;
@@ -93,10 +106,16 @@ export interface Room {
   /** The conference document so far. */
   readonly view: ConferenceView;
   readonly roster: Roster;
+  /** The Server header of the room's answer; empty if it has none. */
+  readonly server: string;
   /** What the room allows: `nickname`, `private-messages`, … (RFC 7701 §8). */
   readonly features: readonly string[];
   /** Says something to all, or to one participant. Resolves when the room has kept it, or with why not. */
   say(text: string, to?: string): Promise<Said>;
+  /** Sends a file to all, or to one participant; refused without being sent when the room takes none of its size. */
+  sendFile(file: OutgoingFile, to?: string): Promise<Said>;
+  /** Tells the author of a message that it was read, if he wants to know. */
+  seen(message: ChatMessage): void;
   /** Asks for a nickname, or gives it up with '' (RFC 7701 §7). */
   nickname(name: string): Promise<{ readonly status: number; readonly comment: string }>;
   /** Tells that we write, or no longer do. */

@@ -5,6 +5,7 @@
 export type {
   ChatMessage,
   ClientOptions,
+  OutgoingFile,
   Receipt,
   Room,
   RoomHandlers,

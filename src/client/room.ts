@@ -1,4 +1,4 @@
-import { type Bye, Inviter, SessionState, type UserAgent } from 'sip.js';
+import { type Bye, Inviter, SessionState, type URI, type UserAgent } from 'sip.js';
 import {
   type MsrpEndpoint,
   MsrpError,
@@ -9,7 +9,7 @@ import {
 } from '../../msrp/index.ts';
 import { ConferenceView } from '../conference/view.ts';
 import { ChatSession, ownDescription } from './chat-session.ts';
-import type { ClientOptions, Room, RoomHandlers, Said } from './contract.ts';
+import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
 import { MessageDescription } from './description.ts';
 import { ClientError } from './errors.ts';
 import { changeBetween, type Roster, rosterOf } from './roster.ts';
@@ -27,6 +27,18 @@ export async function joinRoom(address: string, options: ClientOptions, handlers
   return room;
 }
 
+/** Octets that may wait to be sent: a file of the largest size that rooms take by default, and more. */
+const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+/** In a larger room everybody's word that he has read something would be more than what is said. */
+const MAX_RECEIPTS = 30;
+
+function withHistory(room: URI, history: string | undefined): URI {
+  if (history === undefined) return room;
+  const asking = room.clone();
+  asking.setParam('history', history);
+  return asking;
+}
+
 class JoinedRoom implements Room {
   readonly uri: string;
   readonly ownUri: string;
@@ -37,6 +49,8 @@ class JoinedRoom implements Room {
   readonly #session: MsrpSession;
   readonly #chat: ChatSession;
   readonly #inviter: Inviter;
+  readonly #receipts: boolean;
+  #server = '';
   #media: MsrpMedia | MsrpError | undefined;
   #subscription: ConferenceSubscription | undefined;
   #roster: Roster | undefined;
@@ -53,7 +67,7 @@ class JoinedRoom implements Room {
     this.#chat = new ChatSession(call.identity, this.uri, {
       bound: () => this.#bound(),
       message: (message) => handlers.message(message),
-      composing: (from, active) => handlers.composing?.(from, active),
+      composing: (from, active, refresh) => handlers.composing?.(from, active, refresh),
       receipt: (receipt) => handlers.receipt?.(receipt),
       closed: (why) => this.#end(why),
     });
@@ -67,6 +81,7 @@ class JoinedRoom implements Room {
       // RFC 6135 §4.2.2: port 9 for an endpoint that only connects.
       at: { scheme: secure ? 'msrps' : 'msrp', host: call.host, port: 9, transport: 'ws' },
       bindTimeout: 60_000,
+      maxQueuedBytes: MAX_QUEUED_BYTES,
     });
     const own = ownDescription(this.#session);
     this.#userAgent = newUserAgent(
@@ -75,7 +90,10 @@ class JoinedRoom implements Room {
       { onDisconnect: () => this.#end(new ClientError('lost', 'the server has ended the connection')) },
       () => new MessageDescription(own, (media) => this.#described(media)),
     );
-    this.#inviter = new Inviter(this.#userAgent, call.room);
+    this.#receipts = options.receipts === true;
+    this.#inviter = new Inviter(this.#userAgent, withHistory(call.room, options.history), {
+      params: { toUri: call.room },
+    });
     this.#inviter.delegate = { onBye: (bye) => this.#dismissed(bye) };
   }
 
@@ -108,8 +126,24 @@ class JoinedRoom implements Room {
     });
   }
 
+  get server(): string {
+    return this.#server;
+  }
+
   say(text: string, to = this.uri): Promise<Said> {
-    return this.#chat.say(text, to);
+    return this.#chat.say(text, to, this.#receipts && this.roster.size <= MAX_RECEIPTS);
+  }
+
+  async sendFile(file: OutgoingFile, to = this.uri): Promise<Said> {
+    const limit = this.#media instanceof MsrpError ? undefined : this.#media?.maxSize;
+    if (limit !== undefined && file.content.length + 1024 > limit) {
+      return { said: false, messageId: '', status: 413, reason: `the room takes at most ${limit} bytes` };
+    }
+    return this.#chat.sendFile(file, to);
+  }
+
+  seen(message: ChatMessage): void {
+    this.#chat.seen(message);
   }
 
   nickname(name: string): Promise<{ readonly status: number; readonly comment: string }> {
@@ -146,7 +180,13 @@ class JoinedRoom implements Room {
         new ClientError('refused', `${this.uri} does not let us in: ${statusCode} ${reasonPhrase}`, statusCode),
       );
     };
-    await this.#inviter.invite({ requestDelegate: { onReject: refused, onRedirect: refused } });
+    await this.#inviter.invite({
+      requestDelegate: {
+        onAccept: ({ message }) => (this.#server = message.getHeader('server') ?? ''),
+        onReject: refused,
+        onRedirect: refused,
+      },
+    });
     await established;
     if (this.#media instanceof MsrpError) {
       throw new ClientError('refused', `${this.uri} offers no chat: ${this.#media.message}`, this.#media.status);

@@ -1,11 +1,22 @@
 import { userInfo } from 'node:os';
-import { ClientError, joinRoom, type ChatMessage, type Room, type Roster, userPart } from '../client/index.ts';
+import {
+  type ChatMessage,
+  ClientError,
+  joinRoom,
+  type Receipt,
+  type Room,
+  type Roster,
+  type Said,
+  userPart,
+} from '../client/index.ts';
 import type { ConferenceView } from '../conference/view.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { completions, enter } from './commands.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
+import { fileToSend, Inbox, sizeText } from './files.ts';
 import { processTerminal, Screen, type Terminal } from './screen.ts';
+import { Writers } from './writers.ts';
 
 /** The options of `grouptextchat chat`. */
 export interface ChatOptions {
@@ -25,6 +36,8 @@ export interface ChatOptions {
   /** One JSON object a line instead of words. */
   readonly json?: boolean;
   readonly colour?: boolean;
+  /** How much of the past to be sent: `20` messages, `1h`. */
+  readonly history?: string;
   /** Tell on standard error what the protocols do. */
   readonly verbose?: boolean;
 }
@@ -47,6 +60,9 @@ class Chat {
   #finish: () => void = () => undefined;
   #exit: number = EXIT.done;
   #room: Room | undefined;
+  readonly #inbox = new Inbox();
+  readonly #writers = new Writers((names) => this.#screen.hint(names));
+  #lastSaid: { readonly id: string; readonly readers: Set<string> } | undefined;
   #own: Person | undefined;
   #typing = false;
   /** Authors whom the roster does not show, or not yet: they can be spoken to. */
@@ -74,7 +90,7 @@ class Chat {
   }
 
   async #enter(uri: string): Promise<Room | undefined> {
-    const { name = loginName(), server, as, password, verbose } = this.#options;
+    const { name = loginName(), server, as, password, history, verbose } = this.#options;
     try {
       const room = await joinRoom(
         uri,
@@ -84,10 +100,12 @@ class Chat {
           ...(server === undefined ? {} : { server }),
           ...(as === undefined ? {} : { identity: as }),
           ...(password === undefined ? {} : { password }),
+          ...(history === undefined ? {} : { history }),
+          receipts: this.#screen.attended,
           ...(verbose === true ? { log: (line: string) => process.stderr.write(`${line}\n`) } : {}),
         },
         {
-          message: (message) => this.#show(this.#messageEvent(message)),
+          message: (message) => this.#heard(message),
           roster: (roster, change, view) => {
             if (change === undefined) this.#who(view, roster);
             for (const person of change?.joined ?? []) {
@@ -98,9 +116,8 @@ class Chat {
               this.#show({ type: 'renamed', person: personOf(after), before: before.name });
             }
           },
-          composing: (from, active) => this.#show({ type: 'composing', person: this.#person(from), active }),
-          receipt: ({ messageId, from, status }) =>
-            this.#show({ type: 'receipt', id: messageId, person: this.#person(from), status }),
+          composing: (from, active, refresh) => this.#writes(this.#person(from), active, refresh),
+          receipt: (receipt) => this.#receipt(receipt),
           rosterEnded: (why) => this.#show({ type: 'notice', text: `* ${why.message}` }),
           closed: (why) => this.#fail(why),
         },
@@ -137,6 +154,9 @@ class Chat {
       people: () => this.#people(),
       who: () => this.#who(room.view, room.roster),
       leave: () => this.#leaveWhenSaid(),
+      sendFile: (path: string) => this.#sendFile(room, path),
+      saveFile: (number: number, path?: string) => this.#saveFile(number, path),
+      readers: () => this.#readers(),
     };
     this.#screen.listen({
       line: (line) => {
@@ -156,18 +176,59 @@ class Chat {
   }
 
   #say(text: string, to?: Person): void {
-    const said = this.#room?.say(text, to?.uri).then((outcome) => {
-      const { messageId: id } = outcome;
-      if (outcome.said) this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to }) });
-      else {
-        this.#exit = EXIT.refused;
-        const { status, reason } = outcome;
-        this.#show({ type: 'refused', id, text, reason, ...(status === undefined ? {} : { status }) });
+    const said = this.#room?.say(text, to?.uri);
+    if (said !== undefined) this.#await(said, text, to);
+  }
+
+  /** Shows what becomes of something said; nobody leaves before that is known. */
+  #await(outcome: Promise<Said>, text: string, to?: Person): void {
+    const shown = outcome.then((said) => {
+      const { messageId: id } = said;
+      if (said.said) {
+        this.#lastSaid = { id, readers: new Set() };
+        this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to }) });
+        return;
       }
+      this.#exit = EXIT.refused;
+      const { status, reason } = said;
+      this.#show({ type: 'refused', id, text, reason, ...(status === undefined ? {} : { status }) });
     });
-    if (said === undefined) return;
-    this.#pending.add(said);
-    void said.then(() => this.#pending.delete(said));
+    this.#pending.add(shown);
+    void shown.then(() => this.#pending.delete(shown));
+  }
+
+  #sendFile(room: Room, path: string): void {
+    const sent = fileToSend(path).then(
+      (file) => this.#await(room.sendFile(file), `[${file.name}, ${sizeText(file.content.length)}]`),
+      (fault: unknown) => this.#show({ type: 'notice', text: `! ${textOf(fault)}` }),
+    );
+    this.#pending.add(sent);
+    void sent.then(() => this.#pending.delete(sent));
+  }
+
+  #saveFile(number: number, path?: string): void {
+    void this.#inbox.save(number, path).then(
+      (where) => this.#show({ type: 'notice', text: `* kept as ${where}` }),
+      (fault: unknown) => this.#show({ type: 'notice', text: `! ${textOf(fault)}` }),
+    );
+  }
+
+  #readers(): void {
+    const readers = [...(this.#lastSaid?.readers ?? [])];
+    const text = readers.length === 0 ? 'nobody has told that he has read it' : `read by ${readers.join(', ')}`;
+    this.#show({ type: 'notice', text: `* ${text}` });
+  }
+
+  #receipt({ messageId: id, from, status }: Receipt): void {
+    const person = this.#person(from);
+    if (id === this.#lastSaid?.id && status === 'displayed') this.#lastSaid.readers.add(person.name);
+    this.#show({ type: 'receipt', id, person, status });
+  }
+
+  #writes(person: Person, active: boolean, refresh: number): void {
+    if (active) this.#writers.begin(person.uri, person.name, refresh);
+    else this.#writers.end(person.uri);
+    this.#show({ type: 'composing', person, active });
   }
 
   /** RFC 3994 §3.2: told once when writing begins, and when the line is empty again. */
@@ -187,22 +248,31 @@ class Chat {
     this.#show(roomEvent(view, this.#room.uri, people));
   }
 
+  #heard(message: ChatMessage): void {
+    this.#writers.end(message.from);
+    this.#show(this.#messageEvent(message));
+    // Somebody sits here: what is shown is read.
+    if (this.#screen.attended) this.#room?.seen(message);
+  }
+
   #messageEvent(message: ChatMessage): ChatEvent {
-    const { from, fromName, at, contentType, messageId, text, content, fileName } = message;
-    if (message.status && text !== undefined) {
-      return { type: 'announcement', at: at.toISOString(), text };
-    }
+    const { from, fromName, contentType, messageId, text, content, fileName } = message;
+    const at = message.at.toISOString();
+    if (message.status && text !== undefined) return { type: 'announcement', at, text };
     const person = { name: this.#room?.roster.get(from)?.name ?? fromName ?? userPart(from), uri: from };
     this.#authors.set(from, person);
-    const shown = text ?? `[${fileName ?? contentType}, ${content.length} bytes]`;
+    const isText = text !== undefined && fileName === undefined;
+    const file = isText ? undefined : this.#inbox.keep({ name: fileName ?? 'file', content });
+    const size = sizeText(content.length);
     return {
       type: 'message',
       ...(messageId === undefined ? {} : { id: messageId }),
-      at: at.toISOString(),
+      at,
       from: person,
       private: message.private,
       contentType,
-      text: shown,
+      text: isText ? text : `[${fileName ?? 'file'}, ${contentType}, ${size}; /save ${String(file)} keeps it]`,
+      ...(file === undefined ? {} : { file }),
     };
   }
 
@@ -235,4 +305,8 @@ function loginName(): string {
   } catch {
     return 'guest';
   }
+}
+
+function textOf(fault: unknown): string {
+  return fault instanceof Error ? fault.message : String(fault);
 }

@@ -3,7 +3,7 @@ import type { ChatEvent, Person } from './events.ts';
 
 /** What commands act on. */
 export interface CommandContext {
-  readonly room: Pick<Room, 'features' | 'nickname'>;
+  readonly room: Pick<Room, 'features' | 'nickname' | 'server'>;
   readonly show: (event: ChatEvent) => void;
   /** Says something, shows what became of it. */
   readonly say: (text: string, to?: Person) => void;
@@ -12,6 +12,12 @@ export interface CommandContext {
   /** The room as it is now. */
   readonly who: () => void;
   readonly leave: () => void;
+  /** Sends a file to the room. */
+  readonly sendFile: (path: string) => void;
+  /** Keeps a file that came. */
+  readonly saveFile: (number: number, path?: string) => void;
+  /** Who has read what we said last. */
+  readonly readers: () => void;
 }
 
 interface Command {
@@ -64,8 +70,32 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       context.say(text, person);
     },
   },
+  file: {
+    usage: '/file PATH',
+    help: 'send a file to the room',
+    run: (path, { sendFile, show }) => {
+      if (path === '') show({ type: 'notice', text: '! /file PATH' });
+      else sendFile(path);
+    },
+  },
+  save: {
+    usage: '/save NUMBER [PATH]',
+    help: 'keep a file that came',
+    run: (argument, { saveFile, show }) => {
+      const [, number, path] = /^(\d{1,6})(?:\s+(.+))?$/.exec(argument) ?? [];
+      if (number === undefined) show({ type: 'notice', text: '! /save NUMBER [PATH]' });
+      else saveFile(Number(number), path);
+    },
+  },
+  seen: { usage: '/seen', help: 'who has read what you said last', run: (_, context) => context.readers() },
   leave: { usage: '/leave', help: 'leave the room (Ctrl-D does the same)', run: (_, context) => context.leave() },
 };
+
+/** What a moderator can order in rooms of this very service; elsewhere it would be said to everybody. */
+const ROOM_COMMANDS: ReadonlySet<string> = new Set([
+  ...['mute', 'unmute', 'kick', 'ban', 'unban', 'role', 'retract', 'subject', 'slow', 'lock', 'unlock', 'lobby'],
+  ...['admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
+]);
 
 /** Does what a line entered asks for: a command, or something to say. */
 export function enter(line: string, context: CommandContext): void {
@@ -75,10 +105,14 @@ export function enter(line: string, context: CommandContext): void {
     context.say(line.startsWith('//') ? line.slice(1) : line);
     return;
   }
-  const command = Object.hasOwn(COMMANDS, name.toLowerCase()) ? COMMANDS[name.toLowerCase()] : undefined;
-  if (command === undefined)
+  const word = name.toLowerCase();
+  const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  command?.run(argument.trim(), context);
+  const isRoom = context.room.server.startsWith('grouptextchat');
+  // The room itself takes these, and answers to nobody else.
+  if (isRoom && (ROOM_COMMANDS.has(word) || word === 'help')) context.say(line.trim());
+  else if (command === undefined)
     context.show({ type: 'notice', text: `! there is no /${name}; /help shows what there is` });
-  else command.run(argument.trim(), context);
 }
 
 /** What may stand for the last word of a line: commands at its beginning, names of people anywhere. */
@@ -86,7 +120,9 @@ export function completions(line: string, people: readonly Person[]): readonly s
   const word = /\S*$/.exec(line)?.[0] ?? '';
   const names = people.map(({ name }) => (/\s/.test(name) ? `"${name}"` : name));
   const choices =
-    line.startsWith('/') && !line.includes(' ') ? Object.keys(COMMANDS).map((name) => `/${name} `) : names;
+    line.startsWith('/') && !line.includes(' ')
+      ? [...Object.keys(COMMANDS), ...ROOM_COMMANDS].map((name) => `/${name} `)
+      : names;
   return choices.filter((choice) => choice.toLowerCase().startsWith(word.toLowerCase()));
 }
 

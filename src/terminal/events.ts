@@ -29,6 +29,8 @@ export type ChatEvent =
       readonly private: boolean;
       readonly contentType: string;
       readonly text: string;
+      /** Of a file: the number under which `/save` finds it. */
+      readonly file?: number;
     }
   | { readonly type: 'said'; readonly id: string; readonly text: string; readonly to?: Person }
   | {

@@ -2,7 +2,7 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { ChatEvent } from './events.ts';
 import { formatEvent } from './format.ts';
-import { colourDress, type Dress, plainDress } from './text.ts';
+import { colourDress, type Dress, harmlessLine, plainDress } from './text.ts';
 
 /** Where a command reads and writes. */
 export interface Terminal {
@@ -90,6 +90,15 @@ export class Screen {
         if (this.#lines !== undefined) handlers.typed?.(this.#lines.line);
       });
     }
+    this.#redraw();
+  }
+
+  /** Shows who writes at the moment, in front of the line being typed. */
+  hint(names: readonly string[]): void {
+    if (!this.#lively || this.#lines === undefined) return;
+    const shown = names.length > 2 ? `${names.length} people write` : names.length > 0 ? `${names.join(', ')} …` : '';
+    this.#clearLine();
+    this.#lines.setPrompt(shown === '' ? '> ' : `${this.#dress.dim(harmlessLine(shown))} > `);
     this.#redraw();
   }
 

@@ -8,6 +8,7 @@ import {
   ClientError,
   type ClientOptions,
   joinRoom,
+  type Receipt,
   type Room,
   type RosterChange,
   sameAddress,
@@ -26,12 +27,15 @@ class Diary {
   readonly changes: (RosterChange | undefined)[] = [];
   readonly closings: ClientError[] = [];
   readonly composing: string[] = [];
+  readonly receipts: string[] = [];
   #wake: () => void = () => undefined;
 
   readonly handlers = {
     message: (message: ChatMessage) => this.#note(() => this.messages.push(message)),
     roster: (_: unknown, change: RosterChange | undefined) => this.#note(() => this.changes.push(change)),
     composing: (from: string, active: boolean) => this.#note(() => this.composing.push(`${from} ${String(active)}`)),
+    receipt: ({ messageId, from, status }: Receipt) =>
+      this.#note(() => this.receipts.push(`${messageId} ${from} ${status}`)),
     closed: (why: ClientError) => this.#note(() => this.closings.push(why)),
   };
 
@@ -70,9 +74,13 @@ const optionsFor = (stage: Stage, name: string): ClientOptions => ({
   webSocket: nodeWebSocket,
   server: serverOf(stage),
 });
-const enter = async (stage: Stage, name: string): Promise<{ room: Room; diary: Diary }> => {
+const enter = async (
+  stage: Stage,
+  name: string,
+  more: Partial<ClientOptions> = {},
+): Promise<{ room: Room; diary: Diary }> => {
   const diary = new Diary();
-  return { room: await joinRoom(ROOM, optionsFor(stage, name), diary.handlers), diary };
+  return { room: await joinRoom(ROOM, { ...optionsFor(stage, name), ...more }, diary.handlers), diary };
 };
 
 t.test('RFC 7977 and RFC 7701: people talk over WebSocket', async (t) => {
@@ -126,6 +134,53 @@ t.test('RFC 3994: who writes', async (t) => {
   await bob.diary.until(() => bob.diary.composing.includes('sip:alice@127.0.0.1 true'));
   alice.room.composing(false);
   await bob.diary.until(() => bob.diary.composing.includes('sip:alice@127.0.0.1 false'));
+  await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('RFC 5438: who has read what', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice', { receipts: true });
+  const bob = await enter(stage, 'Bob');
+  const said = await alice.room.say('read this');
+  const heard = await bob.diary.heard('read this');
+  t.ok(heard.wantsReceipt);
+  bob.room.seen(heard);
+  await alice.diary.until(() => alice.diary.receipts.includes(`${said.messageId} sip:bob@127.0.0.1 displayed`));
+  await bob.room.say('no wish');
+  const plain = await alice.diary.heard('no wish');
+  t.notOk(plain.wantsReceipt);
+  alice.room.seen(plain);
+  t.match(alice.room.server, /^grouptextchat/);
+  await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('files go to everybody, up to what the room takes', async (t) => {
+  const stage = await raise('msrp.max_message=200KiB');
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  const bob = await enter(stage, 'Bob');
+  const content = new Uint8Array(150_000).map((_, at) => at % 251);
+  const file = { name: '/home/alice/"my" cat.png', contentType: 'image/png', content };
+  t.equal((await alice.room.sendFile(file)).said, true);
+  const came = await bob.diary.until(() => bob.diary.messages[0]);
+  t.equal(came.fileName, '_my_ cat.png');
+  t.equal(came.contentType, 'image/png');
+  t.equal(came.text, undefined);
+  t.same(Buffer.compare(came.content, content), 0);
+  t.match(await alice.room.sendFile({ ...file, content: new Uint8Array(300_000) }), { said: false, status: 413 });
+  await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('the past, as much of it as asked for', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=10');
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  for (const text of ['one', 'two', 'three']) await alice.room.say(text);
+  const bob = await enter(stage, 'Bob', { history: '2' });
+  await bob.diary.heard('three');
+  const texts = bob.diary.messages.filter(({ status }) => !status).map(({ text }) => text);
+  t.same(texts, ['two', 'three']);
   await Promise.all([alice.room.leave(), bob.room.leave()]);
 });
 

@@ -1,9 +1,15 @@
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { mock } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import type { Room } from '../../src/client/index.ts';
 import { ConferenceView } from '../../src/conference/view.ts';
 import { completions, enter } from '../../src/terminal/commands.ts';
+import { fileToSend, Inbox, sizeText } from '../../src/terminal/files.ts';
+import { Writers } from '../../src/terminal/writers.ts';
 import { type ChatEvent, type Person, roomEvent } from '../../src/terminal/events.ts';
 import { formatEvent } from '../../src/terminal/format.ts';
 import { Screen, type Terminal } from '../../src/terminal/screen.ts';
@@ -141,8 +147,9 @@ t.test('commands', async (t) => {
   let left = 0;
   let asked: string | undefined;
   const features: string[] = ['private-messages'];
-  const room: Pick<Room, 'features' | 'nickname'> = {
+  const room: Pick<Room, 'features' | 'nickname' | 'server'> = {
     features,
+    server: 'elsewhere',
     nickname: (name) => {
       asked = name;
       return Promise.resolve(name === 'taken' ? { status: 425, comment: 'in use' } : { status: 200, comment: 'OK' });
@@ -155,6 +162,9 @@ t.test('commands', async (t) => {
     people: () => [zoe, { name: 'Zoe van Dyk', uri: 'sip:zvd@x' }],
     who: () => shown.push('who'),
     leave: () => left++,
+    sendFile: (path: string) => shown.push(`send ${path}`),
+    saveFile: (number: number, path?: string) => shown.push(`save ${number} ${path ?? 'here'}`),
+    readers: () => shown.push('readers'),
   };
   const type = (line: string): void => enter(line, context);
   for (const line of ['hello', ' spaced ', '//slash', '/ no command', '', '   ', 'a /who']) type(line);
@@ -185,11 +195,21 @@ t.test('commands', async (t) => {
   t.equal(shown.pop(), 'who');
   type('/leave');
   t.equal(left, 1);
+  shown.length = 0;
+  for (const line of ['/file a b.png', '/save 3', '/save 12 x y', '/seen']) type(line);
+  t.same(shown.splice(0), ['send a b.png', 'save 3 here', 'save 12 x y', 'readers']);
+  for (const line of ['/file', '/save', '/save x', '/kick Zoe']) type(line);
+  t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 4, 'no order for a room of another service');
+  t.same(said, []);
+  const here = { ...context, room: { ...room, server: 'grouptextchat 1' } };
+  for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense']) enter(line, here);
+  t.same(said, ['/kick Zoe for a reason', '/HELP'], 'what the room itself knows goes to it');
 });
 
 t.test('completion', async (t) => {
   const people = [zoe, { name: 'Zoe van Dyk', uri: 'y' }, { name: 'Yan', uri: 'x' }];
   t.same(completions('/n', people), ['/nick ']);
+  t.same(completions('/mu', people), ['/mute ']);
   t.same(completions('/msg zo', people), ['Zoe']);
   t.same(completions('hello Y', people), ['Yan']);
   t.same(completions('/msg ', people), ['Zoe', '"Zoe van Dyk"', 'Yan']);
@@ -251,4 +271,66 @@ t.test('the screen in a pipe, on a dumb terminal, and on a lively one', async (t
   const json = terminalOf(true, { TERM: 'xterm' });
   new Screen(json.terminal, { json: true, colour: true }).show({ type: 'composing', person: zoe, active: true });
   t.same(JSON.parse(json.text()), { type: 'composing', person: zoe, active: true });
+});
+
+t.test('files', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'grouptextchat-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const picture = join(folder, 'a b.PNG');
+  writeFileSync(picture, 'png');
+  t.match(await fileToSend(picture), { name: 'a b.PNG', contentType: 'image/png' });
+  writeFileSync(join(folder, 'thing'), '');
+  t.match(await fileToSend(join(folder, 'thing')), { name: 'thing', contentType: 'application/octet-stream' });
+  await t.rejects(fileToSend(join(folder, 'nothing')), /ENOENT/);
+  truncateSync(picture, 40 * 1024 * 1024);
+  await t.rejects(fileToSend(picture), /larger than 30\.0 MiB/);
+
+  const before = process.cwd();
+  process.chdir(folder);
+  t.teardown(() => process.chdir(before));
+  const inbox = new Inbox();
+  const content = Buffer.from('hello');
+  t.equal(inbox.keep({ name: '../../etc/passwd', content }), 1);
+  t.equal(await inbox.save(1), '__.._etc_passwd', 'a name is no path');
+  await t.rejects(inbox.save(1), /EEXIST/, 'nothing is written over');
+  t.equal(await inbox.save(1, join(folder, 'mine')), join(folder, 'mine'));
+  t.equal(readFileSync(join(folder, 'mine'), 'utf8'), 'hello');
+  await t.rejects(inbox.save(2), /no file 2/);
+  for (let at = 0; at < 30; at++) inbox.keep({ name: '', content });
+  await t.rejects(inbox.save(1), /no file 1/, 'only the last are kept');
+  t.equal(await inbox.save(31), 'file');
+  t.equal(inbox.keep({ name: 'big', content: Buffer.alloc(65 * 1024 * 1024) }), 32);
+  await t.rejects(inbox.save(31), /no file 31/, 'and not more than there is room for');
+  t.same([5, 2048, 3 * 1024 * 1024].map(sizeText), ['5 bytes', '2 KiB', '3.0 MiB']);
+});
+
+t.test('RFC 3994 §3.3: who writes', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const told: (readonly string[])[] = [];
+  const writers = new Writers((names) => told.push(names));
+  writers.begin('a', 'Alice', 60);
+  writers.begin('b', 'Bob', 120);
+  t.same(told.at(-1), ['Alice', 'Bob']);
+  mock.timers.tick(59_000);
+  writers.begin('a', 'Alice', 60);
+  mock.timers.tick(2_000);
+  t.same(told.at(-1)?.length, 2, 'told again in time');
+  writers.end('b');
+  writers.end('b');
+  t.same(told.at(-1), ['Alice']);
+  mock.timers.tick(60_000);
+  t.same(told.at(-1), [], 'silent for too long');
+
+  const { terminal, text } = terminalOf(true, { TERM: 'xterm' });
+  const screen = new Screen(terminal, { json: false, colour: false });
+  screen.hint(['too early']);
+  screen.listen({ line: () => undefined, ended: () => undefined });
+  screen.hint(['Bob']);
+  t.ok(text().includes('Bob … > '));
+  screen.hint(['Bob', 'Zoe', 'Yan']);
+  t.ok(text().includes('3 people write > '));
+  screen.hint([]);
+  t.ok(text().endsWith('> \u001b[3G'));
+  screen.close();
 });
