@@ -59,6 +59,8 @@ function trunkTo(port: number, owner: string): Socket {
   const known = trunks.get(key);
   if (known !== undefined) return known;
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  // The service is ended when all is measured.
+  socket.on('error', () => undefined);
   let rest = '';
   socket.on('data', (data) => {
     rest = take(socket, rest + data.toString('latin1'));
