@@ -1,0 +1,270 @@
+/** Orders as lines of text: what a moderator writes into the chat. */
+import type { Conference } from '../conference/conference.ts';
+import type { BanTarget, Millis, Role } from '../conference/events.ts';
+import { absoluteUri, type AbsoluteUri, IdError, type MessageId, userUri, type UserUri } from '../conference/ids.ts';
+import type { Order } from './orders.ts';
+import { userNamed } from './who.ts';
+
+/** What a line means when it is no order. */
+export type NoOrder =
+  | { readonly say: 'help' }
+  /** It is an order, but cannot be understood: how it is written. */
+  | { readonly say: 'usage'; readonly usage: string }
+  | { readonly say: 'nobody' | 'several'; readonly name: string };
+
+/** What reading a line needs to know. */
+export interface CommandContext {
+  readonly conference: Conference;
+  readonly user: UserUri;
+  readonly now: Millis;
+  /** The last message of somebody to everyone that is still remembered. */
+  readonly lastMessageOf: (user: UserUri) => MessageId | undefined;
+}
+
+interface Command {
+  readonly usage: string;
+  readonly help: string;
+  /** `undefined`: not as the usage says. */
+  readonly read: (words: Words, context: CommandContext) => Order | NoOrder | undefined;
+}
+
+/** The names that begin an order; any other text that begins with a slash is just a text. */
+export function isCommand(text: string): boolean {
+  return Object.hasOwn(COMMANDS, commandName(text));
+}
+
+/** Reads a line that `isCommand`. */
+export function readCommand(text: string, context: CommandContext): Order | NoOrder {
+  const command = COMMANDS[commandName(text)];
+  if (command === undefined) return { say: 'help' };
+  return command.read(new Words(text), context) ?? { say: 'usage', usage: command.usage };
+}
+
+/** All commands with what they do, a line each. */
+export function commandHelp(): string {
+  const commands = Object.values(COMMANDS);
+  const width = Math.max(...commands.map(({ usage }) => usage.length));
+  return commands.map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`).join('\n');
+}
+
+function commandName(text: string): string {
+  return (/^\/([a-z]+)(?:\s|$)/i.exec(text)?.[1] ?? '').toLowerCase();
+}
+
+/** A line taken apart from its beginning; names with blanks stand in quotes. */
+class Words {
+  #rest: string;
+
+  constructor(text: string) {
+    this.#rest = text.trim();
+    this.next();
+  }
+
+  next(): string | undefined {
+    const [all = '', quoted, plain] = /^\s*(?:"([^"]+)"|(\S+))/.exec(this.#rest) ?? [];
+    this.#rest = this.#rest.slice(all.length).trimStart();
+    return quoted ?? plain;
+  }
+
+  rest(): string | undefined {
+    return this.#rest === '' ? undefined : this.#rest;
+  }
+}
+
+/** Reads the name of somebody who is here. */
+function someone(
+  words: Words,
+  { conference }: CommandContext,
+  order: (user: UserUri) => Order | NoOrder | undefined,
+): Order | NoOrder | undefined {
+  const name = words.next();
+  if (name === undefined) return undefined;
+  const user = userNamed(conference, name);
+  return typeof user === 'string' ? order(user) : { say: user.refused, name };
+}
+
+/** Whom a ban is for: somebody here, an address of record, a domain, or a transport address. */
+function banned(
+  words: Words,
+  { conference }: CommandContext,
+  order: (target: BanTarget) => Order,
+): Order | NoOrder | undefined {
+  const name = words.next();
+  if (name === undefined) return undefined;
+  if (name.startsWith('*@')) return order({ kind: 'domain', domain: name.slice(2) });
+  if (/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)$/i.test(name))
+    return order({ kind: 'address', address: name });
+  const user = userNamed(conference, name);
+  if (typeof user === 'string') return order({ kind: 'user', user });
+  const uri = /^(?:sips?|tel):/.test(name) ? orNothing(() => userUri(name)) : undefined;
+  return uri === undefined ? { say: user.refused, name } : order({ kind: 'user', user: uri });
+}
+
+const because = (reason: string | undefined): { readonly reason?: string } => (reason === undefined ? {} : { reason });
+
+const MILLIS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `30s`, `10m`, `2h`, `7d` as milliseconds. */
+export function readDuration(text: string | undefined): Millis | undefined {
+  const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text ?? '') ?? [];
+  return count === undefined ? undefined : Number(count) * (MILLIS[unit] ?? 0);
+}
+
+const isRole = (word: string | undefined): word is Role =>
+  word === 'owner' || word === 'moderator' || word === 'participant' || word === 'visitor';
+
+function onOff(words: Words, order: (on: boolean) => Order): Order | undefined {
+  const word = words.next();
+  return word === 'on' || word === 'off' ? order(word === 'on') : undefined;
+}
+
+function orNothing<T>(make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (fault) {
+    if (fault instanceof IdError) return undefined;
+    throw fault;
+  }
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  mute: {
+    usage: '/mute NAME [REASON]',
+    help: 'somebody may not speak any more',
+    read: (words, context) => someone(words, context, (user) => ({ order: 'mute', user, ...because(words.rest()) })),
+  },
+  unmute: {
+    usage: '/unmute NAME',
+    help: 'and may speak again',
+    read: (words, context) => someone(words, context, (user) => ({ order: 'unmute', user })),
+  },
+  kick: {
+    usage: '/kick NAME [REASON]',
+    help: 'somebody has to leave, and may come back',
+    read: (words, context) => someone(words, context, (user) => ({ order: 'kick', user, ...because(words.rest()) })),
+  },
+  ban: {
+    usage: '/ban NAME|ADDRESS|*@DOMAIN [30m|2h|7d] [REASON]',
+    help: 'somebody has to leave, and may not come back for so long',
+    read: (words, context) =>
+      banned(words, context, (target) => {
+        const rest = words.rest();
+        const duration = readDuration(rest?.split(/\s/, 1)[0]);
+        if (duration !== undefined) words.next();
+        const until = duration === undefined ? {} : { until: context.now + duration };
+        return { order: 'ban', target, ...until, ...because(words.rest()) };
+      }),
+  },
+  unban: {
+    usage: '/unban NAME|ADDRESS|*@DOMAIN',
+    help: 'and may come back',
+    read: (words, context) => banned(words, context, (target) => ({ order: 'unban', target })),
+  },
+  role: {
+    usage: '/role NAME owner|moderator|participant|visitor',
+    help: 'what somebody is here; a visitor may only listen',
+    read: (words, context) =>
+      someone(words, context, (user) => {
+        const role = words.next();
+        return isRole(role) ? { order: 'role', user, role } : undefined;
+      }),
+  },
+  retract: {
+    usage: '/retract [NAME] [REASON]',
+    help: 'take back the last message of somebody, or your own',
+    read: (words, context) => {
+      const take = (author: UserUri): Order | NoOrder => {
+        const messageId = context.lastMessageOf(author);
+        if (messageId === undefined) return { say: 'nobody', name: 'a message to take back' };
+        return { order: 'retract', author, messageId, ...because(words.rest()) };
+      };
+      return words.rest() === undefined ? take(context.user) : someone(words, context, take);
+    },
+  },
+  subject: {
+    usage: '/subject [TEXT]',
+    help: 'what is talked about; without a text, nothing in particular',
+    read: (words) => {
+      const subject = words.rest();
+      return { order: 'subject', ...(subject === undefined ? {} : { subject }) };
+    },
+  },
+  slow: {
+    usage: '/slow 30s|off',
+    help: 'everybody may speak once in so long',
+    read: (words) => {
+      const word = words.next();
+      const seconds = word === 'off' ? 0 : (readDuration(word) ?? NaN) / 1000;
+      return Number.isNaN(seconds) ? undefined : { order: 'slow', seconds };
+    },
+  },
+  lock: { usage: '/lock', help: 'nobody new may come in', read: () => ({ order: 'lock' }) },
+  unlock: { usage: '/unlock', help: 'everybody may come in again', read: () => ({ order: 'unlock' }) },
+  lobby: {
+    usage: '/lobby on|off',
+    help: 'who is new waits until somebody lets him in',
+    read: (words) => onOff(words, (value) => ({ order: 'setting', change: { setting: 'lobby', value } })),
+  },
+  admit: {
+    usage: '/admit NAME',
+    help: 'let somebody in who waits',
+    read: (words, context) => someone(words, context, (user) => ({ order: 'admit', user })),
+  },
+  members: {
+    usage: '/members on|off',
+    help: 'only those with a role may come in',
+    read: (words) => onOff(words, (value) => ({ order: 'setting', change: { setting: 'membersOnly', value } })),
+  },
+  private: {
+    usage: '/private on|off',
+    help: 'people may write to one another',
+    read: (words) => onOff(words, (value) => ({ order: 'setting', change: { setting: 'privateMessages', value } })),
+  },
+  limit: {
+    usage: '/limit USERS|off',
+    help: 'so many users at most',
+    read: (words) => {
+      const word = words.next();
+      if (word === 'off') return { order: 'setting', change: { setting: 'maximumUsers', value: null } };
+      return word !== undefined && /^[1-9]\d{0,5}$/.test(word)
+        ? { order: 'setting', change: { setting: 'maximumUsers', value: Number(word) } }
+        : undefined;
+    },
+  },
+  pin: {
+    usage: '/pin PIN|off',
+    help: 'who comes in has to give it',
+    read: (words) => {
+      const word = words.next();
+      if (word === undefined) return undefined;
+      return word === 'off' ? { order: 'pin' } : { order: 'pin', pin: word };
+    },
+  },
+  extend: {
+    usage: '/extend 30m|off',
+    help: 'the conference ends that much later than now, or not by itself',
+    read: (words, { now }) => {
+      const word = words.next();
+      if (word === 'off') return { order: 'setting', change: { setting: 'endsAt', value: null } };
+      const duration = readDuration(word);
+      return duration === undefined
+        ? undefined
+        : { order: 'setting', change: { setting: 'endsAt', value: now + duration } };
+    },
+  },
+  move: {
+    usage: '/move URI [REASON]',
+    help: 'the room is elsewhere from now on; who comes is told where',
+    read: (words) => {
+      const word = words.next();
+      const to: AbsoluteUri | undefined = orNothing(() => absoluteUri(word ?? ''));
+      return to === undefined ? undefined : { order: 'move', to, ...because(words.rest()) };
+    },
+  },
+  end: {
+    usage: '/end [REASON]',
+    help: 'the conference is over for everybody',
+    read: (words) => ({ order: 'end', ...because(words.rest()) }),
+  },
+  help: { usage: '/help', help: 'this list', read: () => ({ say: 'help' }) },
+};

@@ -1,0 +1,101 @@
+/**
+ * Moderation of one room: every order, whoever gives it and by whatever way, is judged by the same rules, becomes events
+ * in the log, and leaves one line for the operator.
+ */
+import type { Conference } from '../conference/conference.ts';
+import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
+import type { MessageId, UserUri } from '../conference/ids.ts';
+import type { Outcome } from '../log/room-log.ts';
+import { MANAGE_RULES } from '../policy/manage.ts';
+import type { Refusal } from '../policy/refusal.ts';
+import type { RoomPolicy } from '../policy/room-policy.ts';
+import { firstRefusal } from '../policy/rule.ts';
+import { readCommand } from './commands.ts';
+import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
+import type { ChatRefusal } from './refusals.ts';
+
+/** By what way an order came, for the operator's line. */
+export type Way = 'chat' | 'REFER' | 'API';
+
+/** Who gives an order: a user, or whoever runs the service. */
+export type Commander = UserUri | 'administrator';
+
+/** What became of an order. */
+export type Carried = 'done' | ChatRefusal;
+
+/** What moderation is made with. */
+export interface ModerationParts {
+  readonly conference: Conference;
+  readonly policy: RoomPolicy;
+  readonly now: () => Millis;
+  readonly append: (event: ConferenceEvent, settled?: (outcome: Outcome) => void) => void;
+  /** One line for each order, carried out or refused. */
+  readonly audit: (line: string) => void;
+}
+
+/** Most users whose last message is remembered, so that it can be taken back by name. */
+const REMEMBERED = 1000;
+
+/** Carries orders out. */
+export class Moderation {
+  readonly #parts: ModerationParts;
+  readonly #lastMessages = new Map<UserUri, MessageId>();
+
+  constructor(parts: ModerationParts) {
+    this.#parts = parts;
+  }
+
+  /** Judges an order and carries it out. `settled` hears once, now or when the log has kept it. */
+  order(by: Commander, order: Order, way: Way, settled: (carried: Carried) => void): void {
+    const { conference, policy, now, audit } = this.#parts;
+    const told = (carried: Carried): void => {
+      const result = carried === 'done' ? 'done' : `refused: ${carried.refused}`;
+      audit(`${by} by ${way}: ${describeOrder(order)}: ${result}`);
+      settled(carried);
+    };
+    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...actOf(order) });
+    if (refusal !== undefined) {
+      told(refusal);
+      return;
+    }
+    const events = eventsOf(order, conference, now(), by === 'administrator' ? undefined : by);
+    if (events.length === 0) {
+      told({ refused: 'recipient-unknown' });
+      return;
+    }
+    this.#append(events, told);
+  }
+
+  /** A line of the chat that `isCommand`. */
+  command(user: UserUri, text: string, settled: (carried: Carried | ReturnType<typeof readCommand>) => void): void {
+    const { conference, now } = this.#parts;
+    const lastMessageOf = (author: UserUri): MessageId | undefined => this.#lastMessages.get(author);
+    const read = readCommand(text, { conference, user, now: now(), lastMessageOf });
+    if ('order' in read) this.order(user, read, 'chat', settled);
+    else settled(read);
+  }
+
+  /** Notes what was said, so that it can be taken back by its author's name. */
+  remember({ by, messageId, audience }: Said): void {
+    if (audience.to !== 'everyone') return;
+    this.#lastMessages.delete(by);
+    this.#lastMessages.set(by, messageId);
+    for (const oldest of this.#lastMessages.keys()) {
+      if (this.#lastMessages.size <= REMEMBERED) break;
+      this.#lastMessages.delete(oldest);
+    }
+  }
+
+  /** It is done when the last event is kept, and refused when one of them is not. */
+  #append(events: readonly ConferenceEvent[], told: (carried: Carried) => void): void {
+    let open = events.length;
+    let failed: ChatRefusal | undefined;
+    for (const event of events) {
+      this.#parts.append(event, (outcome) => {
+        open -= 1;
+        if (typeof outcome !== 'number') failed ??= { refused: 'not-kept', reason: outcome.reason };
+        if (open === 0) told(failed ?? 'done');
+      });
+    }
+  }
+}

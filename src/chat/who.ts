@@ -1,0 +1,37 @@
+/** Whom people mean when they write a name. */
+import type { Conference } from '../conference/conference.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { nicknameKey } from '../conference/nickname.ts';
+import { personKey } from './domains.ts';
+
+/** Nobody, or more than one, is called so. */
+export interface NotMeant {
+  readonly refused: 'nobody' | 'several';
+}
+
+/**
+ * The user that a name means: a URI (of anybody in the roster, also anonymous), else a nickname, which is unique (RFC 8266
+ * §2.4), else a display name or the user part of an address, if only one user has it.
+ */
+export function userNamed(conference: Conference, name: string): UserUri | NotMeant {
+  const entries = [...conference.users()].filter(({ endpoints }) => endpoints.some((e) => e.status !== 'disconnected'));
+  const key = personKey(name.replace(/^<(.*)>$/, '$1'));
+  const byUri = key === undefined ? undefined : entries.find(({ entity }) => personKey(entity) === key);
+  if (byUri !== undefined) return byUri.user;
+  const holder = conference.nicknameHolder(name);
+  if (holder !== undefined) return holder;
+  const wanted = nicknameKey(name);
+  const named = entries.filter(({ entity, displayName }) =>
+    [displayName, userPart(entity)].some(
+      (own) => own !== undefined && wanted !== undefined && nicknameKey(own) === wanted,
+    ),
+  );
+  const users = new Set(named.map(({ user }) => user));
+  const [user] = users;
+  if (user === undefined) return { refused: 'nobody' };
+  return users.size > 1 ? { refused: 'several' } : user;
+}
+
+function userPart(uri: UserUri): string | undefined {
+  return /^[^:]+:([^@;]+)/.exec(uri)?.[1];
+}
