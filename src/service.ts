@@ -14,6 +14,7 @@ import { type Config, dataPath } from './config/schema.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
 import { LegMaker } from './focus/leg-maker.ts';
+import { ModeratedLegs } from './focus/moderated-legs.ts';
 import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
@@ -98,13 +99,16 @@ async function wire(
     domains,
     settingsOf: (uri) => settingsOf(current, uri),
     newConference: (settings) => new Conference(settings),
-    watchers: [events, countingWatcher(metrics)],
+    watchers: [events, new ModeratedLegs(() => legs), countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
     texts: ENGLISH,
     deliveryFailed: failureCounter(metrics),
     duplicateWindow: config.log.duplicate_window,
     warn: (line) => {
       log.child('chat').warn(line);
+    },
+    audit: (line) => {
+      log.child('moderation').info(line);
     },
     now,
   });
@@ -179,7 +183,7 @@ async function wire(
     audio.close();
   });
 
-  const legs = new LegMaker({
+  const legs: LegMaker = new LegMaker({
     options: {
       audio: config.audio.mode,
       grace: config.msrp.grace,

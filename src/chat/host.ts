@@ -26,7 +26,7 @@ export interface Watcher {
 /** What the host is made with. */
 export interface ConferenceHostParts extends Pick<
   ChatRoomParts,
-  'log' | 'domains' | 'now' | 'texts' | 'warn' | 'deliveryFailed' | 'duplicateWindow'
+  'log' | 'domains' | 'now' | 'texts' | 'warn' | 'audit' | 'deliveryFailed' | 'duplicateWindow'
 > {
   /** What is configured for a room; undefined when there is none and none may be made on demand. */
   readonly settingsOf: (room: RoomUri) => RoomSettings | undefined;
@@ -114,6 +114,7 @@ export class ConferenceHost {
   /** Forgets what was shown long enough; to be called every few seconds. */
   sweep(): void {
     for (const { room } of this.#live.values()) {
+      room.endInTime();
       if (!room.conference.forgetDeparted(this.#parts.now())) continue;
       for (const watcher of this.#parts.watchers) watcher.changed(room);
     }

@@ -10,12 +10,12 @@ import { MANAGE_RULES } from '../policy/manage.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
-import { readCommand } from './commands.ts';
+import { type NoOrder, readCommand } from './commands.ts';
 import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
 
 /** By what way an order came, for the operator's line. */
-export type Way = 'chat' | 'REFER' | 'API';
+export type Way = 'chat' | 'REFER' | 'API' | 'clock';
 
 /** Who gives an order: a user, or whoever runs the service. */
 export type Commander = UserUri | 'administrator';
@@ -67,12 +67,21 @@ export class Moderation {
   }
 
   /** A line of the chat that `isCommand`. */
-  command(user: UserUri, text: string, settled: (carried: Carried | ReturnType<typeof readCommand>) => void): void {
+  command(user: UserUri, text: string, settled: (carried: Carried | NoOrder) => void): void {
     const { conference, now } = this.#parts;
     const lastMessageOf = (author: UserUri): MessageId | undefined => this.#lastMessages.get(author);
     const read = readCommand(text, { conference, user, now: now(), lastMessageOf });
     if ('order' in read) this.order(user, read, 'chat', settled);
     else settled(read);
+  }
+
+  /** Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator. */
+  heard(event: ConferenceEvent): void {
+    const { conference, policy, append, now } = this.#parts;
+    if (event.type !== 'joined' || policy.creatorRole === undefined || conference.hasOwner) return;
+    if (conference.creator !== event.user || conference.startedAt !== event.at) return;
+    const { user } = event;
+    append({ type: 'role', at: now(), by: user, user, role: policy.creatorRole });
   }
 
   /** Notes what was said, so that it can be taken back by its author's name. */

@@ -66,7 +66,10 @@ export function actOf(order: Order): Judged {
   }
 }
 
-/** The events that carry an order out, in their order; none when there is nobody to do it to. */
+/**
+ * The events that carry an order out, in their order; none when there is nobody to do it to. Whoever gives the order goes
+ * last, so that he still hears that it was carried out.
+ */
 export function eventsOf(
   order: Order,
   conference: Conference,
@@ -124,8 +127,9 @@ export function eventsOf(
       ];
     case 'end':
       return [
-        ...departures(conference, happening, reasonOf('The conference was ended', order.reason), () => true),
+        ...departures(conference, happening, reasonOf('The conference was ended', order.reason), (user) => user !== by),
         { ...happening, type: 'ended', ...because(order) },
+        ...departures(conference, happening, reasonOf('The conference was ended', order.reason), (user) => user === by),
       ];
   }
 }

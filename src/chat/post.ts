@@ -1,6 +1,16 @@
-import { contentOf, type CpimMessage, type Imdn, isImdn, MsrpError, parseCpim, parseImdn } from '../../msrp/index.ts';
+import {
+  contentOf,
+  type CpimMessage,
+  type Imdn,
+  isImdn,
+  MsrpError,
+  parseCpim,
+  parseImdn,
+  textOf,
+} from '../../msrp/index.ts';
 import type { Audience } from '../conference/events.ts';
 import type { MessageId } from '../conference/ids.ts';
+import { isCommand } from './commands.ts';
 import { personKey } from './domains.ts';
 import type { ChatRefusal } from './refusals.ts';
 import type { Speaker } from './speaker.ts';
@@ -38,9 +48,9 @@ export interface Notification {
 
 /**
  * What becomes of a post: a `message` is kept and said; `typing` is passed on and forgotten (RFC 3994 §3); `noise`, which
- * clients make by themselves, is taken and goes nowhere.
+ * clients make by themselves, is taken and goes nowhere; a `command` to the room is carried out and not said.
  */
-export type PostKind = 'message' | 'typing' | 'noise';
+export type PostKind = 'message' | 'typing' | 'noise' | 'command';
 
 /** Whom a CPIM To names. */
 export type Addressee = Audience | ChatRefusal;
@@ -67,7 +77,7 @@ export function readPost(
   if (isImdn(cpim)) return readNotification(cpim, to.uri);
   const audience = addresseeOf(to.uri);
   if ('refused' in audience) return audience;
-  return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker) };
+  return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker, audience) };
 }
 
 function readCpim(body: Uint8Array): CpimMessage | ChatRefusal {
@@ -91,14 +101,22 @@ function unreadable(fault: unknown): ChatRefusal {
   return { refused: fault.status === 413 ? 'head-too-large' : 'unreadable', reason: fault.message };
 }
 
-function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker): PostKind {
+function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker, audience: Audience): PostKind {
   if (wrappedType === 'application/im-iscomposing+xml') return 'typing';
   if (wrappedType.startsWith('text/') && speaker.swallow.length > 0) {
     const start = startOf(cpim.content);
     if (speaker.swallow.some((text) => start.startsWith(text))) return 'noise';
   }
+  if (audience.to === 'everyone' && wrappedType === 'text/plain' && cpim.content[0] === SLASH) {
+    if (cpim.content.length <= MAX_COMMAND && isCommand(textOf(cpim))) return 'command';
+  }
   return 'message';
 }
+
+const SLASH = 0x2f;
+
+/** Longest text that is looked at as a command, in octets. */
+const MAX_COMMAND = 2048;
 
 /** Enough of a text to know it by. */
 function startOf(content: Uint8Array): string {

@@ -3,18 +3,22 @@ import type { Audience, ConferenceEvent, Renamed, Said } from '../conference/eve
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 import { enforceNickname } from '../conference/nickname.ts';
 import type { Logged, Outcome, RoomLog } from '../log/room-log.ts';
+import { textOf } from '../../msrp/index.ts';
+import { announcementOf } from './announcements.ts';
+import { commandHelp, type NoOrder } from './commands.ts';
 import { Copy } from './copy.ts';
 import { type Domains, personKey } from './domains.ts';
 import { asSaid, dispositionEvent, Dispositions, imdnIdOf } from './dispositions.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Failure, Fates, type MessageFate } from './fates.ts';
+import { Moderation } from './moderation.ts';
 import { type Addressee, type Message, type Notification, type Posting, readPost } from './post.ts';
 import { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
 import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
 import { roomLine } from './room-line.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
-import type { ChatRefusal } from './refusals.ts';
+import { type ChatRefusal, reasonOf } from './refusals.ts';
 import { RoomRules } from './rules.ts';
 import type { Speaker } from './speaker.ts';
 import { MsrpSwitch } from './switch.ts';
@@ -58,6 +62,8 @@ export interface ChatRoomParts {
   readonly deliveryFailed: (failure: Failure) => void;
   /** Messages that are known again when they are sent again. */
   readonly duplicateWindow: number;
+  /** A line for the operator on each order that somebody has given here. */
+  readonly audit: (line: string) => void;
 }
 
 /**
@@ -71,6 +77,8 @@ export class ChatRoom {
   readonly rules: RoomRules;
   /** What became of what was said. */
   readonly fates: Fates;
+  /** Mutes, kicks, locks… */
+  readonly moderation: Moderation;
   readonly #parts: ChatRoomParts;
   readonly #switch = new MsrpSwitch();
   readonly #duplicates: Duplicates;
@@ -80,6 +88,8 @@ export class ChatRoom {
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
   /** Endpoints that speak for many. */
   readonly #bridges = new Set<EndpointId>();
+  /** Endpoints that have been told that they must wait. */
+  readonly #lobby = new Set<EndpointId>();
   /** Events given to the log whose fate is not known yet. */
   #underWay = 0;
 
@@ -90,6 +100,15 @@ export class ChatRoom {
     this.fates = new Fates(parts.uri, parts.deliveryFailed);
     this.#duplicates = new Duplicates(parts.duplicateWindow);
     this.#past = new Past(parts.log, parts.uri);
+    this.moderation = new Moderation({
+      ...parts,
+      audit: (line) => {
+        parts.audit(`${parts.uri}: ${line}`);
+      },
+      append: (event, settled) => {
+        this.append(event, settled);
+      },
+    });
     this.#parts = parts;
   }
 
@@ -132,11 +151,17 @@ export class ChatRoom {
 
   /**
    * From now on the recipient gets what is said; before that, when it arrives, what the room says to newcomers and what
-   * it has missed. One that is attached already stays as it is.
+   * it has missed. One that is attached already stays as it is; one that waits in the lobby is told so, and comes again.
    */
   attach(recipient: Recipient, arrival?: Arrival): void {
     const there = this.#switch.at(recipient.endpoint);
     if (there === recipient || (there instanceof Replay && there.recipient === recipient)) return;
+    if (this.conference.endpoint(recipient.endpoint)?.status === 'pending') {
+      if (!this.#lobby.has(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.inLobby));
+      this.#lobby.add(recipient.endpoint);
+      return;
+    }
+    if (this.#lobby.delete(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.admitted));
     this.detach(recipient.endpoint);
     if (arrival === undefined) this.#switch.add(recipient);
     else this.#welcome(recipient, arrival);
@@ -145,6 +170,7 @@ export class ChatRoom {
   /** The endpoint gets nothing more, until `attach`. */
   detach(endpoint: EndpointId): void {
     const there = this.#switch.at(endpoint);
+    this.#lobby.delete(endpoint);
     if (there instanceof Replay) there.stop();
     this.#switch.remove(endpoint);
   }
@@ -180,6 +206,10 @@ export class ChatRoom {
     }
     if (post.kind === 'noise') {
       settled('taken');
+      return;
+    }
+    if (post.kind === 'command') {
+      this.#command(speaker, textOf(post.cpim), settled);
       return;
     }
     if (post.kind === 'disposition') {
@@ -274,6 +304,13 @@ export class ChatRoom {
     });
   }
 
+  /** Ends the conference when its time is over. */
+  endInTime(): void {
+    const { conference, moderation } = this;
+    if (!conference.active || (conference.setting('endsAt') ?? Infinity) > this.#parts.now() || this.busy) return;
+    moderation.order('administrator', { order: 'end', reason: 'its time is over' }, 'clock', ignore);
+  }
+
   /** Gives an event to the log. `settled` hears once, now or later, what became of it. */
   append(event: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
     const settle = (outcome: Outcome): void => {
@@ -291,11 +328,18 @@ export class ChatRoom {
     const changed = this.conference.apply(event, n);
     this.#past.hear({ n, event });
     if (event.type === 'said') {
+      this.moderation.remember(event);
       this.#dispositions.note(event);
       this.fates.sent(n, event, this.#switch.addressed(event));
       this.#switch.fanOut(new Copy(event, n));
-    } else if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
-    if (event.type === 'subject') this.tell(this.#parts.texts.subject(event.subject, this.#named(event.by)));
+      return changed;
+    }
+    if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
+    this.moderation.heard(event);
+    const said = announcementOf(event, this.conference, this.#parts.texts, (user) => this.nameOf(user));
+    if (said?.to === undefined) {
+      if (said !== undefined) this.tell(said.text);
+    } else for (const endpoint of said.to) this.tell(said.text, endpoint);
     return changed;
   }
 
@@ -304,6 +348,7 @@ export class ChatRoom {
     if (event.type !== 'said') return;
     this.#duplicates.restore(event.by, event.messageId, n);
     this.#dispositions.note(event);
+    this.moderation.remember(event);
   }
 
   #welcome(recipient: Recipient, { wish, after }: Arrival): void {
@@ -335,12 +380,31 @@ export class ChatRoom {
     pump.add(replay);
   }
 
-  #line(text: string): Copy {
-    return roomLine(this.uri, text, this.#parts.now());
+  /** An order in the chat: what comes of it, the one who gave it is told; what it changes, all see. */
+  #command(speaker: Speaker, text: string, settled: (verdict: Verdict) => void): void {
+    const { texts } = this.#parts;
+    const tell = (line: string): void => {
+      this.tell(line, speaker.endpoint);
+    };
+    const refusal = this.rules.pace(speaker.user);
+    if (refusal !== undefined) {
+      settled(refusal);
+      return;
+    }
+    this.moderation.command(speaker.user, text, (result) => {
+      if (result === 'done') settled('taken');
+      else if ('refused' in result) {
+        tell(reasonOf(result));
+        settled(result);
+      } else {
+        tell(answerTo(result, texts));
+        settled('taken');
+      }
+    });
   }
 
-  #named(user: UserUri | undefined): string | undefined {
-    return user === undefined ? undefined : this.nameOf(user);
+  #line(text: string): Copy {
+    return roomLine(this.uri, text, this.#parts.now());
   }
 
   #said(speaker: Speaker, posting: Posting, post: Message): Said {
@@ -366,6 +430,19 @@ export class ChatRoom {
     const known = key === undefined ? undefined : this.#present.get(key);
     if (known === undefined) return { refused: 'recipient-unknown' };
     return { to: 'user', user: known.user };
+  }
+}
+
+function answerTo(no: NoOrder, texts: Texts): string {
+  switch (no.say) {
+    case 'help':
+      return commandHelp();
+    case 'usage':
+      return texts.usage(no.usage);
+    case 'nobody':
+      return texts.nobody(no.name);
+    case 'several':
+      return texts.several(no.name);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { UserUri } from '../conference/ids.ts';
-import { JOIN_RULES, type JoinRequest, pinRule, WATCH_RULES } from '../policy/join.ts';
+import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { NICKNAME_RULES } from '../policy/nicknames.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -11,6 +11,8 @@ import { rateRules, SPEAK_RULES, type SpeakRequest } from '../policy/speak.ts';
 
 /** A place kept for somebody who is let in but not in the roster yet. */
 export interface Seat {
+  /** It is in the lobby, until a moderator admits whoever takes it. */
+  readonly waits: boolean;
   /** The roster has taken over, or nobody comes after all. Idempotent. */
   free(): void;
 }
@@ -24,6 +26,8 @@ const PIN_TRIES = { perSecond: 1 / 60, burst: 5 };
 /** How often one user may ask for a nickname. */
 const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
 
+const EVERYONE = { to: 'everyone' } as const;
+
 /** All that may say no in one room, with the counts that such rules keep. */
 export class RoomRules {
   readonly #policy: RoomPolicy;
@@ -31,6 +35,7 @@ export class RoomRules {
   readonly #now: () => number;
   readonly #join: readonly Rule<JoinRequest>[];
   readonly #speak: readonly Rule<SpeakRequest>[];
+  readonly #rates: readonly Rule<SpeakRequest>[];
   readonly #nicknameTries = new RateLimiter(NICKNAME_TRIES);
   readonly #seats = new Map<UserUri, number>();
 
@@ -39,8 +44,8 @@ export class RoomRules {
     this.#conference = conference;
     this.#now = now;
     this.#join = [...JOIN_RULES, pinRule(new RateLimiter(PIN_TRIES))];
-    const rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
-    this.#speak = [...SPEAK_RULES, ...rates];
+    this.#rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
+    this.#speak = [...SPEAK_RULES, ...this.#rates];
   }
 
   /** Judges who wants to come in; gives a seat, since it takes a while from the INVITE to the roster. */
@@ -49,9 +54,11 @@ export class RoomRules {
     const refusal = firstRefusal(this.#join, request) ?? this.#full(newcomer.user);
     if (refusal !== undefined) return refusal;
     const { user } = newcomer;
+    const waits = waitsInLobby(request);
     this.#seats.set(user, (this.#seats.get(user) ?? 0) + 1);
     let taken = true;
     return {
+      waits,
       free: () => {
         if (!taken) return;
         taken = false;
@@ -60,6 +67,11 @@ export class RoomRules {
         else this.#seats.set(user, left);
       },
     };
+  }
+
+  /** Whether somebody may only listen: muted, or a visitor. */
+  isSilenced(user: UserUri): boolean {
+    return this.#conference.isMuted(user) || this.#conference.roleOf(user) === 'visitor';
   }
 
   /** Judges what somebody wants to say. */
@@ -74,6 +86,13 @@ export class RoomRules {
       size,
       now: this.#now(),
     });
+  }
+
+  /** Whether somebody gives orders faster than he may speak. */
+  pace(user: UserUri): Refusal | undefined {
+    const conference = this.#conference;
+    const request = { conference, policy: this.#policy, user, audience: EVERYONE, size: 0, now: this.#now() };
+    return firstRefusal(this.#rates, { ...request, kind: 'message' });
   }
 
   /** Judges who asks for a nickname (RFC 7701 §7.1). */

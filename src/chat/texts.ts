@@ -1,5 +1,7 @@
 /** All that a room itself says, in one place, so that it can be said in other languages. */
 
+import type { Role } from '../conference/events.ts';
+
 /** The sentences of a room. Names and reasons come in as people wrote them. */
 export interface Texts {
   /** Before the replay of the past, to somebody who comes in. */
@@ -10,6 +12,31 @@ export interface Texts {
   subject(subject: string | undefined, by: string | undefined): string;
   /** What the subject is, to somebody who comes in. */
   subjectIs(subject: string): string;
+  muted(name: string, by: string | undefined, reason: string | undefined): string;
+  unmuted(name: string, by: string | undefined): string;
+  /** Somebody had to leave; `reason` says why in a sentence. */
+  booted(name: string, reason: string | undefined): string;
+  banned(name: string, by: string | undefined, until: number | undefined, reason: string | undefined): string;
+  unbanned(name: string, by: string | undefined): string;
+  role(name: string, role: Role): string;
+  /** A message was taken back, by its author or a moderator. */
+  retracted(author: string, by: string | undefined, reason: string | undefined): string;
+  locked(by: string | undefined): string;
+  unlocked(by: string | undefined): string;
+  /** 0: no more. */
+  slowMode(seconds: number): string;
+  moved(to: string | undefined, reason: string | undefined): string;
+  /** To moderators: somebody wants to come in. */
+  waits(name: string): string;
+  /** To somebody who has been let in. */
+  readonly admitted: string;
+  /** To somebody who has to wait. */
+  readonly inLobby: string;
+  /** A command was not understood: how it is written. */
+  usage(usage: string): string;
+  /** A command names somebody who cannot be told. */
+  nobody(name: string): string;
+  several(name: string): string;
 }
 
 /** What the rooms say, in English. */
@@ -19,8 +46,29 @@ export const ENGLISH: Texts = {
   subject: (subject, by = 'The room') =>
     subject === undefined ? `${by} has taken the subject away.` : `${by} has set the subject: ${subject}`,
   subjectIs: (subject) => `The subject is: ${subject}`,
+  muted: (name, by, reason) => `${name} was muted${byWhom(by)}${why(reason)}.`,
+  unmuted: (name, by) => `${name} may speak again${byWhom(by)}.`,
+  booted: (name, reason) => `${name} had to leave${why(reason)}.`,
+  banned: (name, by, until, reason) =>
+    `${name} was banned${byWhom(by)}${until === undefined ? '' : ` until ${time(new Date(until))}`}${why(reason)}.`,
+  unbanned: (name, by) => `${name} may come back${byWhom(by)}.`,
+  role: (name, role) => `${name} is ${role === 'owner' ? 'an' : 'a'} ${role} now.`,
+  retracted: (author, by, reason) => `A message of ${author} was taken back${byWhom(by)}${why(reason)}.`,
+  locked: (by) => `Nobody new may come in${byWhom(by)}.`,
+  unlocked: (by) => `Everybody may come in again${byWhom(by)}.`,
+  slowMode: (seconds) =>
+    seconds === 0 ? 'Slow mode is off.' : `Slow mode: everybody may speak once in ${seconds} seconds.`,
+  moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,
+  waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
+  admitted: 'You have been let in.',
+  inLobby: 'A moderator has yet to let you in. You will see here when that is done.',
+  usage: (usage) => `Write it so: ${usage}`,
+  nobody: (name) => `There is nobody called ${name}.`,
+  several: (name) => `More than one here is called ${name}: give the address.`,
 };
 
+const byWhom = (name: string | undefined): string => (name === undefined ? '' : ` (${name})`);
+const why = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);
 const messages = (count: number): string => (count === 1 ? 'One message' : `${count} messages`);
 
 /** To the minute, in UTC: the room does not know where its people are. */

@@ -189,6 +189,12 @@ export class Conference {
     return this.#roles.has(user) || this.#settings.roles?.has(user) === true;
   }
 
+  /** Whether anybody, here or not, is an owner. */
+  get hasOwner(): boolean {
+    const roles = [...this.#roles.values(), ...(this.#settings.roles?.values() ?? [])];
+    return roles.includes('owner');
+  }
+
   /** Whether the user may not speak. */
   isMuted(user: UserUri): boolean {
     return this.#muted.has(user);

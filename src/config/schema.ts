@@ -49,7 +49,14 @@ const room = z.strictObject({
   messages_at_once: count,
   roles: z.record(identity, role),
   default_role: role,
+  creator_role: role.nullable(),
   members_only: z.boolean(),
+  lobby: z.boolean(),
+  pin: z
+    .string()
+    .regex(/^[A-Za-z0-9\-_.!~*'()]{1,64}$/, 'expected letters, digits and marks that a SIP URI may hold')
+    .nullable(),
+  slow_mode: duration,
   private_messages: z.boolean(),
   nicknames: z.boolean(),
   reserved_nicknames: z.array(z.string().min(1)),

@@ -1,4 +1,11 @@
-import type { Answer, IncomingInvite, IncomingRequest, IncomingSubscribe, UserAgentHandlers } from '../../sip/index.ts';
+import type {
+  Answer,
+  IncomingInvite,
+  IncomingRequest,
+  IncomingSubscribe,
+  SipRequest,
+  UserAgentHandlers,
+} from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -93,7 +100,7 @@ export class Focus implements UserAgentHandlers {
   }
 
   async #join(invite: IncomingInvite, room: ChatRoom, release: Release, caller: Caller): Promise<void> {
-    const seat = room.rules.join(caller);
+    const seat = room.rules.join({ ...caller, ...pinOf(invite.request) });
     if ('refused' in seat) {
       release();
       invite.refuse(refusalAnswer(seat));
@@ -138,4 +145,10 @@ export class Focus implements UserAgentHandlers {
     const session = invite.accept({ ...sdpContent(description), contact: FOCUS_CONTACT, session: leg });
     if (session !== undefined) leg.answered(session);
   }
+}
+
+/** The PIN of a room stands in the URI that was dialled: `sip:room@example.com;pin=4711`. */
+function pinOf({ uri }: SipRequest): { readonly pin?: string } {
+  const pin = uri.kind === 'sip' ? uri.params.get('pin') : undefined;
+  return pin === undefined ? {} : { pin };
 }

@@ -62,6 +62,7 @@ export interface Entrance {
 export class LegMaker {
   readonly #parts: LegMakerParts;
   readonly #alive = new Set<Leg>();
+  readonly #byId = new Map<EndpointId, Leg>();
 
   constructor(parts: LegMakerParts) {
     this.#parts = parts;
@@ -75,6 +76,11 @@ export class LegMaker {
   /** The legs of somebody in a room. */
   of(room: ChatRoom, user: UserUri): Leg[] {
     return [...this.#alive].filter((leg) => leg.room === room && leg.caller.user === user);
+  }
+
+  /** The leg of an endpoint, while it is alive. */
+  find(id: EndpointId): Leg | undefined {
+    return this.#byId.get(id);
   }
 
   /** Makes a leg; it is alive from now on, until it ends or is abandoned. */
@@ -102,8 +108,10 @@ export class LegMaker {
     });
     const { userAgent } = this.#parts;
     const texts = new TextLeg({ room, speaker, profile, userAgent, limits: DEFAULT_TEXT_LIMITS, now, info });
+    if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
     const onGone = (gone: Leg): void => {
       this.#alive.delete(gone);
+      this.#byId.delete(gone.id);
     };
     const { grace } = options;
     const leg: Leg = new Leg({
@@ -125,6 +133,7 @@ export class LegMaker {
       info,
     });
     this.#alive.add(leg);
+    this.#byId.set(id, leg);
     return leg;
   }
 

@@ -78,6 +78,7 @@ export class LegMedia {
   #audio: AudioLine | undefined;
   /** What we said last. */
   #local: SessionDescription | undefined;
+  #silenced = false;
   #plan: MediaPlan = { message: undefined, audio: undefined, faults: [] };
 
   constructor(parts: LegMediaParts) {
@@ -98,6 +99,13 @@ export class LegMedia {
   get listens(): boolean {
     const direction = this.#plan.message?.media.direction;
     return direction === 'sendrecv' || direction === 'recvonly';
+  }
+
+  /** Whether the peer shall only listen to the chat, from the next offer or answer on. Tells whether that is another than before. */
+  silence(silenced: boolean): boolean {
+    const changed = this.#silenced !== silenced;
+    this.#silenced = silenced;
+    return changed;
   }
 
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
@@ -122,7 +130,7 @@ export class LegMedia {
 
   /** An offer of ours: what there is, or, at the start, a message line and an inactive one of audio. */
   async offer(): Promise<SessionDescription> {
-    if (this.#local !== undefined) return this.#say(this.#local);
+    if (this.#local !== undefined) return this.#say(this.#directed(this.#local));
     const lines: SdpMedia[] = [];
     const at = this.#parts.places.at('msrp', 'tcp', this.#parts.local);
     if (at !== undefined) {
@@ -213,7 +221,7 @@ export class LegMedia {
 
   #messageAnswer(chat: ChatSession, offered: MsrpMedia): SdpMedia {
     const line = this.#messageLine(chat, answerSetup(offered.setup));
-    const direction = answerDirection(offered.direction);
+    const direction = answerDirection(offered.direction, this.#chatWish());
     return direction === 'sendrecv' ? line : { ...line, attributes: withDirection(line.attributes, direction) };
   }
 
@@ -235,6 +243,19 @@ export class LegMedia {
       bandwidths: [],
       attributes: attributes.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
     };
+  }
+
+  #chatWish(): 'sendrecv' | 'sendonly' {
+    return this.#silenced ? 'sendonly' : 'sendrecv';
+  }
+
+  /** The same description, with the chat in the direction that we want now. */
+  #directed(description: SessionDescription): SessionDescription {
+    const chat = this.#plan.message?.index;
+    const media = description.media.map((line, index) =>
+      index === chat ? { ...line, attributes: withDirection(line.attributes, this.#chatWish()) } : line,
+    );
+    return { ...description, media };
   }
 
   #audioAnswer(audio: AudioLine, { peer, direction }: AudioOffer, offered: SdpMedia): SdpMedia {

@@ -17,7 +17,7 @@ import type { PastWish } from '../chat/replay.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
-import type { DisconnectionMethod, JoiningMethod } from '../conference/events.ts';
+import type { DisconnectionMethod, JoiningMethod, Left } from '../conference/events.ts';
 import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
@@ -194,6 +194,34 @@ export class Leg implements SessionHandlers {
     state.session.close(end.reason === undefined ? [] : [{ name: 'Reason', value: end.reason }]);
   }
 
+  /** From the log: a moderator has taken it out of the roster. It ends by BYE. */
+  expelled({ method, reason }: Left): void {
+    const state = this.#state;
+    if (state === undefined || state.is === 'ended') return;
+    this.#finish({ method, ...(reason === undefined ? {} : { reason }) }, 'told');
+    state.session.close(reason === undefined ? [] : [{ name: 'Reason', value: reason }]);
+  }
+
+  /** From the log: it need not wait in the lobby any longer. */
+  admitted(): void {
+    this.#attach();
+  }
+
+  /**
+   * It may speak, or may not. A peer that can take it is told by a re-INVITE (RFC 3264 §8.4); for the others, and for one
+   * that refuses, it is told when it speaks.
+   */
+  silence(silenced: boolean): void {
+    const { session } = this;
+    if (this.#state?.is !== 'present' || !this.profile.directions || !this.media.silence(silenced)) return;
+    void this.media.offer().then((offer) => {
+      session?.reInvite(sdpContent(offer), (outcome) => {
+        const answer = outcome.is === 'response' && outcome.response.status < 300 ? sdpOf(outcome.response) : undefined;
+        if (answer !== undefined && this.media.settle(answer) === undefined) this.#mediaChanged();
+      });
+    });
+  }
+
   #join(): void {
     if (this.#state?.is !== 'answered') return;
     const { session } = this.#state;
@@ -211,6 +239,7 @@ export class Leg implements SessionHandlers {
         address: caller.address,
         ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
         callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
+        ...(this.#parts.seat.waits ? { status: 'pending' } : {}),
         // RFC 7701 §5.2: where somebody anonymous can be reached would tell who it is.
         ...(caller.alias === undefined ? { contact: formatUri(dialog.remoteTarget) } : { alias: caller.alias }),
         ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
@@ -302,7 +331,7 @@ export class Leg implements SessionHandlers {
     this.#grace = undefined;
   }
 
-  #finish(end: LegEnd): void {
+  #finish(end: LegEnd, log: 'to be told' | 'told' = 'to be told'): void {
     const state = this.#state;
     if (state === undefined || state.is === 'ended') return;
     this.#state = { is: 'ended' };
@@ -311,6 +340,8 @@ export class Leg implements SessionHandlers {
     this.media.close(detail);
     if (state.is === 'present') {
       this.#bookmark();
+    }
+    if (state.is === 'present' && log === 'to be told') {
       this.room.append({
         type: 'left',
         at: this.#parts.now(),

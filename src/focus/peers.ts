@@ -18,6 +18,8 @@ export interface PeerProfile {
   readonly bareNicknames: boolean;
   /** Understands partial conference documents. If not, each NOTIFY carries the full state. */
   readonly roster: 'partial' | 'full';
+  /** Takes a message line that is not sendrecv. If not, who is muted is told when he speaks. */
+  readonly directions: boolean;
   /** May get `<free-text>` in the conference description. */
   readonly freeText: boolean;
   /** May get `<status>` within `<media>`. */
@@ -52,6 +54,7 @@ const ANY: PeerProfile = {
   chunks: true,
   bareNicknames: false,
   roster: 'partial',
+  directions: true,
   freeText: true,
   mediaStatus: true,
   message: 'in-dialog',
@@ -68,6 +71,7 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
     family: 'sipsimple',
     userAgent: /sipsimple|blink|sylkserver|ag[ -]projects/i,
     chunks: false,
+    directions: false,
     bareNicknames: true,
     roster: 'full',
   },
@@ -92,7 +96,7 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
   { family: 'jitsi', userAgent: /^jitsi|jigasi/i, text: 'plain' },
   // Takes any <status> inside <user> for the user's own, and an unknown word for an error.
   { family: 'rcs', featureTag: '+g.oma.sip-im', mediaStatus: false },
-  { family: 'freeswitch', userAgent: /freeswitch|mod_sofia/i, chunks: false, bridge: 'freeswitch' },
+  { family: 'freeswitch', userAgent: /freeswitch|mod_sofia/i, chunks: false, directions: false, bridge: 'freeswitch' },
   { family: 'asterisk', userAgent: /asterisk|fpbx/i, bridge: 'confbridge' },
 ];
 

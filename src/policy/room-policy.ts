@@ -13,6 +13,8 @@ export interface Rate {
 
 /** The policy of one room; `DEFAULT_ROOM_POLICY` is a friendly open room. */
 export interface RoomPolicy {
+  /** What the first to come is, in a conference that has no owner yet; absent: like everybody else. */
+  readonly creatorRole?: Role;
   /** Who may subscribe to the roster. */
   readonly watchers: 'anybody' | 'participants';
   /** Most endpoints of one user at a time. */

@@ -2,6 +2,7 @@ import type { RoomSettings } from '../chat/host.ts';
 import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
 import type { Role } from '../conference/events.ts';
 import { type Config, type RoomConfig, roomConfig } from '../config/schema.ts';
+import { hashPin } from '../policy/pin.ts';
 import { DEFAULT_ROOM_POLICY, type RoomPolicy } from '../policy/room-policy.ts';
 import type { RoomKeeping } from '../log/room-log.ts';
 
@@ -59,6 +60,7 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     reservedNicknames: room.reserved_nicknames,
     accountNicknames: new Map(Object.entries(room.account_nicknames).map(([name, user]) => [name, userUri(user)])),
     nicknameQuarantine: room.nickname_quarantine,
+    ...(room.creator_role === null || room.permanent ? {} : { creatorRole: room.creator_role }),
     messageRate: { perSecond: room.messages_per_second, burst: room.messages_at_once },
   };
 }
@@ -79,6 +81,18 @@ function conferenceSettings(room: RoomConfig): RoomSettings['conference'] {
     roles,
     defaultRole: room.default_role,
     membersOnly: room.members_only,
+    lobby: room.lobby,
+    slowMode: room.slow_mode / 1000,
+    ...(room.pin === null ? {} : { pinHash: hashOf(room.pin) }),
     privateMessages: room.private_messages,
   };
+}
+
+const hashes = new Map<string, string>();
+
+/** Hashing is slow on purpose, and the configuration is asked for every call. */
+function hashOf(pin: string): string {
+  const hash = hashes.get(pin) ?? hashPin(pin);
+  hashes.set(pin, hash);
+  return hash;
 }

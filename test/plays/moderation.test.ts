@@ -1,0 +1,213 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import t from 'tap';
+import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
+import { SipPhone } from './sip-phone.ts';
+
+const ALICE = 'rooms.defaults.roles={"sip:alice@127.0.0.1": owner}';
+
+async function stageWith(t: { teardown(work: () => Promise<void>): void }, ...options: string[]): Promise<Stage> {
+  const stage = await raise(ALICE, ...options);
+  t.teardown(() => stage.close());
+  return stage;
+}
+
+/** Calls and is not let in; gives the answer. */
+async function refused(
+  stage: Stage,
+  name: string,
+  room = ROOM,
+): Promise<{ readonly status: number; readonly text: string; readonly contact: string | undefined }> {
+  const phone = await SipPhone.connect(name, stage.sip);
+  const { response } = await phone.request('INVITE', room, {
+    contentType: 'application/sdp',
+    body: messageSdp(newPath()),
+  });
+  phone.hangUp();
+  return {
+    status: response.status,
+    text: response.headers.get('Warning') ?? '',
+    contact: response.headers.get('Contact'),
+  };
+}
+
+t.test('alice mutes bob: he is told by SDP, may not speak, and may again', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await alice.say('/mute bob too loud'), '200');
+  await bob.hears('bob was muted (alice): too loud.');
+  const reInvite = await bob.phone.next('INVITE');
+  t.match(Buffer.from(reInvite.body).toString(), /m=message[^]*a=sendonly/);
+  t.equal(await bob.say('but'), '403');
+  t.equal(await alice.say('/unmute bob'), '200');
+  await bob.hears('bob may speak again (alice).');
+  t.match(Buffer.from((await bob.phone.next('INVITE')).body).toString(), /m=message[^]*a=sendrecv/);
+  t.equal(await bob.say('thank you'), '200');
+  await alice.hears('thank you');
+  t.same(
+    alice.line.heard().filter(({ body }) => body?.includes('/mute') === true),
+    [],
+    'nobody hears the command',
+  );
+  t.match(
+    stage.lines.filter((line) => line.includes('moderation')),
+    [/alice.*by chat: mute user="sip:bob@127.0.0.1" reason="too loud": done/, /unmute/],
+  );
+});
+
+t.test('alice kicks bob: BYE with Reason, and everybody sees why; he may come back', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await alice.say('/kick bob not here'), '200');
+  const bye = await bob.phone.next('BYE');
+  t.equal(bye.headers.get('Reason'), 'SIP;cause=200;text="Kicked: not here"');
+  await alice.hears('bob had to leave: Kicked: not here.');
+  await join(stage, 'bob');
+});
+
+t.test('alice bans bob for an hour: he is gone and does not come back', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await alice.say('/ban bob 1h flood'), '200');
+  await bob.phone.next('BYE');
+  const again = await refused(stage, 'bob');
+  t.equal(again.status, 403);
+  t.match(again.text, /banned from this room until/);
+  t.equal(await alice.say('/unban sip:bob@127.0.0.1'), '200');
+  await join(stage, 'bob');
+});
+
+t.test('who is no moderator is refused, and nothing happens', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('/kick alice'), '403');
+  await bob.hears('This takes a moderator');
+  t.equal(await alice.say('still here'), '200');
+  await bob.hears('still here');
+  t.ok(stage.lines.some((line) => line.includes('refused: role-too-low')));
+  t.equal(await alice.say('/role bob moderator'), '200');
+  await bob.hears('bob is a moderator now.');
+  t.equal(await bob.say('/kick alice'), '403', 'an owner ranks higher');
+  await bob.hears('You cannot do this to somebody of that role');
+});
+
+t.test('a command that is not understood is answered to who gave it; other texts with a slash are texts', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await alice.say('/role bob king'), '200');
+  await alice.hears('/role NAME owner|moderator|participant|visitor');
+  t.equal(await alice.say('/kick nobody-here'), '200');
+  await alice.hears('There is nobody called nobody-here.');
+  t.equal(await alice.say('/help'), '200');
+  await alice.hears('/slow 30s|off');
+  t.equal(await alice.say('/usr/bin/env is a path'), '200');
+  await bob.hears('/usr/bin/env is a path');
+});
+
+t.test('lock, limit, members, PIN: who is new stays out', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  await alice.say('/lock');
+  t.equal((await refused(stage, 'bob')).status, 403);
+  await alice.say('/unlock');
+  await alice.say('/limit 1');
+  t.equal((await refused(stage, 'bob')).status, 486);
+  await alice.say('/limit off');
+  await alice.say('/members on');
+  t.equal((await refused(stage, 'bob')).status, 403);
+  await alice.say('/members off');
+  await alice.say('/pin 4711');
+  t.match((await refused(stage, 'bob')).text, /asks for a PIN/);
+  t.match((await refused(stage, 'bob', `${ROOM};pin=1`)).text, /PIN is wrong/);
+  await join(stage, 'bob', `${ROOM};pin=4711`);
+  t.notOk(
+    stage.lines.some((line) => line.includes('4711')),
+    'the PIN is in no line',
+  );
+});
+
+t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.lobby=true');
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  await bob.hears('A moderator has yet to let you in');
+  await alice.hears('bob waits to be let in: /admit bob');
+  t.equal(await bob.say('let me in'), '403');
+  t.equal(await alice.say('who is there?'), '200');
+  t.equal(await alice.say('/admit bob'), '200');
+  await bob.hears('You have been let in.');
+  t.equal(await bob.say('hello'), '200');
+  await alice.hears('hello');
+  t.same(
+    bob.line.heard().filter(({ body }) => body?.includes('who is there') === true),
+    [],
+    'he has not heard what was said before',
+  );
+});
+
+t.test('slow mode, subject, retract', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('one'), '200');
+  t.equal(await alice.say('/slow 1h'), '200');
+  await bob.hears('once in 3600 seconds');
+  t.equal(await bob.say('two'), '403');
+  t.equal(await alice.say('/slow off'), '200');
+  t.equal(await bob.say('/retract'), '200');
+  await alice.hears('A message of bob was taken back (bob).');
+  t.equal(await bob.say('/subject Lunch at noon'), '200');
+  await alice.hears('bob has set the subject: Lunch at noon');
+});
+
+t.test('the room moves: who comes is told where; the conference ends for everybody', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await alice.say('/move sip:better@example.com more space'), '200');
+  await bob.hears('This room has moved to sip:better@example.com: more space.');
+  const carol = await refused(stage, 'carol');
+  t.equal(carol.status, 302);
+  t.match(carol.contact, /sip:better@example\.com/);
+  await alice.say('/end');
+  t.match((await bob.phone.next('BYE')).headers.get('Reason'), /The conference was ended/);
+  await alice.phone.next('BYE');
+});
+
+t.test('the first to come owns a conference that nobody owns', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('/kick zoe'), '403');
+  t.equal(await zoe.say('/kick bob'), '200');
+  await bob.phone.next('BYE');
+});
+
+t.test('bans, roles and mutes are kept over a restart', async (t) => {
+  const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-restart-'));
+  t.teardown(() => {
+    rmSync(data, { recursive: true, force: true });
+  });
+  const options = [ALICE, `data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true'];
+  const first = await raise(...options);
+  const alice = await join(first, 'alice');
+  const visitor = await join(first, 'carol');
+  t.equal(await visitor.say('I am here'), '200');
+  await alice.say('/ban sip:bob@127.0.0.1 7d');
+  await alice.say('/role carol moderator');
+  await alice.say('/mute carol');
+  await first.close();
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  t.equal((await refused(second, 'bob')).status, 403);
+  const carol = await join(second, 'carol');
+  t.equal(await carol.say('hello'), '403');
+  t.equal(await carol.say('/slow 10s'), '200', 'a moderator still');
+});
