@@ -123,7 +123,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#state = 'accepted';
     this.#first = true;
     this.#awaitAck(incoming, response);
-    this.#timer.start(agreed, 'uas');
+    this.#keepTime(agreed, 'uas');
   }
 
   #awaitAck({ transaction, request }: Incoming, response: Buffer): void {
@@ -264,7 +264,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       contact: this.dialog.contactFor(incoming.flow),
       headers: [allow, supported, ...(answer.headers ?? [])],
     });
-    this.#timer.start(agreed, 'uas');
+    this.#keepTime(agreed, 'uas');
     this.#noteDescription(answer);
     if (request.method === 'INVITE') this.#awaitAck(incoming, response);
     else this.#offers.next();
@@ -274,7 +274,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   /** Our first INVITE was answered 2xx. */
   confirmedByClient(response: SipResponse): void {
-    this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
+    this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
   }
 
   /** Sends the ACK to a 2xx (RFC 3261 §13.2.2.4). */
@@ -306,7 +306,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#send('UPDATE', timed, (outcome) => {
       if (outcome.is === 'response' && outcome.response.status < 300) {
         this.dialog.refresh(outcome.response);
-        this.#timer.start(readTimer(outcome.response, this.#timerOptions), 'uac');
+        this.#keepTime(readTimer(outcome.response, this.#timerOptions), 'uac');
         this.#noteDescription(content);
       }
       done(outcome);
@@ -392,11 +392,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     return [allow, supported, ...this.#timerHeaders()];
   }
 
+  /** An answer may come after the end (a BYE that crosses it): there is nothing to refresh then. */
+  #keepTime(agreed: SessionInterval | undefined, role: 'uac' | 'uas'): void {
+    if (this.#state !== 'ended') this.#timer.start(agreed, role);
+  }
+
   offerAccepted(response: SipResponse, { content, ack }: Offer): void {
     this.dialog.refresh(response);
     this.#noteAllow(response);
     this.acknowledge(response.cseq.seq, ack?.(response));
-    this.#timer.start(readTimer(response, this.#timerOptions), 'uac');
+    this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
     this.#noteDescription(content);
   }
 
