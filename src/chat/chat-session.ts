@@ -46,6 +46,7 @@ export interface ChatSessionParts {
 export class ChatSession implements Recipient, SessionHandlers {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
+  readonly roomUri: string;
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
   #abilities: ChatAbilities | undefined;
@@ -59,6 +60,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.#parts = parts;
     this.endpoint = parts.speaker.endpoint;
     this.user = parts.speaker.user;
+    this.roomUri = parts.speaker.roomUri;
     this.#session = parts.endpoint.session({ ...parts.session, handlers: this });
   }
 

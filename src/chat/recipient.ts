@@ -8,6 +8,8 @@ import type { Copy } from './copy.ts';
 export interface Recipient {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
+  /** The URI under which its peer knows the room: lines of the room itself bear it. */
+  readonly roomUri: string;
   /** Whether its peer knows how to show a private message (RFC 7701 §6.2, §8). */
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer. */

@@ -71,6 +71,10 @@ export class Replay implements Recipient {
     this.#read((copies) => this.#choose(copies));
   }
 
+  get roomUri(): string {
+    return this.#parts.recipient.roomUri;
+  }
+
   get takesPrivate(): boolean {
     return this.#parts.recipient.takesPrivate;
   }

@@ -1,17 +1,20 @@
 import { formatCpim } from '../../msrp/index.ts';
 import { messageId, type RoomUri, type UserUri, userUri } from '../conference/ids.ts';
-import type { Audience, Millis, Said } from '../conference/events.ts';
+import type { Millis, Said } from '../conference/events.ts';
 import { randomBytes } from 'node:crypto';
 import { Copy } from './copy.ts';
 
 /** The namespace under which clients of the sipsimple family know a line that is no participant's. */
 const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
 
-/** A line that the room itself says; it is not kept. */
-export function roomLine(room: RoomUri, text: string, now: Millis, audience: Audience = { to: 'everyone' }): Copy {
+/**
+ * A line that the room itself says; it is not kept.
+ * @param shown the room's URI as the readers know it: a To that is not their room would be a private message to them
+ */
+export function roomLine(room: RoomUri, shown: string, text: string, now: Millis): Copy {
   const cpim = formatCpim({
-    from: { uri: room },
-    to: [{ uri: room }],
+    from: { uri: shown },
+    to: [{ uri: shown }],
     dateTime: new Date(now),
     extensions: [{ namespace: STATUS_NAMESPACE, prefix: 'agp', name: 'Message-Type', value: 'status' }],
     contentType: 'text/plain; charset=utf-8',
@@ -22,7 +25,7 @@ export function roomLine(room: RoomUri, text: string, now: Millis, audience: Aud
     at: now,
     by: roomAsUser(room),
     messageId: messageId(randomBytes(12).toString('hex')),
-    audience,
+    audience: { to: 'everyone' },
     contentType: 'message/cpim',
     wrappedType: 'text/plain',
     cpim,

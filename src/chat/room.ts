@@ -177,9 +177,17 @@ export class ChatRoom {
 
   /** The room itself says something, to all or to one endpoint. It is not kept. */
   tell(text: string, to?: EndpointId): void {
-    const line = this.#line(text);
-    if (to === undefined) this.#switch.fanOut(line);
-    else this.#switch.at(to)?.deliver(line);
+    const lines = new Map<string, Copy>();
+    const there = to === undefined ? this.#switch.all() : [this.#switch.at(to)];
+    for (const recipient of there) {
+      if (recipient === undefined) continue;
+      let line = lines.get(recipient.roomUri);
+      if (line === undefined) {
+        line = this.#line(text, recipient);
+        lines.set(recipient.roomUri, line);
+      }
+      recipient.deliver(line);
+    }
   }
 
   /** What became of the messages known by an id; those of the last while. */
@@ -355,8 +363,8 @@ export class ChatRoom {
     const { welcome, texts, now, pump, warn } = this.#parts;
     if (after === undefined) {
       const { subject } = this.conference;
-      if (welcome.text !== undefined) recipient.deliver(this.#line(welcome.text));
-      if (subject !== undefined) recipient.deliver(this.#line(texts.subjectIs(subject)));
+      if (welcome.text !== undefined) recipient.deliver(this.#line(welcome.text, recipient));
+      if (subject !== undefined) recipient.deliver(this.#line(texts.subjectIs(subject), recipient));
     }
     const replay: Replay = new Replay({
       past: this.#past,
@@ -366,7 +374,7 @@ export class ChatRoom {
       after,
       now: now(),
       heading: (count, since, missed) =>
-        this.#line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since))),
+        this.#line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since)), recipient),
       chosen: (copies) => {
         const [from, through] = [copies[0]?.n, copies.at(-1)?.n];
         if (from !== undefined && through !== undefined) this.fates.replayed(recipient, from, through);
@@ -403,8 +411,8 @@ export class ChatRoom {
     });
   }
 
-  #line(text: string): Copy {
-    return roomLine(this.uri, text, this.#parts.now());
+  #line(text: string, { roomUri }: Recipient): Copy {
+    return roomLine(this.uri, roomUri, text, this.#parts.now());
   }
 
   #said(speaker: Speaker, posting: Posting, post: Message): Said {

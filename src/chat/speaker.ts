@@ -10,6 +10,8 @@ export interface Speaker {
    * the anonymous one only.
    */
   readonly names: ReadonlySet<string>;
+  /** The URI by which it has dialled the room. */
+  readonly roomUri: string;
   /** The URI that others see: its identity, or the anonymous one. */
   readonly shown: string;
   /** Starts of texts that its client makes by itself and that must not enter the room. */

@@ -21,6 +21,11 @@ export class MsrpSwitch {
     return this.#recipients.size;
   }
 
+  /** All who are delivered to. */
+  all(): Iterable<Recipient> {
+    return this.#recipients.values();
+  }
+
   /** Who is delivered to under this id. */
   at(endpoint: EndpointId): Recipient | undefined {
     return this.#recipients.get(endpoint);

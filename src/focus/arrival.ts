@@ -1,4 +1,5 @@
-import type { SipRequest } from '../../sip/index.ts';
+import { formatUri, Params, type SipRequest } from '../../sip/index.ts';
+import type { Domains } from '../chat/domains.ts';
 import type { PastWish } from '../chat/replay.ts';
 
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -19,6 +20,15 @@ export function pastWish({ uri }: SipRequest): PastWish {
 export function instanceOf({ contact }: SipRequest): string | undefined {
   const urn = contact?.params.get('+sip.instance')?.replace(/^"?<?|>?"?$/g, '');
   return urn !== undefined && /^[\x21-\x7e]{1,200}$/.test(urn) ? urn : undefined;
+}
+
+/**
+ * The room's URI as the caller knows it: what stands in the To, unless somebody on the way has sent the call on to us.
+ * Parameters say how to reach it, and are no part of its name.
+ */
+export function dialledUri({ to, uri }: SipRequest, domains: Domains): string {
+  const known = domains.roomOf(to.uri) === undefined ? uri : to.uri;
+  return known.kind === 'sip' ? formatUri({ ...known, params: Params.none, headers: [] }) : formatUri(known);
 }
 
 const isUnit = (text: string | undefined): text is keyof typeof UNITS => text !== undefined && text in UNITS;

@@ -9,7 +9,7 @@ import type {
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import { instanceOf, pastWish } from './arrival.ts';
+import { dialledUri, instanceOf, pastWish } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import type { ConferenceEvents } from './event-package.ts';
@@ -116,6 +116,7 @@ export class Focus implements UserAgentHandlers {
       profile,
       local: local.address,
       method: 'dialed-in',
+      roomUri: dialledUri(invite.request, this.#parts.domains),
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),
     });

@@ -52,6 +52,8 @@ export interface Entrance {
   /** The address of ours that its SIP uses. */
   readonly local: string;
   readonly method: JoiningMethod;
+  /** The URI of the room as the peer knows it. */
+  readonly roomUri: string;
   /** The device, where it names itself. */
   readonly instance?: string | undefined;
   /** What of the room's past it wants, at most. */
@@ -92,6 +94,7 @@ export class LegMaker {
       endpoint: id,
       user: caller.user,
       names: caller.names,
+      roomUri: entrance.roomUri,
       shown: caller.alias ?? caller.user,
       swallow: profile.swallow,
       speaksForMany: profile.bridge !== 'none',

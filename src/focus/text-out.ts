@@ -75,6 +75,7 @@ const CUT = ' […]';
 export class TextOut implements Recipient {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
+  readonly roomUri: string;
   /** A private text says that it is one. */
   readonly takesPrivate = true;
   readonly #parts: TextOutParts;
@@ -90,6 +91,7 @@ export class TextOut implements Recipient {
     this.#parts = parts;
     this.endpoint = parts.endpoint;
     this.user = parts.user;
+    this.roomUri = parts.roomUri;
     this.#form = parts.form;
   }
 

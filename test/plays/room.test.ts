@@ -14,3 +14,13 @@ t.test('alice joins; bob joins; alice says hi; bob hears hi', async (t) => {
   await alice.leave();
   await bob.leave();
 });
+
+t.test('the room speaks under the name by which each has dialled it', async (t) => {
+  const stage = await raise('domains=[chat.example.org]', 'rooms.defaults.welcome=Be kind');
+  t.teardown(() => stage.close());
+  for (const room of ['sip:lobby@127.0.0.1', 'sip:lobby@chat.example.org']) {
+    const alice = await join(stage, 'alice', room);
+    const { body = '' } = await alice.line.hears('Be kind');
+    t.ok(body.startsWith(`From: <${room}>\r\nTo: <${room}>\r\n`), body);
+  }
+});
