@@ -1,7 +1,7 @@
 import { isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
-import { type PlainText, plainTextOf } from './plain-text.ts';
+import { type PlainText, plainTextOf, type QuoteOf } from './plain-text.ts';
 
 /**
  * A message on its way to many recipients, rendered once per form however many take it.
@@ -10,13 +10,16 @@ export class Copy {
   /** Its place in the room's log; undefined for a line of the room itself that is not kept. */
   readonly n: EventNumber | undefined;
   readonly said: Said;
+  readonly #quoteOf: QuoteOf | undefined;
   #msrp: PreparedMessage | undefined;
   #text: { readonly plain: PlainText | undefined } | undefined;
   #forms: Map<string, Uint8Array> | undefined;
 
-  constructor(said: Said, n?: EventNumber) {
+  /** @param quoteOf what a reply or reaction is about, for those who cannot look it up */
+  constructor(said: Said, n?: EventNumber, quoteOf?: QuoteOf) {
     this.said = said;
     this.n = n;
+    this.#quoteOf = quoteOf;
   }
 
   /**
@@ -33,7 +36,7 @@ export class Copy {
 
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */
   get text(): PlainText | undefined {
-    return (this.#text ??= { plain: plainTextOf(this.said) }).plain;
+    return (this.#text ??= { plain: plainTextOf(this.said, this.#quoteOf) }).plain;
   }
 
   /** Bytes in a form that several recipients take: made once. */

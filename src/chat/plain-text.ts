@@ -1,6 +1,8 @@
 import { type CpimMessage, MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { htmlToText } from './html-text.ts';
+import { describedBody, type Marks, marksOf, sizeOf } from './marks.ts';
+import { userPart } from './names.ts';
 
 /** Signs that programs make for programs: no text for people. */
 const SIGNS: ReadonlySet<string> = new Set(['application/im-iscomposing+xml', 'message/imdn+xml']);
@@ -12,17 +14,20 @@ export interface PlainText {
   readonly cpim: CpimMessage;
 }
 
+/** The beginning of a message with that imdn.Message-ID, if it is remembered. */
+export type QuoteOf = (id: string) => string | undefined;
+
 /**
  * A message as plain text, for peers that can show no more: text as it is, HTML as its text, anything else as a line
  * that says what came. `undefined` for what is no text for people: signs of writing, reports.
  */
-export function plainTextOf(said: Said): PlainText | undefined {
+export function plainTextOf(said: Said, quoteOf: QuoteOf = () => undefined): PlainText | undefined {
   if (said.wrappedType !== undefined && SIGNS.has(said.wrappedType)) return undefined;
   const cpim = read(said.cpim);
   if (cpim === undefined) return undefined;
   const { mediaType } = cpim.contentType;
   if (SIGNS.has(mediaType)) return undefined;
-  return { text: shown(cpim, mediaType), cpim };
+  return { text: marked(cpim, marksOf(cpim), quoteOf), cpim };
 }
 
 function read(bytes: Uint8Array): CpimMessage | undefined {
@@ -34,8 +39,30 @@ function read(bytes: Uint8Array): CpimMessage | undefined {
   }
 }
 
-function shown(cpim: CpimMessage, mediaType: string): string {
-  if (!mediaType.startsWith('text/')) return `[${mediaType}, ${sizeOf(cpim.content.length)}]`;
+/** The text with what its marks say in words: a reply, a reaction, something passed on. */
+function marked(cpim: CpimMessage, marks: Marks, quoteOf: QuoteOf): string {
+  const text = shown(cpim, marks);
+  const { reactionTo, replyTo, replyToSender } = marks;
+  if (reactionTo !== undefined) {
+    const quote = quoteOf(reactionTo);
+    return `reacts with ${text}${quote === undefined ? '' : ` to “${quote}”`}`;
+  }
+  if (replyTo !== undefined) {
+    const quote = quoteOf(replyTo);
+    if (quote !== undefined) return `> ${quote}\n${text}`;
+    if (replyToSender !== undefined) return `(to ${userPart(replyToSender)}) ${text}`;
+  }
+  return marks.forwarded ? `(passed on) ${text}` : text;
+}
+
+function shown(cpim: CpimMessage, { fileName }: Marks): string {
+  const described = describedBody(cpim);
+  if (described !== undefined) return described;
+  const { mediaType } = cpim.contentType;
+  if (fileName !== undefined || !mediaType.startsWith('text/')) {
+    const words = [fileName?.replace(/\s+/g, ' '), mediaType, sizeOf(cpim.content.length)];
+    return `[${words.filter((word) => word !== undefined).join(', ')}]`;
+  }
   const text = decoded(cpim);
   return (mediaType === 'text/html' ? htmlToText(text) : text).trim();
 }
@@ -47,8 +74,4 @@ function decoded(cpim: CpimMessage): string {
     if (fault instanceof MsrpError) return '';
     throw fault;
   }
-}
-
-function sizeOf(bytes: number): string {
-  return bytes < 1024 ? `${String(bytes)} bytes` : `${String(Math.round(bytes / 1024))} kB`;
 }

@@ -14,6 +14,7 @@ import { type Failure, Fates, type MessageFate } from './fates.ts';
 import { Moderation } from './moderation.ts';
 import { type Addressee, type Message, type Notification, type Posting, readPost } from './post.ts';
 import { Past } from './past.ts';
+import { Quotes } from './quotes.ts';
 import type { Recipient } from './recipient.ts';
 import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
 import { roomLine } from './room-line.ts';
@@ -84,6 +85,7 @@ export class ChatRoom {
   readonly #duplicates: Duplicates;
   readonly #past: Past;
   readonly #dispositions = new Dispositions();
+  readonly #quotes = new Quotes();
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
   /** Endpoints that speak for many. */
@@ -339,7 +341,8 @@ export class ChatRoom {
       this.moderation.remember(event);
       this.#dispositions.note(event);
       this.fates.sent(n, event, this.#switch.addressed(event));
-      this.#switch.fanOut(new Copy(event, n));
+      this.#quotes.note(event);
+      this.#switch.fanOut(new Copy(event, n, (id) => this.#quotes.of(id)));
       return changed;
     }
     if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
