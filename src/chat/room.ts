@@ -159,11 +159,11 @@ export class ChatRoom {
     const there = this.#switch.at(recipient.endpoint);
     if (there === recipient || (there instanceof Replay && there.recipient === recipient)) return;
     if (this.conference.endpoint(recipient.endpoint)?.status === 'pending') {
-      if (!this.#lobby.has(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.inLobby));
+      if (!this.#lobby.has(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.inLobby, recipient));
       this.#lobby.add(recipient.endpoint);
       return;
     }
-    if (this.#lobby.delete(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.admitted));
+    if (this.#lobby.delete(recipient.endpoint)) recipient.deliver(this.#line(this.#parts.texts.admitted, recipient));
     this.detach(recipient.endpoint);
     if (arrival === undefined) this.#switch.add(recipient);
     else this.#welcome(recipient, arrival);
