@@ -196,8 +196,13 @@ export interface OutgoingInviteParts extends OutgoingParts {
 
 /** What the caller hears of an INVITE of ours. */
 export interface OutgoingInviteHandlers {
-  /** A provisional response other than 100. */
+  /**
+   * A provisional response other than 100. A reliable one (RFC 3262) may carry the answer to our offer, which the 2xx
+   * then need not repeat.
+   */
   onProgress?(response: SipResponse): void;
+  /** A reliable provisional response that carries an offer: the content of its PRACK, the answer. */
+  onEarlyOffer?(response: SipResponse): Content;
   /**
    * 2xx. The content returned goes into the ACK: the answer, when the 2xx brought the offer (RFC 3264 in RFC 3261
    * §13.2.1). A refusal of that offer is `session.close()`.
@@ -242,7 +247,10 @@ export interface IncomingInvite {
   readonly state: InviteState;
   /** Aborts when the invite is cancelled: for whatever the application waits for. */
   readonly signal: AbortSignal;
-  /** A provisional response 101–199 with our tag; repeated every minute (RFC 3261 §13.3.1.1). */
+  /**
+   * A provisional response 101–199 with our tag; repeated every minute (RFC 3261 §13.3.1.1). Sent reliably when the
+   * peer requires it, or supports it and the response has a body (RFC 3262).
+   */
   ring(answer: Answer | 180 | 181 | 182 | 183): void;
   /**
    * 200, repeated until its ACK comes. `undefined` when the invite is no longer pending: it was cancelled meanwhile.

@@ -9,6 +9,7 @@ import type {
 } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
+import { EarlyDialogs } from './early-dialogs.ts';
 import { CSEQ } from './fields.ts';
 import type { SipResponse } from './message.ts';
 import { OutgoingRequest, type Sending } from './outgoing.ts';
@@ -29,6 +30,7 @@ export class ClientInvite implements OutgoingInvite {
   /** Our tag in the dialogs to come. */
   readonly localTag: string;
   readonly #sending: Sending;
+  readonly #early: EarlyDialogs;
   readonly #ringing: Timer;
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
@@ -49,6 +51,7 @@ export class ClientInvite implements OutgoingInvite {
     this.#parts = parts;
     this.#handlers = handlers;
     this.#settled = settled;
+    this.#early = new EarlyDialogs(core);
     this.#timerOptions = timerOptions(core.sessionTimer, parts.sessionTimer);
     this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
       this.cancel();
@@ -91,18 +94,21 @@ export class ClientInvite implements OutgoingInvite {
   }
 
   #receive(response: SipResponse, outgoing: OutgoingRequest): void {
-    if (response.status < 200) this.#progress(response);
+    if (response.status < 200) this.#progress(response, outgoing);
     else if (response.status < 300) this.#accepted(response, outgoing);
     else if (response.status !== 422 || !this.#tryLonger(response)) this.#failed({ is: 'response', response });
   }
 
-  #progress(response: SipResponse): void {
+  #progress(response: SipResponse, outgoing: OutgoingRequest): void {
     this.#provisional = true;
     if (this.#state.is === 'cancelling') {
       this.#sendCancel();
       return;
     }
     if (response.status === 100) return;
+    const sent = { request: outgoing.request, flow: outgoing.flow, chosen: this.#parts.flow === outgoing.flow };
+    const { digest } = this.#sending;
+    if (!this.#early.take(response, sent, digest, () => this.#handlers.onEarlyOffer?.(response) ?? {})) return;
     this.#state = { is: 'proceeding', response };
     this.#handlers.onProgress?.(response);
   }
@@ -142,9 +148,10 @@ export class ClientInvite implements OutgoingInvite {
 
   #openSession(response: SipResponse, outgoing: OutgoingRequest, handlers: SessionHandlers): LiveSession {
     const { flow } = outgoing;
-    const dialog = LiveDialog.asClient(outgoing.request, response, flow, this.#parts.flow === flow);
+    const early = this.#early.confirm(response);
+    const dialog = early ?? LiveDialog.asClient(outgoing.request, response, flow, this.#parts.flow === flow);
     dialog.contact = this.#parts.contact;
-    this.#core.dialogs.add(dialog, flow?.remote.address ?? '');
+    if (early === undefined) this.#core.dialogs.add(dialog, flow?.remote.address ?? '');
     const session = new LiveSession({
       core: this.#core,
       dialog,
@@ -181,6 +188,7 @@ export class ClientInvite implements OutgoingInvite {
     this.#state = state;
     this.#ringing.stop();
     this.#giveUp?.stop();
+    this.#early.end();
     this.#settled(this);
   }
 }

@@ -75,13 +75,13 @@ export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
 /** Reads from options and handlers what the user agent will say of itself. */
 export function capabilitiesOf(options: UserAgentOptions, handlers: UserAgentHandlers): Capabilities {
   const packages = new Map((options.events ?? []).map((each) => [each.name, each]));
-  const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'UPDATE'];
+  const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'UPDATE', 'PRACK'];
   if (handlers.onMessage !== undefined) methods.push('MESSAGE');
   if (handlers.onRefer !== undefined) methods.push('REFER');
   if (handlers.onInfo !== undefined) methods.push('INFO');
   if (packages.size > 0) methods.push('SUBSCRIBE');
   methods.push('NOTIFY', ...(options.allow ?? []));
-  const extensions = ['timer', 'norefersub', ...(options.supported ?? [])];
+  const extensions = ['timer', 'norefersub', '100rel', ...(options.supported ?? [])];
   const { product } = options;
   return {
     methods,

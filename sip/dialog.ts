@@ -56,7 +56,6 @@ export class LiveDialog implements Dialog {
   readonly callId: string;
   readonly localTag: string;
   readonly remoteTag: string;
-  readonly routeSet: readonly NameAddr[];
   readonly secure: boolean;
   /** The Contact that we gave, for the requests that carry one. */
   contact: ContactParts | undefined;
@@ -72,6 +71,7 @@ export class LiveDialog implements Dialog {
   countedFor: string | undefined;
   readonly #local: NameAddr;
   readonly #remote: NameAddr;
+  #routeSet: readonly NameAddr[];
   #remoteTarget: Uri;
   #localSeq: number;
   #remoteSeq: number | undefined;
@@ -84,7 +84,7 @@ export class LiveDialog implements Dialog {
     this.callId = state.callId;
     this.localTag = state.localTag;
     this.remoteTag = state.remoteTag;
-    this.routeSet = state.routeSet;
+    this.#routeSet = state.routeSet;
     this.secure = state.secure;
     this.#local = state.local;
     this.#remote = state.remote;
@@ -142,6 +142,10 @@ export class LiveDialog implements Dialog {
     return dialog;
   }
 
+  get routeSet(): readonly NameAddr[] {
+    return this.#routeSet;
+  }
+
   get localUri(): Uri {
     return this.#local.uri;
   }
@@ -179,6 +183,12 @@ export class LiveDialog implements Dialog {
   refresh(message: SipRequest | SipResponse): void {
     const { contact } = message;
     if (contact !== undefined && TARGET_REFRESH.has(message.cseq.method)) this.#remoteTarget = contact.uri;
+  }
+
+  /** The 2xx to an INVITE of ours confirms an early dialog: route set and target are those of the 2xx (§13.2.2.4). */
+  confirm(response: SipResponse): void {
+    this.#routeSet = [...response.recordRoute].reverse();
+    this.refresh(response);
   }
 
   /** The flow an ACK came by counts too. */

@@ -1,9 +1,10 @@
 import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
-import { SipError } from './errors.ts';
+import { type HeaderLine, SipError } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
+import { reliability, ReliableResponses } from './reliable.ts';
 import { descriptionOf, LiveSession } from './session.ts';
 import { answerTimer, timerOptions } from './session-timer.ts';
 import type { Timer } from './timers.ts';
@@ -20,6 +21,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
   #dialog: LiveDialog | undefined;
   #abort: AbortController | undefined;
   #ringing: Timer | undefined;
+  #reliable: ReliableResponses | undefined;
   readonly #settled: () => void;
 
   /** @param settled called once, when it is no longer pending */
@@ -65,7 +67,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     const given: Answer = typeof answer === 'number' ? { status: answer } : answer;
     const dialog = this.#openDialog();
     dialog.session = this;
-    this.#send(dialog, given);
+    const asked = reliability(this.request);
+    const reliable = asked === 'required' || (asked === 'supported' && given.body !== undefined);
+    if (reliable) this.#reliableResponses().send(given);
+    else this.#send(given, []);
     this.#ringing?.stop();
     this.#ringing = this.#core.clock.after(RING_AGAIN, () => {
       this.ring(given);
@@ -87,17 +92,22 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
       timer: options,
       description: descriptionOf(parts),
       peer: request,
+      reliable: this.#reliable,
     });
     const { allow, supported, allowEvents } = core.capabilities;
-    const response = this.#incoming.respond(200, {
-      ...parts,
-      contact: dialog.contactFor(flow),
-      headers: [...recordRoute(request), allow, supported, ...allowEvents, ...headers, ...(parts.headers ?? [])],
-    });
     this.#settle({ is: 'accepted', session });
-    session.awaitFirstAck(this.#incoming, response, agreed);
-    // The transaction stays for a while (timer L); the INVITE need not.
-    this.#incoming.transaction.user = session;
+    const accept = (): void => {
+      const response = this.#incoming.respond(200, {
+        ...parts,
+        contact: dialog.contactFor(flow),
+        headers: [...recordRoute(request), allow, supported, ...allowEvents, ...headers, ...(parts.headers ?? [])],
+      });
+      session.awaitFirstAck(this.#incoming, response, agreed);
+      // The transaction stays for a while (timer L); the INVITE need not.
+      this.#incoming.transaction.user = session;
+    };
+    if (this.#reliable === undefined) accept();
+    else this.#reliable.beforeAccepting(accept);
     return session;
   }
 
@@ -124,7 +134,8 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
 
   /** Requests in the early dialog: only BYE has a meaning there (RFC 3261 §15). */
   receive(incoming: Incoming): void {
-    if (incoming.request.method === 'BYE') {
+    if (incoming.request.method === 'PRACK') this.#reliableResponses().receive(incoming);
+    else if (incoming.request.method === 'BYE') {
       incoming.respond(200);
       this.cancel(487);
     } else incoming.respond(491);
@@ -142,9 +153,33 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     // Nothing was accepted: an ACK here has no meaning.
   }
 
-  #send(dialog: LiveDialog, answer: Answer): void {
-    const headers = [...recordRoute(this.request), this.#core.capabilities.allow, ...(answer.headers ?? [])];
-    this.#incoming.respond(answer.status, { ...answer, contact: dialog.contactFor(this.flow), headers });
+  #send(answer: Answer, more: readonly HeaderLine[]): Buffer {
+    const { allow } = this.#core.capabilities;
+    const headers = [...recordRoute(this.request), allow, ...more, ...(answer.headers ?? [])];
+    const contact = this.#openDialog().contactFor(this.flow);
+    return this.#incoming.respond(answer.status, { ...answer, contact, headers });
+  }
+
+  #reliableResponses(): ReliableResponses {
+    return (this.#reliable ??= new ReliableResponses(
+      this.#core,
+      this.#incoming,
+      (answer, headers) => this.#send(answer, headers),
+      () => {
+        this.#unacknowledged();
+      },
+    ));
+  }
+
+  /** RFC 3262 §3: no PRACK came. */
+  #unacknowledged(): void {
+    this.#core.log.warn('no PRACK: the INVITE is refused', { callId: this.request.callId, flow: this.flow.id });
+    const state = this.#state;
+    if (state.is === 'pending') this.refuse({ status: 504 });
+    else if (!this.#incoming.answered) {
+      this.#incoming.respond(504);
+      this.#dialog?.session?.drop();
+    }
   }
 
   #openDialog(): LiveDialog {
@@ -160,7 +195,9 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     this.#ringing?.stop();
     this.#settled();
     const dialog = this.#dialog;
-    if (state.is === 'accepted' || dialog === undefined) return;
+    if (state.is === 'accepted') return;
+    this.#reliable?.stop();
+    if (dialog === undefined) return;
     dialog.session = undefined;
     this.#core.dialogs.sweep(dialog);
   }

@@ -20,6 +20,7 @@ import type { SipRequest, SipResponse } from './message.ts';
 import { bodyOf, findPart } from './multipart.ts';
 import { sendAck } from './outgoing.ts';
 import { type Offer, type OfferingSession, OwnOffers } from './own-offers.ts';
+import type { ReliableResponses } from './reliable.ts';
 import type { ServerTransactionUser } from './server-transaction.ts';
 import { receiveRefer } from './refer.ts';
 import {
@@ -42,6 +43,8 @@ export interface SessionStart {
   readonly description: Content;
   /** Has answered the challenge to our INVITE, and answers those in the dialog. */
   readonly digest?: DigestClient | undefined;
+  /** Where PRACKs go that come after the 2xx (RFC 3262 §3). */
+  readonly reliable?: ReliableResponses | undefined;
   /** The peer's INVITE, or its 2xx to ours. */
   readonly peer: SipRequest | SipResponse;
 }
@@ -66,7 +69,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   readonly #timer: SessionTimer;
   readonly ownsCallId: boolean;
   readonly digest: DigestClient | undefined;
-  #state: SessionState = 'confirmed';
+  readonly #reliable: ReliableResponses | undefined;
+  #state: SessionState;
   #description: Content;
   #peerAllows: ReadonlySet<string> | undefined;
   /** Our 2xx that waits for its ACK. */
@@ -87,8 +91,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#handlers = start.handlers;
     this.#timerOptions = start.timer;
     this.#description = start.description;
+    this.#reliable = start.reliable;
     this.digest = start.digest;
     this.ownsCallId = start.peer.kind === 'response';
+    this.#state = this.ownsCallId ? 'confirmed' : 'accepted';
     this.#noteAllow(start.peer);
     this.#offers = new OwnOffers(start.core, this);
     this.#timer = new SessionTimer(
@@ -120,7 +126,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   /** Our 2xx to the first INVITE was sent: its ACK is waited for. */
   awaitFirstAck(incoming: Incoming, response: Buffer, agreed: SessionInterval | undefined): void {
-    this.#state = 'accepted';
     this.#first = true;
     this.#awaitAck(incoming, response);
     this.#keepTime(agreed, 'uas');
@@ -177,6 +182,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
         return;
       case 'INFO':
         incoming.settle(() => ours.onInfo?.(plain) ?? handlers.onInfo?.(plain) ?? this.#notAllowed());
+        return;
+      case 'PRACK':
+        if (this.#reliable === undefined) incoming.respond(481);
+        else this.#reliable.receive(incoming);
         return;
       case 'NOTIFY':
         incoming.settle(() => ours.onNotify?.(plain) ?? { status: 481 });

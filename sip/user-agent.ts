@@ -40,7 +40,7 @@ import { Turns } from './turns.ts';
 import { formatMessage } from './write.ts';
 
 /** The methods that a session answers, if only with 405. */
-const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'PRACK', 'REFER', 'SUBSCRIBE']);
+const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'REFER', 'SUBSCRIBE']);
 
 /** How often `close` looks whether all is answered, in milliseconds. */
 const LOOK_AGAIN = 20;
@@ -354,6 +354,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
         return;
       case 'BYE':
       case 'UPDATE':
+      case 'PRACK':
       case 'NOTIFY':
         incoming.respond(481);
         return;

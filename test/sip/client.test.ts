@@ -474,3 +474,73 @@ t.test('RFC 3261 §12.2.2: a request that overtakes the 2xx of our INVITE does n
   }
   t.end();
 });
+
+t.test('RFC 3262 §4: reliable provisional responses are acknowledged in their early dialogs', (t) => {
+  const { peer, clock, heard, sessions, agent } = calls();
+  const sent = peer.request('INVITE');
+  t.ok(sent.supported.includes('100rel'));
+  const reliable = (rseq: number, toTag: string, contact: string): void => {
+    const headers = [
+      { name: 'Require', value: '100rel' },
+      { name: 'RSeq', value: String(rseq) },
+      { name: 'Record-Route', value: '<sip:10.0.0.1;lr>' },
+    ];
+    peer.answer(sent, 183, { toTag, contact: parseNameAddr(contact), headers });
+    clock.advance(1);
+  };
+  const pracks = (): string[] =>
+    peer.requests
+      .filter(({ method }) => method === 'PRACK')
+      .map(({ requestUri, toTag, headers }) => `${requestUri} ${toTag ?? ''} ${headers.get('RAck') ?? ''}`);
+  const answerPrack = (): void => {
+    peer.answer(peer.request('PRACK'), 200);
+    clock.advance(1);
+  };
+  reliable(7, 'bob', '<sip:bob@10.0.0.1:5060>');
+  answerPrack();
+  const { seq } = sent.cseq;
+  t.strictSame(pracks(), [`sip:bob@10.0.0.1:5060 bob 7 ${String(seq)} INVITE`]);
+  t.strictSame(peer.request('PRACK').headers.all('Route'), ['<sip:10.0.0.1;lr>']);
+  reliable(7, 'bob', '<sip:bob@10.0.0.1:5060>');
+  reliable(9, 'bob', '<sip:bob@10.0.0.1:5060>');
+  t.equal(pracks().length, 1, 'neither again nor out of order');
+  reliable(8, 'bob', '<sip:bob@10.0.0.1:5060>');
+  answerPrack();
+  reliable(1, 'fork', '<sip:fork@10.0.0.1:5060>');
+  answerPrack();
+  t.equal(pracks().length, 3);
+  t.strictSame(heard, ['progress 183', 'progress 183', 'progress 183']);
+  t.equal(agent.counts.dialogs, 2);
+  const inEarly = { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.headers.get('From'), 'Call-ID': sent.callId };
+  peer.say(head('UPDATE', { ...inEarly, CSeq: '1 UPDATE' }, 'sip:room@10.0.0.2:5060'));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '500 UPDATE');
+  peer.answer(sent, 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.equal(peer.request('ACK').headers.get('Route'), undefined, '§13.2.2.4: the route set of the 2xx');
+  t.equal(agent.counts.dialogs, 1, 'the other branch is over');
+  sessions[0]?.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  t.equal(peer.request('MESSAGE').cseq.seq, seq + 3, 'the numbers go on after the PRACKs');
+  t.end();
+});
+
+t.test('RFC 3262 §5: an offer in a reliable provisional response is answered in its PRACK', (t) => {
+  const { agent, peer, clock } = agentAt();
+  agent.invite(
+    { uri: BOB, from: ROOM },
+    { onEarlyOffer: () => SDP, onAccepted: () => undefined, onFailed: () => undefined },
+  );
+  clock.advance(1);
+  const headers = [
+    { name: 'Require', value: '100rel' },
+    { name: 'RSeq', value: '1' },
+  ];
+  peer.answer(peer.request('INVITE'), 183, { toTag: 'bob', contact: peer.contact, headers, ...SDP });
+  clock.advance(1);
+  t.equal(Buffer.from(peer.request('PRACK').body).toString(), 'v=0');
+  peer.answer(peer.request('INVITE'), 486, { toTag: 'bob' });
+  clock.advance(1);
+  t.equal(agent.counts.dialogs, 0);
+  t.end();
+});

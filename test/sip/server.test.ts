@@ -81,7 +81,17 @@ t.test('RFC 3261 §8.2: what is not served is refused with what would be', (t) =
     return String(peer.responses.at(-1)?.status);
   };
   t.equal(ask('PUBLISH'), '405');
-  t.match(peer.response(405).allow, ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'UPDATE', 'MESSAGE']);
+  t.match(peer.response(405).allow, [
+    'INVITE',
+    'ACK',
+    'CANCEL',
+    'BYE',
+    'OPTIONS',
+    'UPDATE',
+    'PRACK',
+    'MESSAGE',
+    'NOTIFY',
+  ]);
   t.equal(ask('NEWMETHOD'), '501');
   t.equal(ask('MESSAGE', {}, 'unknownscheme:room'), '416');
   t.equal(ask('MESSAGE', { Require: 'foo, timer' }), '420');
@@ -690,4 +700,71 @@ t.test('RFC 3261 §14.1: a re-INVITE waits for that of the peer, and one that no
       t.equal(agent.counts.clientTransactions, 0);
       t.end();
     });
+});
+
+t.test('RFC 3262 §3: provisional responses sent reliably', (t) => {
+  const invites: IncomingInvite[] = [];
+  const { peer, clock, agent } = stage({ onInvite: (invite) => void invites.push(invite) });
+  peer.say(head('INVITE', { Require: '100rel' }));
+  clock.advance(1);
+  const [invite] = invites;
+  invite?.ring(180);
+  invite?.ring({ status: 183, ...SDP });
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['180 INVITE'], 'one at a time');
+  const first = peer.response(180);
+  t.strictSame(first.require, ['100rel']);
+  clock.advance(1500);
+  t.strictSame(peer.statuses, ['180 INVITE', '180 INVITE', '180 INVITE'], 'repeated');
+  const To = first.headers.get('To');
+  const prack = (seq: number, rack: string): void => {
+    peer.say(head('PRACK', { To, CSeq: `${String(seq)} PRACK`, RAck: rack }));
+    clock.advance(1);
+  };
+  prack(2, `${String((first.rseq ?? 0) + 1)} 1 INVITE`);
+  t.equal(peer.statuses.at(-1), '481 PRACK', 'another one');
+  prack(3, `${String(first.rseq)} 1 INVITE`);
+  t.strictSame(peer.statuses.slice(-2), ['200 PRACK', '183 INVITE']);
+  const second = peer.response(183);
+  t.equal(second.rseq, (first.rseq ?? 0) + 1);
+  const session = invite?.accept(SDP);
+  clock.advance(1);
+  t.equal(session?.state, 'accepted');
+  t.equal(peer.statuses.at(-1), '183 INVITE', 'no 2xx while a description is not acknowledged');
+  prack(4, `${String(second.rseq)} 1 INVITE`);
+  t.strictSame(peer.statuses.slice(-2), ['200 PRACK', '200 INVITE']);
+  peer.say(head('ACK', { To, CSeq: '1 ACK' }));
+  clock.advance(1);
+  t.equal(session?.state, 'confirmed');
+  prack(5, `${String(second.rseq)} 1 INVITE`);
+  t.equal(peer.statuses.at(-1), '481 PRACK', 'acknowledged before');
+  session?.close();
+  clock.advance(1);
+  peer.answer(peer.request('BYE'), 200);
+  clock.advance(70_000);
+  t.equal(agent.counts.dialogs, 0);
+  t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3262 §3: without PRACK the INVITE is refused; without 100rel nothing is reliable', (t) => {
+  const { peer, clock, agent } = stage({
+    onInvite: (invite) => {
+      invite.ring(180);
+    },
+  });
+  peer.say(head('INVITE', { Require: '100rel' }));
+  clock.advance(32_001);
+  t.equal(peer.response(504).status, 504);
+  t.equal(agent.counts.pendingInvites, 0);
+  const plain = stage({
+    onInvite: (invite) => {
+      invite.ring({ status: 183, ...SDP });
+    },
+  });
+  plain.peer.say(head('INVITE'));
+  plain.clock.advance(5000);
+  t.strictSame(plain.peer.statuses, ['183 INVITE']);
+  t.equal(plain.peer.response(183).rseq, undefined);
+  t.end();
 });

@@ -1,0 +1,120 @@
+import type { Answer } from './api.ts';
+import type { Core } from './core.ts';
+import type { HeaderLine } from './errors.ts';
+import { RACK } from './fields.ts';
+import type { Incoming } from './incoming.ts';
+import type { SipRequest } from './message.ts';
+import type { Timer } from './timers.ts';
+
+/** Sends the provisional response with these headers; gives its bytes. */
+type Send = (answer: Answer, headers: readonly HeaderLine[]) => Buffer;
+
+/** One reliable provisional response until its PRACK comes. */
+interface Unacknowledged {
+  readonly rseq: number;
+  readonly status: number;
+  readonly response: Buffer;
+  readonly hasBody: boolean;
+}
+
+/** Whether provisional responses to an INVITE must, or may, be sent reliably (RFC 3262 §3). */
+export function reliability(invite: SipRequest): 'required' | 'supported' | 'unknown' {
+  if (invite.require.includes('100rel')) return 'required';
+  return invite.supported.includes('100rel') ? 'supported' : 'unknown';
+}
+
+/** The reliable provisional responses to one INVITE (RFC 3262 §3), one after another. */
+export class ReliableResponses {
+  readonly #core: Core;
+  readonly #incoming: Incoming;
+  readonly #send: Send;
+  readonly #gaveUp: () => void;
+  readonly #waiting: Answer[] = [];
+  #rseq = 1 + Math.floor(Math.random() * 0x3fffffff);
+  #current: Unacknowledged | undefined;
+  #again: Timer | undefined;
+  #end: Timer | undefined;
+  #whenAcknowledged: (() => void) | undefined;
+
+  /** @param gaveUp no PRACK came for 64*T1 */
+  constructor(core: Core, incoming: Incoming, send: Send, gaveUp: () => void) {
+    this.#core = core;
+    this.#incoming = incoming;
+    this.#send = send;
+    this.#gaveUp = gaveUp;
+  }
+
+  /** Sends it when the one before it is acknowledged. */
+  send(answer: Answer): void {
+    if (this.#current !== undefined) this.#waiting.push(answer);
+    else this.#start(answer);
+  }
+
+  /** Runs `then` at once, or when a description under way is acknowledged: no 2xx before that (RFC 3262 §3). */
+  beforeAccepting(then: () => void): void {
+    this.#waiting.length = 0;
+    if (this.#current?.hasBody === true) {
+      this.#whenAcknowledged = then;
+      return;
+    }
+    // Still to be known when its PRACK comes late, but repeated no more.
+    this.#stopTimers();
+    then();
+  }
+
+  /** PRACK: 200 when it acknowledges what is under way, else 481. */
+  receive(incoming: Incoming): void {
+    const rack = incoming.request.headers.read(RACK);
+    const current = this.#current;
+    const { seq } = this.#incoming.request.cseq;
+    if (current === undefined || rack?.rseq !== current.rseq || rack.seq !== seq || rack.method !== 'INVITE') {
+      incoming.respond(481);
+      return;
+    }
+    this.#stopTimers();
+    this.#current = undefined;
+    incoming.respond(200);
+    const then = this.#whenAcknowledged;
+    this.#whenAcknowledged = undefined;
+    if (then !== undefined) then();
+    const next = this.#waiting.shift();
+    if (next !== undefined && !this.#incoming.answered) this.#start(next);
+  }
+
+  /** There is a final response other than 2xx, or nobody waits any more. */
+  stop(): void {
+    this.#stopTimers();
+    this.#waiting.length = 0;
+    this.#current = undefined;
+    this.#whenAcknowledged = undefined;
+  }
+
+  #start(answer: Answer): void {
+    const { clock, transactions } = this.#core;
+    const rseq = this.#rseq++;
+    const response = this.#send(answer, [
+      { name: 'Require', value: '100rel' },
+      { name: 'RSeq', value: String(rseq) },
+    ]);
+    this.#current = { rseq, status: answer.status, response, hasBody: answer.body !== undefined };
+    this.#repeat(transactions.base.T1);
+    this.#end = clock.after(64 * transactions.base.T1, () => {
+      this.stop();
+      this.#gaveUp();
+    });
+  }
+
+  /** The interval doubles without end: PRACK does not answer to repetitions (RFC 3262 §3). */
+  #repeat(ms: number): void {
+    this.#again = this.#core.clock.after(ms, () => {
+      if (this.#current === undefined) return;
+      this.#incoming.transaction.respond(this.#current.status, this.#current.response);
+      this.#repeat(ms * 2);
+    });
+  }
+
+  #stopTimers(): void {
+    this.#again?.stop();
+    this.#end?.stop();
+  }
+}
