@@ -102,6 +102,29 @@ configured(program.command('why <message-id>'))
     process.stdout.write(await why(configOf(options), id));
   });
 
+const room = program.command('room').description('the rooms of the running service');
+
+configured(room.command('list'))
+  .description('all rooms that are alive')
+  .action(async (options: ConfigOptions) => {
+    const { listRooms } = await import('./cli/room.ts');
+    process.stdout.write(await listRooms(configOf(options)));
+  });
+
+configured(room.command('show <room>'))
+  .description('who is in a room, and who is banned from it')
+  .action(async (name: string, options: ConfigOptions) => {
+    const { showRoom } = await import('./cli/room.ts');
+    process.stdout.write(await showRoom(configOf(options), name));
+  });
+
+configured(room.command('order <room> <order...>'))
+  .description('give an order as it is written in the chat: kick Zoe not here; `help` lists them')
+  .action(async (name: string, words: readonly string[], options: ConfigOptions) => {
+    const { orderRoom } = await import('./cli/room.ts');
+    process.stdout.write(await orderRoom(configOf(options), name, words));
+  });
+
 const user = program.command('user').description('the users who may call when auth.mode is digest');
 
 configured(user.command('add <name>'))

@@ -23,6 +23,7 @@ import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts'
 import type { Logger } from './ops/logger.ts';
 import { messageRoutes } from './ops/message-routes.ts';
 import { Metrics } from './ops/metrics.ts';
+import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
 import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
@@ -134,7 +135,16 @@ async function wire(
     const advertised = { host: bracketed(local.address), port: local.port };
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
-  const api: readonly ApiRoute[] = [...messageRoutes((id) => [...host.rooms()].flatMap((room) => room.why(id)))];
+  const api: readonly ApiRoute[] = [
+    ...messageRoutes((id) => [...host.rooms()].flatMap((room) => room.why(id))),
+    ...roomRoutes({
+      rooms: () => host.rooms(),
+      open: async (name) => {
+        const uri = domains.roomCalled(name);
+        return uri === undefined ? undefined : host.open(uri, 'watcher');
+      },
+    }),
+  ];
   showFigures(metrics, host, endpoint);
   const http = new HttpServer(
     {

@@ -15,7 +15,8 @@ export type NoOrder =
 /** What reading a line needs to know. */
 export interface CommandContext {
   readonly conference: Conference;
-  readonly user: UserUri;
+  /** Who gives the order, if that is one of the users. */
+  readonly user: UserUri | undefined;
   readonly now: Millis;
   /** The last message of somebody to everyone that is still remembered. */
   readonly lastMessageOf: (user: UserUri) => MessageId | undefined;
@@ -36,7 +37,7 @@ export function isCommand(text: string): boolean {
 /** Reads a line that `isCommand`. */
 export function readCommand(text: string, context: CommandContext): Order | NoOrder {
   const command = COMMANDS[commandName(text)];
-  if (command === undefined) return { say: 'help' };
+  if (command === undefined) return { say: 'usage', usage: '/help' };
   return command.read(new Words(text), context) ?? { say: 'usage', usage: command.usage };
 }
 
@@ -178,7 +179,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
         if (messageId === undefined) return { say: 'nobody', name: 'a message to take back' };
         return { order: 'retract', author, messageId, ...because(words.rest()) };
       };
-      return words.rest() === undefined ? take(context.user) : someone(words, context, take);
+      if (words.rest() !== undefined) return someone(words, context, take);
+      return context.user === undefined ? undefined : take(context.user);
     },
   },
   subject: {

@@ -45,6 +45,11 @@ export class Domains {
     }
   }
 
+  /** The room that somebody who runs the service means: by its name alone, or by a URI. */
+  roomCalled(name: string): RoomUri | undefined {
+    return this.roomNamed(name.includes('@') ? name : `sip:${name}@${this.#canonical}`);
+  }
+
   /** The same for text, as it stands in CPIM headers; what is no URI names nothing. */
   roomNamed(text: string): RoomUri | undefined {
     if (this.#rooms.has(text)) return this.#rooms.get(text);

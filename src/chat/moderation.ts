@@ -66,12 +66,13 @@ export class Moderation {
     this.#append(events, told);
   }
 
-  /** A line of the chat that `isCommand`. */
-  command(user: UserUri, text: string, settled: (carried: Carried | NoOrder) => void): void {
+  /** An order as it is written in the chat: `/kick Zoe`. What is none is answered with how to write it. */
+  command(by: Commander, text: string, way: Way, settled: (carried: Carried | NoOrder) => void): void {
     const { conference, now } = this.#parts;
+    const user = by === 'administrator' ? undefined : by;
     const lastMessageOf = (author: UserUri): MessageId | undefined => this.#lastMessages.get(author);
     const read = readCommand(text, { conference, user, now: now(), lastMessageOf });
-    if ('order' in read) this.order(user, read, 'chat', settled);
+    if ('order' in read) this.order(by, read, way, settled);
     else settled(read);
   }
 

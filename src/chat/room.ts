@@ -402,7 +402,7 @@ export class ChatRoom {
       settled(refusal);
       return;
     }
-    this.moderation.command(speaker.user, text, (result) => {
+    this.moderation.command(speaker.user, text, 'chat', (result) => {
       if (result === 'done') settled('taken');
       else if ('refused' in result) {
         tell(reasonOf(result));

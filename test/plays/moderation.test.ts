@@ -1,4 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
@@ -210,4 +212,94 @@ t.test('bans, roles and mutes are kept over a restart', async (t) => {
   const carol = await join(second, 'carol');
   t.equal(await carol.say('hello'), '403');
   t.equal(await carol.say('/slow 10s'), '200', 'a moderator still');
+});
+
+const httpOf = (stage: Stage): number => stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+
+async function api(
+  stage: Stage,
+  data: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; body: unknown }> {
+  const token = readFileSync(`${data}/admin-token`, 'utf8').trim();
+  const response = await fetch(`http://127.0.0.1:${String(httpOf(stage))}${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+t.test('the administrator gives the same orders over HTTP', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('here'), '200');
+  const order = (line: unknown, room = 'lobby') =>
+    api(stage, data, `/api/rooms/${encodeURIComponent(room)}/orders`, { order: line });
+  t.match(await api(stage, data, '/api/rooms'), {
+    status: 200,
+    body: { rooms: [{ users: 2, active: true, locked: false }] },
+  });
+  t.match(await order('mute bob "too loud"'), { status: 200, body: { done: true } });
+  await alice.hears('bob was muted: "too loud".');
+  t.equal(await bob.say('but'), '403');
+  t.match(await api(stage, data, '/api/rooms/lobby'), {
+    status: 200,
+    body: {
+      participants: [
+        { user: 'sip:alice@127.0.0.1', role: 'owner', muted: false },
+        { user: 'sip:bob@127.0.0.1', muted: true },
+      ],
+    },
+  });
+  t.match(await order('/kick alice', ROOM), { status: 200 }, 'an owner too, and by the full address');
+  await alice.phone.next('BYE');
+  t.match(await order('ban *@evil.example 2d'), { status: 200 });
+  t.match(await api(stage, data, '/api/rooms/lobby'), { body: { bans: [{ target: 'domain evil.example' }] } });
+  t.match(await order('kick nobody'), { status: 404, body: { reason: 'there is nobody called nobody' } });
+  t.match(await order('dance'), { status: 400, body: { reason: /help/ } });
+  t.match(await order('role bob king'), { status: 400 });
+  t.match(await order(7), { status: 400 });
+  t.match(await order('help'), { status: 200, body: { help: /\/kick NAME/ } });
+  t.match(await order('lock', 'sip:x@elsewhere.example'), { status: 404 });
+  t.ok(stage.lines.some((line) => /administrator by API: kick user="sip:alice@127\.0\.0\.1": done/.test(line)));
+});
+
+t.test('grouptextchat room: the same from the command line', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`);
+  await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('here'), '200');
+  const room = async (...words: readonly string[]) => {
+    const args = [
+      'dist/src/cli.js',
+      'room',
+      ...words,
+      '--set',
+      `data=${data}`,
+      '--set',
+      `http.port=${String(httpOf(stage))}`,
+    ];
+    const child = spawn(process.execPath, args, { env: {} });
+    let [out, err] = ['', ''];
+    child.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
+    child.stderr.on('data', (piece: Buffer) => (err += piece.toString()));
+    const [code] = (await once(child, 'close')) as [number];
+    return { code, out, err };
+  };
+  t.match(await room('list'), { code: 0, out: /^sip:lobby@\S+ {2}2 users\n$/ });
+  t.match(await room('show', 'lobby'), {
+    code: 0,
+    out: /alice {2}sip:alice@127\.0\.0\.1 {2}owner {2}connected 127\.0\.0\.1/,
+  });
+  t.match(await room('order', 'lobby', 'kick', 'bob', 'not', 'here'), { code: 0, out: 'done\n' });
+  t.equal((await bob.phone.next('BYE')).headers.get('Reason'), 'SIP;cause=200;text="Kicked: not here"');
+  t.match(await room('order', 'lobby', 'kick', 'nobody'), {
+    code: 1,
+    err: 'grouptextchat: there is nobody called nobody\n',
+  });
 });

@@ -1,0 +1,46 @@
+/** `grouptextchat room`: the rooms of the running service. */
+import type { Config } from '../config/schema.ts';
+import type { ToldRoom, ToldRoster } from '../ops/room-routes.ts';
+import { callApi } from './api.ts';
+
+/** All rooms that are alive, a line each. Rejects with `ApiError`. */
+export async function listRooms(config: Config): Promise<string> {
+  const { rooms } = (await callApi(config, 'GET', '/api/rooms')) as { readonly rooms: readonly ToldRoom[] };
+  return rooms.length === 0 ? 'no room is alive\n' : rooms.map((room) => `${heading(room)}\n`).join('');
+}
+
+/** Who is in a room and who may not come. Rejects with `ApiError`. */
+export async function showRoom(config: Config, room: string): Promise<string> {
+  const told = (await callApi(config, 'GET', pathOf(room))) as ToldRoster;
+  const people = told.participants.map(({ user, shown, name, role, muted, endpoints }) => {
+    const devices = endpoints.map(({ status, address }) => (address === undefined ? status : `${status} ${address}`));
+    const hidden = shown === user ? '' : ` (shown as ${shown})`;
+    return `  ${name}  ${user}${hidden}  ${role}${muted ? ', muted' : ''}  ${devices.join(', ')}`;
+  });
+  const bans = told.bans.map(
+    ({ target, until, reason }) =>
+      `  banned: ${target}${until === undefined ? '' : ` until ${until}`}${reason === undefined ? '' : `: ${reason}`}`,
+  );
+  return [heading(told), ...people, ...bans, ''].join('\n');
+}
+
+/** Gives an order as it would be written in the chat; gives what there is to say about it. Rejects with `ApiError`. */
+export async function orderRoom(config: Config, room: string, words: readonly string[]): Promise<string> {
+  const order = words.map((word) => (/\s/.test(word) && !word.includes('"') ? `"${word}"` : word)).join(' ');
+  const answer = await callApi(config, 'POST', `${pathOf(room)}/orders`, { order });
+  const help = typeof answer === 'object' && answer !== null && 'help' in answer ? answer.help : undefined;
+  return typeof help === 'string' ? `${help}\n` : 'done\n';
+}
+
+function pathOf(room: string): string {
+  return `/api/rooms/${encodeURIComponent(room)}`;
+}
+
+function heading({ room, users, active, locked, subject }: ToldRoom): string {
+  const state = [
+    `${String(users)} ${users === 1 ? 'user' : 'users'}`,
+    ...(active ? [] : ['empty']),
+    ...(locked ? ['locked'] : []),
+  ];
+  return `${room}  ${state.join(', ')}${subject === undefined ? '' : `  ${subject}`}`;
+}

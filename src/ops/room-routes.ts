@@ -1,0 +1,132 @@
+/** The rooms over the API: what is in them, and the same orders that moderators give in the chat. */
+import type { ChatRoom } from '../chat/room.ts';
+import type { Release } from '../chat/host.ts';
+import { reasonOf } from '../chat/refusals.ts';
+import type { NoOrder } from '../chat/commands.ts';
+import { commandHelp } from '../chat/commands.ts';
+import { banKey } from '../conference/events.ts';
+import type { ApiAnswer, ApiRoute } from './api.ts';
+
+/** What the routes need of the service. */
+export interface RoomRoutesParts {
+  /** All rooms that are alive. */
+  readonly rooms: () => Iterable<ChatRoom>;
+  /** The room of a name or a URI, alive until released; undefined: there is none and none may be made. Rejects when the log cannot be read. */
+  readonly open: (name: string) => Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined>;
+}
+
+/** What is told of a room in a list. */
+export interface ToldRoom {
+  readonly room: string;
+  readonly users: number;
+  readonly active: boolean;
+  readonly locked: boolean;
+  readonly subject?: string;
+}
+
+/** What is told of one room. */
+export interface ToldRoster extends ToldRoom {
+  readonly participants: readonly {
+    readonly user: string;
+    readonly shown: string;
+    readonly name: string;
+    readonly role: string;
+    readonly muted: boolean;
+    readonly endpoints: readonly { readonly id: string; readonly status: string; readonly address?: string }[];
+  }[];
+  readonly bans: readonly { readonly target: string; readonly until?: string; readonly reason?: string }[];
+}
+
+/**
+ * `GET /api/rooms`, `GET /api/rooms/:room`, and `POST /api/rooms/:room/orders` with `{"order": "kick Zoe not here"}`: an
+ * order as it is written in the chat, with or without the slash. The administrator may do everything; it is judged by the
+ * same rules, becomes the same events, and leaves the same line in the log.
+ */
+export function roomRoutes({ rooms, open }: RoomRoutesParts): readonly ApiRoute[] {
+  const within = async (name: string, work: (room: ChatRoom) => ApiAnswer | Promise<ApiAnswer>): Promise<ApiAnswer> => {
+    const opened = await open(name);
+    if (opened === undefined) return { status: 404, body: { reason: `there is no room ${name}` } };
+    try {
+      return await work(opened.room);
+    } finally {
+      opened.release();
+    }
+  };
+  return [
+    { method: 'GET', path: '/api/rooms', handle: () => ({ status: 200, body: { rooms: [...rooms()].map(summary) } }) },
+    {
+      method: 'GET',
+      path: '/api/rooms/:room',
+      handle: ({ params: { room = '' } }) => within(room, (found) => ({ status: 200, body: roster(found) })),
+    },
+    {
+      method: 'POST',
+      path: '/api/rooms/:room/orders',
+      handle: ({ params: { room = '' }, body }) => {
+        const line = typeof body === 'object' && body !== null && 'order' in body ? body.order : undefined;
+        if (typeof line !== 'string' || line.length > MAX_ORDER) {
+          return { status: 400, body: { reason: 'expected {"order": "mute Zoe too loud"}' } };
+        }
+        return within(room, (found) => carryOut(found, line));
+      },
+    },
+  ];
+}
+
+/** Longest order, in UTF-16 code units. */
+const MAX_ORDER = 2048;
+
+function carryOut(room: ChatRoom, line: string): Promise<ApiAnswer> {
+  return new Promise((resolve) => {
+    room.moderation.command('administrator', line.startsWith('/') ? line : `/${line}`, 'API', (result) => {
+      if (result === 'done') resolve({ status: 200, body: { done: true } });
+      else if ('refused' in result) {
+        resolve({ status: STATUS[result.refused] ?? 409, body: { refused: result.refused, reason: reasonOf(result) } });
+      } else resolve(misread(result));
+    });
+  });
+}
+
+const STATUS: Readonly<Record<string, number>> = { 'not-kept': 503, 'recipient-unknown': 404 };
+
+function misread(no: NoOrder): ApiAnswer {
+  switch (no.say) {
+    case 'help':
+      return { status: 200, body: { help: commandHelp() } };
+    case 'usage':
+      return { status: 400, body: { reason: `write it so: ${no.usage}` } };
+    case 'nobody':
+      return { status: 404, body: { reason: `there is nobody called ${no.name}` } };
+    case 'several':
+      return { status: 409, body: { reason: `more than one is called ${no.name}` } };
+  }
+}
+
+function summary({ uri, conference }: ChatRoom): ToldRoom {
+  const { subject, userCount, active, locked } = conference;
+  return { room: uri, users: userCount, active, locked, ...(subject === undefined ? {} : { subject }) };
+}
+
+function roster(room: ChatRoom): ToldRoster {
+  const { conference } = room;
+  return {
+    ...summary(room),
+    participants: [...conference.users()].map(({ user, entity, displayName, nickname, role, muted, endpoints }) => ({
+      user,
+      shown: entity,
+      name: nickname ?? displayName ?? entity,
+      role,
+      muted,
+      endpoints: endpoints.map(({ id, status, address }) => ({
+        id,
+        status,
+        ...(address === undefined ? {} : { address }),
+      })),
+    })),
+    bans: [...conference.bans()].map(({ target, until, reason }) => ({
+      target: banKey(target),
+      ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+      ...(reason === undefined ? {} : { reason }),
+    })),
+  };
+}
