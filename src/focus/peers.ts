@@ -75,13 +75,14 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
     bareNicknames: true,
     roster: 'full',
   },
-  // Reads <free-text> as a time; shows texts within a call it has dialled to nobody.
+  // Reads <free-text> as a time; shows texts within a call it has dialled to nobody; takes CPIM only where its From is
+  // the From of the MESSAGE, which is the room here.
   {
     family: 'linphone',
     userAgent: /linphone|belle-sip|flexisip/i,
     freeText: false,
     message: 'out-of-dialog',
-    text: 'cpim',
+    text: 'plain',
     messageTaken: 200,
   },
   {
@@ -89,7 +90,7 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
     featureTag: '+org.linphone.specs',
     freeText: false,
     message: 'out-of-dialog',
-    text: 'cpim',
+    text: 'plain',
     messageTaken: 200,
   },
   // Never subscribes again after a gap and shows CPIM raw; dense versions and plain texts are what it needs.

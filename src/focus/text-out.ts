@@ -166,7 +166,7 @@ export class TextOut implements Recipient {
     }
     // Whoever did not get this one was not told of those before it either.
     this.#leftOut += leftOut;
-    if (status === 415 && this.#form === 'cpim') {
+    if (REFUSES_FORM.has(status) && this.#form === 'cpim') {
       this.#form = 'plain';
       this.#parts.info(`${this.user} takes no message/cpim: plain text from now on`);
       this.#next();
@@ -270,6 +270,8 @@ export class TextOut implements Recipient {
   }
 }
 
+/** Another form may be taken. Linphone answers 488 to CPIM in the name of another. */
+const REFUSES_FORM: ReadonlySet<number> = new Set([400, 406, 415, 488]);
 /** Nothing of that method will be taken in this call any more (RFC 3261 §21.4). */
 const REFUSES_ALL: ReadonlySet<number> = new Set([401, 403, 404, 405, 406, 407, 410, 501, 603, 604]);
 /** It may pass. */

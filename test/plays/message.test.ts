@@ -197,44 +197,46 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
 });
 
-t.test(
-  'Linphone: out of the call, to its address of record, in CPIM, not From the roster URI; 415 steps down',
-  async (t) => {
-    const stage = await raise();
-    t.teardown(() => stage.close());
-    const zoe = await join(stage, 'zoe');
-    const lin = await call(stage, 'lin', ['User-Agent: Linphone-Desktop/5.1 (belle-sip)']);
-    await zoe.say('first');
-    const first = await lin.message();
-    t.not(first.callId, lin.dialog.callId, 'out of the call');
-    t.equal(first.headers.get('To')?.replace(/;.*/, ''), '<sip:lin@127.0.0.1>');
-    t.match(first.headers.get('From'), /<sip:lobby~text@127\.0\.0\.1>/);
-    t.equal(first.contentType?.type, 'message/cpim');
-    t.match(
-      textOf(first),
-      /^From: zoe <sip:zoe@127\.0\.0\.1>\r\nTo: <sip:lobby@127\.0\.0\.1>\r\nDateTime: \d{4}-.*\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn\.Message-ID: \S+\r\n\r\nContent-Type: text\/plain;charset=utf-8\r\n\r\nfirst$/,
-    );
-    await zoe.say('second');
-    t.not((await lin.message()).callId, first.callId, 'another Call-ID each');
-    t.equal(
-      (await lin.phone.request('MESSAGE', 'sip:lobby~text@127.0.0.1', { contentType: 'text/plain', body: 'answer' }))
-        .response.status,
-      200,
-      'it shows 202 as undelivered',
-    );
-    await zoe.hears('answer');
-    lin.phone.replies.set('MESSAGE', '415 Unsupported Media Type');
-    await zoe.say('third');
-    t.equal((await lin.message()).contentType?.type, 'message/cpim');
-    lin.phone.replies.delete('MESSAGE');
-    // The 415 is answered by the plain form at once, and that form is kept.
-    const third = await lin.message();
-    t.equal(textOf(third), 'zoe: third');
-    await zoe.say('fourth');
-    t.equal(textOf(await lin.message()), 'zoe: fourth');
-    t.ok(stage.lines.some((line) => line.includes('plain text from now on')));
-  },
-);
+t.test('Linphone: out of the call, to its address of record, not From the roster URI', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const lin = await call(stage, 'lin', ['User-Agent: Linphone-Desktop/5.1 (belle-sip)']);
+  await zoe.say('first');
+  const first = await lin.message();
+  t.not(first.callId, lin.dialog.callId, 'out of the call');
+  t.equal(first.headers.get('To')?.replace(/;.*/, ''), '<sip:lin@127.0.0.1>');
+  t.match(first.headers.get('From'), /<sip:lobby~text@127\.0\.0\.1>/);
+  t.equal(textOf(first), 'zoe: first');
+  await zoe.say('second');
+  t.not((await lin.message()).callId, first.callId, 'another Call-ID each');
+  const answer = { contentType: 'text/plain', body: 'answer' };
+  const { response } = await lin.phone.request('MESSAGE', 'sip:lobby~text@127.0.0.1', answer);
+  t.equal(response.status, 200, 'it shows 202 as undelivered');
+  await zoe.hears('answer');
+});
+
+t.test('message/cpim where it is configured; a peer that refuses it gets plain text from then on', async (t) => {
+  const stage = await raise('peers=[{user_agent: "Rich*", text: cpim}]');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const rich = await call(stage, 'rich', ['User-Agent: Rich/1']);
+  await zoe.say('first');
+  const first = await rich.message();
+  t.equal(first.contentType?.type, 'message/cpim');
+  t.match(
+    textOf(first),
+    /^From: zoe <sip:zoe@127\.0\.0\.1>\r\nTo: <sip:lobby@127\.0\.0\.1>\r\nDateTime: \d{4}-.*\r\nNS: imdn <urn:ietf:params:imdn>\r\nimdn\.Message-ID: \S+\r\n\r\nContent-Type: text\/plain;charset=utf-8\r\n\r\nfirst$/,
+  );
+  rich.phone.replies.set('MESSAGE', '415 Unsupported Media Type');
+  await zoe.say('second');
+  t.equal((await rich.message()).contentType?.type, 'message/cpim');
+  rich.phone.replies.delete('MESSAGE');
+  t.equal(await rich.reads(), 'zoe: second', 'again at once');
+  await zoe.say('third');
+  t.equal(await rich.reads(), 'zoe: third');
+  t.ok(stage.lines.some((line) => line.includes('plain text from now on')));
+});
 
 t.test('Asterisk ConfBridge: its members speak in their own names, and hear no echo', async (t) => {
   const stage = await raise();
