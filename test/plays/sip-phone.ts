@@ -51,8 +51,8 @@ export class SipPhone {
     socket.on('error', () => undefined);
   }
 
-  static async connect(name: string, port: number): Promise<SipPhone> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  static async connect(name: string, port: number, host = '127.0.0.1'): Promise<SipPhone> {
+    const socket = connect({ port, host, noDelay: true });
     await new Promise((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);

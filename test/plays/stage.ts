@@ -17,6 +17,7 @@ export interface Stage {
   readonly lines: readonly string[];
   /** SIP over TCP. */
   readonly sip: number;
+  readonly host: string;
   close(): Promise<void>;
 }
 
@@ -34,10 +35,12 @@ export async function raise(...options: readonly string[]): Promise<Stage> {
     ],
   });
   const service = await startService({ config, log });
+  const sip = service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'TCP');
   return {
     service,
     lines,
-    sip: service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'TCP')?.port ?? 0,
+    sip: sip?.port ?? 0,
+    host: sip?.host ?? '127.0.0.1',
     close: async () => {
       await service.close();
       rmSync(data, { recursive: true, force: true });
@@ -85,7 +88,7 @@ export async function join(
   extra: Extra = {},
   own = newPath(),
 ): Promise<Member> {
-  const phone = await SipPhone.connect(name, stage.sip);
+  const phone = await SipPhone.connect(name, stage.sip, stage.host);
   phone.instance = extra.instance;
   const offer = { contentType: 'application/sdp', body: messageSdp(own), ...extra };
   const { response, dialog } = await phone.request('INVITE', room, offer);

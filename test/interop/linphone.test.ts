@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import t from 'tap';
+import { join, raise } from '../plays/stage.ts';
+import { skipWithout } from './programs.ts';
+import { freePort } from './sipp.ts';
+
+/** The real Linphone, driven by its console. */
+class Linphone {
+  readonly #child: ChildProcess;
+  readonly #home: string;
+  #output = '';
+  readonly #waiting = new Set<() => void>();
+
+  private constructor(child: ChildProcess, home: string) {
+    this.#child = child;
+    this.#home = home;
+    const note = (text: Buffer): void => {
+      this.#output += text.toString();
+      for (const look of this.#waiting) look();
+    };
+    child.stdout?.on('data', note);
+    child.stderr?.on('data', note);
+  }
+
+  static async start(): Promise<Linphone> {
+    const home = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-linphone-'));
+    // It does not make the folder of its database itself.
+    mkdirSync(joinPath(home, '.local/share/linphone'), { recursive: true });
+    const rc = joinPath(home, 'linphonerc');
+    const lines = ['[sip]', `sip_port=${String(await freePort())}`, 'sip_tcp_port=0', 'sip_tls_port=0', 'use_ipv6=0']
+      .concat([
+        'contact="Lin" <sip:lin@127.0.0.1>',
+        'guess_hostname=0',
+        '[rtp]',
+        `audio_rtp_port=${String(await freePort())}`,
+      ])
+      .concat(['[video]', 'enabled=0', '']);
+    writeFileSync(rc, lines.join('\n'));
+    const child = spawn('linphonec', ['-c', rc], { env: { ...process.env, HOME: home }, stdio: 'pipe' });
+    const linphone = new Linphone(child, home);
+    await linphone.shows(/linphonec>/);
+    return linphone;
+  }
+
+  types(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
+  }
+
+  /** Resolves when the console has shown it. */
+  shows(pattern: RegExp): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (!pattern.test(this.#output)) return;
+        this.#waiting.delete(look);
+        clearTimeout(patience);
+        resolve();
+      };
+      const patience = setTimeout(() => {
+        reject(new Error(`Linphone has not shown ${String(pattern)}:\n${this.#output}`));
+      }, 20_000);
+      this.#waiting.add(look);
+      look();
+    });
+  }
+
+  async stop(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once('close', resolve));
+    this.types('quit');
+    const patience = setTimeout(() => this.#child.kill('SIGKILL'), 5_000);
+    await gone;
+    clearTimeout(patience);
+    rmSync(this.#home, { recursive: true, force: true });
+  }
+}
+
+t.test(
+  'Linphone as an audio caller: its chat shows what MSRP wrote, and its answer reaches MSRP',
+  { skip: skipWithout('linphonec') },
+  async (t) => {
+    // It answers to port 5060 whatever port it was called from: an address of our own has that port free.
+    const host = `127.77.${String((process.pid >> 8) & 255)}.${String(process.pid & 255 || 1)}`;
+    const room = `sip:lobby@${host}`;
+    const stage = await raise(`sip.host=[${host}]`, 'sip.port=5060', 'audio.mode=silence');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe', room);
+    const linphone = await Linphone.start();
+    t.teardown(() => linphone.stop());
+
+    linphone.types(`call ${room}`);
+    await linphone.shows(/Call \d+ with sip:lobby@\S+ connected/);
+    linphone.types(`chat sip:lobby~text@${host} hello from Linphone`);
+    const heard = await zoe.line.hears('hello from Linphone');
+    t.match(heard.body, /^From: (?:Lin )?<sip:lin@127\.0\.0\.1>\r$/m);
+    t.equal((await zoe.line.say(zoe.uri, room, 'hello Linphone, grüße')).what, '200');
+    await linphone.shows(/Message received from sip:lobby~text@\S+: zoe: hello Linphone, grüße/);
+    // Chat and roster have been seen by one and the same client, which lives on.
+    t.equal((await zoe.line.say(zoe.uri, room, 'still there?')).what, '200');
+    await linphone.shows(/: zoe: still there\?/);
+    linphone.types('terminate');
+    await linphone.shows(/Call \d+ with sip:lobby@\S+ ended/);
+    t.pass('and hangs up');
+  },
+);
