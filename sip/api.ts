@@ -190,6 +190,11 @@ export interface OutgoingRequestParts extends OutgoingParts {
 export interface OutgoingInviteParts extends OutgoingParts {
   /** Ends it by CANCEL when no final response has come, in milliseconds. Default 180,000. */
   readonly ringing?: number;
+  /**
+   * How many addresses that a 3xx names are tried, best first (RFC 3261 §8.1.3.4); what the last one answered counts.
+   * Default 0: the 3xx is final.
+   */
+  readonly redirects?: number;
   readonly session?: SessionHandlers;
   readonly sessionTimer?: Partial<SessionTimerOptions> | false;
 }

@@ -11,9 +11,12 @@ import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
 import { EarlyDialogs } from './early-dialogs.ts';
 import { CSEQ } from './fields.ts';
+import type { HeaderLine } from './errors.ts';
 import type { SipResponse } from './message.ts';
 import { OutgoingRequest, type Sending } from './outgoing.ts';
 import { outside } from './outside.ts';
+import { Params } from './params.ts';
+import { Redirects } from './redirects.ts';
 import { descriptionOf, LiveSession } from './session.ts';
 import { askTimer, raised, timerOptions } from './session-timer.ts';
 import type { Timer } from './timers.ts';
@@ -29,8 +32,9 @@ export class ClientInvite implements OutgoingInvite {
   readonly #settled: (invite: ClientInvite) => void;
   /** Our tag in the dialogs to come. */
   readonly localTag: string;
-  readonly #sending: Sending;
+  #sending: Sending;
   readonly #early: EarlyDialogs;
+  readonly #redirects: Redirects;
   readonly #ringing: Timer;
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
@@ -56,9 +60,8 @@ export class ClientInvite implements OutgoingInvite {
     this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
       this.cancel();
     });
-    const { allow, supported, allowEvents } = core.capabilities;
-    const headers = [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
-    this.#sending = outside(core, 'INVITE', parts, headers, true);
+    this.#redirects = new Redirects(parts.uri, parts.redirects ?? 0);
+    this.#sending = outside(core, 'INVITE', parts, this.#headers(), true);
     this.localTag = this.#sending.request.fromTag ?? '';
     this.#outgoing = this.#send();
     this.#outgoing.start();
@@ -96,7 +99,30 @@ export class ClientInvite implements OutgoingInvite {
   #receive(response: SipResponse, outgoing: OutgoingRequest): void {
     if (response.status < 200) this.#progress(response, outgoing);
     else if (response.status < 300) this.#accepted(response, outgoing);
-    else if (response.status !== 422 || !this.#tryLonger(response)) this.#failed({ is: 'response', response });
+    else if (this.#state.is === 'cancelling' || !this.#tryAgain(response)) this.#failed({ is: 'response', response });
+  }
+
+  #headers(): readonly HeaderLine[] {
+    const { allow, supported, allowEvents } = this.#core.capabilities;
+    return [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
+  }
+
+  /** Another try, where the response shows a way. */
+  #tryAgain(response: SipResponse): boolean {
+    if (response.status === 422) return this.#tryLonger(response);
+    if (response.status < 400) this.#redirects.note(response);
+    const uri = this.#redirects.next();
+    if (uri === undefined) return false;
+    // RFC 3261 §8.1.3.4: the same To, From and Call-ID, a new number.
+    const { request, nextSeq } = this.#sending;
+    const same = { callId: request.callId, fromTag: this.localTag, seq: nextSeq() };
+    const to = this.#parts.to ?? { uri: this.#parts.uri, params: Params.none };
+    this.#sending = outside(this.#core, 'INVITE', { ...this.#parts, uri, to }, this.#headers(), true, same);
+    this.#early.end();
+    this.#provisional = false;
+    this.#outgoing = this.#send();
+    this.#outgoing.start();
+    return true;
   }
 
   #progress(response: SipResponse, outgoing: OutgoingRequest): void {
@@ -168,7 +194,7 @@ export class ClientInvite implements OutgoingInvite {
   /** RFC 4028 §7.3: once more with the interval that the peer can bear. */
   #tryLonger(response: SipResponse): boolean {
     const longer = this.#timerOptions && raised(this.#timerOptions, response);
-    if (longer === undefined || this.#state.is === 'cancelling') return false;
+    if (longer === undefined) return false;
     this.#timerOptions = longer;
     const { request, nextSeq } = this.#sending;
     for (const { name, value } of askTimer(longer)) request.headers.set(name, value);

@@ -9,6 +9,13 @@ import { OutgoingRequest, type Sending } from './outgoing.ts';
 import { Params } from './params.ts';
 import { applyRoute } from './routing.ts';
 
+/** What a request has in common with the one it follows (RFC 3261 §8.1.3.4), and its number. */
+export interface Same {
+  readonly callId: string;
+  readonly fromTag: string;
+  readonly seq: number;
+}
+
 /**
  * A request outside of dialogs, with the ways it may take (RFC 3261 §8.1.1).
  * @param contact whether it carries a Contact also when the application names none
@@ -19,19 +26,20 @@ export function outside(
   parts: OutgoingParts,
   headers: readonly HeaderLine[],
   contact: boolean,
+  same: Same = { callId: newCallId(), fromTag: newTag(), seq: 1 },
 ): Sending {
   const { uri, from, to, flow, credentials } = parts;
   const { requestUri, route, hop } = applyRoute(uri, parts.route ?? core.outboundRoute);
-  let seq = 1;
+  let { seq } = same;
   const request = createRequest({
     ...(parts.body === undefined ? undefined : { body: parts.body }),
     ...(parts.contentType === undefined ? undefined : { contentType: parts.contentType }),
     method,
     uri: requestUri,
     route,
-    from: { ...from, params: from.params.with('tag', newTag()) },
+    from: { ...from, params: from.params.with('tag', same.fromTag) },
     to: to ?? addressOf(parts),
-    callId: newCallId(),
+    callId: same.callId,
     seq,
     headers: [...core.capabilities.userAgent, ...headers, ...(parts.headers ?? [])],
   });

@@ -544,3 +544,44 @@ t.test('RFC 3262 §5: an offer in a reliable provisional response is answered in
   t.equal(agent.counts.dialogs, 0);
   t.end();
 });
+
+t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) => {
+  const { peer, clock, heard, network } = calls({ redirects: 3 });
+  const others = ['10.0.0.11', '10.0.0.12'].map((address) => new RawPeer(network, address, '10.0.0.2'));
+  const first = peer.request('INVITE');
+  const contacts =
+    '<sip:second@10.0.0.12>;q=0.5, <tel:+1234>, <sip:first@10.0.0.11?Subject=x>;q=0.9, <sip:bob@10.0.0.1>';
+  peer.answer(first, 302, { toTag: 'bob', headers: [{ name: 'Contact', value: contacts }] });
+  clock.advance(1);
+  t.equal(peer.request('ACK').branch, first.branch);
+  const second = others[0]?.request('INVITE');
+  t.equal(second?.requestUri, 'sip:first@10.0.0.11', 'without its headers');
+  t.equal(second?.callId, first.callId);
+  t.equal(second?.fromTag, first.fromTag);
+  t.equal(second?.headers.get('To'), first.headers.get('To'));
+  t.equal(second?.cseq.seq, first.cseq.seq + 1);
+  if (second !== undefined) others[0]?.answer(second, 486, { toTag: 'first' });
+  clock.advance(1);
+  const third = others[1]?.request('INVITE');
+  if (third !== undefined)
+    others[1]?.answer(third, 302, { toTag: 'x', headers: [{ name: 'Contact', value: '<sip:first@10.0.0.11>' }] });
+  clock.advance(1);
+  t.strictSame(heard, ['302'], 'no circles; what the last one answered counts');
+
+  const final = calls();
+  final.peer.answer(final.peer.request('INVITE'), 302, {
+    toTag: 'bob',
+    headers: [{ name: 'Contact', value: '<sip:other@10.0.0.1>' }],
+  });
+  final.clock.advance(1);
+  t.strictSame(final.heard, ['302'], 'final unless the caller wants it followed');
+
+  const secure = calls({ uri: parseUri('sips:bob@10.0.0.1'), redirects: 5 }, {}, { transport: 'TLS' });
+  secure.peer.answer(secure.peer.request('INVITE'), 302, {
+    toTag: 'bob',
+    headers: [{ name: 'Contact', value: '<sip:other@10.0.0.1>' }],
+  });
+  secure.clock.advance(1);
+  t.strictSame(secure.heard, ['302'], 'from sips nobody is led to sip');
+  t.end();
+});

@@ -1,0 +1,47 @@
+import type { NameAddr } from './fields.ts';
+import type { SipResponse } from './message.ts';
+import { type SipUri, type Uri, uriEquals } from './uri.ts';
+
+/** The addresses that 3xx responses to one request have named (RFC 3261 §8.1.3.4). */
+export class Redirects {
+  readonly #secure: boolean;
+  readonly #known: Uri[];
+  readonly #waiting: SipUri[] = [];
+  #left: number;
+
+  /** @param most how many are tried at most */
+  constructor(first: Uri, most: number) {
+    this.#known = [first];
+    this.#secure = first.kind === 'sip' && first.scheme === 'sips';
+    this.#left = most;
+  }
+
+  /** Takes the Contacts of a 3xx, the highest q first; those tried before are passed over, or it would go in circles. */
+  note(response: SipResponse): void {
+    const { contacts } = response;
+    if (contacts === '*') return;
+    for (const { uri: named } of [...contacts].sort((a, b) => weight(b) - weight(a))) {
+      if (this.#left <= this.#waiting.length) return;
+      // §8.1.3.4: from sips nobody is led to sip.
+      if (named.kind !== 'sip' || (this.#secure && named.scheme !== 'sips')) continue;
+      // §19.1.1: headers in the URI would be of the redirector's choice.
+      const uri = { ...named, headers: [] };
+      if (this.#known.some((known) => uriEquals(known, uri))) continue;
+      this.#known.push(uri);
+      this.#waiting.push(uri);
+    }
+  }
+
+  /** The next address to try. */
+  next(): SipUri | undefined {
+    const uri = this.#waiting.shift();
+    if (uri !== undefined) this.#left--;
+    return uri;
+  }
+}
+
+/** RFC 3261 §20.10: without q, 1 is meant. */
+function weight({ params }: NameAddr): number {
+  const q = Number(params.get('q') ?? 1);
+  return Number.isFinite(q) ? q : 1;
+}
