@@ -66,8 +66,8 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
   readonly #servers = new Map<string, ServerTransaction>();
   readonly #merged = new Map<string, ServerTransaction>();
   readonly #clients = new Map<string, ClientTransaction>();
-  /** The same by their connection, to be told when it is gone. */
-  readonly #byConnection = new Map<Flow, Set<ClientTransaction>>();
+  /** The same by their flow, to be told when it is gone. */
+  readonly #byFlow = new Map<Flow, Set<ClientTransaction>>();
   #serverBytes = 0;
 
   constructor(clock: Clock, base: BaseTimers, below: TransactionsBelow) {
@@ -122,11 +122,9 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
     const key = clientKey(branch, method);
     const transaction = new ClientTransaction(this, user, { key, flow, invite: method === 'INVITE', request });
     this.#clients.set(key, transaction);
-    if (flow.reliable) {
-      const others = this.#byConnection.get(flow);
-      if (others === undefined) this.#byConnection.set(flow, new Set([transaction]));
-      else others.add(transaction);
-    }
+    const others = this.#byFlow.get(flow);
+    if (others === undefined) this.#byFlow.set(flow, new Set([transaction]));
+    else others.add(transaction);
     return transaction;
   }
 
@@ -141,9 +139,9 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
     return true;
   }
 
-  /** A connection is gone: what was sent by it and has heard nothing yet has failed (RFC 3261 §17.1.4). */
+  /** A flow is gone: what was sent by it and has heard nothing yet has failed (RFC 3261 §17.1.4). */
   flowClosed(flow: Flow): void {
-    for (const transaction of [...(this.#byConnection.get(flow) ?? [])]) {
+    for (const transaction of [...(this.#byFlow.get(flow) ?? [])]) {
       if (transaction.state === 'calling' || transaction.state === 'trying') transaction.transportFailed();
     }
   }
@@ -185,7 +183,7 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   clientEnded(transaction: ClientTransaction): void {
     if (this.#clients.get(transaction.key) === transaction) this.#clients.delete(transaction.key);
-    const others = this.#byConnection.get(transaction.flow);
-    if (others?.delete(transaction) === true && others.size === 0) this.#byConnection.delete(transaction.flow);
+    const others = this.#byFlow.get(transaction.flow);
+    if (others?.delete(transaction) === true && others.size === 0) this.#byFlow.delete(transaction.flow);
   }
 }

@@ -15,6 +15,11 @@ export function isUnspecified(address: string): boolean {
   return unspecified.has(address);
 }
 
+/** Whether something can be sent to that port: a Via or an SRV record may say 0. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port > 0 && port < 65_536;
+}
+
 /** Whether it is this host as seen by itself. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.');

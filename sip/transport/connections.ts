@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
 import { Admission } from './admission.ts';
-import { advertisedAs } from './advertise.ts';
+import { advertisedAs, isPort } from './advertise.ts';
 import type { Advertise } from './advertise.ts';
 import type { Connection, ConnectionFacts, FlowContext } from './connection.ts';
 import type { Address, Flow, HostPort, Target, TransportFailure, TransportName } from './flow.ts';
@@ -125,13 +125,13 @@ export class Connections {
   connect(target: Target, connected: Connected): void {
     const { transport } = target;
     if (this.#closed) connected(closing);
-    else if (transport === 'TCP' || transport === 'TLS') {
+    else if ((transport === 'TCP' || transport === 'TLS') && isPort(target.remote.port)) {
       const known = this.#index.get(indexKey(transport, target.remote, target.serverName));
       if (known?.open === true) connected(known);
       else this.#dial(target, transport, connected);
     } else {
       // RFC 7118: WebSockets are opened towards us.
-      connected({ failed: 'refused', reason: `${transport} is not dialled` });
+      connected({ failed: 'refused', reason: `port ${target.remote.port} is not dialled over ${transport}` });
     }
   }
 

@@ -2,7 +2,7 @@ import { defaultPort, withoutBrackets } from '../resolver.ts';
 import type { Resolver } from '../resolver.ts';
 import { Connection } from './connection.ts';
 import type { Connected } from './connections.ts';
-import type { Address, Flow, Target, TransportFailure, ViaAddress } from './flow.ts';
+import type { Address, Flow, Target, TransportFailure, TransportName, ViaAddress } from './flow.ts';
 import { UdpFlow } from './udp.ts';
 
 /** Hears once that a response could not be sent. */
@@ -33,7 +33,7 @@ export class Responder {
       });
       if (!sent) failed({ failed: 'closed', reason: 'UDP message not sent' });
     };
-    const port = via.port ?? defaultPort('UDP');
+    const port = portOf(via, 'UDP');
     if (via.maddr !== undefined) {
       const hop = { secure: false, host: via.maddr, port, transport: 'udp' };
       this.#resolver.locate(hop, 0, (targets) => {
@@ -54,7 +54,7 @@ export class Responder {
       failed({ failed: 'closed', reason: 'the WebSocket is gone' });
       return;
     }
-    const remote = { address: flow.remote.address, port: via.port ?? defaultPort(transport) };
+    const remote = { address: flow.remote.address, port: portOf(via, transport) };
     this.#byFirst([{ transport, remote, serverName: withoutBrackets(via.host) }], message, () => {
       this.#resolver.locateSentBy(via, (targets) => {
         if ('failed' in targets) failed(targets);
@@ -81,4 +81,9 @@ export class Responder {
       }
     });
   }
+}
+
+/** The port of a sent-by; 0 is none. */
+function portOf({ port }: ViaAddress, transport: TransportName): number {
+  return port === undefined || port === 0 ? defaultPort(transport) : port;
 }

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { FlowContext } from './connection.ts';
+import { isPort } from './advertise.ts';
 import type { Address, Flow, HostPort } from './flow.ts';
 
 /** What fits into one datagram: 65,535 bytes with IP and UDP headers (RFC 3261 §18.1.1). */
@@ -77,27 +78,29 @@ export class UdpListener {
   /** Forgets a peer. */
   forget(flow: UdpFlow, reason: string): void {
     const key = `${flow.remote.address} ${flow.remote.port}`;
-    if (this.#flows.get(key) !== flow) return;
-    this.#flows.delete(key);
+    if (this.#flows.get(key) === flow) this.#flows.delete(key);
     this.#context.handlers.flowClosed(flow, reason);
   }
 
   /**
-   * Sends one datagram, to the flow's peer or to another address. An ICMP "unreachable" is not seen: the system tells
-   * it to connected sockets only; the transaction's timers stand in for it.
+   * Sends one datagram, to the flow's peer or to another address. When the system has no way there, `failed` hears of
+   * it, or else the flow is forgotten and the core told (RFC 3261 §18.4). An ICMP "unreachable" is not seen: the system
+   * tells it to connected sockets only; the transaction's timers stand in for it.
    */
   send(flow: UdpFlow, message: Uint8Array, to: Address = flow.remote, failed?: (reason: string) => void): boolean {
     const { limits, log, trace } = this.#context;
     const queued = this.#open ? this.#socket.getSendQueueSize() : 0;
-    if (!this.#open || message.length > largestDatagram || queued + message.length > limits.maxQueuedBytes) {
-      log.warn('UDP message not sent', { flow: flow.id, bytes: message.length, queued, open: this.#open });
+    const fits = message.length <= largestDatagram && queued + message.length <= limits.maxQueuedBytes;
+    if (!this.#open || !fits || !isPort(to.port)) {
+      log.warn('UDP message not sent', { flow: flow.id, bytes: message.length, queued, port: to.port });
       return false;
     }
     trace?.({ at: Date.now(), direction: 'out', flow, message, ...(to === flow.remote ? {} : { to }) });
     this.#socket.send(message, to.port, to.address, (error) => {
       if (error === null) return;
       log.warn(`UDP message not sent: ${error.message}`, { flow: flow.id });
-      failed?.(error.message);
+      if (failed === undefined) this.forget(flow, error.message);
+      else failed(error.message);
     });
     return true;
   }

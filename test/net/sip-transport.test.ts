@@ -560,6 +560,29 @@ t.test('UDP: keep-alives and noise are ignored, a request of any size is sent by
   t.equal(flow.send(Buffer.from('x')), false);
 });
 
+t.test('RFC 3261 §18.4: where the system has no way, or there is no such port, the core hears of it', async (t) => {
+  const server = side(t);
+  const { port } = await server.layer.listen({ transport: 'UDP', host: '127.0.0.1', port: 0 });
+  const { socket } = await udpClient(t);
+  socket.send(options('1'), port, '127.0.0.1');
+  const { flow } = await server.received.next();
+  const failed = new Inbox<TransportFailure>();
+  const hear = (failure: TransportFailure): void => {
+    failed.put(failure);
+  };
+  server.layer.respond(flow, viaOf('UDP', 65_536), Buffer.from(ok), hear);
+  t.match(await failed.next(), { failed: 'closed' });
+  server.layer.respond(flow, viaOf('UDP', 9, { maddr: '255.255.255.255' }), Buffer.from(ok), hear);
+  t.match(await failed.next(), { failed: 'refused', reason: /EACCES/ });
+  t.equal(failed.size, 0);
+  server.layer.respond(flow, viaOf('UDP', 0), Buffer.from(ok), hear);
+  const nowhere = { transport: 'UDP', remote: { address: '255.255.255.255', port: 9 } } as const;
+  const gone = flowOf(await dial(server.layer, 0, nowhere));
+  t.ok(gone.send(Buffer.from(options('1'))));
+  t.match(await server.closed.next(), { flow: { id: gone.id }, reason: /EACCES/ });
+  t.match(await dial(server.layer, 0), { failed: 'refused' }, 'port 0 over TCP');
+});
+
 t.test('UDP peers remembered are bounded', async (t) => {
   const server = side(t, { limits: { maxUdpPeers: 2 } });
   const { port } = await server.layer.listen({ transport: 'UDP', host: '127.0.0.1', port: 0 });
