@@ -39,6 +39,11 @@ export function newEndpoint(options: EndpointOptions = {}): MsrpEndpoint {
   return new Endpoint(options);
 }
 
+/** Browsers refuse to run `queueMicrotask` as a method of something else. */
+const microtask: TurnScheduler = (run) => {
+  queueMicrotask(run);
+};
+
 /** Milliseconds between two looks at what has taken too long. */
 const SWEEP = 1000;
 
@@ -67,7 +72,7 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.log = options.log ?? silent;
     this.auth = options.auth;
-    this.turn = new Turn(options.turn ?? queueMicrotask);
+    this.turn = new Turn(options.turn ?? microtask);
     this.#clock = options.clock ?? systemClock;
     this.#dialer = options.dialer;
   }

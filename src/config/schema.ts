@@ -28,9 +28,6 @@ const service = z.strictObject({
   display_text: z.string().nullable(),
 });
 
-/** One more service of a room, shown in its conference document (RFC 4575 §5.3.2, RFC 7106). */
-export type ServiceEntry = z.infer<typeof service>;
-
 const serviceInput = service.extend({
   purpose: service.shape.purpose.default('grouptextchat'),
   display_text: service.shape.display_text.default(null),

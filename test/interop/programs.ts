@@ -8,11 +8,12 @@ export interface Ended {
   readonly output: string;
 }
 
-/** Whether a program can be run here. */
-export function has(program: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+/** Where a program is; undefined if it is not installed here. */
+export function pathTo(program: string): string | undefined {
+  const paths = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program));
+  return paths.find((path) => {
     try {
-      accessSync(join(folder, program), constants.X_OK);
+      accessSync(path, constants.X_OK);
       return true;
     } catch {
       return false;
@@ -22,7 +23,7 @@ export function has(program: string): boolean {
 
 /** Why a test of that program does not run here; where CI is set it runs, and fails, for want of the program. */
 export function skipWithout(program: string): string | false {
-  if (has(program) || process.env['CI'] === 'true') return false;
+  if (pathTo(program) !== undefined || process.env['CI'] === 'true') return false;
   return `${program} is not installed here (Debian: see .ci/run)`;
 }
 
