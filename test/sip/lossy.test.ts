@@ -22,14 +22,14 @@ const CONFERENCE = {
   contentTypes: ['application/conference-info+xml'],
 };
 
-/** Two user agents with 15 % of all packets lost, both ways. */
+/** Two user agents with 15 % of all packets lost, both ways; those that arrive may have overtaken each other. */
 function pair(
   seed: number,
   handlers: Partial<UserAgentHandlers>,
 ): { clock: FakeClock; network: Network; server: UserAgent; client: UserAgent } {
   const clock = new FakeClock();
-  const chance = random(seed);
-  const network = new Network({ clock, delay: 20, loses: () => chance() < 0.15 });
+  const chance = random(seed + Number(process.env['SIP_LOSS_SEED'] ?? 0));
+  const network = new Network({ clock, delay: () => 5 + chance() * 60, loses: () => chance() < 0.15 });
   const server = new UserAgent(
     { transport: network.host('10.0.0.2'), clock, events: [CONFERENCE] },
     { ...NOTHING, ...handlers },

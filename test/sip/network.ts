@@ -110,8 +110,8 @@ export interface Packet {
 export interface NetworkOptions {
   readonly clock: Clock;
   readonly transport?: TransportName;
-  /** Milliseconds from send to receive. Default 10. */
-  readonly delay?: number;
+  /** Milliseconds from send to receive; a function lets packets overtake each other. Default 10. */
+  readonly delay?: number | (() => number);
   /** Whether this packet gets lost. */
   readonly loses?: (packet: Packet) => boolean;
   readonly seen?: (packet: Packet) => void;
@@ -139,7 +139,7 @@ export class Network {
     const { clock, delay = 10, loses, seen } = this.options;
     seen?.(packet);
     if (loses?.(packet) === true) return;
-    clock.after(delay, () => {
+    clock.after(typeof delay === 'number' ? delay : delay(), () => {
       const host = this.hosts.get(packet.to);
       host?.handlers.receive(packet.bytes, host.flowTo(packet.from));
     });
