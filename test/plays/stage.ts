@@ -82,7 +82,7 @@ export interface Member {
 
 /** INVITE, ACK, MSRP: comes into a room. */
 export async function join(
-  stage: Stage,
+  stage: Pick<Stage, 'sip'>,
   name: string,
   room = ROOM,
   extra: Extra = {},

@@ -1,0 +1,106 @@
+/** The service as a process: how it goes in good order, and what is left when it is killed. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
+import t from 'tap';
+import { cpim } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
+import { join, messageSdp, newPath, ROOM } from './stage.ts';
+
+interface Process {
+  readonly child: ChildProcessWithoutNullStreams;
+  /** SIP over TCP. */
+  readonly sip: number;
+  readonly errors: () => string;
+}
+
+/** Starts the service with its rooms in a directory, and waits until it serves. */
+async function serve(data: string): Promise<Process> {
+  const keys = [
+    'sip.port=0',
+    'msrp.port=0',
+    'http.port=0',
+    `data=${data}`,
+    'roster.interval=50ms',
+    'rooms.defaults.history_messages=100',
+  ];
+  const child = spawn(process.execPath, ['dist/src/cli.js', 'serve', ...keys.flatMap((key) => ['--set', key])]);
+  let output = '';
+  let errors = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
+  child.stdout.setEncoding('utf8');
+  for (;;) {
+    const [text] = (await once(child.stdout, 'data')) as [string];
+    output += text;
+    const port = /SIP\s+127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+    if (port !== undefined) return { child, sip: Number(port), errors: () => errors };
+  }
+}
+
+const directory = (): string => mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
+
+t.test('SIGTERM: no new joins, BYE and terminated NOTIFY to all, exit 0 within 5 s', async (t) => {
+  const data = directory();
+  t.teardown(() => {
+    rmSync(data, { recursive: true, force: true });
+  });
+  const { child, sip, errors } = await serve(data);
+  const alice = await join({ sip }, 'alice');
+  const bob = await join({ sip }, 'bob');
+  const carol = await SipPhone.connect('carol', sip);
+  await carol.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+  t.equal(await alice.say('before the end'), '200');
+  await bob.hears('before the end');
+  const start = performance.now();
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  for (const { phone } of [alice, bob]) {
+    const bye = await phone.next('BYE');
+    t.match(bye.headers.get('Reason'), /SIP;cause=503;text="the service is stopping"/);
+  }
+  for (;;) {
+    const notify = await carol.next('NOTIFY');
+    if (notify.subscriptionState?.value === 'terminated') break;
+  }
+  const [code] = (await exit) as [number | null];
+  t.equal(code, 0);
+  t.ok(performance.now() - start < 5_000);
+  t.notMatch(errors(), /error/);
+});
+
+t.test('kill -9: every message that got its 200 is in the history after the restart', async (t) => {
+  const data = directory();
+  t.teardown(() => {
+    rmSync(data, { recursive: true, force: true });
+  });
+  const first = await serve(data);
+  const alice = await join({ sip: first.sip }, 'alice');
+  const answered: string[] = [];
+  const gone = once(first.child, 'exit');
+  // A stream of messages is under way when the end comes.
+  for (let i = 0; i < 40; i += 1) {
+    const text = `message ${String(i)}.`;
+    void alice.line.request('SEND', ...cpim(alice.uri, ROOM, text)).then(({ what }) => {
+      if (what === '200') answered.push(text);
+      if (answered.length === 10) first.child.kill('SIGKILL');
+    });
+  }
+  await gone;
+  t.ok(answered.length >= 10);
+  alice.phone.hangUp();
+
+  const second = await serve(data);
+  t.teardown(async () => {
+    const exit = once(second.child, 'exit');
+    second.child.kill('SIGTERM');
+    await exit;
+  });
+  const own = newPath();
+  const offer = { body: messageSdp(own) };
+  const bob = await join({ sip: second.sip }, 'bob', ROOM, offer, own);
+  for (const text of answered) await bob.hears(text);
+  t.pass(`${String(answered.length)} answered, all of them in the history`);
+  await bob.leave();
+});
