@@ -39,6 +39,7 @@ async function serve(data: string): Promise<Process> {
   }
 }
 
+const host = '127.0.0.1';
 const directory = (): string => mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
 
 t.test('SIGTERM: no new joins, BYE and terminated NOTIFY to all, exit 0 within 5 s', async (t) => {
@@ -47,8 +48,8 @@ t.test('SIGTERM: no new joins, BYE and terminated NOTIFY to all, exit 0 within 5
     rmSync(data, { recursive: true, force: true });
   });
   const { child, sip, errors } = await serve(data);
-  const alice = await join({ sip }, 'alice');
-  const bob = await join({ sip }, 'bob');
+  const alice = await join({ sip, host }, 'alice');
+  const bob = await join({ sip, host }, 'bob');
   const carol = await SipPhone.connect('carol', sip);
   await carol.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
   t.equal(await alice.say('before the end'), '200');
@@ -76,7 +77,7 @@ t.test('kill -9: every message that got its 200 is in the history after the rest
     rmSync(data, { recursive: true, force: true });
   });
   const first = await serve(data);
-  const alice = await join({ sip: first.sip }, 'alice');
+  const alice = await join({ ...first, host }, 'alice');
   const answered: string[] = [];
   const gone = once(first.child, 'exit');
   // A stream of messages is under way when the end comes.
@@ -99,7 +100,7 @@ t.test('kill -9: every message that got its 200 is in the history after the rest
   });
   const own = newPath();
   const offer = { body: messageSdp(own) };
-  const bob = await join({ sip: second.sip }, 'bob', ROOM, offer, own);
+  const bob = await join({ ...second, host }, 'bob', ROOM, offer, own);
   for (const text of answered) await bob.hears(text);
   t.pass(`${String(answered.length)} answered, all of them in the history`);
   await bob.leave();

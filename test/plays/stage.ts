@@ -82,7 +82,7 @@ export interface Member {
 
 /** INVITE, ACK, MSRP: comes into a room. */
 export async function join(
-  stage: Pick<Stage, 'sip'>,
+  stage: Pick<Stage, 'sip' | 'host'>,
   name: string,
   room = ROOM,
   extra: Extra = {},
