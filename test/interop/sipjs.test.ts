@@ -4,6 +4,7 @@ import {
   Inviter,
   type Message,
   Messager,
+  type Notification,
   type Session,
   type SessionDescriptionHandler,
   SessionState,
@@ -252,6 +253,25 @@ t.test('sip.js subscribes: the first NOTIFY, one of a change, and the end', asyn
   t.equal(agent.userAgent.counts.subscriptions, 1);
   await subscriber.unsubscribe();
   while (agent.userAgent.counts.subscriptions > 0) await new Promise(setImmediate);
+});
+
+t.test('sip.js refers somebody within its call, and is told how it fares', async (t) => {
+  const { js } = await sipJs(t);
+  const inviter = new Inviter(js, target('room'));
+  await inviter.invite();
+  await reached(inviter, SessionState.Established);
+  const told: string[] = [];
+  const finished = new Promise<void>((resolve) => {
+    const onNotify = (notification: Notification): void => {
+      told.push(notification.request.body.trim());
+      void notification.accept();
+      if (told.length === 2) resolve();
+    };
+    void inviter.refer(target('bob'), { onNotify });
+  });
+  await finished;
+  t.strictSame(told, ['SIP/2.0 100 Trying', 'SIP/2.0 200 OK']);
+  await inviter.bye();
 });
 
 t.test('MESSAGEs outside of dialogs, both ways, in UTF-8', async (t) => {
