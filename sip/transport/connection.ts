@@ -161,14 +161,15 @@ export abstract class Connection implements Flow {
     this.context.trace?.({ at: Date.now(), direction: 'out', flow: this, message });
     this.write(message);
     if (isFinalResponse(message)) {
-      this.#owed -= 1;
+      // A 2xx to INVITE is repeated until its ACK comes: it was owed once.
+      this.#owed = Math.max(0, this.#owed - 1);
       this.#closeIfAnswered();
     }
     return true;
   }
 
   #closeIfAnswered(): void {
-    if (this.#state === 'half-closed' && this.#owed <= 0) this.close('the peer has closed its direction');
+    if (this.#state === 'half-closed' && this.#owed === 0) this.close('the peer has closed its direction');
   }
 
   #end(reason: string): boolean {

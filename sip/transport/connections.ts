@@ -43,6 +43,9 @@ interface Attempt {
 
 /** How long `close` waits for peers to take what is queued. */
 const closeTimeout = 2_500;
+/** The close code of the WebSocket registry for "as many as I can serve", and how long its answer is waited for. */
+const tryAgainLater = 1013;
+const refusalTimeout = 1_000;
 const closing: TransportFailure = { failed: 'closed', reason: 'the transport is closing' };
 
 /** All connections, both ways: their number, their index by peer (RFC 3261 §18), those being opened. */
@@ -107,7 +110,10 @@ export class Connections {
     if (refused !== undefined) {
       this.#context.log.warn(`WebSocket refused: ${refused}`, { peer: address });
       webSocket.on('error', () => undefined);
-      webSocket.close(1013);
+      webSocket.close(tryAgainLater);
+      setTimeout(() => {
+        webSocket.terminate();
+      }, refusalTimeout).unref();
       return undefined;
     }
     webSocket.on('close', () => {
