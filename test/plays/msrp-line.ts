@@ -22,6 +22,8 @@ export class MsrpLine {
   readonly #frames: Frame[] = [];
   readonly #waiting: { readonly fits: (frame: Frame) => boolean; readonly take: (frame: Frame) => void }[] = [];
   #rest = Buffer.alloc(0);
+  /** The very first frame that came. */
+  first: Frame | undefined;
   /** Whether each SEND that comes in is answered with 200. */
   answers = true;
   readonly closed: Promise<void>;
@@ -130,6 +132,7 @@ export class MsrpLine {
   }
 
   #take(frame: Frame): void {
+    this.first ??= frame;
     if (frame.what === 'SEND' && this.answers) {
       this.write(
         `MSRP ${frame.id} 200 OK\r\nTo-Path: ${this.room}\r\nFrom-Path: ${this.own}\r\n-------${frame.id}$\r\n`,

@@ -37,6 +37,10 @@ export class SipPhone {
   gone = false;
   /** The URN of the device, for those who name it in their Contact. */
   instance: string | undefined;
+  /** Further parameters of the Contact, each with its semicolon. */
+  contactParams = '';
+  /** What has come, in order: `200 SUBSCRIBE`, `NOTIFY`. */
+  readonly arrived: string[] = [];
 
   private constructor(name: string, socket: Socket) {
     this.name = name;
@@ -62,7 +66,7 @@ export class SipPhone {
 
   get contact(): string {
     const device = this.instance === undefined ? '' : `;+sip.instance="<${this.instance}>"`;
-    return `<sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp>${device}`;
+    return `<sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp>${device}${this.contactParams}`;
   }
 
   /** A request outside of dialogs; gives its final response. The dialog is for requests that make one. */
@@ -147,6 +151,7 @@ export class SipPhone {
   }
 
   #take(message: SipMessage): void {
+    this.arrived.push(message.kind === 'request' ? message.method : `${String(message.status)} ${message.cseq.method}`);
     if (message.kind === 'response') {
       const key = `${message.callId} ${String(message.cseq.seq)} ${message.cseq.method}`;
       if (message.status < 200) return;

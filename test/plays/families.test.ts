@@ -1,0 +1,158 @@
+/** Stand-ins for real clients: their own bytes and manners, as seen on the wire. */
+import t from 'tap';
+import { cpim, MsrpLine } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
+import { join, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+
+const BLINK = 'User-Agent: Blink 5.9.1 (Linux)';
+
+/** What the sipsimple family offers: its c= only in the media line, its default route's address in the path. */
+function blinkOffer(path: string, setup = 'active'): { contentType: string; body: string } {
+  const lines = [
+    ...['v=0', 'o=- 3976517880 3976517880 IN IP4 192.0.2.2', 's=Blink 5.9.1 (Linux)', 't=0 0'],
+    ...['m=message 2855 TCP/MSRP *', 'c=IN IP4 192.0.2.2', `a=path:${path}`],
+    'a=accept-types:message/cpim text/* image/* application/im-iscomposing+xml',
+    'a=accept-wrapped-types:text/* image/* application/im-iscomposing+xml',
+    ...[`a=setup:${setup}`, 'a=chatroom:nickname private-messages com.ag-projects.screen-sharing', ''],
+  ];
+  return { contentType: 'application/sdp', body: lines.join('\r\n') };
+}
+
+async function blink(stage: Stage, name: string, setup = 'active') {
+  const phone = await SipPhone.connect(name, stage.sip);
+  const own = newPath().replace('127.0.0.1:9', '192.0.2.2:2855');
+  const { response, dialog } = await phone.request('INVITE', ROOM, { ...blinkOffer(own, setup), headers: [BLINK] });
+  phone.ack(dialog);
+  return { phone, own, response, dialog, answer: Buffer.from(response.body).toString() };
+}
+
+t.test('Blink joins: the answer that it needs, its bind answered before anything else', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20');
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('some history'), '200');
+  for (const setup of ['active', 'actpass']) {
+    const alice = await blink(stage, `alice-${setup}`, setup);
+    t.match(alice.response.headers.get('Contact'), /;isfocus/);
+    t.match(alice.answer, /^a=accept-types:message\/cpim\r$/m);
+    t.match(alice.answer, /^a=accept-wrapped-types:.*\*\r$/m, 'without it Blink sends nothing');
+    t.match(alice.answer, /^a=setup:passive\r$/m);
+    t.match(alice.answer, /^a=chatroom:nickname private-messages\r$/m);
+    const line = await MsrpLine.bind(alice.own, pathOf(alice.response.body));
+    t.equal(line.first?.what, '200', 'a SEND before the 200 to its bind makes it hang up');
+    await line.hears('some history');
+    await alice.phone.within(alice.dialog, 'BYE');
+  }
+});
+
+t.test('Blink subscribes: 200 with Contact first, then full documents only, with what it dereferences', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await blink(stage, 'alice');
+  await MsrpLine.bind(alice.own, pathOf(alice.response.body));
+  const { response, dialog } = await alice.phone.request('SUBSCRIBE', ROOM, {
+    headers: [BLINK, 'Event: conference', 'Accept: application/conference-info+xml', 'Expires: 600'],
+  });
+  t.equal(response.status, 200);
+  t.ok(response.contact, 'without Contact it answers the NOTIFY with 481');
+  const document = async (): Promise<string> => Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
+  await document();
+  t.same(alice.phone.arrived.slice(-2), ['200 SUBSCRIBE', 'NOTIFY'], 'a NOTIFY before the 200 is swallowed');
+  await join(stage, 'bob');
+  let text = '';
+  while (!text.includes('sip:bob@')) {
+    text = await document();
+    t.match(text, /<conference-info [^>]*state="full"/);
+    t.match(text, /<conference-description>.*<users>/s);
+    for (const user of text.split('<user ').slice(1)) {
+      t.match(user, /^[^>]*><display-text>/, 'each user has a display-text');
+      for (const media of user.split('<media ').slice(1)) t.match(media, /^[^>]*>(?:(?!<\/media>).)*<type>/s);
+    }
+  }
+  await alice.phone.within(dialog, 'SUBSCRIBE', { headers: [BLINK, 'Event: conference', 'Expires: 0'] });
+});
+
+t.test('Blink takes a message in one piece only, whatever its size, and counts characters', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await blink(stage, 'alice');
+  const line = await MsrpLine.bind(alice.own, pathOf(alice.response.body));
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('x'.repeat(40_000)), '200');
+  const { body = '', flag } = await line.hears('xxx');
+  t.equal(flag, '$');
+  t.ok(body.length > 40_000, 'one SEND');
+
+  const text = 'grüße — über';
+  const message =
+    `From: Alice <${alice.phone.uri}>\r\nTo: <${ROOM}>\r\nDateTime: 2026-01-01T00:00:00.000001+00:00\r\n\r\n` +
+    `MIME-Version: 1.0\nContent-Type: text/plain; charset="utf8"\nContent-Transfer-Encoding: \n\n${text}`;
+  const characters = String(message.length);
+  t.not(characters, String(Buffer.byteLength(message)));
+  const headers = ['Message-ID: blink-1', `Byte-Range: 1-${characters}/${characters}`, 'Success-Report: yes'];
+  const answer = await line.request('SEND', [...headers, 'Failure-Report: yes', 'Content-Type: message/cpim'], message);
+  t.equal(answer.what, '200');
+  const report = await line.next(({ what }) => what === 'REPORT');
+  t.match(report.headers.get('Status'), /^000 200/, 'what its "delivered" hangs on');
+  t.equal((await bob.line.hears('über')).body, message);
+});
+
+t.test(
+  'Blink keeps the line alive, negotiates OTR, names itself without quotes, and asks for what nobody knows',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const alice = await blink(stage, 'alice');
+    const line = await MsrpLine.bind(alice.own, pathOf(alice.response.body));
+    const bob = await join(stage, 'bob');
+    t.equal((await line.request('SEND', ['Message-ID: alive-1', 'Byte-Range: 1-0/0', 'Keep-Alive: yes'])).what, '200');
+    const [headers, body] = cpim(
+      alice.phone.uri,
+      ROOM,
+      '?OTRv3?  I would like to start an Off-the-Record private conversation',
+    );
+    line.send(
+      'SEND',
+      [...headers.slice(0, 2), 'Failure-Report: no', 'Success-Report: no', 'Content-Type: message/cpim'],
+      body,
+    );
+    t.equal((await line.request('NICKNAME', ['Use-Nickname: Bobby'])).what, '200');
+    t.equal((await bob.line.request('NICKNAME', ['Use-Nickname: "bobby"'])).what, '425', 'taken');
+    t.equal((await line.request('FILE_OFFSET', ['Message-ID: file-1'])).what, '501');
+    t.equal((await line.say(alice.phone.uri, ROOM, 'still here')).what, '200');
+    await bob.hears('still here');
+    t.same(bob.line.heard(), [], 'neither keep-alive nor OTR reached the room');
+  },
+);
+
+t.test('an RCS client finds one status word in each user, and the state attribute everywhere', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  await join(stage, 'bob');
+  const phone = await SipPhone.connect('alice', stage.sip);
+  phone.contactParams = ';+g.oma.sip-im';
+  await phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+  const text = Buffer.from((await phone.next('NOTIFY')).body).toString();
+  const [, users = ''] = /<users[^>]*>(.*)<\/users>/s.exec(text) ?? [];
+  t.notMatch(users, /<media[^>]*>(?:(?!<\/media>).)*<status>/s, 'no status after that of the endpoint');
+  t.match(users, /<endpoint [^>]*state="full"/);
+});
+
+t.test('FreeSWITCH gets and sends messages in one piece', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const own = newPath();
+  const gateway = await join(stage, 'gateway', ROOM, { headers: ['User-Agent: FreeSWITCH-mod_sofia/1.10.11'] }, own);
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('y'.repeat(10_000)), '200');
+  t.equal((await gateway.line.hears('yyy')).flag, '$');
+});
+
+t.test('the configuration knows more families', async (t) => {
+  const stage = await raise('peers=[{user_agent: "MyPhone/*", chunks: false, roster: full}]');
+  t.teardown(() => stage.close());
+  const phone = await join(stage, 'alice', ROOM, { headers: ['User-Agent: MyPhone/2.1'] });
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('z'.repeat(10_000)), '200');
+  t.equal((await phone.line.hears('zzz')).flag, '$');
+});
