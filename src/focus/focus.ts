@@ -10,6 +10,7 @@ import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import { dialledUri, instanceOf, pastWish } from './arrival.ts';
+import { callInfo } from './advertising.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import type { ConferenceEvents } from './event-package.ts';
@@ -143,7 +144,12 @@ export class Focus implements UserAgentHandlers {
       invite.refuse(noMediaAnswer(description));
       return;
     }
-    const session = invite.accept({ ...sdpContent(description), contact: FOCUS_CONTACT, session: leg });
+    const session = invite.accept({
+      ...sdpContent(description),
+      headers: callInfo(leg.room.conference, request.to.uri),
+      contact: FOCUS_CONTACT,
+      session: leg,
+    });
     if (session !== undefined) leg.answered(session);
   }
 }
