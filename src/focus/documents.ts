@@ -85,11 +85,13 @@ export class SubscriptionDocuments {
   next(cause: NotifyCause): Content | undefined {
     const { room, shared, partial, entity } = this.#parts;
     const { conference } = room;
-    if (cause === 'terminated' && conference.endedAt === undefined) return undefined;
+    // RFC 6665 §4.4.3: the one NOTIFY of a fetch is both the first and the last, and has the state.
+    const fetched = cause === 'terminated' && this.#revision === -1;
+    if (cause === 'terminated' && !fetched && conference.endedAt === undefined) return undefined;
     if (cause === 'changed' && conference.revision === this.#revision) return undefined;
     const heading = { entity, version: this.#version + 1 };
     const body =
-      cause === 'terminated'
+      cause === 'terminated' && !fetched
         ? shared.deleted(heading)
         : cause === 'changed' && partial
           ? shared.partial(conference, this.#revision, heading)
