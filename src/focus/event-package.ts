@@ -6,7 +6,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
 import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
-import type { Gate } from './caller.ts';
+import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { SharedDocuments, SubscriptionDocuments } from './documents.ts';
 import { refusalAnswer } from './refusals.ts';
@@ -51,6 +51,7 @@ export interface ConferenceEventsParts {
 export class ConferenceEvents implements Watcher {
   readonly #parts: ConferenceEventsParts;
   readonly #writers = new Map<string, SharedDocuments>();
+  readonly #callers = new WeakMap<Subscription, Caller>();
 
   constructor(parts: ConferenceEventsParts) {
     this.#parts = parts;
@@ -92,17 +93,30 @@ export class ConferenceEvents implements Watcher {
       onEnded: release,
     });
     if (subscription === undefined) release();
+    else this.#callers.set(subscription, caller);
   }
 
   /** From the host. */
   happened(room: ChatRoom, { event }: Logged, changed: boolean): void {
     if (event.type === 'ended') this.#end(room.uri);
-    else if (changed) this.changed(room);
+    else {
+      if (event.type === 'banned') this.#turnAway(room);
+      if (changed) this.changed(room);
+    }
   }
 
   /** The document of a room has changed. */
   changed(room: ChatRoom): void {
     this.#parts.userAgent().changed(CONFERENCE_PACKAGE, room.uri);
+  }
+
+  /** Who may not watch any longer is told so (RFC 6665 §4.1.3 rejected). */
+  #turnAway(room: ChatRoom): void {
+    for (const subscription of [...this.#parts.userAgent().subscriptions(CONFERENCE_PACKAGE, room.uri)]) {
+      const caller = this.#callers.get(subscription);
+      if (caller !== undefined && room.rules.watch(caller.user, caller.address) !== undefined)
+        subscription.terminate('rejected');
+    }
   }
 
   /** The conference is over: so is what can be said of it (RFC 6665 §4.1.3 noresource). */

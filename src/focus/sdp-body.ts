@@ -1,12 +1,11 @@
-import { parseSdp, type SessionDescription, type SipMessage } from '../../sip/index.ts';
+import { bodyOf, findPart, parseSdp, type SessionDescription, type SipMessage } from '../../sip/index.ts';
 
 /**
- * The session description that a message carries; undefined when it has none. Throws `SipError` 400 for one that cannot
- * be read.
+ * The session description that a message carries, alone or as one of several parts (RFC 5621 §3); undefined when it has
+ * none. Throws `SipError` 400 for one that cannot be read.
  */
 export function sdpOf(message: SipMessage): SessionDescription | undefined {
-  const type = message.contentType;
-  if (type === undefined || message.body.length === 0) return undefined;
-  if (type.type !== 'application/sdp') return undefined;
-  return parseSdp(message.body);
+  if (message.body.length === 0 || message.contentType === undefined) return undefined;
+  const part = findPart(bodyOf(message), 'application/sdp');
+  return part === undefined ? undefined : parseSdp(part.body);
 }

@@ -301,3 +301,26 @@ t.test('RFC 4579 §4.3: OPTIONS tells a conference', async (t) => {
   t.equal((await alice.request('OPTIONS', 'sip:nothere@127.0.0.1')).response.status, 404);
   t.equal((await alice.request('INVITE', 'sip:nothere@127.0.0.1')).response.status, 404);
 });
+
+t.test('RFC 5621 §3: the offer may be one of several parts of the body', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const phone = await SipPhone.connect('alice', stage.sip);
+  const body = [
+    '--b',
+    'Content-Type: application/sdp',
+    '',
+    messageSdp(newPath()).trimEnd(),
+    '--b',
+    'Content-Type: application/x-notes',
+    'Content-Disposition: render;handling=optional',
+    '',
+    'whatever',
+    '--b--',
+    '',
+  ].join('\r\n');
+  const { response } = await phone.request('INVITE', ROOM, { contentType: 'multipart/mixed;boundary=b', body });
+  t.equal(response.status, 200);
+  t.equal(response.contentType?.type, 'application/sdp');
+  phone.hangUp();
+});

@@ -219,3 +219,21 @@ t.test('in the INVITE dialog a subscription works as well, and outlives the call
   const after = Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
   t.match(after, /disconnected/);
 });
+
+t.test('RFC 6665 §4.1.3: somebody who is banned watches no longer', async (t) => {
+  const stage = await raise('rooms.defaults.roles={"sip:alice@127.0.0.1": owner}');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const mallory = await Watcher.subscribe(stage, 'mallory');
+  const carol = await Watcher.subscribe(stage, 'carol');
+  await mallory.next();
+  await carol.next();
+  t.equal(await alice.say('/ban sip:mallory@127.0.0.1'), '200');
+  const last = await mallory.phone.next('NOTIFY');
+  t.equal(last.headers.get('Subscription-State'), 'terminated;reason=rejected');
+  const again = await mallory.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+  t.equal(again.response.status, 403);
+  await join(stage, 'dave');
+  await carol.until(({ users }) => users.some(({ entity }) => entity.includes('dave')));
+  t.pass('carol watches on');
+});
