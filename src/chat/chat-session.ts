@@ -1,22 +1,28 @@
 import {
   type AcceptedTypes,
   type CloseReason,
+  type Incoming,
   type IncomingMessage,
+  type MessageOpening,
   type MsrpEndpoint,
   type MsrpPath,
   type MsrpSession,
   type NicknameRequest,
   type Outcome,
   type Outgoing,
+  type Reception,
   type SessionHandlers,
   type SessionOptions,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
+import type { LargeCopy } from './large-copy.ts';
+import { LargePosting } from './large-posting.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import type { ChatRoom, Verdict } from './room.ts';
+import type { Reader, SharedStream } from './shared-stream.ts';
 import type { Speaker } from './speaker.ts';
 
 /** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
@@ -24,6 +30,8 @@ export interface ChatAbilities {
   /** Types it takes bare; what it takes bare it takes wrapped too (RFC 4975 §8.6). */
   readonly acceptTypes: AcceptedTypes;
   readonly acceptWrappedTypes: AcceptedTypes;
+  /** Octets of the largest message it takes (RFC 4975 §8.6); undefined when it does not say. */
+  readonly maxSize?: number | undefined;
   /** It listed `private-messages` in its `chatroom` attribute. */
   readonly privateMessages: boolean;
 }
@@ -34,6 +42,10 @@ export interface ChatSessionParts {
   readonly room: ChatRoom;
   readonly speaker: Speaker;
   readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports'>;
+  /** Octets up to which a message is collected; a larger one is passed on as it comes (RFC 7701 §6.1). */
+  readonly collected: number;
+  /** Milliseconds for which the peer may read too slowly (RFC 7701 §6.4). */
+  readonly congestedFor: number;
   /** Its first request has been answered: what is said may be sent to it. */
   readonly onBound: () => void;
   /** It is over, once; also after `close`. */
@@ -49,6 +61,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   readonly roomUri: string;
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
+  /** Large messages on their way to the peer. */
+  readonly #reading = new Map<Outgoing, Reader>();
   #abilities: ChatAbilities | undefined;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
@@ -135,12 +149,54 @@ export class ChatSession implements Recipient, SessionHandlers {
     if (queued !== 'queued') this.#miss(copy.n, { is: queued === 'full' ? 'congested' : 'left' });
   }
 
+  /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
+  deliverLarge(copy: LargeCopy, stream: SharedStream): void {
+    const { wrappedType, contentType, size } = copy.opened;
+    if (
+      (wrappedType !== undefined && !this.#takes(wrappedType)) ||
+      (size ?? 0) > (this.#abilities?.maxSize ?? Infinity)
+    ) {
+      this.deliver(copy);
+      return;
+    }
+    let wake = (): void => undefined;
+    const reader = stream.reader({
+      unbroken: this.#parts.session.chunks === false,
+      wake: () => {
+        wake();
+      },
+      detached: () => {
+        if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
+      },
+    });
+    const { messageId: id } = copy.msrp;
+    const options = {
+      messageId: id,
+      contentType,
+      outcomes: 'all',
+      ...(size === undefined ? {} : { total: size }),
+    } as const;
+    const sending = this.#session.stream(options, reader);
+    if (copy.n !== undefined) this.#through = copy.n;
+    if (typeof sending === 'string') {
+      reader.close();
+      if (copy.n !== undefined) this.#miss(copy.n, { is: sending === 'full' ? 'congested' : 'left' });
+      return;
+    }
+    this.#reading.set(sending, reader);
+    wake = () => {
+      sending.wake();
+    };
+  }
+
   waits(n: EventNumber): boolean {
     return this.#session.waits((id) => numberOf(id) === n);
   }
 
   /** From the MSRP session: what was sent has not arrived. */
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
+    this.#reading.get(message)?.close();
+    this.#reading.delete(message);
     const n = numberOf(message.messageId);
     if (n === undefined || outcome.kind === 'delivered') return;
     if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
@@ -163,8 +219,37 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   /** From the MSRP session. */
+  opening(session: MsrpSession, opening: MessageOpening): Reception {
+    const { room, speaker, collected, congestedFor } = this.#parts;
+    if (opening.total !== undefined && opening.total <= collected) return 'collect';
+    const maximum = room.rules.maxMessage;
+    if ((opening.total ?? 0) > maximum) {
+      const refusal = { refused: 'too-large', maximum } as const;
+      return { refuse: { status: msrpStatusOf(refusal), comment: reasonOf(refusal) } };
+    }
+    const sink = new LargePosting({
+      streams: room.streams,
+      maximum,
+      speaker,
+      opening,
+      sender: session,
+      collected,
+      patience: congestedFor / 3,
+      whenAdmitted: (act) => {
+        this.#whenAdmitted(session, act);
+      },
+      post: (message, body) => {
+        this.#whenAdmitted(session, () => {
+          this.#post(message, body);
+        });
+      },
+    });
+    return { sink };
+  }
+
+  /** From the MSRP session. */
   message(session: MsrpSession, message: IncomingMessage): void {
-    this.#whenAdmitted(session, () => this.#post(message));
+    this.#whenAdmitted(session, () => this.#post(message, message.body));
   }
 
   /** From the MSRP session. */
@@ -187,8 +272,8 @@ export class ChatSession implements Recipient, SessionHandlers {
     session.pause();
   }
 
-  #post(message: IncomingMessage): void {
-    const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body: message.body };
+  #post(message: Incoming, body: Uint8Array): void {
+    const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body };
     this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
       // Who says something has had all that was said before it.
       if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
@@ -211,7 +296,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 }
 
-function answer(message: IncomingMessage, verdict: Verdict): void {
+function answer(message: Incoming, verdict: Verdict): void {
   if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), reasonOf(verdict));
   else message.respond(200);
 }

@@ -1,7 +1,8 @@
-import type { Retracted } from '../conference/events.ts';
+import type { Aborted, Retracted } from '../conference/events.ts';
 import { type EventNumber, eventNumber, type RoomUri } from '../conference/ids.ts';
 import type { Logged, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
+import { LargeCopy } from './large-copy.ts';
 
 /** What of a room's past is kept at hand, so that many who come at once cost the log one read. */
 export interface PastLimits {
@@ -105,9 +106,11 @@ export class Past {
     const window = this.#window;
     if (window === undefined) return;
     if (event.type === 'retracted') this.#window = window.filter((copy) => !isOf(copy, event));
-    if (event.type !== 'said') return;
-    window.push(new Copy(event, n));
-    this.#bytes += event.cpim.length;
+    if (event.type === 'aborted') this.#window = window.filter((copy) => !isOfStream(copy, event));
+    const copy = copyOf({ n, event });
+    if (copy === undefined) return;
+    window.push(copy);
+    this.#bytes += copy.said.cpim.length;
     while (window.length > this.#limits.messages || this.#bytes > this.#limits.bytes) {
       this.#bytes -= window.shift()?.said.cpim.length ?? 0;
       this.#whole = false;
@@ -118,12 +121,24 @@ export class Past {
 /** The messages among events, without those that were taken back later. */
 function replayable(logged: readonly Logged[]): readonly Copy[] {
   let copies: Copy[] = [];
-  for (const { n, event } of logged) {
-    if (event.type === 'said') copies.push(new Copy(event, n));
-    if (event.type === 'retracted') copies = copies.filter((copy) => !isOf(copy, event));
+  for (const each of logged) {
+    const { event } = each;
+    const copy = copyOf(each);
+    if (copy !== undefined) copies.push(copy);
+    if (event.type === 'retracted') copies = copies.filter((other) => !isOf(other, event));
+    if (event.type === 'aborted') copies = copies.filter((other) => !isOfStream(other, event));
   }
   return copies;
 }
+
+/** What is delivered of an event of the past: of a large message the line that stands for it. */
+function copyOf({ n, event }: Logged): Copy | undefined {
+  if (event.type === 'said') return new Copy(event, n);
+  return event.type === 'opened' ? new LargeCopy(event, n) : undefined;
+}
+
+const isOfStream = (copy: Copy, { stream }: Aborted): boolean =>
+  copy instanceof LargeCopy && copy.opened.stream === stream;
 
 const isOf = (copy: Copy, { author, messageId }: Retracted): boolean =>
   copy.said.messageId === messageId && copy.said.by === author;

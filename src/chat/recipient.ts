@@ -1,5 +1,7 @@
 import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import type { Copy } from './copy.ts';
+import type { LargeCopy } from './large-copy.ts';
+import type { SharedStream } from './shared-stream.ts';
 
 /**
  * What the switch delivers to: one endpoint of one user, over MSRP, over SIP MESSAGE, or through a gateway. It decides
@@ -16,6 +18,8 @@ export interface Recipient {
   readonly backlog: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;
+  /** The same with a large message; where its peer cannot take it, `copy` itself is delivered, a line that stands for it. */
+  deliverLarge(copy: LargeCopy, stream: SharedStream): void;
   /** Queues the message towards the peer, or drops it and says so to the room's `fates`. */
   deliver(copy: Copy): void;
 }

@@ -103,6 +103,11 @@ export class Replay implements Recipient {
     if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
   }
 
+  /** RFC 7701 §6.1: chunks go to those who got the first one. The line that stands for it comes with the past. */
+  deliverLarge(): void {
+    // Nothing.
+  }
+
   /** Gives up on a recipient that is gone. Idempotent. */
   stop(): void {
     if (this.#state === 'over') return;

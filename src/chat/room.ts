@@ -22,6 +22,7 @@ import type { RoomPolicy } from '../policy/room-policy.ts';
 import { type ChatRefusal, reasonOf } from './refusals.ts';
 import { RoomRules } from './rules.ts';
 import type { Speaker } from './speaker.ts';
+import { Streams } from './streams.ts';
 import { MsrpSwitch } from './switch.ts';
 import type { Texts } from './texts.ts';
 
@@ -80,6 +81,8 @@ export class ChatRoom {
   readonly fates: Fates;
   /** Mutes, kicks, locks… */
   readonly moderation: Moderation;
+  /** The large messages on their way. */
+  readonly streams: Streams;
   readonly #parts: ChatRoomParts;
   readonly #switch = new MsrpSwitch();
   readonly #duplicates: Duplicates;
@@ -110,6 +113,18 @@ export class ChatRoom {
       append: (event, settled) => {
         this.append(event, settled);
       },
+    });
+    this.streams = new Streams({
+      judge: (speaker, posting, size) => this.#judgeLarge(speaker, posting, size),
+      duplicates: this.#duplicates,
+      append: (event, settled) => {
+        this.append(event, settled);
+      },
+      fanOut: (copy, stream) => {
+        this.#note(copy);
+        if (stream !== undefined) this.#switch.fanOut(copy, (recipient) => recipient.deliverLarge(copy, stream));
+      },
+      now: parts.now,
     });
     this.#parts = parts;
   }
@@ -338,13 +353,12 @@ export class ChatRoom {
     const changed = this.conference.apply(event, n);
     this.#past.hear({ n, event });
     if (event.type === 'said') {
-      this.moderation.remember(event);
-      this.#dispositions.note(event);
-      this.fates.sent(n, event, this.#switch.addressed(event));
-      this.#quotes.note(event);
-      this.#switch.fanOut(new Copy(event, n, (id) => this.#quotes.of(id)));
+      const copy = new Copy(event, n, (id) => this.#quotes.of(id));
+      this.#note(copy);
+      this.#switch.fanOut(copy);
       return changed;
     }
+    this.streams.hear({ n, event });
     if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
     this.moderation.heard(event);
     const said = announcementOf(event, this.conference, this.#parts.texts, (user) => this.nameOf(user));
@@ -352,6 +366,22 @@ export class ChatRoom {
       if (said !== undefined) this.tell(said.text);
     } else for (const endpoint of said.to) this.tell(said.text, endpoint);
     return changed;
+  }
+
+  /** Notes what will be asked about a message that goes out. */
+  #note({ n, said }: Copy): void {
+    this.moderation.remember(said);
+    this.#dispositions.note(said);
+    if (n !== undefined) this.fates.sent(n, said, this.#switch.addressed(said));
+    this.#quotes.note(said);
+  }
+
+  /** Reads and judges a message by its beginning. What programs say to programs is never so large. */
+  #judgeLarge(speaker: Speaker, posting: Posting, size: number): Message | ChatRefusal {
+    const post = readPost(posting, speaker, (uri) => this.#addressee(uri));
+    if ('refused' in post) return post;
+    if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
+    return this.#objection(speaker.user, post.audience, post.kind, size) ?? post;
   }
 
   /** Notes a message of the past, so that it is known when it is sent again. */

@@ -48,6 +48,11 @@ export class RoomRules {
     this.#speak = [...SPEAK_RULES, ...this.#rates];
   }
 
+  /** Octets of a message at most. */
+  get maxMessage(): number {
+    return this.#policy.maxMessage;
+  }
+
   /** Judges who wants to come in; gives a seat, since it takes a while from the INVITE to the roster. */
   join(newcomer: Newcomer): Seat | Refusal {
     const request = { ...newcomer, conference: this.#conference, policy: this.#policy, now: this.#now() };

@@ -72,16 +72,16 @@ export class MsrpSwitch {
    * Delivers to everybody who may have it but the endpoint it came from (RFC 7701 §6.1): all of the room, or, for a
    * private message (§6.2), those devices of the addressee that know what it is.
    */
-  fanOut(copy: Copy): void {
+  fanOut(copy: Copy, deliver = (recipient: Recipient): void => recipient.deliver(copy)): void {
     const { audience, endpoint } = copy.said;
     if (audience.to === 'everyone') {
       for (const recipient of this.#recipients.values()) {
-        if (recipient.endpoint !== endpoint) recipient.deliver(copy);
+        if (recipient.endpoint !== endpoint) deliver(recipient);
       }
       return;
     }
     for (const recipient of this.of(audience.user)) {
-      if (recipient.endpoint !== endpoint && recipient.takesPrivate) recipient.deliver(copy);
+      if (recipient.endpoint !== endpoint && recipient.takesPrivate) deliver(recipient);
     }
   }
 }

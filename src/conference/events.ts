@@ -168,6 +168,8 @@ export interface Opened extends Message {
   readonly size?: number;
   /** File name, when a header told it. */
   readonly fileName?: string;
+  /** A message/cpim object in plain text that stands for it where it cannot go itself: who sends what. */
+  readonly cpim: Uint8Array;
 }
 
 /** The streamed message is complete. */

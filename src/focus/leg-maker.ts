@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { LocalAddress, MsrpEndpoint } from '../../msrp/index.ts';
+import { Assembler, type LocalAddress, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
@@ -25,6 +25,12 @@ export interface LegOptions {
   readonly grace: number;
   /** How long a chat session may stay without its first request, in ms. */
   readonly bindTimeout: number;
+  /** Octets up to which a message is collected; larger ones are passed on as they come. */
+  readonly collected: number;
+  /** Milliseconds without a chunk after which a message is given up (RFC 7701 §6.1). */
+  readonly chunkTimeout: number;
+  /** Milliseconds for which a recipient may read too slowly (RFC 7701 §6.4). */
+  readonly congestedFor: number;
   /** Octets that may wait for one recipient. */
   readonly maxQueuedBytes: number;
 }
@@ -99,12 +105,18 @@ export class LegMaker {
       swallow: profile.swallow,
       speaksForMany: profile.bridge !== 'none',
     };
+    // RFC 4975 §5.4: a message may go on over the next session of the leg.
+    const assembler = new Assembler({
+      // What a sender says of its size counts characters with some, and UTF-8 has up to four octets for one.
+      maxMessageBytes: 4 * options.collected,
+      chunkTimeout: options.chunkTimeout,
+    });
     const media = new LegMedia({
       policy: { audio: options.audio, tls: places.at('msrps', 'tcp', local) !== undefined },
       places,
       local,
       audio,
-      newChat: (at) => this.#newChat(entrance, speaker, at, () => leg),
+      newChat: (at) => this.#newChat(entrance, speaker, at, assembler, () => leg),
       chatroom: room.rules.features,
       title: titleOf(room),
       now,
@@ -113,6 +125,7 @@ export class LegMaker {
     const texts = new TextLeg({ room, speaker, profile, userAgent, limits: DEFAULT_TEXT_LIMITS, now, info });
     if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
     const onGone = (gone: Leg): void => {
+      assembler.abort('its sender has left');
       this.#alive.delete(gone);
       this.#byId.delete(gone.id);
     };
@@ -140,14 +153,23 @@ export class LegMaker {
     return leg;
   }
 
-  #newChat({ room, profile }: Entrance, speaker: Speaker, at: LocalAddress, leg: () => Leg): ChatSession {
+  #newChat(
+    { room, profile }: Entrance,
+    speaker: Speaker,
+    at: LocalAddress,
+    assembler: Assembler,
+    leg: () => Leg,
+  ): ChatSession {
     const { endpoint, options } = this.#parts;
     const chat: ChatSession = new ChatSession({
       endpoint,
       room,
       speaker,
+      collected: options.collected,
+      congestedFor: options.congestedFor,
       session: {
         at,
+        assembler,
         chunks: profile.chunks,
         bareNicknames: profile.bareNicknames,
         // Clients name their own idea of where they are, and boxes on the way change it.

@@ -203,10 +203,11 @@ export class LegMedia {
     this.#chat = chat;
     this.#audio = audio;
     if (chat !== undefined && plan.message !== undefined) {
-      const { path, acceptTypes, acceptWrappedTypes, chatroom } = plan.message.media;
+      const { path, acceptTypes, acceptWrappedTypes, chatroom, maxSize } = plan.message.media;
       chat.meet(path, {
         acceptTypes,
         acceptWrappedTypes,
+        maxSize,
         privateMessages: chatroom?.includes('private-messages') === true,
       });
     }

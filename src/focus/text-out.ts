@@ -108,6 +108,11 @@ export class TextOut implements Recipient {
     return this.#state !== 'closed';
   }
 
+  /** No MESSAGE is so large: a line stands for it. */
+  deliverLarge(copy: Copy): void {
+    this.deliver(copy);
+  }
+
   deliver(copy: Copy): void {
     if (this.#state === 'closed' || copy.text === undefined) return;
     this.#waiting.push({ copy, tries: 0 });

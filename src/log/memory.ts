@@ -161,5 +161,5 @@ function lasts(logged: Logged): string | undefined {
 }
 
 function sizeOf(event: ConferenceEvent): number {
-  return event.type === 'said' || event.type === 'disposition' ? event.cpim.byteLength : 0;
+  return 'cpim' in event ? event.cpim.byteLength : 0;
 }

@@ -31,7 +31,7 @@ export interface StoredRecord {
 
 /** The event as JSON, and the message bytes apart from it. */
 function split(event: ConferenceEvent): { readonly json: string; readonly body: Uint8Array | undefined } {
-  if (event.type !== 'said' && event.type !== 'disposition') return { json: JSON.stringify(event), body: undefined };
+  if (!('cpim' in event)) return { json: JSON.stringify(event), body: undefined };
   const { cpim, ...rest } = event;
   return { json: JSON.stringify(rest), body: cpim };
 }

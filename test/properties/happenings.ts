@@ -123,7 +123,10 @@ export const anyEvent: fc.Arbitrary<ConferenceEvent> = fc.oneof(
   ),
   event('displayNameChanged', fc.record({ user, displayName: hostile }, { requiredKeys: ['user'] })),
   event('said', fc.record({ ...said, cpim: fc.uint8Array({ maxLength: 20 }) })),
-  event('opened', fc.record({ ...said, stream: fc.constantFrom('s1', 's2').map(streamId) })),
+  event(
+    'opened',
+    fc.record({ ...said, stream: fc.constantFrom('s1', 's2').map(streamId), cpim: fc.uint8Array({ maxLength: 20 }) }),
+  ),
   event('closed', fc.record({ stream: fc.constant(streamId('s1')), size: fc.nat() })),
   event('aborted', fc.record({ stream: fc.constant(streamId('s2')), reason: hostile })),
   event('subject', fc.record({ subject: hostile }, { requiredKeys: [] })),

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { type CpimMessage, formatCpim, mimeValue } from '../../msrp/index.ts';
+import type { Opened, Said } from '../conference/events.ts';
+import { type EventNumber, streamId, type StreamId } from '../conference/ids.ts';
+import { Copy } from './copy.ts';
+
+/** A large message on its way: what stands for it where it cannot go itself, and its octets as they come. */
+export class LargeCopy extends Copy {
+  readonly opened: Opened;
+
+  constructor(opened: Opened, n: EventNumber) {
+    super(noteOf(opened), n);
+    this.opened = opened;
+  }
+}
+
+/** The line that stands for a large message, as if its author had said it. */
+export function noteOf(opened: Opened): Said {
+  const { at, by, endpoint, messageId: id, audience, imdnId, cpim } = opened;
+  return {
+    type: 'said',
+    at,
+    by,
+    messageId: id,
+    audience,
+    contentType: 'message/cpim',
+    wrappedType: 'text/plain',
+    cpim,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(imdnId === undefined ? {} : { imdnId }),
+  };
+}
+
+/** Renders that line: who sends what, of which type and size, addressed as the message itself is. */
+export function formatNote(cpim: CpimMessage, size: number | undefined, now: number): Uint8Array {
+  const name = fileNameOf(cpim);
+  const parts = [name, cpim.contentType.mediaType, size === undefined ? undefined : sizeInWords(size)];
+  return formatCpim({
+    ...(cpim.from === undefined ? {} : { from: cpim.from }),
+    to: cpim.to,
+    dateTime: cpim.dateTime ?? new Date(now),
+    contentType: 'text/plain; charset=utf-8',
+    content: `[${parts.filter((part) => part !== undefined).join(', ')}]`,
+  });
+}
+
+/** The name a Content-Disposition gives (RFC 2183 §2.3), without what would make a path of it. */
+export function fileNameOf(cpim: CpimMessage): string | undefined {
+  const disposition = mimeValue(cpim, 'content-disposition') ?? '';
+  const [, quoted, bare] = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(disposition) ?? [];
+  const name = quoted?.replace(/\\(.)/g, '$1') ?? bare;
+  const last = name
+    ?.split(/[/\\]/)
+    .at(-1)
+    ?.replace(/\p{Cc}/gu, '')
+    .slice(0, 200);
+  return last === undefined || last === '' ? undefined : last;
+}
+
+function sizeInWords(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  return bytes < 1024 * 1024 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / (1024 * 1024)).toFixed(1)} MB`;
+}
+
+/** A key for a stream: never used twice. */
+export function newStreamId(): StreamId {
+  return streamId(randomBytes(9).toString('base64url'));
+}

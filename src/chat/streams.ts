@@ -1,0 +1,141 @@
+import type { ConferenceEvent, Opened } from '../conference/events.ts';
+import type { EventNumber, StreamId } from '../conference/ids.ts';
+import type { Logged, Outcome } from '../log/room-log.ts';
+import { imdnIdOf } from './dispositions.ts';
+import type { Duplicates } from './duplicates.ts';
+import { fileNameOf, formatNote, LargeCopy, newStreamId } from './large-copy.ts';
+import type { Message, Posting } from './post.ts';
+import type { ChatRefusal } from './refusals.ts';
+import type { SharedStream } from './shared-stream.ts';
+import type { Speaker } from './speaker.ts';
+
+/** What became of a large message. */
+export type StreamVerdict = EventNumber | ChatRefusal;
+
+/** What the streams of a room need of it. */
+export interface StreamsParts {
+  /** Reads and judges a posting of that many octets. */
+  readonly judge: (speaker: Speaker, posting: Posting, size: number) => Message | ChatRefusal;
+  readonly duplicates: Duplicates;
+  readonly append: (event: ConferenceEvent, settled: (outcome: Outcome) => void) => void;
+  /** Gives a large message to those who may have it. */
+  readonly fanOut: (copy: LargeCopy, stream: SharedStream | undefined) => void;
+  readonly now: () => number;
+}
+
+/** A large message under way. */
+interface UnderWay {
+  readonly stream: SharedStream;
+  readonly speaker: Speaker;
+  readonly posting: Posting;
+  /** Its number, once the log has kept its beginning. */
+  n: EventNumber | undefined;
+}
+
+/**
+ * The large messages that go through a room (RFC 7701 §6.1, fast forwarding). That one has begun, and how it ended, goes
+ * through the log, which gives it its place among all that is said; its octets do not, so the answers to its chunks promise
+ * that they are passed on, and no more.
+ */
+export class Streams {
+  readonly #parts: StreamsParts;
+  readonly #underWay = new Map<StreamId, UnderWay>();
+
+  constructor(parts: StreamsParts) {
+    this.#parts = parts;
+  }
+
+  /** How many are under way. */
+  get size(): number {
+    return this.#underWay.size;
+  }
+
+  /**
+   * Somebody begins one. `posting` has its first octets, at least all headers; `size` is what its sender says that it will
+   * have. `settled` hears once what became of it, or of the first one with its id if it is `repeated`.
+   */
+  open(
+    speaker: Speaker,
+    posting: Posting,
+    size: number | undefined,
+    stream: SharedStream,
+    settled: (verdict: StreamVerdict) => void,
+  ): StreamId | 'repeated' | ChatRefusal {
+    const { judge, duplicates, append } = this.#parts;
+    if (duplicates.repeats(speaker.user, posting.messageId, settled)) return 'repeated';
+    const post = judge(speaker, posting, size ?? posting.body.length);
+    if ('refused' in post) {
+      duplicates.settle(speaker.user, posting.messageId, post);
+      return post;
+    }
+    const id = newStreamId();
+    const underWay: UnderWay = { stream, speaker, posting, n: undefined };
+    this.#underWay.set(id, underWay);
+    append(this.#opened(id, speaker, posting, post, size), (outcome) => {
+      if (typeof outcome === 'number') underWay.n = outcome;
+      else this.#fail(id, outcome);
+    });
+    return id;
+  }
+
+  #opened(id: StreamId, speaker: Speaker, posting: Posting, post: Message, size: number | undefined): Opened {
+    const now = this.#parts.now();
+    const imdnId = imdnIdOf(post.cpim);
+    const fileName = fileNameOf(post.cpim);
+    return {
+      type: 'opened',
+      at: now,
+      by: speaker.user,
+      endpoint: speaker.endpoint,
+      messageId: posting.messageId,
+      audience: post.audience,
+      contentType: posting.contentType,
+      wrappedType: post.wrappedType,
+      stream: id,
+      cpim: formatNote(post.cpim, size, now),
+      ...(imdnId === undefined ? {} : { imdnId }),
+      ...(size === undefined ? {} : { size }),
+      ...(fileName === undefined ? {} : { fileName }),
+    };
+  }
+
+  /** All of it has come. */
+  close(id: StreamId, size: number): void {
+    const underWay = this.#underWay.get(id);
+    if (underWay === undefined) return;
+    const { speaker, posting } = underWay;
+    this.#parts.append({ type: 'closed', at: this.#parts.now(), stream: id, size }, (outcome) => {
+      if (typeof outcome !== 'number') this.#fail(id, outcome);
+      else this.#parts.duplicates.settle(speaker.user, posting.messageId, underWay.n ?? outcome);
+    });
+  }
+
+  /** The rest of it will not come. */
+  abort(id: StreamId, reason: string): void {
+    if (!this.#underWay.has(id)) return;
+    this.#parts.append({ type: 'aborted', at: this.#parts.now(), stream: id, reason }, (outcome) => {
+      this.#fail(id, typeof outcome === 'number' ? { refused: 'not-kept', reason } : outcome);
+    });
+  }
+
+  #fail(id: StreamId, refusal: ChatRefusal): void {
+    const underWay = this.#underWay.get(id);
+    this.#underWay.delete(id);
+    if (underWay === undefined) return;
+    const { stream, speaker, posting } = underWay;
+    stream.abort();
+    this.#parts.duplicates.settle(speaker.user, posting.messageId, refusal);
+  }
+
+  /** From the log. */
+  hear({ n, event }: Logged): void {
+    if (event.type === 'opened') {
+      const stream = this.#underWay.get(event.stream)?.stream;
+      this.#parts.fanOut(new LargeCopy(event, n), stream);
+      stream?.start();
+    } else if (event.type === 'closed') {
+      this.#underWay.get(event.stream)?.stream.complete();
+      this.#underWay.delete(event.stream);
+    } else if (event.type === 'aborted') this.#underWay.get(event.stream)?.stream.abort();
+  }
+}

@@ -1,0 +1,190 @@
+import t from 'tap';
+import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import type { Frame } from './msrp-line.ts';
+
+/** A picture in CPIM, as large as wanted. */
+function picture(from: string, size: number, to = ROOM): string {
+  const head =
+    `From: <${from}>\r\nTo: <${to}>\r\nDateTime: 2026-01-01T00:00:00Z\r\n\r\n` +
+    'Content-Type: image/jpeg\r\nContent-Disposition: attachment; filename="../beach \\"1\\".jpg"\r\n\r\n';
+  return head + 'picture '.repeat(Math.ceil(size / 8)).slice(0, size - head.length);
+}
+
+let count = 0;
+
+/** Sends a message in chunks, one by one. */
+class Sender {
+  readonly id: string;
+  readonly #member: Member;
+  readonly #body: string;
+  readonly #total: string;
+  #sent = 0;
+
+  constructor(member: Member, body: string, total = String(body.length)) {
+    count += 1;
+    this.id = `large-${String(count)}`;
+    this.#member = member;
+    this.#body = body;
+    this.#total = total;
+  }
+
+  /** Gives the answer to the chunk. */
+  async send(octets: number, flag?: string): Promise<string> {
+    const from = this.#sent;
+    this.#sent = Math.min(this.#body.length, from + octets);
+    const end = this.#sent === this.#body.length ? '$' : '+';
+    const headers = [
+      `Message-ID: ${this.id}`,
+      `Byte-Range: ${String(from + 1)}-*/${this.#total}`,
+      'Content-Type: message/cpim',
+    ];
+    const { line } = this.#member;
+    const id = line.send('SEND', headers, this.#body.slice(from, this.#sent), flag ?? end);
+    const { what, comment } = await line.next((frame) => frame.id === id && /^\d/.test(frame.what));
+    return comment === 'OK' ? what : `${what} ${comment}`;
+  }
+}
+
+/** Hears chunks until one that is not to be followed by others; gives the whole, and its flag. */
+async function receive(
+  member: Member,
+): Promise<{ readonly text: string; readonly flag: string; readonly chunks: number }> {
+  const chunks: Frame[] = [];
+  const first = await member.line.next(
+    (frame) => frame.what === 'SEND' && frame.headers.get('Byte-Range')?.startsWith('1-*') === true,
+  );
+  const id = first.headers.get('Message-ID');
+  for (let frame = first; ; frame = await member.line.next((next) => next.headers.get('Message-ID') === id)) {
+    chunks.push(frame);
+    if (frame.flag !== '+')
+      return { text: chunks.map(({ body }) => body).join(''), flag: frame.flag, chunks: chunks.length };
+  }
+}
+
+t.test(
+  'RFC 7701 §6.1: a large message is passed on as it comes, with its octets unchanged, in the order of beginnings',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+    const body = picture(alice.uri, 300_000);
+    const sender = new Sender(alice, body);
+    const heard = [receive(bob), receive(carol)];
+    t.equal(await sender.send(100_000), '200');
+    // It is under way: what is said now interrupts it, and comes after its beginning.
+    t.equal(await alice.say('how do you like it?'), '200');
+    await Promise.all([bob.hears('how do you like it?'), carol.hears('how do you like it?')]);
+    t.equal(await sender.send(100_000), '200');
+    t.equal(await sender.send(100_000), '200');
+    for (const { text, flag, chunks } of await Promise.all(heard)) {
+      t.equal(flag, '$');
+      t.ok(text === body, 'every octet');
+      t.ok(chunks >= 2);
+    }
+    t.same(alice.line.heard(), [], 'nothing comes back to its sender');
+  },
+);
+
+t.test('RFC 7701 §6.1: what its sender gives up is given up for all, and may be sent again', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const body = picture(alice.uri, 200_000);
+  const given = new Sender(alice, body);
+  const first = receive(bob);
+  await given.send(100_000);
+  t.equal(await given.send(1000, '#'), '200');
+  t.equal((await first).flag, '#');
+
+  const dave = await join(stage, 'dave');
+  const lost = new Sender(dave, picture(dave.uri, 200_000));
+  const second = receive(bob);
+  await lost.send(100_000);
+  await dave.leave();
+  t.equal((await second).flag, '#', 'a sender that has left');
+
+  const third = receive(bob);
+  const again = new Sender(alice, body);
+  t.equal(await again.send(200_000), '200');
+  t.ok((await third).text === body);
+});
+
+t.test('RFC 4975 §8.6, §10.5: 413 for what is too large, announced or not', async (t) => {
+  const stage = await raise('msrp.max_message=200kB', 'msrp.queue_bytes=1MiB');
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const body = picture(alice.uri, 400_000);
+  t.equal(await new Sender(alice, body).send(100_000), '413 Too large, at most 200000 octets');
+  const silent = new Sender(alice, body, '*');
+  const heard = receive(bob);
+  t.equal(await silent.send(150_000), '200');
+  t.equal(await silent.send(150_000), '413 Too large, at most 200000 octets');
+  t.equal((await heard).flag, '#');
+  t.equal(await alice.say('still here'), '200');
+});
+
+t.test('RFC 7701 §6.1: the rules are asked at its beginning', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  t.equal(await new Sender(alice, picture(bob.uri, 100_000)).send(100_000), `403 you are known here as ${alice.uri}`);
+  t.match(await new Sender(alice, picture(alice.uri, 100_000, 'sip:nobody@127.0.0.1')).send(100_000), /^404/);
+  t.match(await new Sender(alice, 'no CPIM at all '.repeat(10_000)).send(150_000), /^413 CPIM with more than/);
+});
+
+t.test('RFC 7701 §6.2: a large private message goes to one only', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+  const body = picture(alice.uri, 100_000, bob.uri);
+  const heard = receive(bob);
+  t.equal(await new Sender(alice, body).send(100_000), '200');
+  t.ok((await heard).text === body);
+  t.equal(await alice.say('for all'), '200');
+  await carol.hears('for all');
+  t.same(carol.line.heard(), []);
+});
+
+t.test('a line stands for it: for who cannot take its type or size, and for who comes later', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=10');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const textOnly = newPath();
+  const bob = await join(
+    stage,
+    'bob',
+    ROOM,
+    { body: messageSdp(textOnly).replace('accept-wrapped-types:*', 'accept-wrapped-types:text/plain') },
+    textOnly,
+  );
+  const small = newPath();
+  const carol = await join(stage, 'carol', ROOM, { body: messageSdp(small, ['a=max-size:50000']) }, small);
+  const sender = new Sender(alice, picture(alice.uri, 120_000));
+  t.equal(await sender.send(70_000), '200');
+  const line = '[beach "1".jpg, image/jpeg, 117 kB]';
+  for (const member of [bob, carol]) {
+    const { body = '' } = await member.line.hears(line);
+    t.match(body, `From: <${alice.uri}>`, 'as if she had said it');
+  }
+  t.equal(await sender.send(50_000), '200');
+  const dave = await join(stage, 'dave');
+  await dave.hears(line);
+});
+
+t.test('RFC 7701 §6.4: a reader that does not read is let go, and nobody waits for it for long', async (t) => {
+  const stage = await raise('msrp.max_message=40MB', 'msrp.congested_for=1s');
+  t.teardown(() => stage.close());
+  const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+  carol.line.pause();
+  // More than the system keeps for a socket that nobody reads.
+  const body = picture(alice.uri, 12_000_000);
+  const heard = bob.line.next(
+    (frame) => frame.what === 'SEND' && frame.flag === '$' && frame.headers.get('Message-ID') !== undefined,
+  );
+  const sender = new Sender(alice, body);
+  t.equal(await sender.send(12_000_000), '200');
+  t.equal((await heard).headers.get('Byte-Range')?.split('/')[1], '12000000');
+  t.equal(await alice.say('and a word'), '200');
+  await bob.hears('and a word');
+  carol.line.close();
+});
