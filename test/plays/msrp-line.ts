@@ -44,8 +44,7 @@ export class MsrpLine {
   }
 
   /** Connects to the room's path and binds the session by an empty SEND (RFC 4975 §5.4). */
-  static async bind(own: string, room: string): Promise<MsrpLine> {
-    const port = Number(/:(\d+)\//.exec(room)?.[1]);
+  static async bind(own: string, room: string, port = Number(/:(\d+)\//.exec(room)?.[1])): Promise<MsrpLine> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     const line = new MsrpLine(own, room, socket);
     const answer = await line.request('SEND', ['Message-ID: bind1234', 'Byte-Range: 1-0/0']);
