@@ -77,7 +77,7 @@ export interface Receipt {
 
 /** What a watcher is told. */
 export interface WatchHandlers {
-  /** Each state of the conference document; `change` is undefined for the first. */
+  /** Each state of the conference document; `change` is undefined for the first, and when nobody came, went or was renamed. */
   roster(roster: Roster, change: RosterChange | undefined, view: ConferenceView): void;
   /** No more will come. */
   closed(why: ClientError): void;

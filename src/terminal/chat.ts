@@ -65,6 +65,8 @@ class Chat {
   #lastSaid: { readonly id: string; readonly readers: Set<string> } | undefined;
   #own: Person | undefined;
   #typing = false;
+  /** The room has been shown once; from then on, what changes. */
+  #greeted = false;
   /** Authors whom the roster does not show, or not yet: they can be spoken to. */
   readonly #authors = new Map<string, Person>();
 
@@ -107,7 +109,8 @@ class Chat {
         {
           message: (message) => this.#heard(message),
           roster: (roster, change, view) => {
-            if (change === undefined) this.#who(view, roster);
+            if (!this.#greeted) this.#who(view, roster);
+            this.#greeted = true;
             for (const person of change?.joined ?? []) {
               if (person.uri !== this.#room?.ownUri) this.#show({ type: 'joined', person: personOf(person) });
             }
