@@ -13,6 +13,8 @@ import {
   type IncomingMessage,
   ISCOMPOSING_MEDIA_TYPE,
   isImdn,
+  isMessageId,
+  type MessageId,
   mimeValue,
   MsrpError,
   type MsrpDescription,
@@ -80,14 +82,15 @@ export class ChatSession {
   }
 
   /** Sends text to the room, or to one participant. Resolves when the room has kept it, or with why it has not. */
-  say(text: string, to: string, receipt: boolean): Promise<Said> {
-    return this.#post(to, receipt, { contentType: 'text/plain;charset=utf-8', content: text });
+  say(text: string, to: string, receipt: boolean, again?: string): Promise<Said> {
+    const id = again !== undefined && isMessageId(again) ? again : newMessageId();
+    return this.#post(id, to, receipt, { contentType: 'text/plain;charset=utf-8', content: text });
   }
 
   /** The same with a file. */
   sendFile({ name, contentType, content }: OutgoingFile, to: string): Promise<Said> {
     const mimeHeaders = [{ name: 'Content-Disposition', value: `attachment; filename="${fileNameOf(name)}"` }];
-    return this.#post(to, false, { contentType, content, mimeHeaders });
+    return this.#post(newMessageId(), to, false, { contentType, content, mimeHeaders });
   }
 
   /** Tells the author of a message that it was read (RFC 5438 §7.2.1.2). */
@@ -110,12 +113,13 @@ export class ChatSession {
     this.#session?.send(prepare({ contentType: 'message/cpim', body, failureReport: 'no', outcomes: 'none' }));
   }
 
+  /** The Message-ID of MSRP and that of IMDN are one, so that a second attempt is known as such (RFC 4975 §5.4). */
   async #post(
+    messageId: MessageId,
     to: string,
     receipt: boolean,
     content: Pick<CpimDraft, 'contentType' | 'content' | 'mimeHeaders'>,
   ): Promise<Said> {
-    const messageId = newMessageId();
     const dispositionNotification = receipt ? ['display'] : [];
     const body = formatCpim({
       from: this.#identity,
@@ -124,7 +128,7 @@ export class ChatSession {
       extensions: imdnExtensions({ messageId, dispositionNotification }),
       ...content,
     });
-    const outcome = await this.#send(body);
+    const outcome = await this.#send(messageId, body);
     switch (outcome.kind) {
       case 'delivered':
         return { said: true, messageId };
@@ -148,9 +152,9 @@ export class ChatSession {
     this.#session?.send(prepare({ contentType: 'message/cpim', body, failureReport: 'no', outcomes: 'none' }));
   }
 
-  #send(body: Uint8Array): Promise<Outcome> {
+  #send(messageId: MessageId, body: Uint8Array): Promise<Outcome> {
     return new Promise((resolve) => {
-      const message = prepare({ contentType: 'message/cpim', body, outcomes: 'all' });
+      const message = prepare({ messageId, contentType: 'message/cpim', body, outcomes: 'all' });
       if (this.#session?.send(message) === 'queued') this.#waiting.set(message, resolve);
       else resolve({ kind: 'lost' });
     });

@@ -15,6 +15,8 @@ export interface ClientOptions {
   readonly identity?: string;
   /** For a server that asks who one is (digest); the user name is the user part of the address. */
   readonly password?: string;
+  /** UUID of this device: who comes back with the same one is sent what it has missed. */
+  readonly instance?: string;
   /** How much of the past to be sent: so many messages (`20`, `0` for none), or those of so long (`30m`, `12h`). */
   readonly history?: string;
   /** Ask readers of our messages to say that they have read them (RFC 5438), in a room of at most 30 people. */
@@ -62,7 +64,7 @@ export type Said =
   | {
       readonly said: false;
       readonly messageId: string;
-      /** MSRP status; absent when there was no connection to say it over. */
+      /** MSRP status; absent when there was no connection to say it over: it may have arrived, or not. */
       readonly status?: number;
       readonly reason: string;
     };
@@ -110,8 +112,11 @@ export interface Room {
   readonly server: string;
   /** What the room allows: `nickname`, `private-messages`, … (RFC 7701 §8). */
   readonly features: readonly string[];
-  /** Says something to all, or to one participant. Resolves when the room has kept it, or with why not. */
-  say(text: string, to?: string): Promise<Said>;
+  /**
+   * Says something to all, or to one participant. Resolves when the room has kept it, or with why not. `again` is the
+   * id of an attempt whose fate is unknown: the room says the message once, however often it is sent.
+   */
+  say(text: string, to?: string, again?: string): Promise<Said>;
   /** Sends a file to all, or to one participant; refused without being sent when the room takes none of its size. */
   sendFile(file: OutgoingFile, to?: string): Promise<Said>;
   /** Tells the author of a message that it was read, if he wants to know. */

@@ -15,6 +15,7 @@ export type {
 } from './contract.ts';
 export { sameAddress } from './address.ts';
 export { ClientError, type ClientFault } from './errors.ts';
+export { type LastingHandlers, type LastingOptions, stayInRoom } from './lasting-room.ts';
 export { joinRoom } from './room.ts';
 export { type Participant, type Roster, type RosterChange, userPart } from './roster.ts';
 export { watchRoom } from './watch.ts';

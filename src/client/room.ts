@@ -130,8 +130,8 @@ class JoinedRoom implements Room {
     return this.#server;
   }
 
-  say(text: string, to = this.uri): Promise<Said> {
-    return this.#chat.say(text, to, this.#receipts && this.roster.size <= MAX_RECEIPTS);
+  say(text: string, to = this.uri, again?: string): Promise<Said> {
+    return this.#chat.say(text, to, this.#receipts && this.roster.size <= MAX_RECEIPTS, again);
   }
 
   async sendFile(file: OutgoingFile, to = this.uri): Promise<Said> {
@@ -218,9 +218,11 @@ class JoinedRoom implements Room {
   #dismissed(bye: Bye): void {
     const reason = bye.request.getHeader('reason') ?? '';
     const text = /text\s*=\s*"((?:[^"\\]|\\.)*)"/i.exec(reason)?.[1] ?? 'the room has ended the call';
-    const cause = /cause\s*=\s*(\d{3})/i.exec(reason)?.[1];
+    const cause = Number(/cause\s*=\s*(\d{3})/i.exec(reason)?.[1] ?? 200);
     void bye.accept();
-    const why = new ClientError('lost', text, cause === undefined ? undefined : Number(cause));
+    // RFC 3326: a fault of the moment, such as a service that is started anew, or the end of our stay.
+    const fault = cause === 408 || cause === 481 || cause >= 500 ? 'lost' : 'dismissed';
+    const why = new ClientError(fault, text, cause);
     // Not from within: sip.js has yet to note that the call has ended.
     queueMicrotask(() => this.#end(why));
   }

@@ -31,7 +31,7 @@ export function newUserAgent(
   sessionDescriptionHandlerFactory: SessionDescriptionHandlerFactory,
 ): UserAgent {
   const transportOptions: SipTransportOptions = { url: call.server, webSocket: options.webSocket };
-  const { log, password } = options;
+  const { log, password, instance } = options;
   return new UserAgent({
     uri: parseRoomUri(call.identity.uri),
     // sip.js puts the quotes but not the escapes.
@@ -51,6 +51,7 @@ export function newUserAgent(
       ? {}
       : { logConnector: (level, category, _label, text) => log(`${level} ${category}: ${text}`) }),
     ...(password === undefined ? {} : { authorizationPassword: password }),
+    ...(instance === undefined ? {} : { instanceId: instance, instanceIdAlwaysAdded: true }),
   });
 }
 

@@ -3,6 +3,7 @@ import {
   type ChatMessage,
   ClientError,
   joinRoom,
+  stayInRoom,
   type Receipt,
   type Room,
   type Roster,
@@ -94,7 +95,9 @@ class Chat {
   async #enter(uri: string): Promise<Room | undefined> {
     const { name = loginName(), server, as, password, history, verbose } = this.#options;
     try {
-      const room = await joinRoom(
+      // A script that only says something wants to know at once that it cannot.
+      const enter = this.#screen.attended || this.#options.stay === true ? stayInRoom : joinRoom;
+      const room = await enter(
         uri,
         {
           name,
@@ -122,6 +125,8 @@ class Chat {
           composing: (from, active, refresh) => this.#writes(this.#person(from), active, refresh),
           receipt: (receipt) => this.#receipt(receipt),
           rosterEnded: (why) => this.#show({ type: 'notice', text: `* ${why.message}` }),
+          away: (why: ClientError) => this.#show({ type: 'away', reason: why.message }),
+          back: () => this.#show({ type: 'back' }),
           closed: (why) => this.#fail(why),
         },
       );

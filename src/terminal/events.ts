@@ -42,6 +42,8 @@ export type ChatEvent =
     }
   | { readonly type: 'composing'; readonly person: Person; readonly active: boolean }
   | { readonly type: 'receipt'; readonly id: string; readonly person: Person; readonly status: string }
+  | { readonly type: 'away'; readonly reason: string }
+  | { readonly type: 'back' }
   | { readonly type: 'notice'; readonly text: string }
   | { readonly type: 'closed'; readonly reason: string; readonly status?: number };
 

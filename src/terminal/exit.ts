@@ -6,6 +6,7 @@ export const EXIT = { done: 0, refused: 1, address: 2, unreachable: 3 } as const
 const CODES: Readonly<Record<ClientFault, number>> = {
   refused: EXIT.refused,
   lost: EXIT.refused,
+  dismissed: EXIT.refused,
   over: EXIT.done,
   address: EXIT.address,
   unreachable: EXIT.unreachable,

@@ -38,6 +38,10 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
         : undefined;
     case 'notice':
       return harmless(event.text);
+    case 'away':
+      return `! ${harmlessLine(event.reason)}; trying to come back …`;
+    case 'back':
+      return '* back in the room';
     case 'closed':
       return `! ${harmlessLine(event.reason)}${event.status === undefined ? '' : ` (${event.status})`}`;
   }

@@ -2,6 +2,9 @@ import t from 'tap';
 import { WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join as joinPath } from 'node:path';
 import { formatMsrpPath, parseMsrpMedia } from '../../msrp/index.ts';
 import {
   type ChatMessage,
@@ -11,6 +14,7 @@ import {
   type Receipt,
   type Room,
   type RosterChange,
+  stayInRoom,
   sameAddress,
   userPart,
   watchRoom,
@@ -182,6 +186,67 @@ t.test('the past, as much of it as asked for', async (t) => {
   const texts = bob.diary.messages.filter(({ status }) => !status).map(({ text }) => text);
   t.same(texts, ['two', 'three']);
   await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async (t) => {
+  const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
+  t.teardown(() => rmSync(data, { recursive: true, force: true }));
+  const lasting = ['rooms.defaults.durability=disk', 'rooms.defaults.history_messages=20', `data=${data}`];
+  const named = 'rooms.named.lobby.permanent=true';
+  const first = await raise(...lasting, named);
+  const port = new URL(serverOf(first)).port;
+  const diary = new Diary();
+  const states: string[] = [];
+  let wake: () => void = () => undefined;
+  const reached = async (state: string): Promise<void> => {
+    while (!states.includes(state)) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  const note = (state: string): void => {
+    states.push(state);
+    wake();
+  };
+  const room = await stayInRoom(
+    ROOM,
+    { ...optionsFor(first, 'Alice'), pauses: [20] },
+    { ...diary.handlers, away: () => note('away'), back: () => note('back') },
+  );
+  t.match(await room.nickname('Al'), { status: 200 });
+  const bob = await enter(first, 'Bob');
+  await bob.room.say('before');
+  await diary.heard('before');
+  await bob.room.leave();
+  await first.close();
+  await reached('away');
+  const waiting = room.say('said while away');
+  const second = await raise(...lasting, named, `http.port=${port}`);
+  t.teardown(() => second.close());
+  await reached('back');
+  t.match(await waiting, { said: true }, 'what was said meanwhile is said then');
+  const carol = await enter(second, 'Carol');
+  await carol.diary.heard('said while away');
+  await carol.room.say('after');
+  await diary.heard('after');
+  t.equal(diary.messages.filter(({ text }) => text === 'before').length, 1, 'shown once');
+  await diary.until(() => room.roster.get(room.ownUri)?.nickname === 'Al');
+  t.same(diary.closings, []);
+  await Promise.all([room.leave(), carol.room.leave()]);
+});
+
+t.test('who is told to go does not come back, and who cannot gives up', async (t) => {
+  const stage = await raise();
+  const diary = new Diary();
+  const boss = await enter(stage, 'Boss');
+  const room = await stayInRoom(ROOM, { ...optionsFor(stage, 'Alice'), pauses: [10], patience: 100 }, diary.handlers);
+  await boss.diary.until(() => boss.room.roster.has('sip:alice@127.0.0.1'));
+  await boss.room.say('/kick Alice enough');
+  const why = await diary.until(() => diary.closings[0]);
+  t.equal(why.fault, 'dismissed');
+  t.match(await room.say('me?'), { said: false });
+  const lost = new Diary();
+  await stayInRoom(ROOM, { ...optionsFor(stage, 'Zoe'), pauses: [10], patience: 100 }, lost.handlers);
+  await stage.close();
+  t.ok(await lost.until(() => lost.closings[0]), 'patience has an end');
+  await boss.room.leave();
 });
 
 t.test('RFC 4575: a watcher sees who comes and goes', async (t) => {

@@ -58,6 +58,8 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'displayed' }), undefined);
   t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'failed' }), '! Zoe did not get your message');
   t.equal(words({ type: 'closed', reason: 'over', status: 410 }), '! over (410)');
+  t.equal(words({ type: 'away', reason: 'gone' }), '! gone; trying to come back …');
+  t.equal(words({ type: 'back' }), '* back in the room');
   t.match(words({ type: 'entered', room: 'sip:r@x', as: me }), /^You are in sip:r@x as Me \(sip:me@x\)\.\n/);
   t.equal(
     words({ type: 'room', uri: 'sip:r@x', subject: 'tea', people: [zoe, me], chatUris: ['sip:r@x', 'xmpp:r@y'] }),

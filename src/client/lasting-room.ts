@@ -1,0 +1,202 @@
+import { ConferenceView } from '../conference/view.ts';
+import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
+import { ClientError } from './errors.ts';
+import { joinRoom } from './room.ts';
+import { changeBetween, type Roster } from './roster.ts';
+
+/** What somebody in a room is told who comes back by himself. */
+export interface LastingHandlers extends RoomHandlers {
+  /** The connection is lost; coming back is tried from now on. */
+  away?(why: ClientError): void;
+  /** We are in the room again. */
+  back?(): void;
+}
+
+export interface LastingOptions extends ClientOptions {
+  /** Milliseconds before each attempt to come back; the last one counts for all that follow. */
+  readonly pauses?: readonly number[];
+  /** Milliseconds after which coming back is given up; ten minutes unless given. */
+  readonly patience?: number;
+}
+
+const PAUSES = [500, 1_000, 2_000, 5_000, 10_000, 30_000] as const;
+/** Messages known by their ids, so that what is sent again is shown once. */
+const MAX_KNOWN = 2_000;
+
+/**
+ * `joinRoom`, and back into the room whenever the connection is lost: what was missed is shown once, what was being said
+ * is said once, the nickname is asked for again. `closed` is told when the room itself ended the call, or patience has.
+ */
+export async function stayInRoom(address: string, options: LastingOptions, handlers: LastingHandlers): Promise<Room> {
+  const room = new LastingRoom(address, { instance: crypto.randomUUID(), ...options }, handlers);
+  await room.enter();
+  return room;
+}
+
+class LastingRoom implements Room {
+  readonly #address: string;
+  readonly #options: LastingOptions;
+  readonly #handlers: LastingHandlers;
+  readonly #known = new Set<string>();
+  #room: Room | undefined;
+  #roster: Roster | undefined;
+  #nickname = '';
+  #state: 'in' | 'away' | 'out' = 'out';
+  #lostAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Those who wait to be in the room again, or to hear that they never will. */
+  #waiting: ((back: boolean) => void)[] = [];
+
+  constructor(address: string, options: LastingOptions, handlers: LastingHandlers) {
+    this.#address = address;
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  get uri(): string {
+    return this.#room?.uri ?? this.#address;
+  }
+
+  get ownUri(): string {
+    return this.#room?.ownUri ?? '';
+  }
+
+  get server(): string {
+    return this.#room?.server ?? '';
+  }
+
+  get features(): readonly string[] {
+    return this.#room?.features ?? [];
+  }
+
+  get view(): ConferenceView {
+    return this.#room?.view ?? new ConferenceView();
+  }
+
+  get roster(): Roster {
+    return this.#roster ?? new Map();
+  }
+
+  async enter(): Promise<void> {
+    const handlers = this.#handlers;
+    this.#room = await joinRoom(this.#address, this.#options, {
+      message: (message) => this.#heard(message),
+      roster: (roster, _change, view) => {
+        const before = this.#roster;
+        this.#roster = roster;
+        // Compared with what was shown last, also over a time away.
+        handlers.roster?.(roster, before && changeBetween(before, roster), view);
+      },
+      composing: (from, active, refresh) => handlers.composing?.(from, active, refresh),
+      receipt: (receipt) => handlers.receipt?.(receipt),
+      rosterEnded: (why) => handlers.rosterEnded?.(why),
+      closed: (why) => this.#lost(why),
+    });
+    this.#state = 'in';
+  }
+
+  async say(text: string, to?: string, again?: string): Promise<Said> {
+    let id = again;
+    for (;;) {
+      const said: Said = (await this.#room?.say(text, to, id)) ?? NOT_SAID;
+      const unknown = !said.said && said.status === undefined;
+      if (!unknown || !(await this.#backAgain())) return said;
+      id = said.messageId;
+    }
+  }
+
+  async sendFile(file: OutgoingFile, to?: string): Promise<Said> {
+    return (await this.#room?.sendFile(file, to)) ?? NOT_SAID;
+  }
+
+  seen(message: ChatMessage): void {
+    this.#room?.seen(message);
+  }
+
+  async nickname(name: string): Promise<{ readonly status: number; readonly comment: string }> {
+    const answer = (await this.#room?.nickname(name)) ?? { status: 408, comment: 'not in the room' };
+    if (answer.status === 200) this.#nickname = name;
+    return answer;
+  }
+
+  composing(active: boolean): void {
+    if (this.#state === 'in') this.#room?.composing(active);
+  }
+
+  async leave(): Promise<void> {
+    this.#end();
+    await this.#room?.leave();
+  }
+
+  #heard(message: ChatMessage): void {
+    const { messageId } = message;
+    if (messageId !== undefined) {
+      if (this.#known.has(messageId)) return;
+      this.#known.add(messageId);
+      for (const oldest of this.#known) {
+        if (this.#known.size <= MAX_KNOWN) break;
+        this.#known.delete(oldest);
+      }
+    }
+    this.#handlers.message(message);
+  }
+
+  #lost(why: ClientError): void {
+    if (this.#state === 'out') return;
+    if (why.fault !== 'lost') {
+      this.#end();
+      this.#handlers.closed(why);
+      return;
+    }
+    this.#state = 'away';
+    this.#lostAt = Date.now();
+    this.#handlers.away?.(why);
+    this.#tryLater(0);
+  }
+
+  #tryLater(attempt: number): void {
+    const pauses = this.#options.pauses ?? PAUSES;
+    const pause = pauses[Math.min(attempt, pauses.length - 1)] ?? 1_000;
+    this.#timer = setTimeout(() => void this.#comeBack(attempt), pause);
+  }
+
+  async #comeBack(attempt: number): Promise<void> {
+    try {
+      await this.enter();
+    } catch (fault) {
+      if (!(fault instanceof ClientError)) throw fault;
+      const { patience = 600_000 } = this.#options;
+      if (mayPass(fault) && Date.now() - this.#lostAt < patience) this.#tryLater(attempt + 1);
+      else this.#lost(new ClientError('dismissed', fault.message, fault.status));
+      return;
+    }
+    this.#handlers.back?.();
+    this.#release(true);
+    if (this.#nickname !== '') await this.#room?.nickname(this.#nickname);
+  }
+
+  /** Resolves when we are in the room again; false when we never will be. */
+  #backAgain(): Promise<boolean> {
+    if (this.#state !== 'away') return Promise.resolve(false);
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #release(back: boolean): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resume of waiting) resume(back);
+  }
+
+  #end(): void {
+    this.#state = 'out';
+    clearTimeout(this.#timer);
+    this.#release(false);
+  }
+}
+
+/** Whether it is a fault of the moment: nobody there, or a server that cannot at present (RFC 3261 §21.4.18, §21.5). */
+function mayPass({ fault, status = 0 }: ClientError): boolean {
+  return fault === 'unreachable' || fault === 'lost' || [408, 480].includes(status) || (status >= 500 && status < 600);
+}
+
+const NOT_SAID: Said = { said: false, messageId: '', reason: 'not in the room' };
