@@ -29,6 +29,8 @@ export async function joinRoom(address: string, options: ClientOptions, handlers
 
 /** Octets that may wait to be sent: a file of the largest size that rooms take by default, and more. */
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+/** Milliseconds between signs of life over a chat session, so that a server that is gone is noticed (RFC 7977 §6). */
+const KEEP_ALIVE = 30_000;
 /** In a larger room everybody's word that he has read something would be more than what is said. */
 const MAX_RECEIPTS = 30;
 
@@ -82,6 +84,7 @@ class JoinedRoom implements Room {
       at: { scheme: secure ? 'msrps' : 'msrp', host: call.host, port: 9, transport: 'ws' },
       bindTimeout: 60_000,
       maxQueuedBytes: MAX_QUEUED_BYTES,
+      keepAlive: KEEP_ALIVE,
     });
     const own = ownDescription(this.#session);
     this.#userAgent = newUserAgent(
