@@ -21,7 +21,10 @@ export function serverKey(request: SipRequest, method = keyMethod(request.method
   const { topVia, from, to, callId, cseq } = request.essentials();
   const branch = topVia.params.get('branch');
   const sentBy = `${topVia.host}:${String(topVia.port ?? '')}`;
-  if (branch?.startsWith(MAGIC_COOKIE) === true) return `${branch} ${sentBy} ${method}`;
+  // The cookie alone identifies nothing (RFC 4475 §3.2.1): whoever sends it so sends it in every request.
+  if (branch !== undefined && branch !== MAGIC_COOKIE && branch.startsWith(MAGIC_COOKIE)) {
+    return `${branch} ${sentBy} ${method}`;
+  }
   // The ACK has the To tag of the response, so the tag tells nothing apart there.
   const toTag = method === 'INVITE' ? '' : (to.params.get('tag') ?? '');
   const fromTag = from.params.get('tag') ?? '';

@@ -15,6 +15,7 @@ import {
   type SipRequest,
   type SipResponse,
 } from '../../sip/index.ts';
+import { serverKey } from '../../sip/transactions.ts';
 
 /*
  * The 49 messages of RFC 4475, each with what its section says is to become of it: what our parser makes of it, and
@@ -356,6 +357,16 @@ function expectedHeaders(message: SipMessage): unknown[] {
   const length = { name: 'Content-Length', key: 'content-length', value: String(message.body.length) };
   return [...[...message.headers].filter(({ key }) => key !== 'content-length'), length];
 }
+
+t.test('RFC 4475 §3.2.1: a cookie without an identifier does not make one transaction of two requests', (t) => {
+  const text = readFileSync(`${FOLDER}/badbranch.dat`, 'latin1');
+  const keyOf = (bytes: string): string => serverKey(parseMessage(Buffer.from(bytes, 'latin1')) as SipRequest);
+  t.equal(keyOf(text), keyOf(text));
+  t.not(keyOf(text), keyOf(text.replace(/^(CSeq: *)\d+/m, '$14711')));
+  const good = text.replace('z9hG4bK', 'z9hG4bKx');
+  t.equal(keyOf(good), keyOf(good.replace(/^(CSeq: *)\d+/m, '$14711')), 'a branch is an identifier');
+  t.end();
+});
 
 t.test('RFC 4475 §3.1.2: an answer to what is broken goes back the way it came', (t) => {
   const bytes = readFileSync(`${FOLDER}/quotbal.dat`);
