@@ -169,7 +169,15 @@ export class ClientInvite implements OutgoingInvite {
     }
     this.#session = session;
     this.#settle({ is: 'accepted', session });
-    session.acknowledge(response.cseq.seq, this.#handlers.onAccepted(session, response));
+    try {
+      session.acknowledge(response.cseq.seq, this.#handlers.onAccepted(session, response));
+    } catch (error) {
+      this.#core.log.error(
+        `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+      session.acknowledge(response.cseq.seq, undefined);
+      session.close();
+    }
   }
 
   #openSession(response: SipResponse, outgoing: OutgoingRequest, handlers: SessionHandlers): LiveSession {

@@ -585,3 +585,28 @@ t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) =
   t.strictSame(secure.heard, ['302'], 'from sips nobody is led to sip');
   t.end();
 });
+
+t.test('A handler that throws at the 2xx does not leave it without ACK', (t) => {
+  const bugs: string[] = [];
+  const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
+  const { agent, peer, clock } = agentAt({ log });
+  agent.invite(
+    { uri: BOB, from: ROOM },
+    {
+      onAccepted: () => {
+        throw new Error('a bug');
+      },
+      onFailed: () => undefined,
+    },
+  );
+  clock.advance(1);
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.map(({ method }) => method),
+    ['INVITE', 'ACK', 'BYE'],
+  );
+  t.match(bugs, [/a bug/]);
+  t.equal(agent.counts.dialogs, 0);
+  t.end();
+});
