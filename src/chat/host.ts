@@ -4,6 +4,7 @@ import { eventNumber, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { ReplayPump } from './replay.ts';
+import { Doors } from './rules.ts';
 import { ChatRoom, type ChatRoomParts, type Welcome } from './room.ts';
 
 /** What the configuration says of one room. */
@@ -57,6 +58,7 @@ export type Release = () => void;
 export class ConferenceHost {
   readonly #parts: ConferenceHostParts;
   readonly #pump = new ReplayPump();
+  readonly #doors = new Doors();
   readonly #live = new Map<RoomUri, Live>();
   readonly #opening = new Map<RoomUri, Promise<Live>>();
 
@@ -135,7 +137,15 @@ export class ConferenceHost {
     const onIdle = (): void => {
       this.#settle(live);
     };
-    const room = new ChatRoom({ ...this.#parts, ...settings, uri, conference, pump: this.#pump, onIdle });
+    const room = new ChatRoom({
+      ...this.#parts,
+      ...settings,
+      uri,
+      conference,
+      pump: this.#pump,
+      doors: this.#doors,
+      onIdle,
+    });
     // What happens while the past is being read waits its turn.
     let waiting: Logged[] | undefined = [];
     const unfollow = log.follow(uri, (logged) => {

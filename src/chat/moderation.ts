@@ -13,9 +13,10 @@ import { firstRefusal } from '../policy/rule.ts';
 import { type NoOrder, readCommand } from './commands.ts';
 import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
+import type { Doors } from './rules.ts';
 
 /** By what way an order came, for the operator's line. */
-export type Way = 'chat' | 'REFER' | 'API' | 'clock';
+export type Way = 'chat' | 'INVITE' | 'REFER' | 'API' | 'clock';
 
 /** Who gives an order: a user, or whoever runs the service. */
 export type Commander = UserUri | 'administrator';
@@ -27,6 +28,7 @@ export type Carried = 'done' | ChatRefusal;
 export interface ModerationParts {
   readonly conference: Conference;
   readonly policy: RoomPolicy;
+  readonly doors: Doors;
   readonly now: () => Millis;
   readonly append: (event: ConferenceEvent, settled?: (outcome: Outcome) => void) => void;
   /** One line for each order, carried out or refused. */
@@ -74,6 +76,13 @@ export class Moderation {
     const read = readCommand(text, { conference, user, now: now(), lastMessageOf });
     if ('order' in read) this.order(by, read, way, settled);
     else settled(read);
+  }
+
+  /** Somebody was not let in: a line for the operator, but not thousands of them. */
+  turnedAway({ user, address }: { readonly user: UserUri; readonly address: string }, { refused }: Refusal): void {
+    if (this.#parts.doors.refusalLines.take('', this.#parts.now()) === 0) {
+      this.#parts.audit(`${user} from ${address} is not let in: ${refused}`);
+    }
   }
 
   /** Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator. */

@@ -20,7 +20,7 @@ import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './re
 import { roomLine } from './room-line.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { type ChatRefusal, reasonOf } from './refusals.ts';
-import { RoomRules } from './rules.ts';
+import { type Doors, RoomRules } from './rules.ts';
 import type { Speaker } from './speaker.ts';
 import { Streams } from './streams.ts';
 import { MsrpSwitch } from './switch.ts';
@@ -50,6 +50,7 @@ export interface ChatRoomParts {
   readonly log: RoomLog;
   readonly domains: Domains;
   readonly policy: RoomPolicy;
+  readonly doors: Doors;
   readonly welcome: Welcome;
   /** Runs the replays of all rooms. */
   readonly pump: ReplayPump;
@@ -101,7 +102,7 @@ export class ChatRoom {
   constructor(parts: ChatRoomParts) {
     this.uri = parts.uri;
     this.conference = parts.conference;
-    this.rules = new RoomRules(parts.policy, parts.conference, parts.now);
+    this.rules = new RoomRules(parts.uri, parts.doors, parts.policy, parts.conference, parts.now);
     this.fates = new Fates(parts.uri, parts.deliveryFailed);
     this.#duplicates = new Duplicates(parts.duplicateWindow);
     this.#past = new Past(parts.log, parts.uri);

@@ -1,6 +1,6 @@
 import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
-import type { UserUri } from '../conference/ids.ts';
+import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { NICKNAME_RULES } from '../policy/nicknames.ts';
 import { RateLimiter } from '../policy/rate.ts';
@@ -20,8 +20,13 @@ export interface Seat {
 /** Who wants to come in, and what he shows. */
 export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'invited'>;
 
-/** How often a wrong PIN may be tried, by user and by address. */
-const PIN_TRIES = { perSecond: 1 / 60, burst: 5 };
+/** What is counted at the doors of all rooms; it outlives each of them, since a room that is empty may be forgotten at once. */
+export class Doors {
+  /** How often a wrong PIN may be tried, by room and user, and by room and address. */
+  readonly pinTries = new RateLimiter({ perSecond: 1 / 60, burst: 5 });
+  /** How many lines there are about who is not let in: whoever tries out PINs shall not fill the disk. */
+  readonly refusalLines = new RateLimiter({ perSecond: 0.2, burst: 20 });
+}
 
 /** How often one user may ask for a nickname. */
 const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
@@ -39,11 +44,11 @@ export class RoomRules {
   readonly #nicknameTries = new RateLimiter(NICKNAME_TRIES);
   readonly #seats = new Map<UserUri, number>();
 
-  constructor(policy: RoomPolicy, conference: Conference, now: () => number) {
+  constructor(room: RoomUri, doors: Doors, policy: RoomPolicy, conference: Conference, now: () => number) {
     this.#policy = policy;
     this.#conference = conference;
     this.#now = now;
-    this.#join = [...JOIN_RULES, pinRule(new RateLimiter(PIN_TRIES))];
+    this.#join = [...JOIN_RULES, pinRule(doors.pinTries, room)];
     this.#rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
     this.#speak = [...SPEAK_RULES, ...this.#rates];
   }

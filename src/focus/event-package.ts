@@ -145,8 +145,14 @@ export class ConferenceEvents implements Watcher {
   }
 }
 
+const ADMIN_ROLES = { owner: 'admin', moderator: 'admin', participant: 'participant', visitor: 'participant' };
+
 function styleOf(profile: PeerProfile): DocumentStyle {
-  return { withoutFreeText: !profile.freeText, withoutMediaStatus: !profile.mediaStatus };
+  return {
+    withoutFreeText: !profile.freeText,
+    withoutMediaStatus: !profile.mediaStatus,
+    ...(profile.roles === 'admin' ? { roleNames: ADMIN_ROLES } : {}),
+  };
 }
 
 /** A subscriber that comes again tells what it had; new documents are numbered above it. */

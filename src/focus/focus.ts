@@ -103,6 +103,7 @@ export class Focus implements UserAgentHandlers {
   async #join(invite: IncomingInvite, room: ChatRoom, release: Release, caller: Caller): Promise<void> {
     const seat = room.rules.join({ ...caller, ...pinOf(invite.request) });
     if ('refused' in seat) {
+      room.moderation.turnedAway(caller, seat);
       release();
       invite.refuse(refusalAnswer(seat));
       return;
@@ -117,6 +118,7 @@ export class Focus implements UserAgentHandlers {
       profile,
       local: local.address,
       method: 'dialed-in',
+      subject: invite.request.headers.get('Subject'),
       roomUri: dialledUri(invite.request, this.#parts.domains),
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),

@@ -58,6 +58,8 @@ export interface Entrance {
   /** The address of ours that its SIP uses. */
   readonly local: string;
   readonly method: JoiningMethod;
+  /** The Subject header of its INVITE. */
+  readonly subject?: string | undefined;
   /** The URI of the room as the peer knows it. */
   readonly roomUri: string;
   /** The device, where it names itself. */
@@ -142,6 +144,7 @@ export class LegMaker {
       seat,
       release,
       instance,
+      subject: entrance.subject,
       wish,
       grace,
       now,

@@ -38,6 +38,8 @@ export interface LegParts {
   /** SIP MESSAGE in both directions. */
   readonly texts: TextLeg;
   readonly seat: Seat;
+  /** The Subject header of the INVITE. */
+  readonly subject: string | undefined;
   /** Lets the room go. */
   readonly release: Release;
   /** The device, as its Contact names it (RFC 5626 §4.1); what it has had of the room's past hangs on it. */
@@ -81,9 +83,12 @@ export class Leg implements SessionHandlers {
   /** Texts that wait for the log to have taken their author in. */
   readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
+  /** The last Subject header of the peer. */
+  #subject: string | undefined;
 
   constructor(parts: LegParts) {
     this.#parts = parts;
+    this.#subject = parts.subject;
   }
 
   get id(): EndpointId {
@@ -141,7 +146,16 @@ export class Leg implements SessionHandlers {
     const answer = offer === undefined ? await this.media.offer() : await this.media.answer(offer);
     if ('faults' in answer) return noMediaAnswer(answer);
     if (offer !== undefined) this.#mediaChanged();
+    this.#readSubject(request);
     return { status: 200, ...sdpContent(answer) };
+  }
+
+  /** A re-INVITE with another Subject than the calls before it gives the conference that subject, if its rules allow it. */
+  #readSubject(request: SipRequest): void {
+    const subject = request.headers.get('Subject');
+    if (request.method !== 'INVITE' || subject === undefined || subject === this.#subject || !this.#joined) return;
+    this.#subject = subject;
+    this.room.moderation.order(this.caller.user, { order: 'subject', subject }, 'INVITE', () => undefined);
   }
 
   /** From the dialog: the ACK of a re-INVITE, with the answer when the offer was ours. */

@@ -20,6 +20,8 @@ export interface PeerProfile {
   readonly roster: 'partial' | 'full';
   /** Takes a message line that is not sendrecv. If not, who is muted is told when he speaks. */
   readonly directions: boolean;
+  /** What roles are called: by their own names, or `admin` and `participant` (all that it knows). */
+  readonly roles: 'own' | 'admin';
   /** May get `<free-text>` in the conference description. */
   readonly freeText: boolean;
   /** May get `<status>` within `<media>`. */
@@ -55,6 +57,7 @@ const ANY: PeerProfile = {
   bareNicknames: false,
   roster: 'partial',
   directions: true,
+  roles: 'own',
   freeText: true,
   mediaStatus: true,
   message: 'in-dialog',
@@ -80,6 +83,7 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
   {
     family: 'linphone',
     userAgent: /linphone|belle-sip|flexisip/i,
+    roles: 'admin',
     freeText: false,
     message: 'out-of-dialog',
     text: 'plain',
@@ -88,6 +92,7 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
   {
     family: 'linphone',
     featureTag: '+org.linphone.specs',
+    roles: 'admin',
     freeText: false,
     message: 'out-of-dialog',
     text: 'plain',

@@ -1,7 +1,7 @@
 /** Who may come in, make a room, or watch one. */
 import type { Conference } from '../conference/conference.ts';
 import type { Millis } from '../conference/events.ts';
-import type { UserUri } from '../conference/ids.ts';
+import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { isAtLeast } from './roles.ts';
 import { isPin } from './pin.ts';
 import type { RateLimiter } from './rate.ts';
@@ -67,13 +67,16 @@ export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
       : undefined,
 ];
 
-/** The PIN, where the room has one. Wrong ones cost a token, by user and by address, so that they cannot be tried out. */
-export function pinRule(tries: RateLimiter): Rule<JoinRequest> {
+/**
+ * The PIN of a room, where it has one. Wrong ones cost a token, by user and by address, so that they cannot be tried out.
+ * The limiter must outlive the room, which may be gone between two tries.
+ */
+export function pinRule(tries: RateLimiter, room: RoomUri): Rule<JoinRequest> {
   return ({ conference, user, address, pin, invited, now }) => {
     const hash = conference.setting('pinHash');
     if (hash === undefined || invited === true || isAtLeast(conference.roleOf(user), 'moderator')) return undefined;
     if (pin === undefined) return { refused: 'pin-needed' };
-    const keys = [`user ${user}`, ...(address === undefined ? [] : [`address ${address}`])];
+    const keys = [`${room} user ${user}`, ...(address === undefined ? [] : [`${room} address ${address}`])];
     const retryAfter = Math.max(...keys.map((key) => tries.wait(key, now)));
     if (retryAfter > 0) return { refused: 'pin-too-often', retryAfter };
     if (isPin(pin, hash)) return undefined;

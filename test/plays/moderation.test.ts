@@ -192,6 +192,46 @@ t.test('the first to come owns a conference that nobody owns', async (t) => {
   await bob.phone.next('BYE');
 });
 
+t.test('a re-INVITE with another Subject gives the conference that subject, if its rules allow it', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const own = newPath();
+  const offer = { contentType: 'application/sdp', body: messageSdp(own), headers: ['Subject: Standup'] };
+  const bob = await join(stage, 'bob', ROOM, offer, own);
+  t.equal(await bob.say('here'), '200');
+  const again = (headers: readonly string[]) => bob.phone.within(bob.dialog, 'INVITE', { ...offer, headers });
+  t.equal((await again(['Subject: Standup'])).status, 200);
+  bob.phone.ack(bob.dialog);
+  t.equal((await again(['Subject: Retrospective'])).status, 200);
+  bob.phone.ack(bob.dialog);
+  await alice.hears('bob has set the subject: Retrospective');
+  t.same(
+    alice.line.heard().filter(({ body }) => body?.includes('Standup') === true),
+    [],
+    'not for what he always says',
+  );
+});
+
+t.test('a PIN that is tried out is refused soon, and told in few lines', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.pin=4711');
+  const statuses: number[] = [];
+  for (let i = 0; i < 40; i++) statuses.push((await refused(stage, 'mallory', `${ROOM};pin=${String(i)}`)).status);
+  t.same(new Set(statuses.slice(0, 5)), new Set([403]));
+  t.same(new Set(statuses.slice(5)), new Set([480]));
+  const lines = stage.lines.filter((line) => line.includes('sip:mallory@127.0.0.1 from 127.0.0.1 is not let in: pin-'));
+  t.ok(lines.length > 0 && lines.length <= 21);
+});
+
+t.test('Linphone is told roles by the two names that it knows', async (t) => {
+  const stage = await stageWith(t);
+  const headers = ['User-Agent: Linphone-Desktop/5.1', 'Event: conference', 'Expires: 0'];
+  const alice = await join(stage, 'alice');
+  t.equal(await alice.say('here'), '200');
+  await alice.phone.request('SUBSCRIBE', ROOM, { headers });
+  const body = Buffer.from((await alice.phone.next('NOTIFY')).body).toString();
+  t.match(body, /<roles><entry>admin<\/entry><\/roles>/);
+});
+
 t.test('bans, roles and mutes are kept over a restart', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-restart-'));
   t.teardown(() => {

@@ -2,7 +2,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import { Conference } from '../../src/conference/conference.ts';
 import type { ConferenceEvent, EndpointStatus, Role } from '../../src/conference/events.ts';
-import { absoluteUri, endpointId, eventNumber, messageId, userUri } from '../../src/conference/ids.ts';
+import { absoluteUri, endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
 import type { UserUri } from '../../src/conference/ids.ts';
 import type { ConferenceSettings } from '../../src/conference/settings.ts';
 import { CREATE_RULES, JOIN_RULES, pinRule, waitsInLobby, WATCH_RULES } from '../../src/policy/join.ts';
@@ -23,6 +23,7 @@ import type { SpeakRequest } from '../../src/policy/speak.ts';
 const ALICE = userUri('sip:alice@example.com');
 const BOB = userUri('sip:bob@example.com');
 const CAROL = userUri('sip:carol@example.com');
+const ROOM = roomUri('sip:room@example.com');
 const NOW = Date.UTC(2026, 1, 1);
 const policy = DEFAULT_ROOM_POLICY;
 
@@ -89,7 +90,7 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.notOk(isPin('4712', pinHash));
   t.notOk(isPin('4711', 'plain$4711'));
 
-  const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }));
+  const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }), ROOM);
   const conference = after({ pinHash }, gives(ALICE, 'moderator'));
   const judge = (pin: string | undefined, now: number, user = CAROL, address = '192.0.2.1'): string | undefined =>
     rule({ conference, policy, user, address, now, ...(pin === undefined ? {} : { pin }) })?.refused;
@@ -102,7 +103,7 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.equal(judge('4711', NOW + 60_000), undefined);
   t.equal(judge(undefined, NOW, ALICE), undefined, 'a moderator needs none');
   t.equal(
-    pinRule(new RateLimiter({ perSecond: 1, burst: 1 }))({ conference: after({}), policy, user: BOB, now: NOW }),
+    pinRule(new RateLimiter({ perSecond: 1, burst: 1 }), ROOM)({ conference: after({}), policy, user: BOB, now: NOW }),
     undefined,
   );
   t.end();
