@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { ApiError } from './cli/api.ts';
+import { CertificateError } from './ops/certificate.ts';
 import { askPassword, NoAnswer } from './cli/prompt.ts';
 import { ConfigError } from './config/faults.ts';
 import { loadConfig } from './config/load.ts';
@@ -186,6 +187,7 @@ function explain(error: unknown): void {
     error instanceof UserFileError ||
     error instanceof NoAnswer ||
     error instanceof ApiError ||
+    error instanceof CertificateError ||
     error instanceof LogOpenError;
   if (!expected && !isSystemError(error)) throw error;
   const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';

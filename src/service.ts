@@ -17,7 +17,6 @@ import { LegMaker } from './focus/leg-maker.ts';
 import { ModeratedLegs } from './focus/moderated-legs.ts';
 import { PeerTable } from './focus/peers.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
-import { type Certificate, makeCertificate, readCertificate } from './ops/certificate.ts';
 import { adminToken, type ApiRoute } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
@@ -26,6 +25,7 @@ import { Metrics } from './ops/metrics.ts';
 import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import { Certificates } from './service/certificates.ts';
 import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
@@ -80,7 +80,7 @@ async function wire(
   const now = Date.now;
   const names = servedNames(hostname(), config.domains, config.sip);
   const domains = new Domains(names);
-  const certificate = await certificateOf(config, names);
+  const certificates = await Certificates.open(config, names);
   const metrics = new Metrics();
   const peers = new PeerTable(config.peers.map(peerFamily));
   const gate = gateOf(config, domains, log);
@@ -150,7 +150,7 @@ async function wire(
     {
       host: config.http.host,
       port: config.http.port,
-      ...(config.http.tls ? { tls: certificate } : {}),
+      ...(config.http.tls ? { tls: certificates.current } : {}),
       origins: config.http.origins,
       webSocketsPerAddress: config.http.websockets_per_address,
       maxMessageBytes: webSocketBytes(config),
@@ -170,6 +170,9 @@ async function wire(
     log.child('http'),
   );
   const httpAddress = await http.listen();
+  certificates.follow(({ tls }) => {
+    http.renew(tls);
+  });
   opened.push(() => http.close());
 
   const msrp: MsrpListener[] = [];
@@ -177,7 +180,7 @@ async function wire(
     await Promise.all(msrp.map(({ listener }) => listener.close()));
   });
   for (const host of config.msrp.host) {
-    msrp.push(await listenMsrpAt(host, msrp[0]?.listener.port ?? config.msrp.port, config, certificate, endpoint));
+    msrp.push(await listenMsrpAt(host, msrp[0]?.listener.port ?? config.msrp.port, config, certificates, endpoint));
   }
   opened.push(() => {
     endpoint.close(STOPPING);
@@ -204,7 +207,7 @@ async function wire(
       maxQueuedBytes: config.msrp.queue_bytes,
     },
     endpoint,
-    places: msrpPlaces(config, certificate, msrp, httpAddress),
+    places: msrpPlaces(config, certificates, msrp, httpAddress),
     audio,
     userAgent: () => userAgent,
     now,
@@ -237,7 +240,7 @@ async function wire(
   );
   opened.push(() => userAgent.close(config.shutdown));
   const sip: ServedAddress[] = [];
-  for (const transport of transports) sip.push(...(await listenSip(config, certificate, transport)));
+  for (const transport of transports) sip.push(...(await listenSip(config, certificates, transport)));
   opened.push(() => {
     focus.close(`SIP;cause=503;text="${STOPPING}"`);
   });
@@ -256,14 +259,13 @@ async function wire(
     reload: (changed) => {
       const change = compareConfigs(current, changed);
       current = changed;
+      peers.configure(changed.peers.map(peerFamily));
+      const renewal = certificates.renew(changed);
+      if (renewal === 'renewed')
+        log.info('the certificate is another', { expires: certificates.current.expires.toISOString() });
+      else if (renewal !== 'unchanged') log.error('the certificate stays as it was', { reason: renewal.message });
       return change;
     },
     close,
   };
-}
-
-async function certificateOf(config: Config, names: readonly string[]): Promise<Certificate> {
-  const { certificate, key } = config.tls;
-  if (certificate !== null && key !== null) return readCertificate(certificate, key);
-  return makeCertificate(names.map((name) => name.replace(/^\[|\]$/g, '')));
 }

@@ -14,7 +14,6 @@ export const RELOADABLE: readonly string[] = [
   'rooms.on_demand',
   'rooms.defaults',
   'rooms.named',
-  'roster.interval',
   'peers',
   'logging.level',
 ];
@@ -22,8 +21,10 @@ export const RELOADABLE: readonly string[] = [
 /** Compares two configurations. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {
   const changed = differences(before, after, []);
-  const reloadable = (key: string): boolean =>
-    RELOADABLE.some((prefix) => key === prefix || key.startsWith(`${prefix}.`));
+  // With the first certificate come listeners that were not there before.
+  const certified = before.tls.certificate !== null && after.tls.certificate !== null;
+  const taken = certified ? [...RELOADABLE, 'tls'] : RELOADABLE;
+  const reloadable = (key: string): boolean => taken.some((prefix) => key === prefix || key.startsWith(`${prefix}.`));
   return { reloadable: changed.filter(reloadable), fixed: changed.filter((key) => !reloadable(key)) };
 }
 

@@ -116,9 +116,14 @@ export interface PeerSigns {
 
 /** Finds the profile of a peer; the families of the configuration stand last, so that they win. */
 export class PeerTable {
-  readonly #families: readonly PeerFamily[];
+  #families: readonly PeerFamily[] = PEER_FAMILIES;
 
   constructor(configured: readonly PeerFamily[] = []) {
+    this.configure(configured);
+  }
+
+  /** Takes other families for the configured ones; calls that are under way keep their profiles. */
+  configure(configured: readonly PeerFamily[]): void {
     this.#families = [...PEER_FAMILIES, ...configured];
   }
 

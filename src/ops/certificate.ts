@@ -8,6 +8,8 @@ import { generate } from 'selfsigned';
 export interface Certificate {
   readonly certificate: string;
   readonly key: string;
+  /** The same as Node's TLS wants it. */
+  readonly tls: { readonly cert: string; readonly key: string };
   /** SHA-256 of the certificate as `a=fingerprint` has it: pairs of capital hex digits with colons (RFC 8122 §5). */
   readonly fingerprint: string;
   /** Whether we made it ourselves, so that only the fingerprint vouches for it. */
@@ -20,11 +22,12 @@ export class CertificateError extends Error {
   override readonly name = 'CertificateError';
 }
 
-const VALID_DAYS = 90;
+/** Made anew at each start, and vouched for by its fingerprint alone: it only must not end while the service runs. */
+const VALID_DAYS = 3650;
 
 /**
  * Makes a certificate that signs itself, for the given host names and IP addresses, with an EC key (P-256). It is good
- * for 90 days from an hour ago, for clocks that are slow.
+ * for ten years from an hour ago, for clocks that are slow.
  */
 export async function makeCertificate(hosts: readonly string[], now: Date = new Date()): Promise<Certificate> {
   const notBeforeDate = new Date(now.getTime() - 3_600_000);
@@ -62,7 +65,14 @@ export function readCertificate(certificateFile: string, keyFile: string): Certi
 
 function described(certificate: string, key: string, selfSigned: boolean): Certificate {
   const { fingerprint256, validTo } = new X509Certificate(certificate);
-  return { certificate, key, fingerprint: fingerprint256, selfSigned, expires: new Date(validTo) };
+  return {
+    certificate,
+    key,
+    tls: { cert: certificate, key },
+    fingerprint: fingerprint256,
+    selfSigned,
+    expires: new Date(validTo),
+  };
 }
 
 function read(file: string): string {

@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { Server } from 'node:tls';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { type ApiRoute, serveApi } from './api.ts';
@@ -117,6 +118,11 @@ export class HttpServer {
     this.#pings = setInterval(() => this.#ping(), pingInterval).unref();
     const bound = this.#http.server.address() as AddressInfo;
     return { address: bound.address, port: bound.port };
+  }
+
+  /** Takes another certificate for connections to come; only where there was one before. */
+  renew(certificate: { readonly cert: string; readonly key: string }): void {
+    if (this.#http.server instanceof Server) this.#http.server.setSecureContext(certificate);
   }
 
   /** Ends the WebSockets (1001), then the server. What does not answer the goodbye within a second is cut off. */

@@ -2,8 +2,8 @@ import { listen as listenMsrp, type LocalAddress, type Listener, type MsrpEndpoi
 import type { SocketTransport } from '../../sip/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { MsrpPlaces } from '../focus/leg-media.ts';
-import type { Certificate } from '../ops/certificate.ts';
 import { bracketed, isAny, reachableHost } from './addresses.ts';
+import type { Certificates } from './certificates.ts';
 
 /** One address that the service listens at. */
 export interface ServedAddress {
@@ -17,14 +17,15 @@ export interface ServedAddress {
 /** Listens for SIP at all that is configured. */
 export async function listenSip(
   config: Config,
-  certificate: Certificate,
+  certificates: Certificates,
   transport: SocketTransport,
 ): Promise<readonly ServedAddress[]> {
   const { port, tls_port, advertise } = config.sip;
   const served: ServedAddress[] = [];
   for (const host of config.sip.host) {
+    // Where nothing is configured, each peer is told the address by which it reaches us.
     const advertised = {
-      host: bracketed(reachableHost(host, advertise)),
+      ...(advertise.host === null ? {} : { host: bracketed(advertise.host) }),
       ...(advertise.port === null ? {} : { port: advertise.port }),
     };
     // Where the system chooses the port, UDP and the other hosts share the one that the first was given.
@@ -34,13 +35,16 @@ export async function listenSip(
       const bound = await transport.listen({ transport: name, host, port: wanted, advertise: advertised });
       served.push({ protocol: 'SIP', transport: name, host, port: bound.port });
     }
-    if (tls_port === null || certificate.selfSigned) continue;
+    if (tls_port === null || certificates.current.selfSigned) continue;
     const bound = await transport.listen({
       transport: 'TLS',
       host,
       port: tls_port,
-      advertise: { host: advertised.host },
-      certificate: { cert: certificate.certificate, key: certificate.key },
+      advertise: advertise.host === null ? {} : { host: bracketed(advertise.host) },
+      certificate: certificates.current.tls,
+    });
+    certificates.follow(({ tls }) => {
+      bound.renew(tls);
     });
     served.push({ protocol: 'SIP', transport: 'TLS', host, port: bound.port });
   }
@@ -58,18 +62,21 @@ export async function listenMsrpAt(
   host: string,
   port: number,
   config: Config,
-  certificate: Certificate,
+  certificates: Certificates,
   endpoint: MsrpEndpoint,
 ): Promise<MsrpListener> {
   const { advertise } = config.msrp;
   const listener = await listenMsrp(endpoint, {
     host,
     port,
-    tls: { cert: certificate.certificate, key: certificate.key },
+    tls: certificates.current.tls,
     advertise: {
       host: reachableHost(host, advertise),
       ...(advertise.port === null ? {} : { port: advertise.port }),
     },
+  });
+  certificates.follow(({ tls }) => {
+    listener.renew(tls);
   });
   return { host, listener };
 }
@@ -77,7 +84,7 @@ export async function listenMsrpAt(
 /** Where chat sessions are offered: at the listener that is nearest to where the peer's SIP came in. */
 export function msrpPlaces(
   config: Config,
-  certificate: Certificate,
+  certificates: Certificates,
   listeners: readonly MsrpListener[],
   http: { readonly address: string; readonly port: number },
 ): MsrpPlaces {
@@ -101,7 +108,9 @@ export function msrpPlaces(
       // RFC 7977 §5.2.2: over WebSocket the path says `ws`; the client connects to the URL it knows, not to the path.
       return { scheme, host: isAny(http.address) ? local : http.address, port: http.port, transport };
     },
-    fingerprints: [{ hash: 'sha-256', value: certificate.fingerprint }],
+    get fingerprints() {
+      return [{ hash: 'sha-256', value: certificates.current.fingerprint }];
+    },
     maxSize: config.msrp.max_message,
   };
 }

@@ -1,6 +1,6 @@
 /** A telephone for plays: one TCP connection, SIP as text in and out, made for saying exactly what a play wants said. */
 import { connect, type Socket } from 'node:net';
-import { formatMessage, parseMessage, type SipMessage, type SipRequest, type SipResponse } from '../../sip/index.ts';
+import { parseMessage, type SipMessage, type SipRequest, type SipResponse } from '../../sip/index.ts';
 
 /** A dialog as the phone sees it. */
 export interface PhoneDialog {
@@ -190,9 +190,4 @@ export class SipPhone {
       `SIP/2.0 ${status}\r\n${lines.join('\r\n')}\r\nContact: ${this.contact}\r\nContent-Length: 0\r\n\r\n`,
     );
   }
-}
-
-/** For messages of a failed play. */
-export function show(message: SipMessage): string {
-  return formatMessage(message).toString('utf8');
 }

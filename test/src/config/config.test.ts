@@ -224,15 +224,18 @@ t.test('a reload takes over what default.yaml marks, and names the rest', async 
   const before = readConfig({});
   const after = readConfig(
     file(
-      'sip: { port: 1 }\ndomains: [a.example]\nroster: { interval: 1s, expires: 2h }\nlogging: { level: debug }\nrooms: { named: { lobby: { subject: x } } }',
+      'sip: { port: 1 }\ndomains: [a.example]\nroster: { interval: 1s }\nlogging: { level: debug }\nrooms: { named: { lobby: { subject: x } } }',
     ),
   );
   const change = compareConfigs(before, after);
-  t.same([...change.reloadable].sort(), ['logging.level', 'rooms.named.lobby', 'roster.interval']);
-  t.same([...change.fixed].sort(), ['domains', 'roster.expires', 'sip.port']);
+  t.same([...change.reloadable].sort(), ['logging.level', 'rooms.named.lobby']);
+  t.same([...change.fixed].sort(), ['domains', 'roster.interval', 'sip.port']);
   t.same(compareConfigs(before, readConfig({})), { reloadable: [], fixed: [] });
   const marked = readFileSync('config/default.yaml', 'utf8').match(/\[reload\]/g)?.length ?? 0;
-  t.equal(marked, RELOADABLE.length + 1, 'one mark for each, and one where the mark is explained');
+  t.equal(marked, RELOADABLE.length + 2, 'one mark for each, one for tls, and one where the mark is explained');
+  const certified = (name: string) => readConfig({ options: [`tls.certificate=${name}`, 'tls.key=k'] });
+  t.same(compareConfigs(certified('a'), certified('b')), { reloadable: ['tls.certificate'], fixed: [] });
+  t.same(compareConfigs(before, certified('a')).reloadable, [], 'the first certificate needs a restart');
 });
 
 t.test('the nearest name is named only if it is near', async (t) => {
