@@ -15,6 +15,7 @@ import {
   type SessionOptions,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
+import { Congestion } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
 import type { LargeCopy } from './large-copy.ts';
@@ -48,6 +49,8 @@ export interface ChatSessionParts {
   readonly congestedFor: number;
   /** Its first request has been answered: what is said may be sent to it. */
   readonly onBound: () => void;
+  /** The peer reads too slowly, no longer does so, or has done so for too long. */
+  readonly onCongestion: (what: 'began' | 'over' | 'hopeless') => void;
   /** It is over, once; also after `close`. */
   readonly onClosed: (reason: CloseReason, detail: string) => void;
 }
@@ -61,6 +64,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   readonly roomUri: string;
   readonly #parts: ChatSessionParts;
   readonly #session: MsrpSession;
+  readonly #congestion: Congestion;
   /** Large messages on their way to the peer. */
   readonly #reading = new Map<Outgoing, Reader>();
   #abilities: ChatAbilities | undefined;
@@ -76,6 +80,26 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.user = parts.speaker.user;
     this.roomUri = parts.speaker.roomUri;
     this.#session = parts.endpoint.session({ ...parts.session, handlers: this });
+    const { room } = parts;
+    this.#congestion = new Congestion({
+      session: this.#session,
+      congestedFor: parts.congestedFor,
+      leftOut: ({ messageId: id }) => {
+        const n = numberOf(id);
+        if (n !== undefined) this.#miss(n, { is: 'congested' });
+      },
+      began: () => {
+        parts.onCongestion('began');
+        room.tell(room.texts.tooSlow, this.endpoint);
+      },
+      over: (leftOut) => {
+        parts.onCongestion('over');
+        if (leftOut > 0) room.tell(room.texts.leftOut(leftOut), this.endpoint);
+      },
+      hopeless: () => {
+        parts.onCongestion('hopeless');
+      },
+    });
   }
 
   /** What stands in our `a=path`. */
@@ -143,10 +167,10 @@ export class ChatSession implements Recipient, SessionHandlers {
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
       return;
     }
-    const queued = this.#session.send(copy.msrp);
-    if (copy.n === undefined) return;
-    this.#through = copy.n;
-    if (queued !== 'queued') this.#miss(copy.n, { is: queued === 'full' ? 'congested' : 'left' });
+    // First, since a message that is left out at once is missing from then on.
+    if (copy.n !== undefined) this.#through = copy.n;
+    const queued = this.#congestion.send(copy.msrp);
+    if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 
   /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
@@ -211,6 +235,11 @@ export class ChatSession implements Recipient, SessionHandlers {
   #miss(n: EventNumber, failure: Failure): void {
     this.#failed(n, failure);
     if (this.#missed === undefined || n < this.#missed) this.#missed = n;
+  }
+
+  /** From the MSRP session. */
+  drained(): void {
+    this.#congestion.relieved();
   }
 
   /** From the MSRP session. */
@@ -283,6 +312,7 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   /** From the MSRP session. */
   closed(_session: MsrpSession, reason: CloseReason, detail: string): void {
+    this.#congestion.stop();
     this.#parts.onClosed(reason, detail);
   }
 

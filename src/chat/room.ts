@@ -130,6 +130,11 @@ export class ChatRoom {
     this.#parts = parts;
   }
 
+  /** What the room says, in its language. */
+  get texts(): Texts {
+    return this.#parts.texts;
+  }
+
   /** How many endpoints the room delivers to. */
   get recipients(): number {
     return this.#switch.size;

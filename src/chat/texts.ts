@@ -32,6 +32,10 @@ export interface Texts {
   readonly admitted: string;
   /** To somebody who has to wait. */
   readonly inLobby: string;
+  /** To somebody for whom too much waits (RFC 7701 §6.4). */
+  readonly tooSlow: string;
+  /** To the same, when it is over. */
+  leftOut(count: number): string;
   /** A command was not understood: how it is written. */
   usage(usage: string): string;
   /** A command names somebody who cannot be told. */
@@ -62,6 +66,8 @@ export const ENGLISH: Texts = {
   waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
   admitted: 'You have been let in.',
   inLobby: 'A moderator has yet to let you in. You will see here when that is done.',
+  tooSlow: 'More is said here than your client reads: some of it is left out.',
+  leftOut: (count) => `${messages(count)} left out, since your client read too slowly.`,
   usage: (usage) => `Write it so: ${usage}`,
   nobody: (name) => `There is nobody called ${name}.`,
   several: (name) => `More than one here is called ${name}: give the address.`,

@@ -163,7 +163,7 @@ export class LegMaker {
     assembler: Assembler,
     leg: () => Leg,
   ): ChatSession {
-    const { endpoint, options } = this.#parts;
+    const { endpoint, options, info } = this.#parts;
     const chat: ChatSession = new ChatSession({
       endpoint,
       room,
@@ -182,6 +182,12 @@ export class LegMaker {
       },
       onBound: () => {
         leg().chatBound();
+      },
+      onCongestion: (what) => {
+        const who = `${room.uri}: ${speaker.shown}`;
+        if (what === 'began') info(`${who} reads too slowly: messages are left out`);
+        else if (what === 'over') info(`${who} reads fast enough again`);
+        else leg().end({ method: 'failed', reason: 'SIP;cause=480;text="reads too slowly"' });
       },
       onClosed: (reason, detail) => {
         leg().reachedBy(chat);

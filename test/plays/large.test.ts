@@ -188,3 +188,49 @@ t.test('RFC 7701 §6.4: a reader that does not read is let go, and nobody waits 
   await bob.hears('and a word');
   carol.line.close();
 });
+
+t.test(
+  'RFC 7701 §6.4: who reads too slowly is told, gets the newest, and is let go when it does not get better',
+  async (t) => {
+    const stage = await raise(
+      ...[
+        'msrp.queue_bytes=128KiB',
+        'msrp.congested_for=2s',
+        'rooms.defaults.messages_per_second=100000',
+        'rooms.defaults.messages_at_once=100000',
+      ],
+    );
+    t.teardown(() => stage.close());
+    const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+    bob.line.pause();
+    const filler = 'x'.repeat(30_000);
+    let said = 0;
+    const say = async (): Promise<void> => {
+      said += 1;
+      const text = `number ${String(said)} ${filler}`;
+      if ((await alice.say(text)) !== '200') throw new Error('not taken');
+      await carol.hears(`number ${String(said)} `);
+    };
+    const congested = (): boolean => stage.lines.some((line) => line.includes('reads too slowly'));
+    while (!congested()) await say();
+    for (let i = 0; i < 20; i += 1) await say();
+    bob.line.resume();
+    await bob.line.hears('some of it is left out');
+    await bob.line.hears(`number ${String(said)} `);
+    await bob.line.hears('left out, since your client read too slowly');
+    const numbers = bob.line.heard().map(({ body = '' }) => Number(/number (\d+)/.exec(body)?.[1] ?? NaN));
+    t.ok(numbers.length < said - 1, 'some are missing');
+    t.same(
+      numbers,
+      numbers.toSorted((a, b) => a - b),
+      'those that came are in order',
+    );
+    t.equal(stage.lines.filter((line) => line.includes('reads fast enough again')).length, 1);
+
+    bob.line.pause();
+    const marks = (): number => stage.lines.filter((line) => line.includes('reads too slowly')).length;
+    while (marks() < 2) await say();
+    const bye = await bob.phone.next('BYE');
+    t.match(String(bye.headers.get('Reason')), /reads too slowly/);
+  },
+);

@@ -1,0 +1,81 @@
+import type { MsrpSession, PreparedMessage, Queued } from '../../msrp/index.ts';
+import { numberOf } from './copy.ts';
+
+/** What the congestion of one recipient is made with. */
+export interface CongestionParts {
+  readonly session: Pick<MsrpSession, 'send' | 'thin' | 'maxQueuedBytes'>;
+  /** Milliseconds for which the peer may stay congested. */
+  readonly congestedFor: number;
+  /** A message was left out, since too much waits. */
+  readonly leftOut: (message: PreparedMessage) => void;
+  /** It has become congested: the peer reads more slowly than the room talks. */
+  readonly began: () => void;
+  /** It is no longer. `leftOut`: how many messages were. */
+  readonly over: (leftOut: number) => void;
+  /** It has been congested for too long. */
+  readonly hopeless: () => void;
+}
+
+/**
+ * What is done about a peer that reads too slowly (RFC 7701 §6.4): it is told, what waits for it is thinned, the newest
+ * kept, and when it does not get better it is let go. Lines of the room itself are not left out.
+ */
+export class Congestion {
+  readonly #parts: CongestionParts;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #leftOut = 0;
+
+  constructor(parts: CongestionParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether too much waits for the peer. */
+  get lasts(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /** Queues a message, in the place of older ones if need be; if there is no place even so, it is left out itself. */
+  send(message: PreparedMessage): Exclude<Queued, 'full'> {
+    const { session } = this.#parts;
+    const queued = session.send(message);
+    if (queued !== 'full') return queued;
+    this.#begin();
+    for (const dropped of session.thin(session.maxQueuedBytes / 2, isOfPeople)) this.#leave(dropped);
+    const again = session.send(message);
+    if (again === 'full') this.#leave(message);
+    return again === 'full' ? 'queued' : again;
+  }
+
+  #leave(message: PreparedMessage): void {
+    this.#leftOut += 1;
+    this.#parts.leftOut(message);
+  }
+
+  #begin(): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#parts.hopeless();
+    }, this.#parts.congestedFor);
+    this.#parts.began();
+  }
+
+  /** From the session: there is room again. */
+  relieved(): void {
+    if (this.#timer === undefined) return;
+    this.stop();
+    const leftOut = this.#leftOut;
+    this.#leftOut = 0;
+    this.#parts.over(leftOut);
+  }
+
+  /** The session is over. Idempotent. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** The room's own lines are not numbered. */
+function isOfPeople(message: PreparedMessage): boolean {
+  return numberOf(message.messageId) !== undefined;
+}
