@@ -99,7 +99,10 @@ export class SocketTransport implements TransportLayer {
       this.connect(target, connected);
     });
     this.#sweeper = setInterval(() => {
-      this.#connections.sweep(this.#context.clock());
+      // After what has arrived is read: when we were held up, that is no fault of the peers'.
+      setImmediate(() => {
+        this.#connections.sweep(clock());
+      });
     }, limits.sweepInterval).unref();
   }
 

@@ -39,7 +39,10 @@ export function settleDial<S extends Socket>(
   done: (result: S | TransportFailure) => void,
   kindOf: (error: Error) => TransportFailure['failed'],
 ): Dialling {
+  let settled = false;
   const settle = (result: S | TransportFailure): void => {
+    if (settled) return;
+    settled = true;
     clearTimeout(timer);
     socket.off(ready, onReady).off('error', onError).off('close', onClose);
     if ('failed' in result) {
@@ -59,7 +62,10 @@ export function settleDial<S extends Socket>(
     settle({ failed: 'refused', reason: 'closed while connecting' });
   };
   const timer = setTimeout(() => {
-    settle({ failed: 'timeout', reason: `no connection within ${timeout} ms` });
+    // After what has arrived is read: when we were held up, that is no fault of the peer's.
+    setImmediate(() => {
+      settle({ failed: 'timeout', reason: `no connection within ${timeout} ms` });
+    });
   }, timeout);
   socket.on(ready, onReady).on('error', onError).on('close', onClose);
   return {

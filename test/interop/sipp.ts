@@ -1,5 +1,4 @@
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -9,31 +8,41 @@ import { type Ended, run } from './programs.ts';
 export const transports = ['UDP', 'TCP'] as const;
 export type SippTransport = (typeof transports)[number];
 
-/** Ports handed out in this process: one that was free is not given twice. */
+/** Where ports are looked for: below those that the system gives to whoever asks for any. */
+const range = { from: 20_000, to: 32_000 };
+/** Ports handed out in this process: none is given twice. */
 const given = new Set<number>();
+
+function binds(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const tcp = createServer();
+    const udp = createSocket('udp4');
+    const end = (free: boolean): void => {
+      tcp.close();
+      udp.close();
+      resolve(free);
+    };
+    tcp.once('error', () => {
+      end(false);
+    });
+    udp.once('error', () => {
+      end(false);
+    });
+    tcp.listen(port, '127.0.0.1', () => {
+      udp.bind(port, '127.0.0.1', () => {
+        end(true);
+      });
+    });
+  });
+}
 
 /** A port that nobody has on 127.0.0.1, for UDP and TCP. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const tcp = createServer().listen(0, '127.0.0.1');
-    await once(tcp, 'listening');
-    const address = tcp.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const udp = createSocket('udp4');
-    const free = await new Promise<boolean>((resolve) => {
-      udp.once('error', () => {
-        resolve(false);
-      });
-      udp.bind(port, '127.0.0.1', () => {
-        resolve(true);
-      });
-    });
-    udp.close();
-    tcp.close();
-    if (free && !given.has(port)) {
-      given.add(port);
-      return port;
-    }
+    const port = range.from + Math.floor(Math.random() * (range.to - range.from));
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await binds(port)) return port;
   }
 }
 

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { generate } from 'selfsigned';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -20,6 +20,9 @@ import {
   UserAgent,
   type UserAgentHandlers,
 } from '../../sip/index.ts';
+
+/** Gives way for a moment: what is waited for shows in the state of things only. */
+const soon = (): Promise<void> => pause(2);
 
 interface Host {
   readonly userAgent: UserAgent;
@@ -183,13 +186,13 @@ for (const [name, address] of [
       const port = await portOf(callee.transport, listener);
       const session = await call(caller, `sip:bob@${inUri}:${port};transport=${listener.transport.toLowerCase()}`);
       t.equal(session.dialog.flow?.transport ?? listener.transport, listener.transport);
-      while (callee.sessions[0]?.state !== 'confirmed') await turn();
+      while (callee.sessions[0]?.state !== 'confirmed') await soon();
       const outcome = await new Promise<Outcome>((resolve) => {
         callee.sessions[0]?.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, resolve);
       });
       t.equal(statusOf(outcome), 200, `${listener.transport}: a MESSAGE of the callee's`);
       session.close();
-      while (callee.ends.length === 0) await turn();
+      while (callee.ends.length === 0) await soon();
       t.strictSame(callee.ends, ['bye']);
     }
   });
@@ -218,10 +221,10 @@ t.test('a dialog outlives its TCP connection: requests go to the Contact, respon
   );
   const port = await portOf(callee.transport, { transport: 'TCP', host: local, port: 0 });
   const session = await call(caller, `sip:bob@${local}:${port};transport=tcp`);
-  while (callee.sessions[0]?.state !== 'confirmed') await turn();
+  while (callee.sessions[0]?.state !== 'confirmed') await soon();
   const [atCallee] = callee.sessions;
   atCallee.dialog.flow?.close('cut by the test');
-  while (caller.transport.connections + callee.transport.connections > 0) await turn();
+  while (caller.transport.connections + callee.transport.connections > 0) await soon();
   const outcome = await new Promise<Outcome>((resolve) => {
     atCallee.request('MESSAGE', { contentType: 'text/plain', body: 'after the cut' }, resolve);
   });
@@ -246,12 +249,12 @@ t.test('a dialog outlives its TCP connection: requests go to the Contact, respon
       'hi',
     ].join('\r\n'),
   );
-  while (answer === undefined) await turn();
+  while (answer === undefined) await soon();
   const before = callee.transport.connections;
   socket.resetAndDestroy();
-  while (callee.transport.connections === before) await turn();
+  while (callee.transport.connections === before) await soon();
   answer();
-  while (!heard.some((line) => line.startsWith('SIP/2.0 200') && line.includes('z9hG4bKcut'))) await turn();
+  while (!heard.some((line) => line.startsWith('SIP/2.0 200') && line.includes('z9hG4bKcut'))) await soon();
   t.equal(caller.transport.connections, 1, 'to the port of the Via');
 });
 
@@ -282,7 +285,7 @@ t.test('RFC 3261 §18.1.1, the deviation: a large NOTIFY reaches a client behind
     port,
     local,
   );
-  while (!heard.some((line) => line.startsWith('NOTIFY'))) await turn();
+  while (!heard.some((line) => line.startsWith('NOTIFY'))) await soon();
   t.match(heard[0], /^SIP\/2.0 200[^]*received=127.0.0.1/);
   const notify = heard.find((line) => line.startsWith('NOTIFY')) ?? '';
   t.match(notify, /^NOTIFY sip:carol@10.255.255.1:5060 SIP\/2.0\r\nVia: SIP\/2.0\/UDP/);
