@@ -1,0 +1,216 @@
+import t from 'tap';
+import fc from 'fast-check';
+import { commandHelp, type CommandContext, isCommand, readCommand, readDuration } from '../../src/chat/commands.ts';
+import { Domains } from '../../src/chat/domains.ts';
+import { ConferenceHost } from '../../src/chat/host.ts';
+import { actOf, describeOrder, eventsOf, type Order } from '../../src/chat/orders.ts';
+import { ENGLISH } from '../../src/chat/texts.ts';
+import { userNamed } from '../../src/chat/who.ts';
+import { Conference } from '../../src/conference/conference.ts';
+import type { ConferenceEvent } from '../../src/conference/events.ts';
+import { endpointId, eventNumber, messageId, roomUri, userUri, type UserUri } from '../../src/conference/ids.ts';
+import { MemoryLog } from '../../src/log/memory.ts';
+import { isPin } from '../../src/policy/pin.ts';
+import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
+
+const ALICE = userUri('sip:alice@example.com');
+const BOB = userUri('sip:bob@example.com');
+const NOW = Date.UTC(2026, 1, 1);
+
+let legs = 0;
+function joins(user: UserUri, more: { displayName?: string; alias?: UserUri; address?: string } = {}): ConferenceEvent {
+  legs += 1;
+  const endpoint = endpointId(`leg${String(legs)}`);
+  return { type: 'joined', at: NOW, endpoint, user, method: 'dialed-in', media: [], ...more };
+}
+
+function after(...events: readonly ConferenceEvent[]): Conference {
+  const conference = new Conference();
+  events.forEach((event, i) => conference.apply(event, eventNumber(i + 1)));
+  return conference;
+}
+
+const named = after(
+  joins(ALICE, { displayName: 'Alice B' }),
+  joins(BOB, { displayName: 'Bob' }),
+  joins(userUri('sip:bob@elsewhere.example'), { displayName: 'Bob' }),
+  joins(userUri('sip:secret@example.com'), { displayName: 'Anonymous', alias: userUri('sip:fox@anonymous.invalid') }),
+  { type: 'renamed', at: NOW, user: ALICE, nickname: 'Zoe' },
+);
+
+t.test('a name means a URI, a nickname, or what only one is called', (t) => {
+  const means = (name: string): unknown => userNamed(named, name);
+  t.equal(means('sip:alice@example.com'), ALICE);
+  t.equal(means('<sip:alice@EXAMPLE.com:5060;transport=tcp>'), ALICE);
+  t.equal(means('zoe'), ALICE);
+  t.equal(means('alice b'), ALICE);
+  t.equal(means('alice'), ALICE);
+  t.same(means('Bob'), { refused: 'several' });
+  t.equal(means('sip:fox@anonymous.invalid'), 'sip:secret@example.com');
+  t.same(means('sip:secret@example.com'), { refused: 'nobody' }, 'who hides is not found by his address');
+  t.same(means('secret'), { refused: 'nobody' });
+  t.same(means(''), { refused: 'nobody' });
+  t.end();
+});
+
+const context: CommandContext = {
+  conference: named,
+  user: ALICE,
+  now: NOW,
+  lastMessageOf: (user) => (user === ALICE ? messageId('last') : undefined),
+};
+const read = (text: string): unknown => readCommand(text, context);
+
+t.test('what is written in the chat becomes an order', (t) => {
+  const table: readonly (readonly [string, unknown])[] = [
+    ['/mute Zoe', { order: 'mute', user: ALICE }],
+    ['/MUTE "Alice B"  far too loud ', { order: 'mute', user: ALICE, reason: 'far too loud' }],
+    ['/kick zoe', { order: 'kick', user: ALICE }],
+    ['/ban zoe', { order: 'ban', target: { kind: 'user', user: ALICE } }],
+    [
+      '/ban zoe 2h flood',
+      { order: 'ban', target: { kind: 'user', user: ALICE }, until: NOW + 7_200_000, reason: 'flood' },
+    ],
+    ['/ban zoe flood', { order: 'ban', target: { kind: 'user', user: ALICE }, reason: 'flood' }],
+    [
+      '/ban *@evil.example 7d',
+      { order: 'ban', target: { kind: 'domain', domain: 'evil.example' }, until: NOW + 604_800_000 },
+    ],
+    ['/ban 192.0.2.1', { order: 'ban', target: { kind: 'address', address: '192.0.2.1' } }],
+    ['/ban 2001:db8::1', { order: 'ban', target: { kind: 'address', address: '2001:db8::1' } }],
+    ['/ban sip:gone@example.com', { order: 'ban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
+    ['/unban sip:gone@example.com', { order: 'unban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
+    ['/role zoe visitor', { order: 'role', user: ALICE, role: 'visitor' }],
+    ['/retract', { order: 'retract', author: ALICE, messageId: 'last' }],
+    ['/retract zoe spam', { order: 'retract', author: ALICE, messageId: 'last', reason: 'spam' }],
+    ['/subject Lunch at noon', { order: 'subject', subject: 'Lunch at noon' }],
+    ['/subject', { order: 'subject' }],
+    ['/slow 1m', { order: 'slow', seconds: 60 }],
+    ['/slow off', { order: 'slow', seconds: 0 }],
+    ['/lobby on', { order: 'setting', change: { setting: 'lobby', value: true } }],
+    ['/limit 20', { order: 'setting', change: { setting: 'maximumUsers', value: 20 } }],
+    ['/limit off', { order: 'setting', change: { setting: 'maximumUsers', value: null } }],
+    ['/pin 4711', { order: 'pin', pin: '4711' }],
+    ['/pin off', { order: 'pin' }],
+    ['/extend 30m', { order: 'setting', change: { setting: 'endsAt', value: NOW + 1_800_000 } }],
+    ['/move sip:new@example.com more space', { order: 'move', to: 'sip:new@example.com', reason: 'more space' }],
+    ['/end', { order: 'end' }],
+    ['/help', { say: 'help' }],
+    ['/mute', { say: 'usage', usage: '/mute NAME [REASON]' }],
+    ['/mute nobody', { say: 'nobody', name: 'nobody' }],
+    ['/mute bob', { say: 'several', name: 'bob' }],
+    ['/slow often', { say: 'usage', usage: '/slow 30s|off' }],
+    ['/limit 0', { say: 'usage', usage: '/limit USERS|off' }],
+    ['/move nowhere', { say: 'usage', usage: '/move URI [REASON]' }],
+  ];
+  for (const [text, order] of table) t.same(read(text), order, text);
+  t.end();
+});
+
+t.test('only known commands are commands', (t) => {
+  for (const text of ['/kick', '/KICK zoe', '/help ']) t.ok(isCommand(text), text);
+  for (const text of ['/usr/bin', '/kicker', 'kick', ' /kick', '//kick', '/constructor', '/__proto__', '/']) {
+    t.notOk(isCommand(text), text);
+  }
+  t.match(commandHelp(), /^\/mute NAME \[REASON\] +somebody may not speak any more$/m);
+  t.end();
+});
+
+t.test('any line after a slash is an order, an answer, or no command', (t) => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom('mute', 'ban', 'role', 'slow', 'limit', 'extend', 'move', 'pin'),
+      fc.string(),
+      (name, rest) => {
+        const result = readCommand(`/${name} ${rest}`, context);
+        t.ok('order' in result || 'say' in result);
+      },
+    ),
+  );
+  t.end();
+});
+
+t.test('durations', (t) => {
+  t.same(['30s', '10m', '2h', '7d'].map(readDuration), [30_000, 600_000, 7_200_000, 604_800_000]);
+  t.same(['', '5', 'm', '1y', '-1s', '1.5h', '1234567s', undefined].map(readDuration), Array(8).fill(undefined));
+  t.end();
+});
+
+t.test('an order becomes the events that carry it out', (t) => {
+  const by = ALICE;
+  const conference = after(
+    joins(ALICE, { address: '192.0.2.1' }),
+    joins(BOB, { address: '192.0.2.2' }),
+    joins(BOB, { address: '192.0.2.3' }),
+  );
+  const types = (order: Order): readonly string[] => eventsOf(order, conference, NOW, by).map(({ type }) => type);
+  t.same(types({ order: 'kick', user: BOB }), ['left', 'left'], 'with all devices');
+  t.same(types({ order: 'kick', user: userUri('sip:nobody@example.com') }), []);
+  t.same(types({ order: 'ban', target: { kind: 'address', address: '192.0.2.3' } }), ['banned', 'left']);
+  t.same(types({ order: 'ban', target: { kind: 'domain', domain: 'Example.com' } }), [
+    'banned',
+    'left',
+    'left',
+    'left',
+  ]);
+  t.same(types({ order: 'end' }), ['left', 'left', 'ended', 'left'], 'who ends it is the last to go');
+  t.same(types({ order: 'admit', user: BOB }), [], 'nobody waits');
+  const [kick] = eventsOf({ order: 'kick', user: BOB, reason: 'say "no"\r\nmore' }, conference, NOW, by);
+  t.match(kick, { type: 'left', method: 'booted', by: ALICE, reason: 'SIP;cause=200;text="Kicked: say  no   more"' });
+  const [pin] = eventsOf({ order: 'pin', pin: '4711' }, conference, NOW, undefined);
+  const value = pin?.type === 'setting' && pin.change.setting === 'pinHash' ? (pin.change.value ?? '') : '';
+  t.ok(isPin('4711', value));
+  t.notOk(pin !== undefined && 'by' in pin);
+  t.end();
+});
+
+t.test('what the rules are asked, and what the operator reads', (t) => {
+  t.same(actOf({ order: 'unban', target: { kind: 'user', user: BOB } }), { act: 'ban', target: BOB });
+  t.same(actOf({ order: 'ban', target: { kind: 'domain', domain: 'x' } }), { act: 'ban' });
+  t.same(actOf({ order: 'retract', author: BOB, messageId: messageId('m') }), { act: 'retract', target: BOB });
+  t.equal(describeOrder({ order: 'pin', pin: '4711' }), 'pin pin=***');
+  t.equal(describeOrder({ order: 'lock' }), 'lock');
+  t.equal(
+    describeOrder({ order: 'mute', user: BOB, reason: 'a\nb' }),
+    'mute user="sip:bob@example.com" reason="a\\nb"',
+  );
+  t.end();
+});
+
+t.test('a conference ends when its time is over', async (t) => {
+  let now = NOW;
+  const lines: string[] = [];
+  const host = new ConferenceHost({
+    log: new MemoryLog(),
+    domains: new Domains(['example.com']),
+    settingsOf: () => ({
+      conference: { endsAt: NOW + 60_000 },
+      policy: DEFAULT_ROOM_POLICY,
+      permanent: true,
+      welcome: { text: undefined, history: { messages: 0, missed: 0 } },
+    }),
+    newConference: (settings) => new Conference(settings),
+    watchers: [],
+    maxRooms: 1,
+    texts: ENGLISH,
+    deliveryFailed: () => undefined,
+    duplicateWindow: 10,
+    warn: () => undefined,
+    audit: (line) => lines.push(line),
+    now: () => now,
+  });
+  const opened = await host.open(roomUri('sip:room@example.com'), 'watcher');
+  const room = opened?.room;
+  room?.append(joins(ALICE));
+  now += 59_999;
+  host.sweep();
+  t.equal(room?.conference.active, true);
+  now += 1;
+  host.sweep();
+  t.equal(room?.conference.active, false);
+  t.ok(room?.conference.endedAt);
+  t.same(lines, ['sip:room@example.com: administrator by clock: end reason="its time is over": done']);
+  host.sweep();
+  t.equal(lines.length, 1, 'once');
+  opened?.release();
+});
