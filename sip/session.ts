@@ -80,6 +80,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   /** The peer's re-INVITE or UPDATE that has no final response yet. */
   #incomingOffer: Incoming | undefined;
   readonly #offers: OwnOffers;
+  /** UPDATEs of ours with an offer that is not answered yet (RFC 3311 §5.2). */
+  #updates = 0;
   /** Repeats the ACK of our last INVITE when its 2xx comes again. */
   #ackAgain: { readonly seq: number; readonly send: () => void } | undefined;
   /** `close` was called before the ACK came: the BYE has to wait (RFC 3261 §15). */
@@ -216,11 +218,12 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       incoming.respond(500, { headers: [{ name: 'Retry-After', value: String(seconds) }] });
       return;
     }
-    if (this.#offers.isRunning) {
+    const { request, transaction } = incoming;
+    const offer = findPart(bodyOf(request), 'application/sdp') !== undefined;
+    if (this.#offers.isRunning || (offer && this.#updates > 0)) {
       incoming.respond(491);
       return;
     }
-    const { request, transaction } = incoming;
     this.#incomingOffer = incoming;
     transaction.user = {
       onAck: (ack) => {
@@ -231,7 +234,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
         if (!incoming.answered) incoming.respond(487);
       },
     };
-    const offer = findPart(bodyOf(request), 'application/sdp') !== undefined;
     const handlers = this.#handlers;
     const answer = (): Answer | Promise<Answer> => {
       const timer = answerTimer(request, this.#timerOptions);
@@ -312,7 +314,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   update(content: Content, done: (outcome: Outcome) => void): void {
     const timed = { ...content, headers: [...this.#timerHeaders(), ...(content.headers ?? [])] };
+    const offers = content.body === undefined ? 0 : 1;
+    this.#updates += offers;
     this.#send('UPDATE', timed, (outcome) => {
+      this.#updates -= offers;
       if (outcome.is === 'response' && outcome.response.status < 300) {
         this.dialog.refresh(outcome.response);
         this.#keepTime(readTimer(outcome.response, this.#timerOptions), 'uac');

@@ -401,7 +401,10 @@ t.test('RFC 3261 §14.1, §14.2: glare', (t) => {
 
 t.test('RFC 3311 §5.2: UPDATE', (t) => {
   let offers = 0;
-  const { peer, clock, inDialog } = call({ ...SDP, session: { onOffer: () => (offers++, { status: 200, ...SDP }) } });
+  const { peer, clock, inDialog, session } = call({
+    ...SDP,
+    session: { onOffer: () => (offers++, { status: 200, ...SDP }) },
+  });
   peer.say(inDialog('UPDATE', 2, { Supported: 'timer', 'Session-Expires': '1800;refresher=uac' }));
   clock.advance(1);
   t.equal(peer.statuses.at(-1), '200 UPDATE');
@@ -410,6 +413,16 @@ t.test('RFC 3311 §5.2: UPDATE', (t) => {
   peer.say(`${inDialog('UPDATE', 3, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
   clock.advance(1);
   t.equal(offers, 1);
+  session.update(SDP, () => undefined);
+  clock.advance(1);
+  peer.say(`${inDialog('UPDATE', 4, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '491 UPDATE', 'glare');
+  peer.answer(peer.request('UPDATE'), 200);
+  clock.advance(1);
+  peer.say(`${inDialog('UPDATE', 5, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '200 UPDATE');
   t.end();
 });
 
