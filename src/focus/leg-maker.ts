@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Assembler, type LocalAddress, type MsrpEndpoint } from '../../msrp/index.ts';
+import { Assembler, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
@@ -12,7 +12,7 @@ import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts'
 import type { AudioBridge } from './audio.ts';
 import type { Caller } from './caller.ts';
 import { Leg } from './leg.ts';
-import { LegMedia, type MsrpPlaces } from './leg-media.ts';
+import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
 import type { AudioMode } from './media-plan.ts';
 import type { PeerProfile } from './peers.ts';
 import { TextLeg } from './text-leg.ts';
@@ -118,7 +118,7 @@ export class LegMaker {
       places,
       local,
       audio,
-      newChat: (at) => this.#newChat(entrance, speaker, at, assembler, () => leg),
+      newChat: (place) => this.#newChat(entrance, speaker, place, assembler, () => leg),
       chatroom: room.rules.features,
       title: titleOf(room),
       now,
@@ -159,7 +159,7 @@ export class LegMaker {
   #newChat(
     { room, profile }: Entrance,
     speaker: Speaker,
-    at: LocalAddress,
+    place: ChatPlace,
     assembler: Assembler,
     leg: () => Leg,
   ): ChatSession {
@@ -171,7 +171,7 @@ export class LegMaker {
       collected: options.collected,
       congestedFor: options.congestedFor,
       session: {
-        at,
+        ...place,
         assembler,
         chunks: profile.chunks,
         bareNicknames: profile.bareNicknames,

@@ -1,6 +1,7 @@
 import {
   answerSetup,
   AcceptedTypes,
+  decisiveFingerprints,
   formatMsrpMedia,
   type Fingerprint,
   type LocalAddress,
@@ -47,6 +48,14 @@ export interface MsrpPlaces {
   readonly maxSize: number;
 }
 
+/** Where a chat session is to be made. */
+export interface ChatPlace {
+  /** One of our addresses. */
+  readonly at: LocalAddress;
+  /** Where it is us who connect with TLS, the peer's certificate must have one of these (RFC 8122 §6.2). */
+  readonly fingerprints?: readonly Fingerprint[];
+}
+
 /** What the media of a leg are made with. */
 export interface LegMediaParts {
   readonly policy: MediaPolicy;
@@ -54,8 +63,7 @@ export interface LegMediaParts {
   /** The address of ours to which the peer's SIP came. */
   readonly local: string;
   readonly audio: AudioBridge;
-  /** Makes a chat session at one of our addresses. */
-  readonly newChat: (at: LocalAddress) => ChatSession;
+  readonly newChat: (place: ChatPlace) => ChatSession;
   /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
   readonly chatroom: readonly string[];
   /** Printed as `s=`. */
@@ -79,6 +87,7 @@ export class LegMedia {
   /** What we said last. */
   #local: SessionDescription | undefined;
   #silenced = false;
+  #closed = false;
   #plan: MediaPlan = { message: undefined, audio: undefined, faults: [] };
 
   constructor(parts: LegMediaParts) {
@@ -113,6 +122,11 @@ export class LegMedia {
     const plan = planMedia(offer, this.#parts.policy);
     const chat = this.#chatFor(plan.message);
     const audio = plan.audio === undefined ? undefined : (this.#audio ?? (await this.#parts.audio.open()));
+    if (this.#closed) {
+      chat?.close('the call is over');
+      audio?.close();
+      return { faults: ['the call is over'] };
+    }
     if (chat === undefined && audio === undefined) {
       return { faults: plan.faults.length > 0 ? plan.faults : ['a message line is needed'] };
     }
@@ -134,10 +148,11 @@ export class LegMedia {
     const lines: SdpMedia[] = [];
     const at = this.#parts.places.at('msrp', 'tcp', this.#parts.local);
     if (at !== undefined) {
-      this.#chat = this.#parts.newChat(at);
+      this.#chat = this.#parts.newChat({ at });
       lines.push(this.#messageLine(this.#chat, 'actpass'));
     }
     this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
+    if (this.#closed) this.close('the call is over');
     if (this.#audio !== undefined) lines.push(audioLine(this.#audio, AUDIO_FORMATS, AUDIO_MAPS, 'inactive'));
     return this.#say(createOffer(this.#describer(), lines));
   }
@@ -178,8 +193,9 @@ export class LegMedia {
     return media;
   }
 
-  /** Ends what there is. */
+  /** Ends what there is, and what is still to come. */
   close(detail: string): void {
+    this.#closed = true;
     this.#chat?.close(detail);
     this.#audio?.close();
     this.#audio = undefined;
@@ -193,7 +209,9 @@ export class LegMedia {
     }
     const scheme = line.media.protocol === 'TCP/TLS/MSRP' ? 'msrps' : 'msrp';
     const at = this.#parts.places.at(scheme, peerOf(line.media.path).transport, this.#parts.local);
-    return at === undefined ? undefined : this.#parts.newChat(at);
+    const fingerprints = decisiveFingerprints(line.media.fingerprints);
+    if (at === undefined) return undefined;
+    return this.#parts.newChat(fingerprints.length === 0 ? { at } : { at, fingerprints });
   }
 
   #use(plan: MediaPlan, chat: ChatSession | undefined, audio: AudioLine | undefined): void {

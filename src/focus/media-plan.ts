@@ -48,7 +48,7 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy):
     } else if (line.media === 'audio' && audio === undefined) {
       const peer = policy.audio === 'decline' ? 'no audio here' : readAudio(description, line);
       if (typeof peer === 'string') faults.push(peer);
-      else audio = { index, peer, direction: directionOf(description, line) };
+      else audio = { index, peer, direction: isNowhere(peer.host) ? 'inactive' : directionOf(description, line) };
     } else {
       faults.push(`no use for this ${line.media} line`);
     }
@@ -74,12 +74,20 @@ function readMessage(description: SessionDescription, line: SdpMedia, policy: Me
 function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioPeer, 'direction'> | string {
   if (line.protocol !== 'RTP/AVP') return `no ${line.protocol} here`;
   const connection = connectionOf(description, line);
-  if (connection === undefined) return 'no address for the audio line';
+  // A name would be looked up for each packet; what listens nowhere (RFC 3264 §8.4 of old) is not spoken to.
+  if (connection === undefined || !ADDRESS.test(connection.address)) return 'no address for the audio line';
   const chosen = codecOf(line);
   if (chosen === undefined) return 'PCMU or PCMA must be among the audio formats';
   const rtcp = line.attributes.find(({ name }) => name === 'rtcp')?.value;
   const rtcpPort = rtcp === undefined ? line.port + 1 : Number.parseInt(rtcp, 10);
   return { host: connection.address, port: line.port, rtcpPort: rtcpPort > 0 ? rtcpPort : line.port + 1, ...chosen };
+}
+
+const ADDRESS = /^(?:[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;
+
+/** The address by which a call was put on hold before there were directions (RFC 3264 §8.4). */
+function isNowhere(host: string): boolean {
+  return /^(?:0\.0\.0\.0|::)$/.test(host);
 }
 
 /** The first format of the peer's that is one of ours, by its static number or its rtpmap. */

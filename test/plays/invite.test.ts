@@ -2,7 +2,10 @@ import t from 'tap';
 import { MsrpLine } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
-import { connect as connectTls } from 'node:tls';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { makeCertificate } from '../../src/ops/certificate.ts';
 
 const SDP = 'application/sdp';
 
@@ -323,4 +326,67 @@ t.test('RFC 5621 §3: the offer may be one of several parts of the body', async 
   t.equal(response.status, 200);
   t.equal(response.contentType?.type, 'application/sdp');
   phone.hangUp();
+});
+
+t.test('RFC 4145 §4, RFC 6135 §4.2: who offers `passive` is connected to', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const port = (server.address() as { readonly port: number }).port;
+  const own = `msrp://127.0.0.1:${String(port)}/passive1;tcp`;
+  const alice = await phone(stage, 'alice');
+  const connected = once(server, 'connection') as Promise<[Socket]>;
+  const body = messageSdp(own).replace('setup:active', 'setup:passive');
+  const { response, dialog } = await alice.request('INVITE', ROOM, { contentType: SDP, body });
+  t.match(Buffer.from(response.body).toString(), /^a=setup:active\r$/m);
+  alice.ack(dialog);
+  const [socket] = await connected;
+  const [first] = (await once(socket, 'data')) as [Buffer];
+  t.match(first.toString(), /^MSRP \S+ SEND\r\nTo-Path: msrp:\/\/127\.0\.0\.1:\d+\/passive1;tcp\r\n/);
+  socket.destroy();
+});
+
+t.test('RFC 8122 §6.2: the certificate of who is connected to must be the one it announced', async (t) => {
+  const stage = await raise('msrp.grace=50ms');
+  t.teardown(() => stage.close());
+  const { certificate, key, fingerprint } = await makeCertificate(['somebody.example']);
+  const server = createTlsServer({ cert: certificate, key }).listen(0, '127.0.0.1');
+  server.on('tlsClientError', () => undefined);
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const port = (server.address() as { readonly port: number }).port;
+  const call = async (name: string, announced: string): Promise<SipPhone> => {
+    const path = `msrps://127.0.0.1:${String(port)}/${name};tcp`;
+    const body = messageSdp(path, [`a=fingerprint:sha-256 ${announced}`], 'TCP/TLS/MSRP').replace(
+      'setup:active',
+      'setup:passive',
+    );
+    const who = await phone(stage, name);
+    const { dialog } = await who.request('INVITE', ROOM, { contentType: SDP, body });
+    who.ack(dialog);
+    return who;
+  };
+  const secured = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+  await call('alice1', fingerprint);
+  const [socket] = await secured;
+  const [first] = (await once(socket, 'data')) as [Buffer];
+  t.match(first.toString(), /^MSRP \S+ SEND\r\nTo-Path: msrps:\/\/127\.0\.0\.1:\d+\/alice1;tcp\r\n/);
+  const mallory = await call('mallory1', fingerprint.replace(/^../, fingerprint.startsWith('00') ? '11' : '00'));
+  t.match((await mallory.next('BYE')).headers.get('Reason'), /chat session lost/);
+  socket.destroy();
+});
+
+t.test('RFC 3264 §8.4: audio on hold by the address that is none, or at a name', async (t) => {
+  const stage = await raise('audio.first_port=42600', 'audio.last_port=42699');
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const nowhere = sdp('m=audio 5000 RTP/AVP 0', 'c=IN IP4 0.0.0.0');
+  const { response, dialog } = await alice.request('INVITE', ROOM, nowhere);
+  t.match(Buffer.from(response.body).toString(), /^a=inactive\r$/m);
+  alice.ack(dialog);
+  await alice.within(dialog, 'BYE');
+  const named = await alice.request('INVITE', ROOM, sdp('m=audio 5000 RTP/AVP 0', 'c=IN IP4 phone.example.org'));
+  t.equal(named.response.status, 488);
 });
