@@ -16,11 +16,20 @@ interface Victim {
   readonly transport: SocketTransport;
   readonly port: number;
   readonly log: string[];
+  /** How many lines there may be by now: 50 a second for the transport, and as many for the user agent. */
+  readonly mostLines: () => number;
 }
 
 /** A user agent that answers OPTIONS, MESSAGE, INVITE and SUBSCRIBE, at one port over UDP and TCP. */
-async function victim(t: Test, limits: Partial<Limits> = {}, below: Partial<TransportLimits> = {}): Promise<Victim> {
+async function victim(
+  t: Test,
+  limits: Partial<Limits> = {},
+  below: Partial<TransportLimits> = {},
+  T1 = 10,
+): Promise<Victim> {
   const log: string[] = [];
+  const begin = performance.now();
+  const mostLines = (): number => 102 * (2 + (performance.now() - begin) / 1_000);
   const note = (line: string): void => {
     log.push(line);
   };
@@ -34,7 +43,7 @@ async function victim(t: Test, limits: Partial<Limits> = {}, below: Partial<Tran
       },
       log: lines,
       limits,
-      timers: { T1: 10, T2: 80, T4: 100 },
+      timers: { T1, T2: 8 * T1, T4: 10 * T1 },
     },
     {
       onInvite: (invite) => {
@@ -48,7 +57,7 @@ async function victim(t: Test, limits: Partial<Limits> = {}, below: Partial<Tran
   const { port } = await transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
   await transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
   t.teardown(() => userAgent.close(0));
-  return { userAgent, transport, port, log };
+  return { userAgent, transport, port, log, mostLines };
 }
 
 function request(method: string, id: string, transport = 'UDP', more = ''): string {
@@ -113,7 +122,7 @@ t.test('UDP: requests without end cost no more than the limit of transactions', 
   t.ok(it.userAgent.counts.serverTransactions <= 500);
   while (it.userAgent.counts.serverTransactions > 0) await soon();
   await stillServes(t, it);
-  t.ok(it.log.length < 200, `${it.log.length} lines`);
+  t.ok(it.log.length < it.mostLines(), `${it.log.length} lines`);
 });
 
 t.test('UDP: INVITEs that are never acknowledged end by themselves', async (t) => {
@@ -124,7 +133,7 @@ t.test('UDP: INVITEs that are never acknowledged end by themselves', async (t) =
     times(1_000, (n) => request('INVITE', `i${n}`)),
   );
   t.ok((statuses.get('503') ?? 0) > 0);
-  t.equal(it.userAgent.counts.dialogs, 100);
+  t.ok(it.userAgent.counts.dialogs <= 100);
   while (it.userAgent.counts.dialogs > 0) await soon();
   while (it.userAgent.counts.serverTransactions > 0) await soon();
   await stillServes(t, it);
@@ -147,7 +156,7 @@ t.test('UDP: noise is dropped, in few lines', async (t) => {
     times(5_000, (n) => noise[n % noise.length]?.(n) ?? ''),
   );
   await stillServes(t, it);
-  t.ok(it.log.length < 300, `${it.log.length} lines`);
+  t.ok(it.log.length < it.mostLines(), `${it.log.length} lines`);
   t.notOk(it.log.some((line) => line.startsWith('bug')));
   t.equal(it.userAgent.counts.dialogs, 0);
 });
@@ -229,7 +238,7 @@ t.test('UDP: large requests cost no more than the limit of bytes', async (t) => 
 t.test('what is remembered of a large message is not the message', async (t) => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  const it = await victim(t);
+  const it = await victim(t, {}, {}, 500);
   const subject = [...times(7, () => `Subject: ${'x'.repeat(7_900)}\r\n`)].join('');
   const invites = times(200, (n) => request('INVITE', `a-call-id-of-some-length-${n}`, 'UDP', subject));
   collect();
