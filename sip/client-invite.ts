@@ -162,7 +162,7 @@ export class ClientInvite implements OutgoingInvite {
     if (late) {
       // Another branch of a fork, or too late (§13.2.2.4, §9.1): acknowledged and ended.
       this.#session ??= session;
-      session.acknowledge(response.cseq.seq, undefined);
+      session.acknowledge(outgoing.request, undefined);
       session.close();
       if (state.is === 'cancelling') this.#failed({ is: 'failed', status: 503, reason: 'cancelled' });
       return;
@@ -170,12 +170,12 @@ export class ClientInvite implements OutgoingInvite {
     this.#session = session;
     this.#settle({ is: 'accepted', session });
     try {
-      session.acknowledge(response.cseq.seq, this.#handlers.onAccepted(session, response));
+      session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response));
     } catch (error) {
       this.#core.log.error(
         `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
       );
-      session.acknowledge(response.cseq.seq, undefined);
+      session.acknowledge(outgoing.request, undefined);
       session.close();
     }
   }

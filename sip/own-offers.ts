@@ -4,7 +4,7 @@ import type { LiveDialog } from './dialog.ts';
 import type { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
 import { sendInDialog } from './in-dialog.ts';
-import type { SipResponse } from './message.ts';
+import type { SipRequest, SipResponse } from './message.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 import type { Timer } from './timers.ts';
 
@@ -27,7 +27,8 @@ export interface OfferingSession {
   /** The headers that each of them carries. */
   offerHeaders(): readonly HeaderLine[];
   /** The first 2xx: sends the ACK. */
-  offerAccepted(response: SipResponse, offer: Offer): void;
+  /** `invite` is the re-INVITE as it was sent last. */
+  offerAccepted(invite: SipRequest, response: SipResponse, offer: Offer): void;
   /** The 2xx again. */
   acknowledgeAgain(response: SipResponse): void;
   /** It is done with, one way or another. */
@@ -134,7 +135,8 @@ export class OwnOffers {
       });
       return;
     }
-    if (status < 300) this.#session.offerAccepted(response, offer);
+    const invite = this.#outgoing?.request;
+    if (status < 300 && invite !== undefined) this.#session.offerAccepted(invite, response, offer);
     this.#finish(offer, { is: 'response', response });
   }
 

@@ -288,11 +288,14 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
   }
 
-  /** Sends the ACK to a 2xx (RFC 3261 §13.2.2.4). */
-  acknowledge(seq: number, content: Content | undefined): void {
+  /** Sends the ACK to a 2xx to `invite` (RFC 3261 §13.2.2.4). */
+  acknowledge(invite: SipRequest, content: Content | undefined): void {
+    const { seq } = invite.cseq;
     const ack = this.dialog.createRequest('ACK', content ?? {}, seq);
-    // §22.1: the ACK carries the credentials of its INVITE.
-    for (const { name, value } of this.digest?.authorize(ack.request) ?? []) ack.request.headers.add(name, value);
+    // §22.1: the ACK duplicates the credentials of its INVITE, which were computed for that method and count.
+    for (const name of ['Authorization', 'Proxy-Authorization']) {
+      for (const value of invite.headers.all(name)) ack.request.headers.add(name, value);
+    }
     sendAck(this.#core, ack, (send) => {
       this.#ackAgain = { seq, send };
     });
@@ -411,10 +414,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     if (this.#state !== 'ended') this.#timer.start(agreed, role);
   }
 
-  offerAccepted(response: SipResponse, { content, ack }: Offer): void {
+  offerAccepted(invite: SipRequest, response: SipResponse, { content, ack }: Offer): void {
     this.dialog.refresh(response);
     this.#noteAllow(response);
-    this.acknowledge(response.cseq.seq, ack?.(response));
+    this.acknowledge(invite, ack?.(response));
     this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
     this.#noteDescription(content);
   }
