@@ -33,6 +33,8 @@ export interface ChatAbilities {
   readonly acceptWrappedTypes: AcceptedTypes;
   /** Octets of the largest message it takes (RFC 4975 §8.6); undefined when it does not say. */
   readonly maxSize?: number | undefined;
+  /** It has a `chatroom` attribute. */
+  readonly chatroom: boolean;
   /** It listed `private-messages` in its `chatroom` attribute. */
   readonly privateMessages: boolean;
 }
@@ -129,6 +131,10 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
   get position(): EventNumber | undefined {
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
+  }
+
+  get knowsRooms(): boolean {
+    return this.#abilities?.chatroom !== false;
   }
 
   get takesPrivate(): boolean {

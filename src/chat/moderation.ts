@@ -4,7 +4,7 @@
  */
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
-import type { MessageId, UserUri } from '../conference/ids.ts';
+import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
 import type { Outcome } from '../log/room-log.ts';
 import { MANAGE_RULES } from '../policy/manage.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -16,7 +16,7 @@ import type { ChatRefusal } from './refusals.ts';
 import type { Doors } from './rules.ts';
 
 /** By what way an order came, for the operator's line. */
-export type Way = 'chat' | 'INVITE' | 'REFER' | 'API' | 'clock';
+export type Way = 'chat' | 'INVITE' | 'REFER' | 'API' | 'clock' | 'policy';
 
 /** Who gives an order: a user, or whoever runs the service. */
 export type Commander = UserUri | 'administrator';
@@ -78,6 +78,7 @@ export class Moderation {
     else settled(read);
   }
 
+<<<<<<< HEAD
   /** Somebody was not let in: a line for the operator, but not thousands of them. */
   turnedAway({ user, address }: { readonly user: UserUri; readonly address: string }, { refused }: Refusal): void {
     if (this.#parts.doors.refusalLines.take('', this.#parts.now()) === 0) {
@@ -86,12 +87,27 @@ export class Moderation {
   }
 
   /** Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator. */
+=======
+  /**
+   * Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator, and where the
+   * room's policy says so the conference ends when its creator leaves (RFC 7701 §5.3).
+   */
+>>>>>>> c2e78af (chat, focus: who knows no rooms is told (RFC 7701 §11), TLS only, end with the creator (§4.1))
   heard(event: ConferenceEvent): void {
     const { conference, policy, append, now } = this.#parts;
+    if (event.type === 'left' && policy.endsWithCreator) this.#endWithCreator(event.endpoint);
     if (event.type !== 'joined' || policy.creatorRole === undefined || conference.hasOwner) return;
     if (conference.creator !== event.user || conference.startedAt !== event.at) return;
     const { user } = event;
     append({ type: 'role', at: now(), by: user, user, role: policy.creatorRole });
+  }
+
+  #endWithCreator(endpoint: EndpointId): void {
+    const { conference } = this.#parts;
+    const { creator } = conference;
+    if (creator === undefined || conference.endpoint(endpoint)?.user !== creator) return;
+    if (conference.endpointsOf(creator).length > 0 || !conference.active) return;
+    this.order('administrator', { order: 'end', reason: 'its creator has left' }, 'policy', () => undefined);
   }
 
   /** Notes what was said, so that it can be taken back by its author's name. */

@@ -12,6 +12,8 @@ export interface Recipient {
   readonly user: UserUri;
   /** The URI under which its peer knows the room: lines of the room itself bear it. */
   readonly roomUri: string;
+  /** Whether its peer knows that it is in a chat room (RFC 7701 §8); if not, it is told so in words (§11). */
+  readonly knowsRooms: boolean;
   /** Whether its peer knows how to show a private message (RFC 7701 §6.2, §8). */
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer. */

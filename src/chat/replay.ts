@@ -75,6 +75,10 @@ export class Replay implements Recipient {
     return this.#parts.recipient.roomUri;
   }
 
+  get knowsRooms(): boolean {
+    return this.#parts.recipient.knowsRooms;
+  }
+
   get takesPrivate(): boolean {
     return this.#parts.recipient.takesPrivate;
   }

@@ -2,6 +2,7 @@ import type { Conference } from '../conference/conference.ts';
 import type { Audience, ConferenceEvent, Renamed, Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 import { enforceNickname } from '../conference/nickname.ts';
+import { isPresent } from '../conference/roster.ts';
 import type { Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
 import { announcementOf } from './announcements.ts';
@@ -398,10 +399,20 @@ export class ChatRoom {
     this.moderation.remember(event);
   }
 
+  /** The names of those who are here, but for one: at most 50, and how many more. */
+  #namesBut(user: UserUri): readonly string[] {
+    const others = [...this.conference.users()].filter((one) => one.user !== user && one.endpoints.some(isPresent));
+    const names = others.slice(0, MAX_NAMES).map((one) => one.nickname ?? one.displayName ?? one.entity);
+    return others.length > MAX_NAMES ? [...names, `+${others.length - MAX_NAMES}`] : names;
+  }
+
   #welcome(recipient: Recipient, { wish, after }: Arrival): void {
     const { welcome, texts, now, pump, warn } = this.#parts;
     if (after === undefined) {
       const { subject } = this.conference;
+      if (!recipient.knowsRooms) {
+        recipient.deliver(this.#line(texts.thisIsARoom(this.#namesBut(recipient.user)), recipient));
+      }
       if (welcome.text !== undefined) recipient.deliver(this.#line(welcome.text, recipient));
       if (subject !== undefined) recipient.deliver(this.#line(texts.subjectIs(subject), recipient));
     }
@@ -494,6 +505,8 @@ function answerTo(no: NoOrder, texts: Texts): string {
 }
 
 const EVERYONE = { to: 'everyone' } as const;
+/** How many people are named to who does not see the roster. */
+const MAX_NAMES = 50;
 
 function ignore(): void {
   // Nobody waits for the outcome.

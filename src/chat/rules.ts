@@ -53,6 +53,11 @@ export class RoomRules {
     this.#speak = [...SPEAK_RULES, ...this.#rates];
   }
 
+  /** Whether chat sessions must use TLS (RFC 7701 §11). */
+  get requiresTls(): boolean {
+    return this.#policy.requireTls;
+  }
+
   /** Octets of a message at most. */
   get maxMessage(): number {
     return this.#policy.maxMessage;

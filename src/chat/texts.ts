@@ -12,6 +12,8 @@ export interface Texts {
   subject(subject: string | undefined, by: string | undefined): string;
   /** What the subject is, to somebody who comes in. */
   subjectIs(subject: string): string;
+  /** To somebody whose client does not know of chat rooms (RFC 7701 §11): what he writes goes to all of these. */
+  thisIsARoom(names: readonly string[]): string;
   muted(name: string, by: string | undefined, reason: string | undefined): string;
   unmuted(name: string, by: string | undefined): string;
   /** Somebody had to leave; `reason` says why in a sentence. */
@@ -50,6 +52,8 @@ export const ENGLISH: Texts = {
   subject: (subject, by = 'The room') =>
     subject === undefined ? `${by} has taken the subject away.` : `${by} has set the subject: ${subject}`,
   subjectIs: (subject) => `The subject is: ${subject}`,
+  thisIsARoom: (names) =>
+    `This is a chat room: what you write goes to everybody here. ${names.length === 0 ? 'Nobody else is here yet.' : `Here: ${names.join(', ')}`}`,
   muted: (name, by, reason) => `${name} was muted${byWhom(by)}${why(reason)}.`,
   unmuted: (name, by) => `${name} may speak again${byWhom(by)}.`,
   booted: (name, reason) => `${name} had to leave${why(reason)}.`,

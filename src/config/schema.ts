@@ -47,6 +47,8 @@ const room = z.strictObject({
   roles: z.record(identity, role),
   default_role: role,
   creator_role: role.nullable(),
+  ends_with_creator: z.boolean(),
+  require_tls: z.boolean(),
   members_only: z.boolean(),
   lobby: z.boolean(),
   pin: z

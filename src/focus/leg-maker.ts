@@ -114,7 +114,11 @@ export class LegMaker {
       chunkTimeout: options.chunkTimeout,
     });
     const media = new LegMedia({
-      policy: { audio: options.audio, tls: places.at('msrps', 'tcp', local) !== undefined },
+      policy: {
+        audio: options.audio,
+        tls: places.at('msrps', 'tcp', local) !== undefined,
+        plain: !room.rules.requiresTls,
+      },
       places,
       local,
       audio,

@@ -146,7 +146,8 @@ export class LegMedia {
   async offer(): Promise<SessionDescription> {
     if (this.#local !== undefined) return this.#say(this.#directed(this.#local));
     const lines: SdpMedia[] = [];
-    const at = this.#parts.places.at('msrp', 'tcp', this.#parts.local);
+    const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
+    const at = this.#parts.places.at(scheme, 'tcp', this.#parts.local);
     if (at !== undefined) {
       this.#chat = this.#parts.newChat({ at });
       lines.push(this.#messageLine(this.#chat, 'actpass'));
@@ -226,6 +227,7 @@ export class LegMedia {
         acceptTypes,
         acceptWrappedTypes,
         maxSize,
+        chatroom: chatroom !== undefined,
         privateMessages: chatroom?.includes('private-messages') === true,
       });
     }

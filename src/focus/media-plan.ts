@@ -10,6 +10,8 @@ export interface MediaPolicy {
   readonly audio: AudioMode;
   /** Whether there is an address for `TCP/TLS/MSRP`. */
   readonly tls: boolean;
+  /** Whether chat sessions without TLS are taken (RFC 7701 §11). */
+  readonly plain: boolean;
 }
 
 /** A message line that will be the chat session. */
@@ -61,6 +63,7 @@ function readMessage(description: SessionDescription, line: SdpMedia, policy: Me
   const protocol = msrpProtocolOf(line);
   if (protocol === undefined) return `${line.protocol} is not MSRP`;
   if (protocol === 'TCP/TLS/MSRP' && !policy.tls) return 'no TLS for MSRP here';
+  if (protocol === 'TCP/MSRP' && !policy.plain) return 'this room takes MSRP over TLS only';
   try {
     const media = parseMsrpMedia(line, description.attributes);
     if (media.file !== undefined) return 'files go through the chat session';

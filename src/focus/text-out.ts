@@ -76,6 +76,8 @@ export class TextOut implements Recipient {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
   readonly roomUri: string;
+  /** Texts by MESSAGE name their author and are read as such. */
+  readonly knowsRooms = true;
   /** A private text says that it is one. */
   readonly takesPrivate = true;
   readonly #parts: TextOutParts;

@@ -33,6 +33,10 @@ export interface RoomPolicy {
   readonly reservedNicknames: readonly string[];
   /** Nicknames that only one account may have, by nickname. */
   readonly accountNicknames: ReadonlyMap<string, UserUri>;
+  /** Chat sessions must be protected by TLS (RFC 7701 §4.1, §11). */
+  readonly requireTls: boolean;
+  /** The conference ends when who opened it leaves (RFC 7701 §4.1, §5.3). */
+  readonly endsWithCreator: boolean;
   /** How long a nickname that was given up is kept for who had it, in milliseconds. */
   readonly nicknameQuarantine: Millis;
   /** The lowest role that may do something, where it differs from the built-in table. */
@@ -51,5 +55,7 @@ export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   reservedNicknames: [],
   accountNicknames: new Map(),
   nicknameQuarantine: 60_000,
+  requireTls: false,
+  endsWithCreator: false,
   roleNeeded: {},
 };

@@ -61,6 +61,8 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     accountNicknames: new Map(Object.entries(room.account_nicknames).map(([name, user]) => [name, userUri(user)])),
     nicknameQuarantine: room.nickname_quarantine,
     ...(room.creator_role === null || room.permanent ? {} : { creatorRole: room.creator_role }),
+    requireTls: room.require_tls,
+    endsWithCreator: room.ends_with_creator && !room.permanent,
     messageRate: { perSecond: room.messages_per_second, burst: room.messages_at_once },
   };
 }

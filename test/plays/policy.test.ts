@@ -1,0 +1,82 @@
+import t from 'tap';
+import { messageSdp, newPath, pathOf, join, raise, ROOM } from './stage.ts';
+import { MsrpLine } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
+
+t.test('RFC 7701 §11: who is not chat-aware is told that this is a room, and who is there', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  await join(stage, 'bob');
+  const sdp = messageSdp(newPath()).replace(/^a=chatroom.*\r\n/m, '');
+  const own = pathOf(Buffer.from(sdp));
+  const phone = await SipPhone.connect('carol', stage.sip);
+  const { response, dialog } = await phone.request('INVITE', ROOM, { contentType: 'application/sdp', body: sdp });
+  phone.ack(dialog);
+  const carol = await MsrpLine.bind(own, pathOf(response.body));
+  const told = await carol.hears('This is a chat room');
+  t.match(told.body, /what you write goes to everybody here/);
+  t.match(told.body, /Here: .*alice/);
+  t.match(told.body, /Here: .*bob/);
+  t.notMatch(told.body, /Here: .*carol/);
+  t.match(told.headers.get('Content-Type'), 'message/cpim');
+  t.equal((await carol.say('sip:carol@127.0.0.1', ROOM, 'I see')).what, '200');
+  await alice.hears('I see');
+  t.same(alice.line.heard(), [], 'who is chat-aware is told nothing of the kind');
+  carol.close();
+  phone.hangUp();
+});
+
+t.test('RFC 7701 §4.1, §11: a room may take MSRP over TLS only', async (t) => {
+  const stage = await raise('rooms.named.safe.require_tls=true');
+  t.teardown(() => stage.close());
+  const phone = await SipPhone.connect('alice', stage.sip);
+  const plain = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+  const refused = await phone.request('INVITE', 'sip:safe@127.0.0.1', plain);
+  t.equal(refused.response.status, 488);
+  t.match(refused.response.headers.get('Warning'), /TLS only/);
+  const secure = { contentType: 'application/sdp', body: messageSdp(newPath('msrps'), [], 'TCP/TLS/MSRP') };
+  const { response, dialog } = await phone.request('INVITE', 'sip:safe@127.0.0.1', secure);
+  t.equal(response.status, 200);
+  phone.ack(dialog);
+  t.match(pathOf(response.body), /^msrps:/);
+  const offered = await phone.request('INVITE', 'sip:safe@127.0.0.1', {});
+  t.match(
+    Buffer.from(offered.response.body).toString(),
+    /m=message \d+ TCP\/TLS\/MSRP/,
+    'an offer of ours says so too',
+  );
+  const open = await phone.request('INVITE', ROOM, { ...plain, body: messageSdp(newPath()) });
+  t.equal(open.response.status, 200, 'other rooms are not concerned');
+  phone.hangUp();
+});
+
+t.test('RFC 7701 §4.1, §5.3: a room may end when its creator leaves', async (t) => {
+  const stage = await raise('rooms.named.mine.ends_with_creator=true');
+  t.teardown(() => stage.close());
+  const room = 'sip:mine@127.0.0.1';
+  const alice = await join(stage, 'alice', room);
+  const phone = await join(stage, 'alice', room);
+  const bob = await join(stage, 'bob', room);
+  await alice.leave();
+  t.equal((await bob.line.say(bob.uri, room, 'still here')).what, '200', 'one device of hers is left');
+  await phone.line.hears('still here');
+  await phone.leave();
+  const bye = await bob.phone.next('BYE');
+  t.match(bye.headers.get('Reason'), /its creator has left/);
+  await bob.line.closed;
+
+  const carol = await join(stage, 'carol', ROOM);
+  const dave = await join(stage, 'dave', ROOM);
+  await carol.leave();
+  t.equal(await dave.say('and here?'), '200', 'other rooms go on');
+});
+
+t.test('RFC 7701 §4.1: simultaneous access, as far as the room allows it', async (t) => {
+  const stage = await raise('rooms.named.one.maximum_devices=1');
+  t.teardown(() => stage.close());
+  await join(stage, 'alice', 'sip:one@127.0.0.1');
+  await t.rejects(join(stage, 'alice', 'sip:one@127.0.0.1'), /not let in: (403|486)/);
+  await join(stage, 'alice', ROOM);
+  await join(stage, 'alice', ROOM);
+});
