@@ -78,7 +78,6 @@ export class Moderation {
     else settled(read);
   }
 
-<<<<<<< HEAD
   /** Somebody was not let in: a line for the operator, but not thousands of them. */
   turnedAway({ user, address }: { readonly user: UserUri; readonly address: string }, { refused }: Refusal): void {
     if (this.#parts.doors.refusalLines.take('', this.#parts.now()) === 0) {
@@ -86,13 +85,10 @@ export class Moderation {
     }
   }
 
-  /** Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator. */
-=======
   /**
    * Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator, and where the
    * room's policy says so the conference ends when its creator leaves (RFC 7701 §5.3).
    */
->>>>>>> c2e78af (chat, focus: who knows no rooms is told (RFC 7701 §11), TLS only, end with the creator (§4.1))
   heard(event: ConferenceEvent): void {
     const { conference, policy, append, now } = this.#parts;
     if (event.type === 'left' && policy.endsWithCreator) this.#endWithCreator(event.endpoint);
