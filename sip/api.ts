@@ -61,16 +61,6 @@ export interface UserAgentHandlers {
   onRequest?(incoming: IncomingRequest): Answering;
 }
 
-/** One message with its flow and time, for logs, pcap or HEP. */
-export interface Trace {
-  readonly direction: 'in' | 'out';
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly flow: Flow;
-  /** As on the wire; not to be changed. */
-  readonly bytes: Uint8Array;
-}
-
 /** Bounds of everything a peer can make us keep. What exceeds one is refused (503, 486) or dropped with one log line. */
 export interface Limits {
   /** Server transactions alive at once (default 200,000); above: 503 without state. */
@@ -143,8 +133,6 @@ export interface UserAgentOptions {
   readonly limits?: Partial<Limits>;
   readonly timers?: Partial<BaseTimers>;
   readonly clock?: Clock;
-  /** Sees every message, before it is parsed or sent. */
-  readonly trace?: (entry: Trace) => void;
 }
 
 /** What became of a request that we sent. */

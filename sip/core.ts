@@ -12,7 +12,7 @@ import type { Dialogs } from './dialog.ts';
 import type { Log } from './log.ts';
 import type { Clock } from './timers.ts';
 import type { Transactions } from './transactions.ts';
-import type { Flow, TransportLayer, ViaAddress } from './transport/flow.ts';
+import type { TransportLayer } from './transport/flow.ts';
 import type { Turns } from './turns.ts';
 
 /** What the parts of one user agent share: its time, its bounds, its tables, its way to the transport. */
@@ -32,10 +32,6 @@ export interface Core {
   readonly outboundRoute: readonly NameAddr[];
   /** True once the user agent closes: nothing new is begun. */
   readonly closing: boolean;
-  /** Gives bytes to a flow, past the trace. */
-  send(flow: Flow, bytes: Uint8Array): boolean;
-  /** Gives a response to the transport, past the trace. */
-  respond(flow: Flow, via: ViaAddress, bytes: Uint8Array): void;
 }
 
 /** Where the subscriptions are found. */

@@ -107,7 +107,7 @@ export class Dispatcher {
     this.#core.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });
     if (request.method === 'ACK') return;
     const response = createResponse(request, 503, { headers: [{ name: 'Retry-After', value: '10' }] });
-    this.#core.respond(flow, viaAddress(request.topVia), formatMessage(response));
+    this.#core.transport.respond(flow, viaAddress(request.topVia), formatMessage(response));
   }
 
   /** RFC 3261 §9.2. Of the requests that can be cancelled only INVITE waits for anybody. */

@@ -244,8 +244,8 @@ export function sendAck(
     const { host, port } = chosen.advertised;
     topVia(request, createVia(chosen.transport, host, port));
     const bytes = formatMessage(request);
-    core.send(chosen, bytes);
-    sent(() => core.send(chosen, bytes));
+    chosen.send(bytes);
+    sent(() => chosen.send(bytes));
   };
   if (flow?.open === true) {
     by(flow);

@@ -8,7 +8,6 @@ import type {
   SessionTimerOptions,
   SipUserAgent,
   Subscription,
-  Trace,
   UserAgentCounts,
   UserAgentHandlers,
   UserAgentOptions,
@@ -29,7 +28,7 @@ import { viaAddress } from './routing.ts';
 import { DEFAULT_SESSION_TIMER } from './session-timer.ts';
 import { type Clock, defaultTimers, systemClock } from './timers.ts';
 import { serverKey, Transactions } from './transactions.ts';
-import type { Flow, TransportHandlers, TransportLayer, ViaAddress } from './transport/flow.ts';
+import type { Flow, TransportHandlers, TransportLayer } from './transport/flow.ts';
 import { Turns } from './turns.ts';
 import { formatMessage } from './write.ts';
 
@@ -53,7 +52,6 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
-  readonly #trace: ((entry: Trace) => void) | undefined;
   readonly #dispatcher: Dispatcher;
   /** Our INVITEs without final response, by our tag. */
   readonly #calls = new Map<string, ClientInvite>();
@@ -65,7 +63,6 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     this.log = new BoundedLog(options.log ?? silent, { now: () => this.clock.now() });
     this.limits = { parser: DEFAULT_PARSER_LIMITS, ...DEFAULT_LIMITS, ...options.limits };
     this.handlers = handlers;
-    this.#trace = options.trace;
     this.capabilities = capabilitiesOf(options, handlers);
     this.outboundRoute = options.outboundRoute ?? [];
     this.sessionTimer =
@@ -74,9 +71,9 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
       this.clock,
       { ...defaultTimers, ...options.timers },
       {
-        send: (flow, bytes) => this.send(flow, bytes),
+        send: (flow, bytes) => flow.send(bytes),
         respond: (flow, via, bytes) => {
-          this.respond(flow, via, bytes);
+          this.transport.respond(flow, via, bytes);
         },
       },
     );
@@ -144,20 +141,9 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     });
   }
 
-  send(flow: Flow, bytes: Uint8Array): boolean {
-    this.#trace?.({ direction: 'out', at: this.clock.now(), flow, bytes });
-    return flow.send(bytes);
-  }
-
-  respond(flow: Flow, via: ViaAddress, bytes: Uint8Array): void {
-    this.#trace?.({ direction: 'out', at: this.clock.now(), flow, bytes });
-    this.transport.respond(flow, via, bytes);
-  }
-
   // -------------------------------------------------------------------------------------------- from the network
 
   receive(bytes: Buffer, flow: Flow): void {
-    this.#trace?.({ direction: 'in', at: this.clock.now(), flow, bytes });
     let message: SipMessage;
     try {
       message = parseMessage(bytes, this.limits.parser);
@@ -185,7 +171,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     if (!(error instanceof SipError)) throw error;
     this.log.warn(`unreadable message: ${error.message}`, { flow: flow.id });
     const response = refuse(bytes, error, flow.remote);
-    if (response !== undefined) this.respond(flow, viaAddress(response.topVia), formatMessage(response));
+    if (response !== undefined) this.transport.respond(flow, viaAddress(response.topVia), formatMessage(response));
   }
 
   /** A header that was parsed late turned out malformed, or we have a bug. */
@@ -199,7 +185,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     const transaction = this.transactions.server(serverKey(message));
     const response = createErrorResponse(message, fault);
     const bytes = formatMessage(response);
-    if (transaction === undefined) this.respond(flow, viaAddress(message.topVia), bytes);
+    if (transaction === undefined) this.transport.respond(flow, viaAddress(message.topVia), bytes);
     else transaction.respond(fault.status, bytes);
   }
 }
