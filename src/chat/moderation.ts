@@ -5,6 +5,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
 import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
+import { Recent } from '../conference/recent.ts';
 import type { Outcome } from '../log/room-log.ts';
 import { MANAGE_RULES } from '../policy/manage.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -41,7 +42,7 @@ const REMEMBERED = 1000;
 /** Carries orders out. */
 export class Moderation {
   readonly #parts: ModerationParts;
-  readonly #lastMessages = new Map<UserUri, MessageId>();
+  readonly #lastMessages = new Recent<UserUri, MessageId>(REMEMBERED);
 
   constructor(parts: ModerationParts) {
     this.#parts = parts;
@@ -108,13 +109,7 @@ export class Moderation {
 
   /** Notes what was said, so that it can be taken back by its author's name. */
   remember({ by, messageId, audience }: Said): void {
-    if (audience.to !== 'everyone') return;
-    this.#lastMessages.delete(by);
-    this.#lastMessages.set(by, messageId);
-    for (const oldest of this.#lastMessages.keys()) {
-      if (this.#lastMessages.size <= REMEMBERED) break;
-      this.#lastMessages.delete(oldest);
-    }
+    if (audience.to === 'everyone') this.#lastMessages.set(by, messageId);
   }
 
   /** It is done when the last event is kept, and refused when one of them is not. */

@@ -2,10 +2,9 @@
  * The state of one conference. It changes by `apply` only, and `apply` depends on nothing but the events and the
  * configuration, so hosts that hear the same log hold the same state.
  */
-import { banKey } from './events.ts';
+import { BanList } from './ban-list.ts';
 import type {
   Banned,
-  BanTarget,
   ConferenceEvent,
   Joined,
   Left,
@@ -17,16 +16,12 @@ import type {
   Tombstoned,
 } from './events.ts';
 import type { EndpointId, EventNumber, UserUri } from './ids.ts';
-import { nicknameKey } from './nickname.ts';
+import { NicknameRegister } from './nickname-register.ts';
+import type { ReleasedNickname } from './nickname-register.ts';
+import { Recent } from './recent.ts';
 import { isPresent, Roster } from './roster.ts';
 import type { Endpoint, Participant, Removal, Revision } from './roster.ts';
 import type { ConferenceSettings } from './settings.ts';
-
-/** A nickname that somebody gave up, and when (quarantine). */
-export interface ReleasedNickname {
-  readonly user: UserUri;
-  readonly at: Millis;
-}
 
 /** Limits of what a conference remembers. */
 export interface ConferenceLimits {
@@ -60,17 +55,18 @@ export class Conference {
   #tombstone: Tombstoned | undefined;
   readonly #roles = new Map<UserUri, Role>();
   readonly #muted = new Set<UserUri>();
-  readonly #bans = new Map<string, Banned>();
-  /** Holder by comparison key, and the other way round: a user holds one at a time. */
-  readonly #nicknames = new Map<string, UserUri>();
-  readonly #nicknameKeys = new Map<UserUri, string>();
-  readonly #released = new Map<string, ReleasedNickname>();
-  readonly #lastSaid = new Map<UserUri, Millis>();
-  readonly #positions = new Map<string, EventNumber>();
+  readonly #bans = new BanList();
+  readonly #nicknames: NicknameRegister;
+  readonly #lastSaid: Recent<UserUri, Millis>;
+  readonly #positions: Recent<string, EventNumber>;
 
   constructor(settings: ConferenceSettings = {}, limits: ConferenceLimits = {}) {
     this.#settings = settings;
     this.#limits = { departedFor: 30_000, maxDeparted: 100, maxRemembered: 10_000, ...limits };
+    const { maxRemembered } = this.#limits;
+    this.#nicknames = new NicknameRegister(maxRemembered);
+    this.#lastSaid = new Recent(maxRemembered);
+    this.#positions = new Recent(maxRemembered);
   }
 
   // ---- what it is
@@ -202,14 +198,12 @@ export class Conference {
 
   /** Who holds a nickname that compares equal (RFC 8266 §2.4). */
   nicknameHolder(nickname: string): UserUri | undefined {
-    const key = nicknameKey(nickname);
-    return key === undefined ? undefined : this.#nicknames.get(key);
+    return this.#nicknames.holder(nickname);
   }
 
   /** Who last gave up a nickname that compares equal, and when. */
   nicknameReleased(nickname: string): ReleasedNickname | undefined {
-    const key = nicknameKey(nickname);
-    return key === undefined ? undefined : this.#released.get(key);
+    return this.#nicknames.released(nickname);
   }
 
   /** When the user last said something to everyone. */
@@ -224,22 +218,12 @@ export class Conference {
 
   /** All bans, also those that have run out. */
   bans(): IterableIterator<Banned> {
-    return this.#bans.values();
+    return this.#bans.all();
   }
 
   /** The ban that keeps this user, or anybody from this address, out now. */
   banOf(user: UserUri, address: string | undefined, now: Millis): Banned | undefined {
-    const host = /[@:]([^@:;?]+)(?::\d+)?$/.exec(user)?.[1];
-    const targets: readonly (BanTarget | undefined)[] = [
-      { kind: 'user', user },
-      host === undefined ? undefined : { kind: 'domain', domain: host },
-      address === undefined ? undefined : { kind: 'address', address },
-    ];
-    for (const target of targets) {
-      const ban = target && this.#bans.get(banKey(target));
-      if (ban !== undefined && (ban.until === undefined || ban.until > now)) return ban;
-    }
-    return undefined;
+    return this.#bans.of(user, address, now);
   }
 
   // ---- what changed since
@@ -294,7 +278,7 @@ export class Conference {
     switch (event.type) {
       case 'said':
       case 'opened':
-        if (event.audience.to === 'everyone') remember(this.#lastSaid, event.by, event.at, this.#limits.maxRemembered);
+        if (event.audience.to === 'everyone') this.#lastSaid.set(event.by, event.at);
         return;
       case 'closed':
       case 'aborted':
@@ -319,7 +303,7 @@ export class Conference {
         this.#changeEndpoint(event.endpoint, { media: event.media });
         return;
       case 'caughtUp':
-        remember(this.#positions, `${event.user} ${event.instance}`, event.through, this.#limits.maxRemembered);
+        this.#positions.set(`${event.user} ${event.instance}`, event.through);
         return;
       case 'renamed':
         this.#rename(event);
@@ -340,10 +324,10 @@ export class Conference {
         this.#refreshUser(event.user);
         return;
       case 'banned':
-        this.#bans.set(banKey(event.target), event);
+        this.#bans.add(event);
         return;
       case 'unbanned':
-        this.#bans.delete(banKey(event.target));
+        this.#bans.lift(event.target);
         return;
       case 'role':
         this.#roles.set(event.user, event.role);
@@ -386,7 +370,7 @@ export class Conference {
       this.#endedAt = undefined;
     }
     if (before !== undefined) this.#roster.removeEndpoint(before.id, at);
-    const nickname = this.#nicknameKeys.has(event.user) ? known?.nickname : undefined;
+    const nickname = this.#nicknames.holdsOne(event.user) ? known?.nickname : undefined;
     const displayName = event.displayName ?? known?.displayName;
     const { user } = event;
     this.#roster.putUser(
@@ -413,7 +397,7 @@ export class Conference {
     };
     this.#changeEndpoint(id, { status: 'disconnected', departure });
     this.#stateChanged = this.#revision;
-    if (this.endpointsOf(endpoint.user).length === 0) this.#releaseNickname(endpoint.user, event.at);
+    if (this.endpointsOf(endpoint.user).length === 0) this.#nicknames.release(endpoint.user, event.at);
     this.forgetDeparted(event.at);
   }
 
@@ -444,31 +428,15 @@ export class Conference {
 
   #rename(event: Renamed): void {
     const { user, nickname } = event;
-    const key = nickname === undefined ? undefined : nicknameKey(nickname);
-    const holder = key === undefined ? undefined : this.#nicknames.get(key);
-    // RFC 7701 §7: a nickname is one user's only. Two who asked in the same moment: the first in the log has it.
-    if (holder !== undefined && holder !== user) return;
     if (this.endpointsOf(user).length === 0) return;
-    if (this.#nicknameKeys.get(user) !== key) this.#releaseNickname(user, event.at);
-    if (key !== undefined) {
-      this.#nicknames.set(key, user);
-      this.#nicknameKeys.set(user, key);
-      this.#released.delete(key);
-    }
+    // Two who asked in the same moment: the first in the log has it.
+    if (!this.#nicknames.take(user, nickname, event.at)) return;
     const at = ++this.#revision;
     const asked = event.endpoint === undefined ? undefined : this.#roster.endpoint(event.endpoint)?.entity;
     for (const entry of this.#roster.entriesOf(user)) {
       const shown = asked === undefined || asked === entry.entity ? nickname : undefined;
       this.#roster.putUser(named(entry, entry.displayName, shown), at);
     }
-  }
-
-  #releaseNickname(user: UserUri, at: Millis): void {
-    const key = this.#nicknameKeys.get(user);
-    if (key === undefined) return;
-    this.#nicknameKeys.delete(user);
-    this.#nicknames.delete(key);
-    remember(this.#released, key, { user, at }, this.#limits.maxRemembered);
   }
 
   #override(change: SettingChange): void {
@@ -482,7 +450,7 @@ export class Conference {
     const at = ++this.#revision;
     for (const user of [...this.#roster.users()]) {
       for (const endpoint of user.endpoints) this.#roster.removeEndpoint(endpoint.id, at);
-      this.#releaseNickname(user.user, now);
+      this.#nicknames.release(user.user, now);
     }
     this.#stateChanged = at;
     this.#startedAt = undefined;
@@ -516,16 +484,6 @@ function named(entry: RosterName, displayName: string | undefined, nickname: str
     ...(displayName === undefined ? {} : { displayName }),
     ...(nickname === undefined ? {} : { nickname }),
   };
-}
-
-/** Sets the newest value under the key and forgets the oldest ones above the limit. */
-function remember<K, V>(map: Map<K, V>, key: K, value: V, limit: number): void {
-  map.delete(key);
-  map.set(key, value);
-  for (const oldest of map.keys()) {
-    if (map.size <= limit) break;
-    map.delete(oldest);
-  }
 }
 
 function endpointOf(event: Joined, entity: UserUri, key: string): Omit<Endpoint, 'changed'> {

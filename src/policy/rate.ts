@@ -1,5 +1,6 @@
 /** Token buckets: how fast somebody may do something. */
 import type { Millis } from '../conference/events.ts';
+import { Recent } from '../conference/recent.ts';
 import type { Rate } from './room-policy.ts';
 
 interface Bucket {
@@ -10,13 +11,12 @@ interface Bucket {
 /** One bucket per key, for a bounded number of keys. */
 export class RateLimiter {
   readonly #rate: Rate;
-  readonly #maxKeys: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #buckets: Recent<string, Bucket>;
 
   /** `maxKeys`: most keys remembered; the one not seen for longest is forgotten (and so starts with a full bucket). */
   constructor(rate: Rate, maxKeys = 10_000) {
     this.#rate = rate;
-    this.#maxKeys = maxKeys;
+    this.#buckets = new Recent(maxKeys);
   }
 
   /** Takes a token for the key: 0 when there was one, else the milliseconds until there will be. */
@@ -24,12 +24,7 @@ export class RateLimiter {
     const { perSecond, burst } = this.#rate;
     const tokens = this.#tokens(key, now);
     const left = tokens >= 1 ? tokens - 1 : tokens;
-    this.#buckets.delete(key);
     this.#buckets.set(key, { tokens: left, at: now });
-    for (const oldest of this.#buckets.keys()) {
-      if (this.#buckets.size <= this.#maxKeys) break;
-      this.#buckets.delete(oldest);
-    }
     if (tokens >= 1) return 0;
     return perSecond > 0 && burst >= 1 ? Math.ceil(((1 - tokens) / perSecond) * 1000) : Infinity;
   }
