@@ -4,7 +4,7 @@ import type { StreamSource } from '../../msrp/index.ts';
 export interface StreamLimits {
   /** Octets that its slowest reader may be behind before its sender is paused. Default 1 MiB. */
   readonly window: number;
-  /** Milliseconds for which one reader may hold up the others, all in all, before it is let go. Default 10,000. */
+  /** Milliseconds for which one reader may hold up others, all in all, before it is let go. Default 10,000. */
   readonly patience: number;
 }
 
@@ -57,7 +57,7 @@ export class SharedStream {
   constructor(sender: StreamSender, limits: Partial<StreamLimits> = {}) {
     this.#sender = sender;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#quietSince = performance.now();
+    this.#quietSince = Date.now();
     this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
   }
@@ -85,7 +85,7 @@ export class SharedStream {
   append(bytes: Uint8Array): void {
     if (this.#state !== 'flowing' || bytes.length === 0) return;
     this.#size += bytes.length;
-    this.#quietSince = performance.now();
+    this.#quietSince = Date.now();
     if (!this.#open && this.#readers.size === 0) {
       this.#goneBytes = this.#size;
       return;
@@ -175,10 +175,12 @@ export class SharedStream {
   #look(): void {
     const { patience, window } = this.#limits;
     if (this.#paused && !this.#open) {
+      // When all of them are behind, none holds up the others.
+      if (![...this.#readers].some(({ bytes }) => this.#size - bytes < window / 4)) return;
       for (const reader of [...this.#readers]) {
         if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= patience) reader.detach();
       }
-    } else if (performance.now() - this.#quietSince > patience) {
+    } else if (Date.now() - this.#quietSince > patience) {
       for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach();
     }
   }
