@@ -1,6 +1,6 @@
 import t from 'tap';
 import { messageSdp, newPath, pathOf, join, raise, ROOM } from './stage.ts';
-import { MsrpLine } from './msrp-line.ts';
+import { cpim, MsrpLine } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 
 t.test('RFC 7701 §11: who is not chat-aware is told that this is a room, and who is there', async (t) => {
@@ -79,4 +79,41 @@ t.test('RFC 7701 §4.1: simultaneous access, as far as the room allows it', asyn
   await t.rejects(join(stage, 'alice', 'sip:one@127.0.0.1'), /not let in: (403|486)/);
   await join(stage, 'alice', ROOM);
   await join(stage, 'alice', ROOM);
+});
+
+t.test('RFC 7701 §6.3: reports of recipients stay with the switch', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const [headers, body] = cpim(alice.uri, ROOM, 'tell me', ['Success-Report: yes']);
+  const id = alice.line.send('SEND', headers, body);
+  const copy = await bob.line.hears('tell me');
+  t.notOk(copy.headers.has('Success-Report'), 'the copies have a report model of their own');
+  const messageId = copy.headers.get('Message-ID') ?? '';
+  t.not(messageId, headers[0]?.slice('Message-ID: '.length));
+  for (const status of ['000 200 OK', '000 413 No']) {
+    bob.line.send('REPORT', [`Message-ID: ${messageId}`, 'Byte-Range: 1-10/10', `Status: ${status}`]);
+  }
+  t.equal((await bob.line.request('SEND', ['Message-ID: m-marker', 'Byte-Range: 1-0/0'])).what, '200', 'both are read');
+  await bob.say('end');
+  await alice.hears('end');
+  const reports = alice.line.take((frame) => frame.what === 'REPORT' || frame.id === id);
+  t.same(reports.map(({ what }) => what).sort(), ['200', 'REPORT'], 'the sender has its one report, from the switch');
+});
+
+t.test('RFC 7701 §8: chatroom may change with each offer', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal((await alice.line.say(alice.uri, bob.uri, 'one')).what, '200');
+  const sdp = messageSdp(bob.line.own)
+    .replace(/^a=chatroom.*\r\n/m, '')
+    .replace('o=- 1 1', 'o=- 1 2');
+  const again = await bob.phone.within(bob.dialog, 'INVITE', { contentType: 'application/sdp', body: sdp });
+  t.equal(again.status, 200);
+  t.match(Buffer.from(again.body).toString(), /a=chatroom:nickname private-messages/, 'a declaration, no negotiation');
+  bob.phone.ack(bob.dialog);
+  t.equal((await alice.line.say(alice.uri, bob.uri, 'two')).what, '428', 'no private messages any more');
 });
