@@ -168,6 +168,19 @@ t.test('slow mode, subject, retract', async (t) => {
   await alice.hears('bob has set the subject: Lunch at noon');
 });
 
+t.test('what was taken back is not sent to newcomers', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.history_messages=5');
+  const bob = await join(stage, 'bob');
+  for (const text of ['one', 'two', '/retract', 'three']) t.equal(await bob.say(text), '200');
+  const carol = await join(stage, 'carol');
+  await carol.hears('one');
+  await carol.hears('three');
+  t.same(
+    carol.line.heard().filter(({ body }) => body?.includes('two') === true),
+    [],
+  );
+});
+
 t.test('the room moves: who comes is told where; the conference ends for everybody', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
