@@ -62,7 +62,8 @@ export class TextLeg {
       room,
       roomUri: formatUri(dialled(session, room)),
       form: profile.text,
-      roomy: () => inside || session.dialog.flow?.reliable === true,
+      // With a proxy between, nobody knows what the links beyond it are (RFC 3428 §8).
+      roomy: () => inside || (session.dialog.flow?.reliable === true && session.dialog.routeSet.length === 0),
       send: (content, done) => {
         if (inside) session.request('MESSAGE', content, done);
         else this.#sendOutside(session, content, done);
@@ -126,7 +127,7 @@ export class TextLeg {
       {
         method: 'MESSAGE',
         uri: dialog.remoteTarget,
-        from: address(textAlias(dialled(session, room)), title),
+        from: address(textAlias(dialled(session, room)), title?.slice(0, 60)),
         to: address(parseUri(speaker.user), undefined),
         route: dialog.routeSet,
         ...(dialog.flow === undefined ? {} : { flow: dialog.flow }),

@@ -13,7 +13,7 @@ export interface TextLimits {
   readonly waiting: number;
   /** Octets of all that waits for one peer; beyond it the same. */
   readonly waitingBytes: number;
-  /** Octets of one text outside of a call over UDP, where what is larger would be lost (RFC 3428 §8). */
+  /** Octets of one text outside of a call where the MESSAGE must stay below 1300 octets in all (RFC 3428 §8). */
   readonly smallText: number;
   /** Octets of one text anywhere else. */
   readonly largeText: number;
@@ -28,7 +28,7 @@ export interface TextLimits {
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waiting: 100,
   waitingBytes: 1_048_576,
-  smallText: 700,
+  smallText: 600,
   largeText: 32_768,
   tries: 3,
   losses: 5,
@@ -281,8 +281,8 @@ export class TextOut implements Recipient {
 const REFUSES_FORM: ReadonlySet<number> = new Set([400, 406, 415, 488]);
 /** Nothing of that method will be taken in this call any more (RFC 3261 §21.4). */
 const REFUSES_ALL: ReadonlySet<number> = new Set([401, 403, 404, 405, 406, 407, 410, 501, 603, 604]);
-/** It may pass. */
-const PASSES: ReadonlySet<number> = new Set([408, 480, 486, 491, 500, 502, 503, 504, 600]);
+/** It may pass. With 6xx the text has arrived and was refused (RFC 3428 §7). */
+const PASSES: ReadonlySet<number> = new Set([408, 480, 486, 491, 500, 502, 503, 504]);
 
 /** How long the peer wants to be left alone, in ms; no longer than an hour. */
 function retryAfter(response: SipResponse): number | undefined {
