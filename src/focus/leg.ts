@@ -278,8 +278,13 @@ export class Leg implements SessionHandlers {
     const { chat } = this.media;
     if (!this.#joined || this.#state?.is !== 'present') return;
     if (chat?.open !== true) {
+      // Who has nothing but the chat brings another session within the grace time, and is sent there what it has missed.
+      if (chat !== undefined && !this.media.hasAudio) return;
       const byMessage = this.#parts.texts.recipient(this.#state.session);
-      if (byMessage !== undefined) this.room.attach(byMessage);
+      if (byMessage === undefined) return;
+      const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
+      const wish = { messages, ...(within === undefined ? {} : { within }) };
+      this.room.attach(byMessage, { wish, after: this.#reached() });
       return;
     }
     chat.admit();
@@ -297,14 +302,20 @@ export class Leg implements SessionHandlers {
   /** The last message that this device has had: in this call, or when it was here last. */
   #reached(): EventNumber | undefined {
     const { caller, instance } = this.#parts;
-    const here = this.media.chat?.position ?? this.#position;
-    return here ?? (instance === undefined ? undefined : this.room.conference.position(caller.user, instance));
+    return this.#here() ?? (instance === undefined ? undefined : this.room.conference.position(caller.user, instance));
+  }
+
+  /** How far this call has brought it, by whatever way. */
+  #here(): EventNumber | undefined {
+    const chat = this.media.chat?.position ?? this.#position;
+    const { position } = this.#parts.texts;
+    return chat === undefined || (position !== undefined && position > chat) ? position : chat;
   }
 
   /** Lets the room remember how far this device has come. */
   #bookmark(): void {
     const { caller, instance, now } = this.#parts;
-    const through = this.media.chat?.position ?? this.#position;
+    const through = this.#here();
     if (instance === undefined || through === undefined) return;
     this.room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
   }
@@ -380,6 +391,8 @@ export class Leg implements SessionHandlers {
   }
 }
 
+/** How much of the past comes by SIP MESSAGE, one after the other, to a telephone that does not ask for more or less. */
+const MESSAGES_BEFORE = 5;
 /** Texts that may wait for their author's place in the room. */
 const MAX_EARLY = 32;
 const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };

@@ -14,6 +14,7 @@ import {
 import { textAlias } from '../chat/domains.ts';
 import type { ChatRoom, Verdict } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
+import type { EventNumber } from '../conference/ids.ts';
 import { LoopGuard, type LoopVerdict } from './loop-guard.ts';
 import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
@@ -94,6 +95,11 @@ export class TextLeg {
       room.post(speaker, posting, settled);
     });
     return typeof verdict === 'object' ? messageRefusal(verdict, session !== undefined) : taken;
+  }
+
+  /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
+  get position(): EventNumber | undefined {
+    return this.#out?.position;
   }
 
   /** Nothing more goes out. */

@@ -5,7 +5,7 @@ import type { Failure, Fates } from '../chat/fates.ts';
 import { shownName } from '../chat/names.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import { type EndpointId, type EventNumber, type UserUri, userUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, type UserUri, userUri } from '../conference/ids.ts';
 
 /** Bounds of what waits for one peer, and patience with it. */
 export interface TextLimits {
@@ -88,6 +88,9 @@ export class TextOut implements Recipient {
   #backlog = 0;
   #leftOut = 0;
   #losses = 0;
+  /** The last message that the peer has had, and the first that it has not. */
+  #through: EventNumber | undefined;
+  #missed: EventNumber | undefined;
 
   constructor(parts: TextOutParts) {
     this.#parts = parts;
@@ -103,6 +106,11 @@ export class TextOut implements Recipient {
 
   waits(n: EventNumber): boolean {
     return this.#waiting.some(({ copy }) => copy.n === n);
+  }
+
+  /** The last message up to which the peer has had all that was for it, or has refused it; undefined when there was none. */
+  get position(): EventNumber | undefined {
+    return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
   }
 
   /** Whether it still delivers. */
@@ -167,6 +175,7 @@ export class TextOut implements Recipient {
     const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
     if (status < 300) {
       this.#losses = 0;
+      this.#through = waiting.copy.n ?? this.#through;
       this.#shift();
       this.#next();
       return;
@@ -208,7 +217,10 @@ export class TextOut implements Recipient {
   }
 
   #failed({ n }: Copy, failure: Failure): void {
-    if (n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, failure);
+    if (n === undefined) return;
+    // What it has refused it would refuse again.
+    if (failure.is !== 'refused') this.#missed ??= n;
+    this.#parts.room.fates.failed(n, this.endpoint, failure);
   }
 
   #patience(tries: number, outcome: Outcome): number {

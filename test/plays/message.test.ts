@@ -324,3 +324,25 @@ t.test('who takes no MESSAGE gets none; who gets MSRP gets no MESSAGE', async (t
   for (const phone of [deaf, refusing.phone, zoe.phone]) t.equal(phone.waiting('MESSAGE'), 0, phone.name);
   t.ok(stage.lines.some((line) => line.includes('takes no MESSAGE (405)')));
 });
+
+t.test('who comes by telephone is told some of what was said before', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20', 'rooms.defaults.welcome=Be kind.');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  for (let i = 1; i <= 8; i++) await zoe.say(`text ${String(i)}`);
+  const reads = async (caller: Caller, count: number): Promise<string[]> => {
+    const texts: string[] = [];
+    for (let i = 0; i < count; i++) texts.push(await caller.reads());
+    return texts;
+  };
+  const tom = await call(stage, 'tom');
+  const [welcome, heading, ...past] = await reads(tom, 7);
+  t.equal(welcome, 'Be kind.', 'a line of the room needs no name');
+  t.match(heading, /5/);
+  t.same(
+    past,
+    [4, 5, 6, 7, 8].map((i) => `zoe: text ${String(i)}`),
+  );
+  await zoe.say('text 9');
+  t.equal(await tom.reads(), 'zoe: text 9');
+});

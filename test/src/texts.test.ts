@@ -218,6 +218,22 @@ t.test('415 steps down from CPIM to plain text, at once and for good; what refus
   t.end();
 });
 
+t.test('how far a peer has come: up to the first that it has not had, but for what it has refused', (t) => {
+  const way = newWay('plain', { waiting: 2 });
+  t.equal(way.out.position, undefined);
+  way.say('one', 1);
+  way.answers(200);
+  way.say('two', 2);
+  way.answers(488);
+  way.say('three', 3);
+  way.answers(200);
+  t.equal(way.out.position, 3);
+  for (const n of [4, 5, 6]) way.say('more', n);
+  for (let i = 0; i < 2; i++) way.answers(200);
+  t.equal(way.out.position, 4, '5 was left out');
+  t.end();
+});
+
 t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between characters, and says so', (t) => {
   const way = newWay('plain', { smallText: 10, largeText: 20 }, false);
   way.say('äöüäöüäöü');
