@@ -154,9 +154,9 @@ class SqliteLog implements RoomLog {
     this.#sent = undefined;
     this.#next = undefined;
     this.#sentBytes = 0;
-    const refusal = notKept(`The room log cannot keep messages: ${reason}`);
+    const refusal = notKept(`Nothing can be kept now: ${inWords(reason)}`);
     const lost = batches.flatMap(({ entries }) => entries);
-    const count = lost.length === 0 ? '' : `, ${String(lost.length)} events were not kept`;
+    const count = lost.length === 0 ? '' : `, not kept: ${String(lost.length)}`;
     this.#options.log?.warn(
       `room log ${this.#options.file}: ${reason}${count}; nothing is taken until the disk recovers`,
     );
@@ -344,4 +344,12 @@ class SqliteLog implements RoomLog {
     if (before === 'broken') this.#options.log?.info(`room log ${this.#options.file}: the disk is well again`);
     this.#opened(undefined);
   }
+}
+
+/** A fault as those outside may know it; the operator's line has all of it. */
+function inWords(reason: string): string {
+  if (reason.startsWith('SQLITE_FULL')) return 'the disk is full';
+  if (reason.startsWith('SQLITE_IOERR')) return 'the disk fails';
+  if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(reason)) return 'the log is damaged';
+  return 'the log fails';
 }
