@@ -46,6 +46,8 @@ interface Live {
   legs: number;
   /** Legs, and whoever else looks at the room. */
   holds: number;
+  /** Its end has been given to the log, or was refused and waits for the next sweep. */
+  ending: boolean;
 }
 
 /** Keeps a room alive until it is called. Idempotent. */
@@ -115,8 +117,11 @@ export class ConferenceHost {
 
   /** Forgets what was shown long enough; to be called every few seconds. */
   sweep(): void {
-    for (const { room } of this.#live.values()) {
+    for (const live of [...this.#live.values()]) {
+      const { room } = live;
       room.endInTime();
+      live.ending = false;
+      this.#settle(live);
       if (!room.conference.forgetDeparted(this.#parts.now())) continue;
       for (const watcher of this.#parts.watchers) watcher.changed(room);
     }
@@ -152,7 +157,7 @@ export class ConferenceHost {
       if (waiting === undefined) this.#hear(live, logged);
       else waiting.push(logged);
     });
-    const live: Live = { room, unfollow, settings, legs: 0, holds: 0 };
+    const live: Live = { room, unfollow, settings, legs: 0, holds: 0, ending: false };
     try {
       for (const { event, n } of await log.facts(uri)) conference.apply(event, n);
       for (const logged of await log.read(uri, { last: this.#parts.duplicateWindow, messagesOnly: true }))
@@ -178,7 +183,12 @@ export class ConferenceHost {
     const { room, settings } = live;
     if (this.#live.get(room.uri) !== live || room.busy || live.legs > 0 || room.conference.active) return;
     if (room.conference.startedAt !== undefined && !settings.permanent) {
-      room.append({ type: 'ended', at: this.#parts.now() });
+      // A log that refuses says so at once: to ask again at once would never end.
+      if (live.ending) return;
+      live.ending = true;
+      room.append({ type: 'ended', at: this.#parts.now() }, (outcome) => {
+        if (typeof outcome === 'number') live.ending = false;
+      });
       return;
     }
     if (live.holds > 0) return;
