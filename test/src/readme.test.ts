@@ -1,5 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import t from 'tap';
+import { join, raise } from '../plays/stage.ts';
 
 const README = readFileSync('README.md', 'utf8');
 
@@ -18,4 +20,24 @@ t.test('RFC 7701: every requirement names a test that exists', async (t) => {
   }
   const sections = new Set(rows.map(([, section = '']) => section.split(/[., ]/, 1)[0]));
   t.same([...sections].sort(), ['11', '5', '6', '7', '8']);
+});
+
+t.test('the bot in ten lines does what it says', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const { port } = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP') ?? { port: 0 };
+  const [, code = ''] = /```js\n(import \{ stayInRoom \}[^`]*(?:`[^`]+`[^`]*)*?)```/.exec(README) ?? [];
+  t.match(code, /grouptextchat\/client\/node/);
+  // As in a project that has the package installed, but for the port of this test.
+  const file = `dist/bot-of-the-readme-${String(process.pid)}.mjs`;
+  writeFileSync(file, code.replace("name: 'Echo',", `name: 'Echo', server: 'ws://127.0.0.1:${String(port)}/ws',`));
+  t.teardown(() => rmSync(file));
+  const alice = await join(stage, 'alice');
+  const bot: ChildProcess = spawn(process.execPath, [file], { stdio: 'inherit' });
+  const ended = new Promise((resolve) => bot.once('close', resolve));
+  await alice.hears('I repeat what I hear.');
+  await alice.say('hello');
+  await alice.hears('you said: hello');
+  bot.kill();
+  await ended;
 });
