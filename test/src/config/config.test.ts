@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { ConfigError, nearest } from '../../../src/config/faults.ts';
 import { allKeys } from '../../../src/config/keys.ts';
@@ -243,4 +243,15 @@ t.test('the nearest name is named only if it is near', async (t) => {
   t.equal(nearest('PORT', ['port']), 'port');
   t.equal(nearest('conections_per_adress', ['connections_per_address']), 'connections_per_address');
   t.equal(nearest('x', ['udp', 'tcp']), undefined);
+});
+
+t.test('every key is read by somebody', async (t) => {
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.startsWith('config/'))
+    .map((path) => readFileSync(`src/${path}`, 'utf8'))
+    .join('\n');
+  // It is looked at in src/config itself.
+  const keys = allKeys(schema).filter((key) => key !== 'open_to_network');
+  const unread = keys.filter((key) => !new RegExp(`\\b${key.split('.').at(-1) ?? ''}\\b`).test(sources));
+  t.same(unread, []);
 });
