@@ -9,6 +9,7 @@ import type { Logged } from '../log/room-log.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { SharedDocuments, SubscriptionDocuments } from './documents.ts';
+import { openRoom } from './open-room.ts';
 import { refusalAnswer } from './refusals.ts';
 import type { PeerProfile, PeerTable } from './peers.ts';
 import { signsOf } from './peers.ts';
@@ -66,7 +67,7 @@ export class ConferenceEvents implements Watcher {
       return;
     }
     const named = this.#named(subscribe);
-    const opened = named === undefined ? undefined : await this.#parts.host().open(named.uri, 'watcher');
+    const opened = named === undefined ? undefined : await openRoom(this.#parts.host(), named.uri, 'watcher');
     if (named === undefined || opened === undefined) {
       subscribe.refuse({ status: 404, reason: 'No Such Conference' });
       return;

@@ -16,6 +16,7 @@ import { FOCUS_CONTACT } from './contact.ts';
 import type { ConferenceEvents } from './event-package.ts';
 import { type Leg, sdpContent } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
+import { openRoom } from './open-room.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { refusalAnswer } from './refusals.ts';
 import { sdpOf } from './sdp-body.ts';
@@ -54,7 +55,7 @@ export class Focus implements UserAgentHandlers {
       return;
     }
     const uri = domains.roomOf(request.uri);
-    const opened = uri === undefined ? undefined : await host.open(uri, 'leg');
+    const opened = uri === undefined ? undefined : await openRoom(host, uri, 'leg');
     if (opened === undefined) {
       invite.refuse({ status: 404, reason: 'No Such Conference' });
       return;

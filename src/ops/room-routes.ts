@@ -5,6 +5,7 @@ import { reasonOf } from '../chat/refusals.ts';
 import type { NoOrder } from '../chat/commands.ts';
 import { commandHelp } from '../chat/commands.ts';
 import { banKey } from '../conference/events.ts';
+import { LogReadError } from '../log/room-log.ts';
 import type { ApiAnswer, ApiRoute } from './api.ts';
 
 /** What the routes need of the service. */
@@ -44,12 +45,17 @@ export interface ToldRoster extends ToldRoom {
  */
 export function roomRoutes({ rooms, open }: RoomRoutesParts): readonly ApiRoute[] {
   const within = async (name: string, work: (room: ChatRoom) => ApiAnswer | Promise<ApiAnswer>): Promise<ApiAnswer> => {
-    const opened = await open(name);
-    if (opened === undefined) return { status: 404, body: { reason: `there is no room ${name}` } };
     try {
-      return await work(opened.room);
-    } finally {
-      opened.release();
+      const opened = await open(name);
+      if (opened === undefined) return { status: 404, body: { reason: `there is no room ${name}` } };
+      try {
+        return await work(opened.room);
+      } finally {
+        opened.release();
+      }
+    } catch (fault) {
+      if (!(fault instanceof LogReadError)) throw fault;
+      return { status: 503, body: { reason: `the log of ${name} cannot be read: ${fault.message}` } };
     }
   };
   return [

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
@@ -265,6 +265,23 @@ t.test('bans, roles and mutes are kept over a restart', async (t) => {
   const carol = await join(second, 'carol');
   t.equal(await carol.say('hello'), '403');
   t.equal(await carol.say('/slow 10s'), '200', 'a moderator still');
+});
+
+t.test('a room whose past cannot be read lets nobody in: its bans are not known', async (t) => {
+  const data = t.testdir();
+  const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true'];
+  const first = await raise(...options);
+  const alice = await join(first, 'alice');
+  for (let i = 0; i < 40; i++) t.equal(await alice.say('x'.repeat(2000)), '200');
+  await first.close();
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  truncateSync(`${data}/rooms.sqlite`, 16_384);
+  const answer = await refused(second, 'bob');
+  t.equal(answer.status, 503);
+  t.match(answer.text, /cannot be read/);
+  t.match(await api(second, data, '/api/rooms/lobby'), { status: 503, body: { reason: /cannot be read/ } });
+  t.ok(second.lines.some((line) => /room log \S+: cannot be read: SQLITE_CORRUPT/.test(line)));
 });
 
 const httpOf = (stage: Stage): number => stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;

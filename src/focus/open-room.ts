@@ -1,0 +1,31 @@
+import { SipError } from '../../sip/index.ts';
+import type { ConferenceHost, Release } from '../chat/host.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { RoomUri } from '../conference/ids.ts';
+import { LogReadError } from '../log/room-log.ts';
+
+/** A room, and what lets it go again. */
+export interface OpenRoom {
+  readonly room: ChatRoom;
+  readonly release: Release;
+}
+
+/**
+ * The room for somebody who calls or subscribes. Undefined when there is no such room. Rejects with `SipError` 503 when its
+ * past cannot be read: who is banned, and who is an owner, is not known then.
+ */
+export async function openRoom(
+  host: ConferenceHost,
+  uri: RoomUri,
+  as: 'leg' | 'watcher',
+): Promise<OpenRoom | undefined> {
+  try {
+    return await host.open(uri, as);
+  } catch (fault) {
+    if (!(fault instanceof LogReadError)) throw fault;
+    throw new SipError(503, 'the log of this room cannot be read', [
+      { name: 'Retry-After', value: '30' },
+      { name: 'Warning', value: '399 focus "The log of this room cannot be read"' },
+    ]);
+  }
+}
