@@ -67,7 +67,8 @@ export interface RoomLog {
    *
    * When the event is kept as durably as the room wants, the room's followers hear it, and after them `settled` gets its
    * number, in the same turn. If it could not be kept after all, nobody hears it, its number stays unused, and `settled`
-   * gets the refusal. Exactly one of the two happens, exactly once. With a memory log all this is over when `append`
+   * gets the refusal. Exactly one of the two happens, exactly once. Moments (`retentionOf`: who comes and who goes) are
+   * heard even when nothing can be kept; only a closed log refuses them. With a memory log all this is over when `append`
    * returns, unless it was called by a listener or from `settled`: then it is done right after that one.
    *
    * The log owns the event from here on: neither it nor its bytes may be changed.

@@ -3,6 +3,7 @@
  * goes into the next group, so an idle log commits at once and a busy one commits many events at the price of one.
  */
 import { Worker } from 'node:worker_threads';
+import { retentionOf } from '../conference/events.ts';
 import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { eventNumber, roomUri } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
@@ -64,6 +65,26 @@ interface Batch {
   readonly over: (() => void)[];
 }
 
+function newBatch(): Batch {
+  return { writer: new BatchWriter(), entries: [], over: [] };
+}
+
+function put({ writer, entries }: Batch, entry: Entry): void {
+  writer.add(entry.room, entry.logged);
+  entries.push(entry);
+}
+
+/**
+ * Who comes and who goes is heard also when nothing can be kept: it matters to those who are there, and a roster that is
+ * wrong until the disk recovers would help nobody. It is written when that can be done again.
+ */
+function passesAnyway(event: ConferenceEvent): boolean {
+  const { keep } = retentionOf(event);
+  return keep === 'moment' || keep === 'end';
+}
+
+const MAX_BACKLOG = 64 * 1024 * 1024;
+
 interface Question {
   readonly answer: (events: readonly Logged[]) => void;
   readonly fail: (error: LogReadError) => void;
@@ -106,21 +127,23 @@ class SqliteLog implements RoomLog {
   }
 
   append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome {
-    if (this.#health.is === 'broken' || this.#health.is === 'closed') return this.#health.refusal;
-    const batch = (this.#next ??= { writer: new BatchWriter(), entries: [], over: [] });
-    if (batch.writer.length + this.#sentBytes >= (this.#options.maxBacklogBytes ?? 64 * 1024 * 1024)) {
-      return notKept('The room log cannot keep up, try again later');
-    }
+    if (this.#health.is === 'closed') return this.#health.refusal;
+    const broken = this.#health.is === 'broken';
+    const passes = passesAnyway(event);
+    if (this.#health.is === 'broken' && !passes) return this.#health.refusal;
+    const batch = (this.#next ??= newBatch());
+    const full = batch.writer.length + this.#sentBytes >= (this.#options.maxBacklogBytes ?? MAX_BACKLOG);
+    if (full && !passes) return notKept('The room log cannot keep up, try again later');
     const logged: Logged = { n: eventNumber((this.#last.get(room) ?? 0) + 1), event };
     this.#last.set(room, logged.n);
-    batch.writer.add(room, logged);
-    const heard = this.#keeping(room).durability === 'memory';
-    batch.entries.push({ room, logged, settled: heard ? undefined : settled, heard });
+    const heard = broken || full || this.#keeping(room).durability === 'memory';
+    if (!full) put(batch, { room, logged, settled: heard ? undefined : settled, heard });
     // At the end of the turn, so that all that one read of a socket brought goes together.
-    if (this.#sent === undefined)
+    if (this.#sent === undefined && !broken) {
       this.#flushing ??= setImmediate(() => {
         this.#flush();
       });
+    }
     if (heard) this.#delivery.deliver(room, logged, settled);
     return logged.n;
   }
@@ -128,7 +151,7 @@ class SqliteLog implements RoomLog {
   #flush(): void {
     clearImmediate(this.#flushing);
     this.#flushing = undefined;
-    if (this.#sent !== undefined || this.#next === undefined) return;
+    if (this.#sent !== undefined || this.#next === undefined || this.#health.is === 'broken') return;
     this.#sent = this.#next;
     this.#next = undefined;
     const { buffer, length } = this.#sent.writer.take();
@@ -148,14 +171,16 @@ class SqliteLog implements RoomLog {
     for (const over of batch?.over ?? []) over();
   }
 
-  /** Nothing that waits can be kept: whoever appended it is told. */
+  /** Nothing that waits can be kept: whoever appended it is told. What passes anyway is heard now, and written later. */
   #fail(reason: string): void {
     const batches = [this.#sent, this.#next].filter((batch) => batch !== undefined);
     this.#sent = undefined;
     this.#next = undefined;
     this.#sentBytes = 0;
     const refusal = notKept(`Nothing can be kept now: ${inWords(reason)}`);
-    const lost = batches.flatMap(({ entries }) => entries);
+    const entries = batches.flatMap((batch) => batch.entries);
+    const lost = entries.filter(({ logged }) => !passesAnyway(logged.event));
+    const passing = entries.filter(({ logged }) => passesAnyway(logged.event));
     const count = lost.length === 0 ? '' : `, not kept: ${String(lost.length)}`;
     this.#options.log?.warn(
       `room log ${this.#options.file}: ${reason}${count}; nothing is taken until the disk recovers`,
@@ -163,6 +188,14 @@ class SqliteLog implements RoomLog {
     if (this.#health.is !== 'closed') {
       this.#health = { is: 'broken', refusal };
       this.#probeLater();
+      // Only the disk can be at fault with what passes; an event that the file cannot hold would fail for ever.
+      if (passing.length > 0 && /^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(reason)) {
+        this.#next = newBatch();
+        for (const entry of passing) put(this.#next, { ...entry, settled: undefined, heard: true });
+      }
+    }
+    for (const { room, logged, settled, heard } of passing) {
+      if (!heard) this.#delivery.deliver(room, logged, settled);
     }
     for (const { settled } of lost) settled?.(refusal);
     for (const over of batches.flatMap((batch) => batch.over)) over();
@@ -201,7 +234,9 @@ class SqliteLog implements RoomLog {
   /** Resolves when what has been appended so far is over. */
   async #written(): Promise<void> {
     const batch = this.#next ?? this.#sent;
-    if (batch !== undefined) await new Promise<void>((resolve) => batch.over.push(resolve));
+    // What a broken disk is still owed may wait for long.
+    if (batch !== undefined && this.#health.is !== 'broken')
+      await new Promise<void>((resolve) => batch.over.push(resolve));
   }
 
   #answer(id: number, read: () => readonly Logged[]): void {
@@ -256,8 +291,10 @@ class SqliteLog implements RoomLog {
     if (this.#health.is === 'closed') return;
     this.#health = { is: 'closed', refusal: notKept('The room log is closed') };
     clearTimeout(this.#probing);
-    await this.#written();
     if (this.#worker !== undefined) {
+      // Also what a broken disk is still owed: it may have recovered.
+      this.#flush();
+      await this.#written();
       await new Promise<void>((resolve) => {
         this.#whenClosed = resolve;
         this.#tell({ type: 'close' });
@@ -341,6 +378,7 @@ class SqliteLog implements RoomLog {
     }
     const before = this.#health.is;
     this.#health = { is: 'well' };
+    this.#flush();
     if (before === 'broken') this.#options.log?.info(`room log ${this.#options.file}: the disk is well again`);
     this.#opened(undefined);
   }

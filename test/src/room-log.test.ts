@@ -340,13 +340,31 @@ t.test('SQLite: a full disk is told and refused, and when there is room again al
   t.match(log.append(ROOM, said('next')), { refused: 'not-kept' }, 'at once');
   t.same(heard, outcomes.slice(0, -1), 'nobody heard what was refused');
   t.same(numbers(await log.read(ROOM)), heard, 'and it is not in the history');
+  const went = log.append(ROOM, left());
+  t.equal(heard.at(-1), went, 'who goes is heard all the same');
   keeping = { ...forever, maxMessages: 3 };
   log.prune(NOW);
   await turn(() => log.health() === 'well');
   t.match(lines.lines.at(-1), /^info .*well again/);
   const next = await kept(log, said('after'));
-  t.equal(next, outcomes.length + 1, 'the number of what was refused stays unused');
-  t.equal((await log.read(ROOM)).length, 4);
+  t.equal(next, outcomes.length + 2, 'the number of what was refused stays unused');
+  t.same(ids((await log.read(ROOM)).slice(-2)), ['left', 'after'], 'and is written when it can be');
+});
+
+t.test('SQLite: a log with a full disk can be closed, and a poisoned event does not stop it for ever', async (t) => {
+  const full = await diskLog(t, { maxPages: 20, retryAfter: 1e6 });
+  let outcome: Outcome = eventNumber(1);
+  while (typeof outcome === 'number') outcome = await kept(full, said('m', NOW, 3000));
+  full.append(ROOM, left());
+  await full.close();
+  const log = await diskLog(t);
+  const heard: string[] = [];
+  log.follow(ROOM, ({ event }) => heard.push(event.type));
+  log.append(ROOM, { ...left(), at: NaN });
+  await turn(() => log.health() !== 'well');
+  await turn(() => log.health() === 'well');
+  t.equal(typeof (await kept(log, said('a'))), 'number');
+  t.same(heard, ['left', 'said']);
 });
 
 t.test('SQLite: a file that is no database is refused by name, and left as it is', async (t) => {
