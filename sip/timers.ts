@@ -13,11 +13,21 @@ export interface Timer {
   stop(): void;
 }
 
+/** The longest time that `setTimeout` can wait for, in milliseconds; it fires at once when asked for more. */
+const LONGEST = 2 ** 31 - 1;
+
 class SystemTimer implements Timer {
-  readonly #timeout: NodeJS.Timeout;
+  #timeout: NodeJS.Timeout;
 
   constructor(ms: number, fire: () => void) {
-    this.#timeout = setTimeout(fire, ms);
+    this.#timeout = this.#wait(ms, fire);
+  }
+
+  #wait(ms: number, fire: () => void): NodeJS.Timeout {
+    if (ms <= LONGEST) return setTimeout(fire, ms);
+    return setTimeout(() => {
+      this.#timeout = this.#wait(ms - LONGEST, fire);
+    }, LONGEST);
   }
 
   stop(): void {
