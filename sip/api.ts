@@ -42,10 +42,12 @@ export interface IncomingRequest {
 
 /**
  * What the application does with requests. A handler that throws `SipError` has its request answered with that error;
- * anything else it throws is logged as our bug and answered 500. Absent optional handlers: as said at each.
+ * anything else it throws is logged (`Log.error`, with its stack) and answered 500. The same holds for every function
+ * that is given to this library, here and in calls and sessions: what it throws is logged, and nobody else notices.
+ * Absent optional handlers: as said at each.
  */
 export interface UserAgentHandlers {
-  /** An INVITE outside of dialogs. Answer it through `invite`; it may also stay unanswered while something is awaited. */
+  /** An INVITE outside of dialogs. After the time in its Expires it gets 487 (RFC 3261 §13.3.1). Answer it through `invite`; it may also stay unanswered while something is awaited. */
   onInvite(invite: IncomingInvite): void | Promise<void>;
   /** A SUBSCRIBE that makes a new subscription to an event package named in the options, in or out of a dialog. */
   onSubscribe(subscribe: IncomingSubscribe): void | Promise<void>;
@@ -246,7 +248,8 @@ export interface IncomingInvite {
    */
   ring(answer: Answer | 180 | 181 | 182 | 183): void;
   /**
-   * 200, repeated until its ACK comes. `undefined` when the invite is no longer pending: it was cancelled meanwhile.
+   * 200, repeated until its ACK comes. `undefined` when the invite is no longer pending: it was cancelled meanwhile, or
+   * cannot be accepted and has been refused with what is wrong with it (400, 422).
    */
   accept(parts: AcceptParts): InviteSession | undefined;
   /** A final response 300–699. Does nothing when no longer pending. */
@@ -364,7 +367,10 @@ export interface IncomingSubscribe {
   readonly event: TokenWithParams;
   /** Duration it will have, in seconds; 0: a fetch. */
   readonly expires: number;
-  /** 200 with Contact and Expires; then the first NOTIFY is made from `content`. `undefined` when already answered. */
+  /**
+   * 200 with Contact and Expires; then the first NOTIFY is made from `content`. `undefined` when already answered, or
+   * refused now because it cannot be read.
+   */
   accept(parts: SubscriptionParts): Subscription | undefined;
   refuse(answer: Answer): void;
 }
@@ -439,7 +445,8 @@ export interface IncomingRefer {
   readonly referredBy: NameAddr | undefined;
   /**
    * 202, and an implicit subscription whose NOTIFYs tell the progress (first one: 100 Trying, sent at once); or 200
-   * with `Refer-Sub: false` and no subscription when the peer asked so (RFC 4488). `undefined` when already answered.
+   * with `Refer-Sub: false` and no subscription when the peer asked so (RFC 4488). `undefined` when already answered,
+   * or refused now because it cannot be read.
    */
   accept(parts?: {
     readonly contact?: ContactParts;

@@ -70,6 +70,17 @@ export class Incoming {
     if (!this.answered) this.respond(error.status, { reason: error.reason, headers: error.headers });
   }
 
+  /** Does what an application that has been given the request asks for; what the peer did wrong is answered. */
+  orFail<T>(answer: () => T): T | undefined {
+    try {
+      return answer();
+    } catch (error) {
+      if (!(error instanceof SipError)) throw error;
+      this.fail(error);
+      return undefined;
+    }
+  }
+
   /** Answers with what a handler returns, now or later. */
   settle(
     handler: () => Answering,

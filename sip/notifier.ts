@@ -1,4 +1,12 @@
-import type { Answer, EventPackage, IncomingSubscribe, InviteSession, Subscription, SubscriptionParts } from './api.ts';
+import type {
+  Answer,
+  EventPackage,
+  IncomingSubscribe,
+  InviteSession,
+  Limits,
+  Subscription,
+  SubscriptionParts,
+} from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
 import type { TokenWithParams } from './fields.ts';
@@ -93,15 +101,17 @@ export class ServerSubscribe implements IncomingSubscribe {
   accept(parts: SubscriptionParts): Subscription | undefined {
     if (this.#incoming.answered) return undefined;
     const { headers = [] } = parts;
-    return openSubscription(this.#core, this.#incoming, {
-      event: this.event,
-      package: this.#package,
-      parts,
-      expires: this.expires,
-      dialog: this.#dialog,
-      status: 200,
-      headers: [{ name: 'Expires', value: String(this.expires) }, ...headers],
-    });
+    return this.#incoming.orFail(() =>
+      openSubscription(this.#core, this.#incoming, {
+        event: this.event,
+        package: this.#package,
+        parts,
+        expires: this.expires,
+        dialog: this.#dialog,
+        status: 200,
+        headers: [{ name: 'Expires', value: String(this.expires) }, ...headers],
+      }),
+    );
   }
 
   refuse(answer: Answer): void {
@@ -168,20 +178,24 @@ export function receiveSubscribe(core: Core, incoming: Incoming, dialog: LiveDia
     incoming.respond(406, { headers: [{ name: 'Accept', value: contentTypes.join(', ') }] });
     return;
   }
+  if (hasEnough(core, incoming, dialog)) return;
+  const subscribe = new ServerSubscribe(core, incoming, event, eventPackage, Math.min(asked, maxExpires), dialog);
+  incoming.run(() => core.handlers.onSubscribe(subscribe));
+}
+
+/** Answers 503 to what would make one subscription more than there may be. */
+export function hasEnough(core: Core, incoming: Incoming, dialog: LiveDialog | undefined): boolean {
   const { limits } = core;
-  const limit =
+  const limit: keyof Limits | undefined =
     core.notifier.size >= limits.subscriptions
       ? 'subscriptions'
       : dialog !== undefined && dialog.subscriptions.size >= limits.subscriptionsPerDialog
         ? 'subscriptionsPerDialog'
         : undefined;
-  if (limit !== undefined) {
-    core.log.warn(`503: limit of ${limit}`, { flow: incoming.flow.id, callId: request.callId });
-    incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
-    return;
-  }
-  const subscribe = new ServerSubscribe(core, incoming, event, eventPackage, Math.min(asked, maxExpires), dialog);
-  incoming.run(() => core.handlers.onSubscribe(subscribe));
+  if (limit === undefined) return false;
+  core.log.warn(`503: limit of ${limit}`, { flow: incoming.flow.id, callId: incoming.request.callId });
+  incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
+  return true;
 }
 
 /** Without Accept the package's default type is meant (RFC 6665 §3.1.3). */

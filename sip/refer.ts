@@ -14,7 +14,7 @@ import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
-import { openSubscription } from './notifier.ts';
+import { hasEnough, openSubscription } from './notifier.ts';
 import { Params } from './params.ts';
 import { reasonPhrase } from './status.ts';
 import type { LiveSubscription } from './subscription.ts';
@@ -71,7 +71,7 @@ export class ServerRefer implements IncomingRefer {
       this.#incoming.respond(200, { headers: [{ name: 'Refer-Sub', value: 'false' }, ...headers] });
       return { report: () => undefined };
     }
-    return new Progress(this.#core, this.#incoming, this.#dialog, parts.contact, headers);
+    return this.#incoming.orFail(() => new Progress(this.#core, this.#incoming, this.#dialog, parts.contact, headers));
   }
 
   refuse(answer: Answer): void {
@@ -140,5 +140,6 @@ export function receiveRefer(
     incoming.respond(400, { reason: 'Bad Request - exactly one Refer-To is wanted' });
     return;
   }
+  if (request.referSub !== false && hasEnough(core, incoming, dialog)) return;
   incoming.run(() => handlers.onRefer?.(new ServerRefer(core, incoming, referTo, dialog)));
 }

@@ -21,6 +21,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
   #dialog: LiveDialog | undefined;
   #abort: AbortController | undefined;
   #ringing: Timer | undefined;
+  #expiry: Timer | undefined;
   #reliable: ReliableResponses | undefined;
   readonly #settled: () => void;
 
@@ -29,6 +30,11 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     this.#core = core;
     this.#incoming = incoming;
     this.#settled = settled;
+    const { expires } = incoming.request;
+    if (expires !== undefined)
+      this.#expiry = core.clock.after(expires * 1000, () => {
+        this.cancel(487); // RFC 3261 §13.3.1
+      });
     incoming.transaction.user = {
       onAck: (ack) => this.#dialog?.session?.receiveAck(ack),
       onNoAck: () => {
@@ -64,6 +70,28 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
 
   ring(answer: Answer | 180 | 181 | 182 | 183): void {
     if (this.#state.is !== 'pending') return;
+    this.#orFail(() => {
+      this.#ring(answer);
+    });
+  }
+
+  accept(parts: AcceptParts): InviteSession | undefined {
+    if (this.#state.is !== 'pending') return undefined;
+    return this.#orFail(() => this.#accept(parts));
+  }
+
+  /** The application answers when it likes, so it is not the one to hear that the peer's INVITE cannot be read. */
+  #orFail<T>(answer: () => T): T | undefined {
+    try {
+      return answer();
+    } catch (error) {
+      if (!(error instanceof SipError)) throw error;
+      this.fail(error);
+      return undefined;
+    }
+  }
+
+  #ring(answer: Answer | 180 | 181 | 182 | 183): void {
     const given: Answer = typeof answer === 'number' ? { status: answer } : answer;
     const dialog = this.#openDialog();
     dialog.session = this;
@@ -77,8 +105,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     });
   }
 
-  accept(parts: AcceptParts): InviteSession | undefined {
-    if (this.#state.is !== 'pending') return undefined;
+  #accept(parts: AcceptParts): InviteSession {
     const core = this.#core;
     const { request, flow } = this;
     const options = timerOptions(core.sessionTimer, parts.sessionTimer);
@@ -193,6 +220,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
   #settle(state: InviteState): void {
     this.#state = state;
     this.#ringing?.stop();
+    this.#expiry?.stop();
     this.#settled();
     const dialog = this.#dialog;
     if (state.is === 'accepted') return;
