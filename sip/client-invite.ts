@@ -1,4 +1,5 @@
 import type {
+  Content,
   OutgoingInvite,
   OutgoingInviteHandlers,
   OutgoingInviteParts,
@@ -7,6 +8,7 @@ import type {
   SessionHandlers,
   SessionTimerOptions,
 } from './api.ts';
+import { tell } from './callbacks.ts';
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
 import { EarlyDialogs } from './early-dialogs.ts';
@@ -134,9 +136,10 @@ export class ClientInvite implements OutgoingInvite {
     if (response.status === 100) return;
     const sent = { request: outgoing.request, flow: outgoing.flow, chosen: this.#parts.flow === outgoing.flow };
     const { digest } = this.#sending;
-    if (!this.#early.take(response, sent, digest, () => this.#handlers.onEarlyOffer?.(response) ?? {})) return;
+    const answer = (): Content => this.#tell(() => this.#handlers.onEarlyOffer?.(response)) ?? {};
+    if (!this.#early.take(response, sent, digest, answer)) return;
     this.#state = { is: 'proceeding', response };
-    this.#handlers.onProgress?.(response);
+    this.#tell(() => this.#handlers.onProgress?.(response));
   }
 
   #sendCancel(): void {
@@ -215,7 +218,13 @@ export class ClientInvite implements OutgoingInvite {
   #failed(outcome: Outcome): void {
     if (this.#state.is === 'failed' || this.#state.is === 'accepted') return;
     this.#settle({ is: 'failed', outcome });
-    this.#handlers.onFailed(outcome);
+    this.#tell(() => {
+      this.#handlers.onFailed(outcome);
+    });
+  }
+
+  #tell<T>(handler: () => T): T | undefined {
+    return tell(this.#core.log, handler, { callId: this.#sending.request.callId });
   }
 
   #settle(state: OutgoingInviteState): void {

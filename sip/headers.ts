@@ -8,15 +8,19 @@ export interface HeaderField {
   readonly value: string;
 }
 
-/**
- * A kind of header: how the values of all its lines in a message become one typed value, and back.
- * The constants of `fields.ts` are such kinds; a new header needs nothing but one more.
- */
-export interface HeaderKind<T> {
+/** A kind of header, as far as it is only read. */
+export interface ReadableKind<T> {
   /** Its name in long form. */
   readonly name: string;
   /** `values` has the values of all lines of that name, at least one. Throws SipError 400. */
   readonly parse: (values: readonly string[]) => T;
+}
+
+/**
+ * A kind of header: how the values of all its lines in a message become one typed value, and back.
+ * The constants of `fields.ts` are such kinds; a new header needs nothing but one more.
+ */
+export interface HeaderKind<T> extends ReadableKind<T> {
   /** One line for each element. */
   readonly format: (value: T) => readonly string[];
 }
@@ -151,7 +155,7 @@ export class Headers {
    * The typed value of a header; `undefined` when no line has its name.
    * @throws SipError 400 when it is malformed.
    */
-  read<T>(kind: HeaderKind<T>): T | undefined {
+  read<T>(kind: ReadableKind<T>): T | undefined {
     const known = this.known(kind);
     if (known !== undefined) return known;
     const values = this.all(kind.name);
@@ -162,7 +166,7 @@ export class Headers {
   }
 
   /** The typed value of a header if it has been read already; never parses. */
-  known<T>(kind: HeaderKind<T>): T | undefined {
+  known<T>(kind: ReadableKind<T>): T | undefined {
     return this.#parsed.get(kind) as T | undefined;
   }
 
@@ -177,8 +181,18 @@ export class Headers {
   }
 }
 
+/**
+ * What is set goes on the wire as it is: a line break would start a header of somebody else's choice.
+ * @throws TypeError
+ */
+export function checkLines(lines: readonly { readonly name: string; readonly value: string }[] = []): void {
+  for (const { name, value } of lines) {
+    if (/[\r\n]/.test(name) || /[\r\n]/.test(value))
+      throw new TypeError(`line break in header ${JSON.stringify(name)}`);
+  }
+}
+
 function field(name: string, value: string): HeaderField {
-  // What is set here goes on the wire as it is: a line break would start a header of somebody else's choice.
-  if (/[\r\n]/.test(name) || /[\r\n]/.test(value)) throw new TypeError(`line break in header ${JSON.stringify(name)}`);
+  checkLines([{ name, value }]);
   return { name, key: headerKey(name), value };
 }

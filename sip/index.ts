@@ -6,7 +6,7 @@ export * from './digest-client.ts';
 export * from './digest-server.ts';
 export * from './errors.ts';
 export * from './fields.ts';
-export * from './headers.ts';
+export { type HeaderField, headerKey, type HeaderKind, Headers, type ReadableKind } from './headers.ts';
 export * from './identity.ts';
 export * from './inspect.ts';
 export { type Log, type LogFields, silent } from './log.ts';

@@ -1,4 +1,5 @@
 import type { Outcome } from './api.ts';
+import { tell } from './callbacks.ts';
 import type { ClientTransaction } from './client-transaction.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog } from './dialog.ts';
@@ -179,7 +180,7 @@ export class OutgoingRequest {
     const flow = this.#transaction?.flow;
     if (digest === undefined || flow === undefined || this.#triesNoMore) return false;
     if (response.status !== 401 && response.status !== 407) return false;
-    const lines = digest.answer(request, response);
+    const lines = tell(this.#core.log, () => digest.answer(request, response), { callId: request.callId });
     if (lines === undefined) return false;
     request.headers.write(CSEQ, { seq: nextSeq(), method: request.method });
     this.#attempt(flow, lines);

@@ -10,10 +10,12 @@ import type {
   SessionState,
   SessionTimerOptions,
 } from './api.ts';
+import { tell, telling } from './callbacks.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog, SessionUsage } from './dialog.ts';
 import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
+import { checkLines } from './headers.ts';
 import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
@@ -161,7 +163,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     const first = this.#first;
     this.#first = false;
     if (this.#state === 'accepted') this.#state = 'confirmed';
-    this.#guard(() => (first ? this.#handlers.onAck?.(ack) : this.#handlers.onOfferAck?.(ack)));
+    this.#tell(() => (first ? this.#handlers.onAck?.(ack) : this.#handlers.onOfferAck?.(ack)));
     if (this.#closing !== undefined) this.#closeNow(this.#closing);
     else this.#offers.next();
   }
@@ -231,7 +233,9 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       },
       onNoAck: () => undefined,
       onCancel: () => {
-        if (!incoming.answered) incoming.respond(487);
+        if (incoming.answered) return;
+        incoming.respond(487);
+        this.#offers.next();
       },
     };
     const handlers = this.#handlers;
@@ -311,11 +315,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     done: (outcome: Outcome) => void,
     ack?: (response: SipResponse) => Content | undefined,
   ): void {
-    if (this.#state === 'ended') done(ENDED);
-    else this.#offers.add({ content, done, ack });
+    checkLines(content.headers);
+    const told = this.#telling(done);
+    const acknowledging = ack && ((response: SipResponse) => this.#tell(() => ack(response)));
+    if (this.#state === 'ended') told(ENDED);
+    else this.#offers.add({ content, done: told, ack: acknowledging });
   }
 
   update(content: Content, done: (outcome: Outcome) => void): void {
+    checkLines(content.headers);
+    const told = this.#telling(done);
     const timed = { ...content, headers: [...this.#timerHeaders(), ...(content.headers ?? [])] };
     const offers = content.body === undefined ? 0 : 1;
     this.#updates += offers;
@@ -326,12 +335,13 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
         this.#keepTime(readTimer(outcome.response, this.#timerOptions), 'uac');
         this.#noteDescription(content);
       }
-      done(outcome);
+      told(outcome);
     });
   }
 
   request(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
-    this.#send(method, content, done, credentials);
+    checkLines(content.headers);
+    this.#send(method, content, this.#telling(done), credentials);
   }
 
   close(headers: readonly HeaderLine[] = []): void {
@@ -473,16 +483,15 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#offers.end(ENDED);
     this.dialog.session = undefined;
     this.#core.dialogs.sweep(this.dialog);
-    this.#guard(() => this.#handlers.onEnded?.(end));
+    this.#tell(() => this.#handlers.onEnded?.(end));
   }
 
-  /** What a handler without answer throws is our bug or the application's. */
-  #guard(handler: () => void): void {
-    try {
-      handler();
-    } catch (error) {
-      this.#core.log.error(`a session handler threw: ${String(error)}`, this.#fields());
-    }
+  #tell<T>(handler: () => T): T | undefined {
+    return tell(this.#core.log, handler, this.#fields());
+  }
+
+  #telling(done: (outcome: Outcome) => void): (outcome: Outcome) => void {
+    return telling(this.#core.log, done, this.#fields());
   }
 
   #fields(): { callId: string; flow: string | undefined } {

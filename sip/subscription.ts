@@ -8,10 +8,12 @@ import type {
   SubscriptionParts,
   TerminatedReason,
 } from './api.ts';
+import { tell } from './callbacks.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog, SubscriptionUsage } from './dialog.ts';
 import type { HeaderLine } from './errors.ts';
 import type { TokenWithParams } from './fields.ts';
+import { checkLines } from './headers.ts';
 import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
 import type { Timer } from './timers.ts';
@@ -173,6 +175,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
   #content(cause: NotifyCause): Content | undefined {
     try {
       const content = this.#parts.content(cause);
+      checkLines(content?.headers);
       return content ?? (cause === 'changed' ? undefined : {});
     } catch (error) {
       this.#core.log.error(`making a NOTIFY threw: ${String(error)}`, {
@@ -254,14 +257,18 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     this.#farewell = { reason, retryAfter };
     this.#stop();
     this.#mark('terminated');
-    this.#parts.onEnded?.(end);
+    this.#tellEnd(end);
+  }
+
+  #tellEnd(end: SubscriptionEnd): void {
+    tell(this.#core.log, () => this.#parts.onEnded?.(end), { callId: this.dialog.callId, event: this.event.value });
   }
 
   /** The peer does not know it any more. */
   #gone(): void {
     this.#stop();
     this.#leaveDialog();
-    this.#parts.onEnded?.('gone');
+    this.#tellEnd('gone');
   }
 
   #stop(): void {

@@ -42,7 +42,13 @@ export class Turns {
     for (const task of this.#waiting) {
       if (this.#clock.now() >= this.#end) break;
       this.#waiting.delete(task);
-      task();
+      try {
+        task();
+      } catch (error) {
+        // One that fails must not keep all others from their turns.
+        this.#working = false;
+        throw error;
+      }
     }
     this.#working = false;
   }

@@ -13,6 +13,7 @@ import type {
   UserAgentOptions,
 } from './api.ts';
 import { BoundedLog } from './bounded-log.ts';
+import { telling } from './callbacks.ts';
 import { ClientInvite } from './client-invite.ts';
 import { capabilitiesOf, type Capabilities, type Core, DEFAULT_LIMITS } from './core.ts';
 import { Dialogs } from './dialog.ts';
@@ -30,6 +31,7 @@ import { type Clock, defaultTimers, systemClock } from './timers.ts';
 import { serverKey, Transactions } from './transactions.ts';
 import type { Flow, TransportHandlers, TransportLayer } from './transport/flow.ts';
 import { Turns } from './turns.ts';
+import { dropUnreadable } from './unreadable.ts';
 import { formatMessage } from './write.ts';
 
 /** How often `close` looks whether all is answered, in milliseconds. */
@@ -98,7 +100,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   // ---------------------------------------------------------------------------------------------- to the network
 
   request(parts: OutgoingRequestParts, done: (outcome: Outcome) => void): void {
-    sendOutside(this, parts, done);
+    sendOutside(this, parts, telling(this.log, done, { method: parts.method }));
   }
 
   invite(parts: OutgoingInviteParts, handlers: OutgoingInviteHandlers): OutgoingInvite {
@@ -153,7 +155,10 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
     }
     try {
       if (message.kind === 'request') this.#dispatcher.receive(message, flow);
-      else if (!this.transactions.receive(message)) this.log.info('a response without transaction', { flow: flow.id });
+      else {
+        dropUnreadable(message, this.log);
+        if (!this.transactions.receive(message)) this.log.info('a response without transaction', { flow: flow.id });
+      }
     } catch (error) {
       this.#stumbled(message, error, flow);
     }
