@@ -50,6 +50,8 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   #heardAt: number;
   /** Since when no session is bound to it. */
   #vacantSince: number;
+  /** Frames that could not be read. */
+  #faults = 0;
   #endingSince = 0;
   /** Who wants reading stopped. */
   readonly #pausers = new Set<object>();
@@ -158,6 +160,7 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   unreadable(fault: MsrpError, remains: Remains | undefined): void {
     this.#exchange.log.warn(`msrp ${this.name}: unreadable ${remains?.method ?? 'frame'}: ${fault.message}`);
     this.#complain(fault, remains);
+    if (++this.#faults > this.#exchange.limits.maxFaults) this.fail('protocol', 'too much that cannot be read');
   }
 
   broken(fault: MsrpError, remains: Remains | undefined): void {

@@ -108,10 +108,10 @@ function readFields(text: string, from: number, maxHeaders: number): Fields {
 function take(fields: Fields, name: string, value: string): void {
   switch (name) {
     case 'To-Path':
-      fields.toPath = once(fields.toPath, name, value);
+      fields.toPath = once(fields.toPath, name, unbroken(value));
       return;
     case 'From-Path':
-      fields.fromPath = once(fields.fromPath, name, value);
+      fields.fromPath = once(fields.fromPath, name, unbroken(value));
       return;
     case 'Message-ID':
       fields.messageId = once(fields.messageId, name, messageIdOf(value));
@@ -210,10 +210,23 @@ export interface Remains {
 
 /** Finds it, or undefined when the text is no request, or does not say where an answer would have to go. */
 export function remainsOf(text: string): Remains | undefined {
-  const [, transactionId = '', method = ''] = /^MSRP ([^ \r\n]+) ([A-Z_]+)\r\n/.exec(text) ?? [];
-  const toPath = /^To-Path: *([^\0\r\n]+)\r?$/im.exec(text)?.[1];
-  const fromPath = /^From-Path: *([^\0\r\n]+)\r?$/im.exec(text)?.[1];
+  const [, transactionId = '', method = ''] = /^MSRP ([^ \r\n]{1,32}) ([A-Z_]{1,32})\r\n/.exec(text) ?? [];
+  const toPath = fieldOf(text, 'to-path:');
+  const fromPath = fieldOf(text, 'from-path:');
   if (!isTransactionId(transactionId) || toPath === undefined || fromPath === undefined) return undefined;
-  const failureReport = /^Failure-Report: *(\w+)/im.exec(text)?.[1] ?? 'yes';
+  const failureReport = fieldOf(text, 'failure-report:') ?? 'yes';
   return { transactionId, method, toPath, fromPath, failureReport: failureReport.toLowerCase() };
+}
+
+/** The value of a field by plain search, line by line: nothing in a broken head may cost more than its length. */
+function fieldOf(text: string, prefix: string): string | undefined {
+  for (let at = 0; at < text.length;) {
+    const end = endOfLine(text, at);
+    if (text.slice(at, at + prefix.length).toLowerCase() === prefix) {
+      const value = text.slice(at + prefix.length, end).trim();
+      return value === '' || BROKEN.test(value) ? undefined : value;
+    }
+    at = end + 2;
+  }
+  return undefined;
 }

@@ -6,6 +6,8 @@ export interface EndpointLimits {
   readonly maxHeaders: number;
   /** A body up to this many octets is given on whole, a larger one as it arrives; 65,536 unless given. */
   readonly wholeBodyBytes: number;
+  /** Requests and responses of one connection that cannot be read, before it is closed; 32 unless given. */
+  readonly maxFaults: number;
   /** Octets of the body of any request but SEND; 10,240 unless given (RFC 4975 §7.1). */
   readonly maxOtherBodyBytes: number;
   /** Octets of responses and reports a peer may leave unread before we stop reading from it; 1 MiB unless given. */
@@ -30,6 +32,7 @@ export const DEFAULT_LIMITS: EndpointLimits = {
   maxHeadBytes: 16_384,
   maxHeaders: 64,
   wholeBodyBytes: 65_536,
+  maxFaults: 32,
   maxOtherBodyBytes: 10_240,
   maxAnswerBytes: 1024 * 1024,
   maxOutstanding: 4096,

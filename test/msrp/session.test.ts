@@ -1255,3 +1255,34 @@ t.test('what waits for a place among the transactions goes out when answers come
   session.send(plain('f'.repeat(3000)));
   t.same([turn(), turn()], [[1], [3000]]);
 });
+
+t.test('limits: a peer that sends what cannot be read again and again is let go', async (t) => {
+  const rig = new Rig({ limits: { maxFaults: 3 } });
+  const { flow, ask, told } = bindSession(rig);
+  for (let i = 0; i < 3; i++) flow.say(ask('SEND', ['Byte-Range: nonsense'], undefined));
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what.slice(0, 3)),
+    ['400', '400', '400'],
+  );
+  t.same(told.closings, []);
+  flow.say(ask('SEND', ['Byte-Range: nonsense'], undefined));
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what.slice(0, 3)),
+    ['400'],
+  );
+  t.same(
+    told.closings.map(({ reason }) => reason),
+    ['protocol'],
+  );
+});
+
+t.test('a path with a control character in it is no path', async (t) => {
+  const rig = new Rig();
+  const { flow, session } = bindSession(rig);
+  flow.say(askingFrom(`${String(session.localUri)}\nX: y`)('SEND', TEXT, 'hello', 'injected'));
+  rig.settle();
+  t.equal(flow.read(), '', 'there is no way to answer it');
+  t.notOk(rig.lines.some((line) => line.includes('\n')));
+});

@@ -340,3 +340,15 @@ t.test('RFC 4975 §7.1: no end-line of ours stands in a body of ours', async (t)
     ['+', '$'],
   );
 });
+
+t.test('what is searched in a head that cannot be read takes linear time', async (t) => {
+  // Each of these took seconds when blanks could be matched in two ways; the test's own time limit tells.
+  for (const field of ['To-Path', 'From-Path', 'Failure-Report', 'X']) {
+    for (const filling of [' ', '\t', 'To-Path: ', '-']) {
+      const { framer, faults } = listening();
+      const head = `MSRP abcdefgh SEND\r\n${field}:${filling.repeat(15_000 / filling.length)}\0\r\n`;
+      framer.receive(Buffer.from(`${head}-------abcdefgh$\r\n`, 'latin1'));
+      t.equal(faults.length, 1);
+    }
+  }
+});
