@@ -116,9 +116,9 @@ export interface SessionTimerOptions {
 /** Name and password to answer a challenge of `realm` with; `undefined`: none, the 401/407 is final. */
 export type CredentialsFor = (realm: string) => { readonly username: string; readonly password: string } | undefined;
 
-export interface UserAgentOptions {
-  /** Makes the transport; it is given the handlers by which it tells what comes in. */
-  readonly transport: (handlers: TransportHandlers) => TransportLayer;
+export interface UserAgentOptions<T extends TransportLayer = TransportLayer> {
+  /** Makes the transport; it is given the handlers by which it tells what comes in. Afterwards it is `agent.transport`. */
+  readonly transport: (handlers: TransportHandlers) => T;
   readonly log?: Log;
   /** Value of Server and User-Agent. */
   readonly product?: string;

@@ -41,12 +41,13 @@ const LOOK_AGAIN = 20;
  * A SIP user agent for many addresses of record (RFC 3261 §8): message in → transaction, else dialog, else handler.
  * It opens no socket: bytes come by `receive`, from the transport that the options make, and leave by its flows.
  */
-export class UserAgent implements SipUserAgent, TransportHandlers, Core {
+export class UserAgent<T extends TransportLayer = TransportLayer> implements SipUserAgent, TransportHandlers, Core {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: Limits;
   readonly handlers: UserAgentHandlers;
-  readonly transport: TransportLayer;
+  /** What `options.transport` has made. */
+  readonly transport: T;
   readonly transactions: Transactions;
   readonly dialogs = new Dialogs();
   readonly notifier = new Notifier();
@@ -59,7 +60,7 @@ export class UserAgent implements SipUserAgent, TransportHandlers, Core {
   readonly #calls = new Map<string, ClientInvite>();
   #closing = false;
 
-  constructor(options: UserAgentOptions, handlers: UserAgentHandlers) {
+  constructor(options: UserAgentOptions<T>, handlers: UserAgentHandlers) {
     this.clock = options.clock ?? systemClock;
     this.turns = new Turns(this.clock);
     this.log = new BoundedLog(options.log ?? silent, { now: () => this.clock.now() });

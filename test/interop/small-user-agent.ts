@@ -35,7 +35,7 @@ export const account = { realm: 'small', username: 'alice', password: 'secret' }
  * for: `ring` rings until it is cancelled, `proved` wants credentials, anybody else takes everything.
  */
 export class SmallUserAgent {
-  readonly userAgent: UserAgent;
+  readonly userAgent: UserAgent<SocketTransport>;
   readonly traced: TraceEntry[] = [];
   /** Bodies of the MESSAGEs that came. */
   readonly messages: string[] = [];
@@ -43,13 +43,11 @@ export class SmallUserAgent {
   readonly sessions: InviteSession[] = [];
   readonly faults: string[] = [];
   readonly #digest: DigestServer;
-  readonly #transport: SocketTransport;
   #port = 0;
 
   /** `algorithms`: what is offered to whom asks for `proved`, the first first. */
   constructor(algorithms: readonly DigestAlgorithm[] = ['SHA-256', 'MD5']) {
     this.#digest = new DigestServer({ realm: account.realm, algorithms });
-    let transport: SocketTransport | undefined;
     const log = {
       info: () => undefined,
       warn: () => undefined,
@@ -59,8 +57,8 @@ export class SmallUserAgent {
     };
     this.userAgent = new UserAgent(
       {
-        transport: (handlers) => {
-          transport = new SocketTransport(
+        transport: (handlers) =>
+          new SocketTransport(
             {
               log,
               trace: (entry) => {
@@ -68,9 +66,7 @@ export class SmallUserAgent {
               },
             },
             handlers,
-          );
-          return transport;
-        },
+          ),
         log,
         product: 'small',
         events: [
@@ -106,8 +102,6 @@ export class SmallUserAgent {
         },
       },
     );
-    if (transport === undefined) throw new Error('the user agent made no transport');
-    this.#transport = transport;
   }
 
   /** The port at which it listens on 127.0.0.1, by UDP and TCP alike (RFC 3261 §18.2.1). */
@@ -116,13 +110,13 @@ export class SmallUserAgent {
   }
 
   async listen(): Promise<void> {
-    const { port } = await this.#transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
-    await this.#transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
+    const { port } = await this.transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+    await this.transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
     this.#port = port;
   }
 
   get transport(): SocketTransport {
-    return this.#transport;
+    return this.userAgent.transport;
   }
 
   close(): Promise<void> {

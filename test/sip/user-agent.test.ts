@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { type InviteSession, parseNameAddr, parseUri, type SessionEnd, UserAgent } from '../../sip/index.ts';
 import { FakeClock, Network } from './network.ts';
@@ -72,4 +76,18 @@ t.test('RFC 3261 §13: INVITE, 200, ACK, BYE', (t) => {
     t.equal(clock.waiting, 0, 'no timer is left');
   }
   t.end();
+});
+
+t.test('the example of sip/README.md does what it says, and ends', async (t) => {
+  const [, code = ''] = /```js\n([^]*?)```/.exec(readFileSync('sip/README.md', 'utf8')) ?? [];
+  const file = join(t.testdir(), 'example.mjs');
+  writeFileSync(file, code);
+  const example = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.teardown(() => example.kill());
+  let said = '';
+  example.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  example.stderr.on('data', (bytes: Buffer) => t.fail(bytes.toString()));
+  const [status] = (await once(example, 'close')) as [number];
+  t.equal(said, '200 heard: hello\n');
+  t.equal(status, 0);
 });
