@@ -10,76 +10,94 @@ interface Member {
   readonly socket: Socket;
   /** `To-Path` and `From-Path` lines of everything sent to this member. */
   readonly head: Buffer;
-  rest: Buffer;
-  queued: Buffer[];
+  rest: Buffer | undefined;
+  /** Answers of this turn, and the parts that are the same for all of messages to be sent. */
+  readonly answers: Buffer[];
+  readonly messages: Buffer[];
+  bytes: number;
 }
+
+/** Transaction ids of ours have one width, so that lengths are known beforehand. */
+const ID = 12;
+const START = 'MSRP '.length + ID + ' SEND\r\n'.length;
+const END = ID + '$\r\n'.length;
+const DASHES = Buffer.from('\r\n-------');
+const SPACE = 0x20;
+const TWO = 0x32;
 
 const members = new Set<Member>();
-const dirty = new Set<Member>();
-let turn = false;
+let dirty: Member[] = [];
 let count = 0;
 
+/** One buffer and one write for all that a member gets in this turn. */
 function flush(): void {
-  turn = false;
-  for (const member of dirty) {
-    const first = member.queued[0];
-    if (first === undefined) continue;
-    member.socket.write(member.queued.length === 1 ? first : Buffer.concat(member.queued));
-    member.queued = [];
+  const due = dirty;
+  dirty = [];
+  for (const member of due) {
+    const out = Buffer.allocUnsafe(member.bytes);
+    let at = 0;
+    for (const answer of member.answers) at += answer.copy(out, at);
+    for (const shared of member.messages) {
+      count += 1;
+      const id = count.toString(36).padStart(ID, '0');
+      at += out.write(`MSRP ${id} SEND\r\n`, at, 'latin1');
+      at += member.head.copy(out, at);
+      at += shared.copy(out, at);
+      at += out.write(`${id}$\r\n`, at, 'latin1');
+    }
+    member.answers.length = 0;
+    member.messages.length = 0;
+    member.bytes = 0;
+    member.socket.write(out);
   }
-  dirty.clear();
 }
 
-function send(member: Member, bytes: Buffer): void {
-  member.queued.push(bytes);
-  dirty.add(member);
-  if (turn) return;
-  turn = true;
-  setImmediate(flush);
-}
-
-/** Everything of a SEND that is the same for all: from its Message-ID header to the end-line's dashes. */
-function sharedPart(frame: Buffer, tail: number): Buffer {
-  return Buffer.from(frame.subarray(frame.indexOf('\r\nMessage-ID:') + 2, tail));
+function due(member: Member, bytes: number): void {
+  if (member.bytes === 0) {
+    if (dirty.length === 0) setImmediate(flush);
+    dirty.push(member);
+  }
+  member.bytes += bytes;
 }
 
 function fanOut(from: Member, frame: Buffer, tail: number): void {
-  const shared = sharedPart(frame, tail);
+  // Everything from the Message-ID header to the end-line's dashes is the same for all.
+  const shared = Buffer.from(frame.subarray(frame.indexOf('\r\nMessage-ID:') + 2, tail));
   for (const member of members) {
     if (member === from) continue;
-    count += 1;
-    const id = count.toString(36).padStart(16, '0');
-    const head = 5 + 16 + 7;
-    const out = Buffer.allocUnsafe(head + member.head.length + shared.length + 16 + 3);
-    out.write(`MSRP ${id} SEND\r\n`, 0, 'latin1');
-    let at = head;
-    at += member.head.copy(out, at);
-    at += shared.copy(out, at);
-    out.write(`${id}$\r\n`, at, 'latin1');
-    send(member, out);
+    member.messages.push(shared);
+    due(member, START + member.head.length + shared.length + END);
   }
 }
 
 function handle(member: Member, frame: Buffer, id: string, tail: number): void {
-  const method = frame.toString('latin1', 5 + id.length + 1, 5 + id.length + 5);
-  if (method !== 'SEND') return;
-  send(member, Buffer.from(`MSRP ${id} 200 OK\r\n${member.head.toString('latin1')}-------${id}$\r\n`, 'latin1'));
+  const answer = Buffer.from(`MSRP ${id} 200 OK\r\n${member.head.toString('latin1')}-------${id}$\r\n`, 'latin1');
+  member.answers.push(answer);
+  due(member, answer.length);
   if (frame.includes('\r\nContent-Type:')) fanOut(member, frame, tail);
 }
 
 function receive(member: Member, data: Buffer): void {
-  let bytes = member.rest.length === 0 ? data : Buffer.concat([member.rest, data]);
+  const bytes = member.rest === undefined ? data : Buffer.concat([member.rest, data]);
+  let at = 0;
   for (;;) {
-    const space = bytes.indexOf(32, 5);
+    if (bytes[at + 5 + ID] === SPACE && bytes[at + 5 + ID + 1] === TWO) {
+      // A 200 to one of ours: nothing to do but to find where it ends.
+      const end = bytes.indexOf(DASHES, at);
+      if (end < 0 || end + DASHES.length + END > bytes.length) break;
+      at = end + DASHES.length + END;
+      continue;
+    }
+    const space = bytes.indexOf(32, at + 5);
     if (space < 0) break;
-    const id = bytes.toString('latin1', 5, space);
+    const id = bytes.toString('latin1', at + 5, space);
     const end = bytes.indexOf(`-------${id}`, space, 'latin1');
     const next = end + 7 + id.length + 3;
     if (end < 0 || next > bytes.length) break;
-    handle(member, bytes.subarray(0, next), id, end + 7);
-    bytes = bytes.subarray(next);
+    handle(member, bytes.subarray(at, next), id, end + 7 - at);
+    at = next;
   }
-  member.rest = bytes;
+  member.rest = at === bytes.length ? undefined : Buffer.from(bytes.subarray(at));
 }
 
 const server = createServer({ noDelay: true }, (socket) => {
@@ -96,8 +114,10 @@ const server = createServer({ noDelay: true }, (socket) => {
       member = {
         socket,
         head: Buffer.from(`To-Path: ${from}\r\nFrom-Path: ${to}\r\n`, 'latin1'),
-        rest: Buffer.alloc(0),
-        queued: [],
+        rest: undefined,
+        answers: [],
+        messages: [],
+        bytes: 0,
       };
       members.add(member);
     }
