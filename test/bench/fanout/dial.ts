@@ -14,7 +14,7 @@ export async function dialRoom(port: number, name: string, path: string): Promis
   const socket = trunkTo(port, 'members');
   const sdp =
     'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=message 9 TCP/MSRP *\r\n' +
-    `a=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\na=setup:active\r\na=path:${path}\r\n`;
+    `a=accept-types:message/cpim\r\na=accept-wrapped-types:text/plain\r\na=setup:active\r\na=chatroom\r\na=path:${path}\r\n`;
   const from = `From: <sip:${name}@127.0.0.1>;tag=${name}`;
   const via = `Via: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK${name}`;
   const answer = await new Promise<string>((resolve) => {

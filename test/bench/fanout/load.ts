@@ -56,6 +56,9 @@ function bind(port: number, own: string, room: string): Promise<Member> {
     );
     socket.once('data', (data) => {
       const answer = data.toString('latin1');
+      // What comes behind the answer must wait for its reader.
+      socket.pause();
+      member.rest = answer.slice(answer.indexOf('-------bindbindbind$\r\n') + 22);
       if (answer.startsWith('MSRP bindbindbind 200')) resolve(member);
       else reject(new Error(`not bound: ${answer}`));
     });
@@ -81,6 +84,8 @@ class Room {
       member.socket.on('data', (data) => {
         this.#receive(member, data.toString('latin1'));
       });
+      member.socket.resume();
+      this.#receive(member, '');
     }
   }
 
