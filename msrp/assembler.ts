@@ -241,7 +241,8 @@ class Collected implements OpenMessage {
     if (flag === '#') return TAKEN;
     if (flag === '$') this.#total = at;
     if (this.#total === undefined || !this.#covers(this.#total)) return TAKEN;
-    const body = this.#buffer.length === this.#total ? this.#buffer : this.#buffer.slice(0, this.#total);
+    const body =
+      this.#buffer.length === this.#total ? this.#buffer : new Uint8Array(this.#buffer.subarray(0, this.#total));
     return { kind: 'complete', opening: this.opening, body };
   }
 

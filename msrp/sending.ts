@@ -8,7 +8,9 @@ import { INTERRUPTIBLE_ABOVE, chunkFields, type ChunkFields, type PreparedMessag
 import type { Pending } from './transactions.ts';
 import type { Turn } from './turn.ts';
 
-/** Octets left free for Byte-Range, the end-line and the octet held back. */
+/** Octets of a Byte-Range field at most. */
+const RANGE = 64;
+/** Octets left free for the end-line and the octet held back. */
 const CHUNK_OVERHEAD = 256;
 
 /** A chunk that is under way, or waits for its response. */
@@ -57,6 +59,8 @@ export class Sending implements OutgoingStream {
   /** The last octets of the open chunk, in which an end-line may have begun. */
   #tail: Uint8Array = new Uint8Array(0);
   #aborted = false;
+  /** Octets that were taken back, and come before what the source has next. */
+  #again: Uint8Array | undefined;
   /** The source has nothing at the moment. */
   asleep = false;
   /** Nothing more will be written. */
@@ -117,19 +121,25 @@ export class Sending implements OutgoingStream {
 
   /** Room for a head, an end-line and as much of a body as makes a chunk worth while (RFC 4975 §7.1.1). */
   #roomToOpen(envelope: Envelope): number {
+    return this.#headRoom(envelope) + INTERRUPTIBLE_ABOVE + CHUNK_OVERHEAD;
+  }
+
+  /** Octets that the head of a chunk may have: a character has up to three. */
+  #headRoom(envelope: Envelope): number {
     const fields = this.#fields.before.length + this.#fields.after.length;
-    return 3 * (envelope.send.length + fields) + INTERRUPTIBLE_ABOVE + CHUNK_OVERHEAD;
+    return 3 * (envelope.send.length + fields) + RANGE;
   }
 
   /**
-   * Writes about `budget` octets, as far as there is room. Gives the chunk that was ended by it, if any: its response is awaited from
-   * then on.
+   * Writes about `budget` octets, as far as there is room. Gives the chunk that was ended by it, if any: its response is
+   * awaited from then on.
    */
   write(turn: Turn, envelope: Envelope, budget: number): Chunk | undefined {
     const until = Math.min(turn.at + budget, turn.bytes.length - CHUNK_OVERHEAD);
     while (!this.#aborted && turn.at < until) {
       if (this.#chunk === undefined && turn.room < this.#roomToOpen(envelope)) return undefined;
-      const piece = this.#source.pull(until - turn.at);
+      const head = this.#chunk === undefined ? this.#headRoom(envelope) : 0;
+      const piece = this.#pull(Math.max(1, until - turn.at - head));
       if (piece === 'later') {
         this.asleep = true;
         return undefined;
@@ -144,6 +154,14 @@ export class Sending implements OutgoingStream {
     }
     if (!this.#aborted && turn.at >= until) return undefined;
     return turn.room < this.#roomToOpen(envelope) ? undefined : this.#giveUp(turn, envelope);
+  }
+
+  #pull(max: number): Uint8Array | 'later' | 'end' | 'abort' {
+    const piece = this.#again ?? this.#source.pull(max);
+    this.#again = undefined;
+    if (typeof piece === 'string' || piece.length <= max) return piece;
+    this.#again = new Uint8Array(piece.subarray(max));
+    return piece.subarray(0, max);
   }
 
   /** Ends the open chunk so that others get their turn (RFC 4975 §7.1.1). */
@@ -191,11 +209,11 @@ export class Sending implements OutgoingStream {
     seam.set(written.subarray(0, needle.length), this.#tail.length);
     const found = findBytes(octets(seam), needle) >= 0 || findBytes(octets(written), needle) >= 0;
     const end = written.length >= needle.length ? written : seam;
-    this.#tail = end.slice(-needle.length);
+    this.#tail = new Uint8Array(end.subarray(-needle.length));
     return found;
   }
 
-  /** Takes `piece` back and writes it in a chunk with another id, in which the look-alike is none. */
+  /** Takes `piece` back: it comes again in a chunk with another id, in which the look-alike is none. */
   #interruptAt(turn: Turn, envelope: Envelope, piece: Uint8Array): Chunk | undefined {
     const back = piece.length - 1;
     turn.at -= back;
@@ -205,9 +223,8 @@ export class Sending implements OutgoingStream {
       this.#aborted = true;
       return this.#giveUp(turn, envelope);
     }
-    const ended = this.#endChunk(turn, '+');
-    this.#writePiece(turn, envelope, piece);
-    return ended;
+    this.#again = new Uint8Array(piece);
+    return this.#endChunk(turn, '+');
   }
 
   #finish(turn: Turn, envelope: Envelope): Chunk | undefined {

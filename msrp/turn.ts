@@ -2,7 +2,7 @@ import { allocate, octets, writeText } from './bytes.ts';
 import type { TurnScheduler } from './clock.ts';
 
 /** Octets gathered for one write at most. */
-export const TURN_BYTES = 256 * 1024;
+export const TURN_BYTES = 64 * 1024;
 
 /** Pieces of memory kept for the next time that one is lent. */
 const SPARE = 4;

@@ -17,9 +17,9 @@ const SMALL_BUDGET = 16 * 1024;
 /** The same of a message that goes piece by piece. */
 const PIECE_BUDGET = 64 * 1024;
 /** Writes in one turn, so that a fast peer does not keep the others waiting. */
-const WRITES_PER_TURN = 4;
+const WRITES_PER_TURN = 8;
 /** Room below which what was rendered is handed over before more is. */
-const RESERVE = 48 * 1024;
+const RESERVE = 16 * 1024;
 
 /** A chunk that has been begun and not ended: nothing else may be written. */
 interface OpenChunk {

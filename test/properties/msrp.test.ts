@@ -341,6 +341,46 @@ t.test('RFC 4975 §7.1: no end-line of ours stands in a body of ours', async (t)
   );
 });
 
+t.test('RFC 4975 §7.1: an end-line of ours is found across pieces and turns', async (t) => {
+  for (let cut = 1; cut < 26; cut++) {
+    const rig = new Rig();
+    const { session, flow } = bindSession(rig);
+    let id = '';
+    const lookAlike = (): string => `\r\n-------${id}$\r\n`;
+    const pieces = [
+      () => 'x'.repeat(5000),
+      () => lookAlike().slice(0, cut),
+      () => lookAlike().slice(cut),
+      () => 'y'.repeat(70_000),
+      () => lookAlike(),
+    ];
+    let given = 0;
+    let awake = false;
+    const source: StreamSource = {
+      pull() {
+        if (given > 0 && !awake) return 'later';
+        awake = false;
+        return given === pieces.length ? 'end' : utf8(pieces[given++]?.() ?? '');
+      },
+    };
+    const stream = session.stream({ contentType: 'a/b' }, source);
+    let written = '';
+    for (let turn = 0; turn < 10; turn++) {
+      rig.settle();
+      written += flow.read();
+      id = [...written.matchAll(/MSRP (\S+) SEND/g)].at(-1)?.[1] ?? '';
+      awake = true;
+      if (typeof stream !== 'string') stream.wake();
+    }
+    // What stood in the open chunk when it was made is what was looked for.
+    const body = framesOf(written)
+      .map(({ body }) => body)
+      .join('');
+    if (body.length !== 5000 + 70_000 + 2 * 28) t.fail(`cut at ${cut}: ${body.length}`);
+  }
+  t.pass();
+});
+
 t.test('what is searched in a head that cannot be read takes linear time', async (t) => {
   // Each of these took seconds when blanks could be matched in two ways; the test's own time limit tells.
   for (const field of ['To-Path', 'From-Path', 'Failure-Report', 'X']) {

@@ -46,32 +46,35 @@ async function overMsrp({ sip = 0, receivers, bytes, slow }: LargeOrder): Promis
   const { promise, resolve } = deferred();
   const reading = (name: string): SessionHandlers['opening'] => {
     const isSlow = slow !== undefined && name === 'member0';
-    return (session): Reception => ({
-      sink: {
-        write: (piece) => {
-          if (!isSlow) return undefined;
-          session.pause();
-          setTimeout(
-            () => {
-              session.resume();
+    return (session, { total }): Reception =>
+      total !== bytes
+        ? 'collect'
+        : {
+            sink: {
+              write: (piece) => {
+                if (!isSlow) return undefined;
+                session.pause();
+                setTimeout(
+                  () => {
+                    session.resume();
+                  },
+                  (piece.length / slow) * 1000,
+                );
+                return undefined;
+              },
+              end: (incoming) => {
+                incoming.respond(200);
+                if (isSlow) slowFate = 'complete';
+                else complete += 1;
+                ended = performance.now();
+                if (complete === receivers - (slow === undefined ? 0 : 1)) resolve();
+              },
+              abort: (reason) => {
+                if (isSlow) slowFate = `left out (${reason})`;
+                else throw new Error(reason);
+              },
             },
-            (piece.length / slow) * 1000,
-          );
-          return undefined;
-        },
-        end: (incoming) => {
-          incoming.respond(200);
-          if (isSlow) slowFate = 'complete';
-          else complete += 1;
-          ended = performance.now();
-          if (complete === receivers - (slow === undefined ? 0 : 1)) resolve();
-        },
-        abort: (reason) => {
-          if (isSlow) slowFate = `left out (${reason})`;
-          else throw new Error(reason);
-        },
-      },
-    });
+          };
   };
   const come = async (name: string): Promise<MsrpSession> => {
     // Each with a connection of its own, as people have.
