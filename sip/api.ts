@@ -83,6 +83,8 @@ export interface Limits {
   readonly subscriptions: number;
   /** Subscriptions in one dialog, told apart by their ids (default 8); above: 503. */
   readonly subscriptionsPerDialog: number;
+  /** Branches of one forked INVITE of ours in which anything is sent: PRACK, ACK, BYE (default 32); above: not answered. */
+  readonly branches: number;
   /** Requests of ours that wait for their turn in one dialog (default 64); above: they fail with 503. */
   readonly queuedPerDialog: number;
   /** Bytes, header lines and Via values of one message. */

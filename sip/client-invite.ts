@@ -42,6 +42,8 @@ export class ClientInvite implements OutgoingInvite {
   #outgoing: OutgoingRequest;
   #state: OutgoingInviteState = { is: 'calling' };
   #session: LiveSession | undefined;
+  /** How many branches have answered 2xx. */
+  #branches = 0;
   #provisional = false;
   #cancelSent = false;
   #giveUp: Timer | undefined;
@@ -159,6 +161,8 @@ export class ClientInvite implements OutgoingInvite {
       known.acknowledgeAgain(response);
       return;
     }
+    if (this.#branches >= this.#core.limits.branches) return;
+    this.#branches++;
     const state = this.#state;
     const late = known !== undefined || state.is === 'cancelling' || state.is === 'failed';
     const session = this.#openSession(response, outgoing, late ? {} : (this.#parts.session ?? {}));

@@ -67,6 +67,7 @@ export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
   pendingInvitesPerAddress: 1_000,
   subscriptions: 50_000,
   subscriptionsPerDialog: 8,
+  branches: 32,
   queuedPerDialog: 64,
 };
 

@@ -6,9 +6,6 @@ import { sendInDialog } from './in-dialog.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import type { Flow } from './transport/flow.ts';
 
-/** At most so many branches of one INVITE of ours may have early dialogs. */
-const MAX_BRANCHES = 32;
-
 /** Nothing but the end of waiting happens to the session of an early dialog on our side. */
 const EARLY: SessionUsage = {
   session: undefined,
@@ -49,7 +46,7 @@ export class EarlyDialogs {
     if (rseq === undefined || toTag === undefined || !response.require.includes('100rel')) return true;
     const known = this.#byTag.get(toTag);
     if (known !== undefined && rseq !== known.rseq + 1) return false;
-    if (known === undefined && this.#byTag.size >= MAX_BRANCHES) return true;
+    if (known === undefined && this.#byTag.size >= this.#core.limits.branches) return true;
     const early = known ?? this.#open(response, sent, toTag);
     early.rseq = rseq;
     const content = answer();

@@ -262,6 +262,19 @@ t.test('RFC 3261 §14.1: a re-INVITE of ours goes on when that of the peer is ca
   t.end();
 });
 
+t.test('limit of the branches of one INVITE of ours: no more are acknowledged and ended', (t) => {
+  const { agent, clock, peer } = stage({}, { limits: { branches: 5 } });
+  agent.invite({ uri: BOB, from: ROOM }, { onAccepted: () => undefined, onFailed: () => undefined });
+  clock.advance(1);
+  const invite = peer.request('INVITE');
+  for (let branch = 0; branch < 50; branch++) peer.answer(invite, 200, { toTag: `branch-${String(branch)}` });
+  clock.advance(1);
+  const count = (method: string): number => peer.requests.filter((request) => request.method === method).length;
+  t.equal(count('ACK'), 5);
+  t.equal(count('BYE'), 4);
+  t.end();
+});
+
 // ------------------------------------------------------------------------------------- what applications throw
 
 t.test('what is thrown when an outcome is told is logged, and nothing else happens', (t) => {
