@@ -11,8 +11,6 @@ import { createVia, newBranch, SipRequest, type SipResponse } from './message.ts
 import type { Flow, NextHop, Target } from './transport/flow.ts';
 import { formatMessage } from './write.ts';
 
-/** From this size on a request does not go over UDP, the path MTU being unknown (RFC 3261 §18.1.1), in bytes. */
-export const LARGE_FOR_UDP = 1300;
 /** What a Via of ours adds to a message at most, in bytes. */
 const VIA_BYTES = 150;
 
@@ -105,7 +103,8 @@ export class OutgoingRequest {
   #tooLarge(flow: Flow): boolean {
     const { dialog, request } = this.#sending;
     if (flow.reliable || dialog?.mayUseTcp !== true) return false;
-    return request.body.length > LARGE_FOR_UDP || formatMessage(request).length + VIA_BYTES > LARGE_FOR_UDP;
+    const most = this.#core.transport.maxUdpRequestBytes;
+    return request.body.length > most || formatMessage(request).length + VIA_BYTES > most;
   }
 
   #locate(): void {

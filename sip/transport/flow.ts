@@ -102,9 +102,11 @@ export interface TransportHandlers {
 
 /** Sockets, seen from the core. All callbacks may come at once, within the call (when nothing is to be awaited). */
 export interface TransportLayer {
+  /** Largest request that goes by UDP where TCP can be tried (RFC 3261 §18.1.1), in bytes. */
+  readonly maxUdpRequestBytes: number;
   /**
    * RFC 3263: the addresses of a next hop in the order in which they are to be tried; never empty.
-   * For a message of more than 1300 bytes each UDP target is preceded by TCP to the same address (RFC 3261 §18.1.1).
+   * For a message of more than `maxUdpRequestBytes` each UDP target is preceded by TCP to the same address (RFC 3261 §18.1.1).
    */
   locate(hop: NextHop, bytes: number, found: (targets: readonly Target[] | TransportFailure) => void): void;
   /** A flow to the target: one that is open already, else a new one. Fails after the connect timeout at the latest. */

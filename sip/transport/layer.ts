@@ -106,6 +106,10 @@ export class SocketTransport implements TransportLayer {
     }, limits.sweepInterval).unref();
   }
 
+  get maxUdpRequestBytes(): number {
+    return this.#context.limits.maxUdpRequestBytes;
+  }
+
   /** Connections that stand or are being opened. */
   get connections(): number {
     return this.#connections.count;

@@ -58,6 +58,7 @@ class Wire implements Flow {
 
 function agentWith(handlers: Partial<UserAgentHandlers>, clock: Clock = systemClock): UserAgent {
   const transport = (_: TransportHandlers): TransportLayer => ({
+    maxUdpRequestBytes: 1300,
     locate: (_hop, _bytes, found) => {
       found({ failed: 'unresolvable', reason: 'bench' });
     },

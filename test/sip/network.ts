@@ -152,6 +152,7 @@ export class Host implements TransportLayer {
   readonly address: string;
   readonly handlers: TransportHandlers;
   readonly flows = new Map<string, MemoryFlow>();
+  maxUdpRequestBytes = 1300;
 
   constructor(network: Network, address: string, handlers: TransportHandlers) {
     this.network = network;

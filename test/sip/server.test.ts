@@ -326,6 +326,18 @@ t.test('RFC 3261 §12: the latest flow stands for the Contact only without a rou
   t.ok(proxy.request('MESSAGE'), 'the proxy that recorded itself');
   t.equal(routed.peer.requests.length, 0);
   t.ok(network);
+  const named = call(SDP, {
+    Contact: '<sip:alice@192.168.7.7>',
+    'Record-Route': '<sip:proxy.example.org;lr>',
+  });
+  named.peer.say(named.inDialog('OPTIONS', 2, { Via: 'SIP/2.0/UDP proxy.example.org;branch=z9hG4bK-named' }));
+  named.clock.advance(1);
+  named.session.request('MESSAGE', {}, () => undefined);
+  named.clock.advance(1);
+  t.ok(
+    named.peer.request('MESSAGE'),
+    'a proxy that says the same name in Via and Record-Route is the peer of the flow',
+  );
   t.end();
 });
 
@@ -594,11 +606,12 @@ t.test('An invite whose handler throws after it rang leaves nothing behind', asy
 
 t.test('RFC 3261 §18.1.1: what is too large for UDP goes by TCP, but to a client behind NAT by its flow', (t) => {
   const large = { contentType: 'text/plain', body: 'x'.repeat(1300) };
-  const located = (contact: string, more: Readonly<Record<string, string>> = {}): number[] => {
+  const located = (contact: string, more: Readonly<Record<string, string>> = {}, most = 1300): number[] => {
     const { session, network, clock, peer } = call(SDP, { Contact: contact, ...more });
     const host = network.hosts.get('10.0.0.2');
     if (host === undefined) throw new Error('no host');
     const locate = host.locate.bind(host);
+    host.maxUdpRequestBytes = most;
     const asked: number[] = [];
     host.locate = (hop, bytes, found) => {
       asked.push(bytes);
@@ -618,6 +631,7 @@ t.test('RFC 3261 §18.1.1: what is too large for UDP goes by TCP, but to a clien
   t.ok(bytes !== undefined && bytes > 1300, 'the transport finds TCP first, then UDP');
   t.strictSame(located('<sip:alice@192.168.1.7:5060>'), [], 'Deviation: behind NAT only the flow leads in');
   t.strictSame(located('<sip:alice@10.0.0.1:5060;transport=udp>'), [], 'one that wants UDP gets it');
+  t.strictSame(located('<sip:alice@10.0.0.1:5060>', {}, 1300 + 1000), [], 'the limit is that of the transport');
   t.end();
 });
 

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { Headers, SipRequest, SipResponse, VIA, parseUri, parseVia, type Flow } from '../../sip/index.ts';
+import { Headers, parseMessage, SipRequest, SipResponse, VIA, parseUri, parseVia, type Flow } from '../../sip/index.ts';
 import { ClientTransaction, type ClientState } from '../../sip/client-transaction.ts';
 import { ServerTransaction, type ServerState } from '../../sip/server-transaction.ts';
-import { Transactions } from '../../sip/transactions.ts';
+import { serverKey, Transactions } from '../../sip/transactions.ts';
 import { defaultTimers, timerTable, tryingNonInvite } from '../../sip/timers.ts';
 import { FakeClock, Network } from './network.ts';
 
@@ -500,5 +500,18 @@ t.test('RFC 3261 §18.1.2, §8.1.3.3, §17.1.4: whose response it is, and a conn
   t.equal(transactions.clients, 3);
   transactions.drop();
   t.equal(transactions.clients, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §17.2.3: two clients that chose the same branch are told apart by their sent-by', (t) => {
+  const key = (via: string): string => {
+    const lines = [`Via: ${via}`, 'From: <sip:a@x>;tag=a', 'To: <sip:b@x>', 'Call-ID: c', 'CSeq: 1 OPTIONS'];
+    const message = parseMessage(Buffer.from(['OPTIONS sip:b@x SIP/2.0', ...lines, '', ''].join('\r\n')));
+    return message.kind === 'request' ? serverKey(message) : '';
+  };
+  const first = key('SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1');
+  t.equal(key('SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK1;rport'), first);
+  t.not(key('SIP/2.0/UDP 10.0.0.3:5060;branch=z9hG4bK1'), first);
+  t.not(key('SIP/2.0/UDP 10.0.0.1:5062;branch=z9hG4bK1'), first);
   t.end();
 });
