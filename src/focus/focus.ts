@@ -20,6 +20,7 @@ import { openRoom } from './open-room.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { refusalAnswer } from './refusals.ts';
 import { sdpOf } from './sdp-body.ts';
+import { Turns } from './turns.ts';
 import { noMediaAnswer } from './warnings.ts';
 
 /** What the focus is made with. */
@@ -35,6 +36,7 @@ export interface FocusParts {
 /** The SIP user agent of all conferences (RFC 4353 §4.1, RFC 4579, RFC 7701 §5). */
 export class Focus implements UserAgentHandlers {
   readonly #parts: FocusParts;
+  readonly #turns = new Turns();
   #closing = false;
 
   constructor(parts: FocusParts) {
@@ -44,6 +46,7 @@ export class Focus implements UserAgentHandlers {
   /** From the user agent: somebody dials in (RFC 4579 §5.1). */
   async onInvite(invite: IncomingInvite): Promise<void> {
     const { request, flow } = invite;
+    await this.#turns.take();
     const { host, domains, gate } = this.#parts;
     if (this.#closing) {
       invite.refuse({ status: 503, headers: [{ name: 'Retry-After', value: '30' }] });
