@@ -228,12 +228,12 @@ t.test(
     t.equal(stage.lines.filter((line) => line.includes('reads fast enough again')).length, 1);
 
     bob.line.pause();
-    let gone = false;
+    const seen = { bye: false };
     const bye = bob.phone.next('BYE').then((request) => {
-      gone = true;
+      seen.bye = true;
       return request;
     });
-    while (!gone) await say();
+    while (!seen.bye) await say();
     t.match((await bye).headers.get('Reason'), /reads too slowly/);
   },
 );
