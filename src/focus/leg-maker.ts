@@ -179,7 +179,8 @@ export class LegMaker {
         assembler,
         chunks: profile.chunks,
         bareNicknames: profile.bareNicknames,
-        // Clients name their own idea of where they are, and boxes on the way change it.
+        // Deviation: RFC 4975 §6.1 compares whole URIs. Clients name their own idea of where they are, and boxes on the way
+        // rewrite it (what RFC 6714 came of); our session ids are as hard to guess as the URI (§14.1), so nothing is lost.
         matchBySessionId: true,
         maxQueuedBytes: options.maxQueuedBytes,
         bindTimeout: options.bindTimeout,
