@@ -169,6 +169,8 @@ export interface OutgoingParts extends Content {
 export interface ContactParts {
   /** Default: user part of our own URI (Request-URI or From) at the flow's advertised address. */
   readonly uri?: Uri;
+  /** Another user part than that of our own URI, at the same address. */
+  readonly user?: string;
   /** Header parameters, e.g. `isfocus`, `message`. */
   readonly params?: Readonly<Record<string, string | number | true>>;
 }

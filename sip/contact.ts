@@ -20,7 +20,8 @@ const TRANSPORT_PARAM: Readonly<Record<TransportName, string | undefined>> = {
  * @param secure whether it must be a sips URI (§12.1.1: when Request-URI, top Record-Route or Contact of the request is)
  */
 export function contactFor(parts: ContactParts | undefined, own: Uri, flow: Flow, secure: boolean): NameAddr {
-  const uri = parts?.uri ?? contactUri(own, flow, secure);
+  const named = parts?.user === undefined || own.kind !== 'sip' ? own : { ...own, user: parts.user };
+  const uri = parts?.uri ?? contactUri(named, flow, secure);
   return { uri, params: parts?.params === undefined ? Params.none : Params.of(parts.params) };
 }
 
