@@ -78,6 +78,11 @@ export class ConferenceHost {
     return this.#live.has(uri) || this.#parts.settingsOf(uri) !== undefined;
   }
 
+  /** How many rooms are alive. */
+  get size(): number {
+    return this.#live.size;
+  }
+
   /** All rooms that are alive. */
   *rooms(): IterableIterator<ChatRoom> {
     for (const { room } of this.#live.values()) yield room;

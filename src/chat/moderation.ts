@@ -69,6 +69,16 @@ export class Moderation {
     this.#append(events, told);
   }
 
+  /** Judges who wants somebody called into the room, and leaves the line for the operator. Undefined: it may be done. */
+  invites(by: Commander, target: UserUri, way: Way): Refusal | undefined {
+    const { conference, policy, audit } = this.#parts;
+    const refusal = firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target });
+    audit(
+      `${by} by ${way}: invite user=${JSON.stringify(target)}: ${refusal === undefined ? 'allowed' : `refused: ${refusal.refused}`}`,
+    );
+    return refusal;
+  }
+
   /** An order as it is written in the chat: `/kick Zoe`. What is none is answered with how to write it. */
   command(by: Commander, text: string, way: Way, settled: (carried: Carried | NoOrder) => void): void {
     const { conference, now } = this.#parts;

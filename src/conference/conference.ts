@@ -360,9 +360,9 @@ export class Conference {
     const entity = event.alias ?? event.user;
     const known = this.#roster.user(entity);
     const before = this.#roster.endpoint(event.endpoint);
-    // Endpoint ids and aliases are given out once. One that is in use stays with whom it belongs to.
-    if ((before !== undefined && before.status !== 'disconnected') || (known?.user ?? event.user) !== event.user)
-      return;
+    // Endpoint ids and aliases are given out once. One that is in use stays with whom it belongs to; one that was being
+    // called is known better when it has answered.
+    if ((before !== undefined && !isReplaceable(before)) || (known?.user ?? event.user) !== event.user) return;
     const at = ++this.#revision;
     if (this.#startedAt === undefined) {
       this.#startedAt = event.at;
@@ -484,6 +484,11 @@ function named(entry: RosterName, displayName: string | undefined, nickname: str
     ...(displayName === undefined ? {} : { displayName }),
     ...(nickname === undefined ? {} : { nickname }),
   };
+}
+
+/** Whether a `joined` may take the place of the endpoint: it has gone, or was only being called. */
+function isReplaceable({ status }: Endpoint): boolean {
+  return status === 'disconnected' || status === 'dialing-out' || status === 'alerting';
 }
 
 function endpointOf(event: Joined, entity: UserUri, key: string): Omit<Endpoint, 'changed'> {

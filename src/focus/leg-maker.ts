@@ -58,6 +58,10 @@ export interface Entrance {
   /** The address of ours that its SIP uses. */
   readonly local: string;
   readonly method: JoiningMethod;
+  /** Who has asked for it to be called. */
+  readonly by?: UserUri;
+  /** It is in the roster. */
+  readonly onJoined?: () => void;
   /** The Subject header of its INVITE. */
   readonly subject?: string | undefined;
   /** The URI of the room as the peer knows it. */
@@ -86,6 +90,19 @@ export class LegMaker {
   /** The legs of somebody in a room. */
   of(room: ChatRoom, user: UserUri): Leg[] {
     return [...this.#alive].filter((leg) => leg.room === room && leg.caller.user === user);
+  }
+
+  /** The leg that lives in a dialog (RFC 3261 §12: Call-ID, our tag, the peer's tag). */
+  inDialog(callId: string, localTag: string, remoteTag: string): Leg | undefined {
+    return [...this.#alive].find(({ session }) => {
+      const dialog = session?.dialog;
+      return dialog?.callId === callId && dialog.localTag === localTag && dialog.remoteTag === remoteTag;
+    });
+  }
+
+  /** A leg of somebody, in whatever room, whose dialog shows how to reach him. */
+  reaching(user: UserUri): Leg | undefined {
+    return [...this.#alive].find((leg) => leg.caller.user === user && leg.session?.dialog.flow !== undefined);
   }
 
   /** The leg of an endpoint, while it is alive. */
@@ -128,7 +145,8 @@ export class LegMaker {
       now,
     });
     const { userAgent } = this.#parts;
-    const texts = new TextLeg({ room, speaker, profile, userAgent, limits: DEFAULT_TEXT_LIMITS, now, info });
+    const limits = DEFAULT_TEXT_LIMITS;
+    const texts = new TextLeg({ room, speaker, profile: () => leg.profile, userAgent, limits, now, info });
     if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
     const onGone = (gone: Leg): void => {
       assembler.abort('its sender has left');
@@ -148,6 +166,8 @@ export class LegMaker {
       seat,
       release,
       instance,
+      by: entrance.by,
+      onJoined: entrance.onJoined,
       subject: entrance.subject,
       wish,
       grace,

@@ -142,8 +142,11 @@ export class LegMedia {
     return this.#say(answer);
   }
 
-  /** An offer of ours: what there is, or, at the start, a message line and an inactive one of audio. */
-  async offer(): Promise<SessionDescription> {
+  /**
+   * An offer of ours: what there is, or, at the start, a message line and one of audio. The latter is inactive for who
+   * has called without an offer, and as configured for whom we call: an inactive line would look like a call on hold.
+   */
+  async offer(start: 'called' | 'calling' = 'called'): Promise<SessionDescription> {
     if (this.#local !== undefined) return this.#say(this.#directed(this.#local));
     const lines: SdpMedia[] = [];
     const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
@@ -154,7 +157,8 @@ export class LegMedia {
     }
     this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
     if (this.#closed) this.close('the call is over');
-    if (this.#audio !== undefined) lines.push(audioLine(this.#audio, AUDIO_FORMATS, AUDIO_MAPS, 'inactive'));
+    const direction = start === 'called' ? 'inactive' : this.#audioWish();
+    if (this.#audio !== undefined) lines.push(audioLine(this.#audio, AUDIO_FORMATS, AUDIO_MAPS, direction));
     return this.#say(createOffer(this.#describer(), lines));
   }
 

@@ -6,6 +6,7 @@ import {
   type IncomingOffer,
   type IncomingRequest,
   type InviteSession,
+  type OutgoingInvite,
   type SessionDescription,
   type SessionEnd,
   type SessionHandlers,
@@ -17,11 +18,12 @@ import type { PastWish } from '../chat/replay.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
-import type { DisconnectionMethod, JoiningMethod, Left } from '../conference/events.ts';
+import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
 import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
+import { noListHere } from './recipient-list.ts';
 import { sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
 import { noMediaAnswer } from './warnings.ts';
@@ -34,6 +36,10 @@ export interface LegParts {
   readonly caller: Caller;
   readonly profile: PeerProfile;
   readonly method: JoiningMethod;
+  /** Who has asked for it to be called. */
+  readonly by: UserUri | undefined;
+  /** It is in the roster. */
+  readonly onJoined: (() => void) | undefined;
   readonly media: LegMedia;
   /** SIP MESSAGE in both directions. */
   readonly texts: TextLeg;
@@ -64,6 +70,8 @@ export interface LegEnd {
 }
 
 type LegState =
+  /** We call; it is in the roster already (RFC 4575 §5.7.3). */
+  | { readonly is: 'dialling'; readonly call: OutgoingInvite }
   /** The 200 is out. */
   | { readonly is: 'answered'; readonly session: InviteSession }
   /** In the roster, or on its way into it. */
@@ -85,10 +93,12 @@ export class Leg implements SessionHandlers {
   #grace: NodeJS.Timeout | undefined;
   /** The last Subject header of the peer. */
   #subject: string | undefined;
+  #profile: PeerProfile;
 
   constructor(parts: LegParts) {
     this.#parts = parts;
     this.#subject = parts.subject;
+    this.#profile = parts.profile;
   }
 
   get id(): EndpointId {
@@ -104,16 +114,21 @@ export class Leg implements SessionHandlers {
   }
 
   get profile(): PeerProfile {
-    return this.#parts.profile;
+    return this.#profile;
   }
 
   get media(): LegMedia {
     return this.#parts.media;
   }
 
+  /** The URI of the room as the peer knows it. */
+  get roomUri(): string {
+    return this.#parts.speaker.roomUri;
+  }
+
   /** Its dialog, while it is not over. */
   get session(): InviteSession | undefined {
-    return this.#state === undefined || this.#state.is === 'ended' ? undefined : this.#state.session;
+    return this.#state?.is === 'answered' || this.#state?.is === 'present' ? this.#state.session : undefined;
   }
 
   /** Whether the log has taken it into the conference. */
@@ -125,6 +140,37 @@ export class Leg implements SessionHandlers {
   answered(session: InviteSession): void {
     this.#state = { is: 'answered', session };
     this.room.enter(this.#parts.speaker);
+  }
+
+  /** We call it: the roster shows it (RFC 4579 §5.5). */
+  dialling(call: OutgoingInvite): void {
+    this.#state = { is: 'dialling', call };
+    this.room.enter(this.#parts.speaker);
+    this.room.append({ type: 'joined', at: this.#parts.now(), ...this.#who(), media: [], status: 'dialing-out' });
+  }
+
+  /** It rings there. */
+  alerting(): void {
+    if (this.#state?.is !== 'dialling') return;
+    this.room.append({ type: 'statusChanged', at: this.#parts.now(), endpoint: this.id, status: 'alerting' });
+  }
+
+  /** Whom we call has answered: by this session, with this answer to our offer. */
+  accepted(session: InviteSession, answer: SessionDescription | undefined, profile: PeerProfile): void {
+    if (this.#state?.is !== 'dialling') {
+      session.close();
+      return;
+    }
+    this.#profile = profile;
+    this.#state = { is: 'answered', session };
+    const refusal = answer === undefined ? { faults: ['no answer to our offer'] } : this.media.settle(answer);
+    if (refusal === undefined) this.#join();
+    else this.end({ method: 'failed', reason: `SIP;cause=488;text="${refusal.faults.join(', ')}"` });
+  }
+
+  /** Whom we call does not come. */
+  unreached(end: LegEnd): void {
+    if (this.#state?.is === 'dialling') this.#finish(end);
   }
 
   /** The dialog never came to be. */
@@ -142,6 +188,8 @@ export class Leg implements SessionHandlers {
   /** From the dialog: a re-INVITE or UPDATE. */
   async onOffer(incoming: IncomingOffer): Promise<Answer> {
     const { request } = incoming;
+    const unsupported = noListHere(request);
+    if (unsupported !== undefined) return unsupported;
     const offer = incoming.offer ? sdpOf(request) : undefined;
     const answer = offer === undefined ? await this.media.offer() : await this.media.answer(offer);
     if ('faults' in answer) return noMediaAnswer(answer);
@@ -171,7 +219,7 @@ export class Leg implements SessionHandlers {
       await new Promise<void>((admitted) => this.#early.push(admitted));
     }
     const { session } = this;
-    return session === undefined ? COME_AGAIN : this.#parts.texts.receive(incoming, session);
+    return session === undefined ? COME_AGAIN : this.#parts.texts.receive(incoming);
   }
 
   /** From the dialog: it is over. */
@@ -205,7 +253,7 @@ export class Leg implements SessionHandlers {
     const state = this.#state;
     if (state === undefined || state.is === 'ended') return;
     this.#finish(end);
-    state.session.close(end.reason === undefined ? [] : [{ name: 'Reason', value: end.reason }]);
+    hangUp(state, end.reason);
   }
 
   /** From the log: a moderator has taken it out of the roster. It ends by BYE. */
@@ -213,7 +261,7 @@ export class Leg implements SessionHandlers {
     const state = this.#state;
     if (state === undefined || state.is === 'ended') return;
     this.#finish({ method, ...(reason === undefined ? {} : { reason }) }, 'told');
-    state.session.close(reason === undefined ? [] : [{ name: 'Reason', value: reason }]);
+    hangUp(state, reason);
   }
 
   /** From the log: it need not wait in the lobby any longer. */
@@ -240,23 +288,20 @@ export class Leg implements SessionHandlers {
     if (this.#state?.is !== 'answered') return;
     const { session } = this.#state;
     this.#state = { is: 'present', session };
-    const { caller, method } = this.#parts;
+    const { caller } = this.#parts;
     const { dialog } = session;
     this.room.append(
       {
         type: 'joined',
         at: this.#parts.now(),
-        endpoint: this.id,
-        user: caller.user,
-        method,
+        ...this.#who(),
         media: this.media.roster(),
-        address: caller.address,
+        address: dialog.flow?.remote.address ?? caller.address,
         ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
         callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
         ...(this.#parts.seat.waits ? { status: 'pending' } : {}),
         // RFC 7701 §5.2: where somebody anonymous can be reached would tell who it is.
-        ...(caller.alias === undefined ? { contact: formatUri(dialog.remoteTarget) } : { alias: caller.alias }),
-        ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
+        ...(caller.alias === undefined ? { contact: formatUri(dialog.remoteTarget) } : {}),
       },
       (outcome) => {
         this.#parts.seat.free();
@@ -264,6 +309,7 @@ export class Leg implements SessionHandlers {
           this.#joined = true;
           this.#attach();
           this.#admitEarly();
+          this.#parts.onJoined?.();
           return;
         }
         this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
@@ -271,6 +317,19 @@ export class Leg implements SessionHandlers {
     );
     // An offer whose session was never bound is as lost as one that broke.
     if (this.media.chat?.open === false) this.#mourn('never bound');
+  }
+
+  /** Whose endpoint it is and how it comes in. */
+  #who(): Pick<Joined, 'endpoint' | 'user' | 'alias' | 'displayName' | 'method' | 'by'> {
+    const { caller, method, by } = this.#parts;
+    return {
+      endpoint: this.id,
+      user: caller.user,
+      method,
+      ...(by === undefined ? {} : { by }),
+      ...(caller.alias === undefined ? {} : { alias: caller.alias }),
+      ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
+    };
   }
 
   /** Opens both ways as soon as the peer is in the room: to speak at once, to hear when it is connected and willing. */
@@ -366,7 +425,8 @@ export class Leg implements SessionHandlers {
     if (state.is === 'present') {
       this.#bookmark();
     }
-    if (state.is === 'present' && log === 'to be told') {
+    const listed = state.is === 'present' || this.#parts.method === 'dialed-out';
+    if (listed && log === 'to be told') {
       this.room.append({
         type: 'left',
         at: this.#parts.now(),
@@ -396,6 +456,12 @@ const MESSAGES_BEFORE = 5;
 /** Texts that may wait for their author's place in the room. */
 const MAX_EARLY = 32;
 const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };
+
+/** BYE, or CANCEL while it rings. */
+function hangUp(state: Exclude<LegState, { readonly is: 'ended' }>, reason: string | undefined): void {
+  if (state.is === 'dialling') state.call.cancel();
+  else state.session.close(reason === undefined ? [] : [{ name: 'Reason', value: reason }]);
+}
 
 /** A description as the content of a message. */
 export function sdpContent(description: SessionDescription): Content {

@@ -1,7 +1,6 @@
 import {
   type Answer,
   type Content,
-  formatUri,
   type IncomingRequest,
   type InviteSession,
   type NameAddr,
@@ -28,7 +27,8 @@ const LOOP: Answer = { status: 482 };
 export interface TextLegParts {
   readonly room: ChatRoom;
   readonly speaker: Speaker;
-  readonly profile: PeerProfile;
+  /** Of who is called it is known only when it has answered. */
+  readonly profile: () => PeerProfile;
   /** Sends what goes out of dialogs. */
   readonly userAgent: () => Pick<SipUserAgent, 'request'>;
   readonly limits: TextLimits;
@@ -54,14 +54,15 @@ export class TextLeg {
 
   /** A recipient for the room; `undefined` where the peer shows no texts. The same one as long as it delivers. */
   recipient(session: InviteSession): TextOut | undefined {
-    const { profile, room, speaker, limits, info, now } = this.#parts;
+    const { room, speaker, limits, info, now } = this.#parts;
+    const profile = this.#parts.profile();
     if (profile.message === 'none' || session.allows('MESSAGE') === false) return undefined;
     const inside = profile.message === 'in-dialog';
     this.#out ??= new TextOut({
       endpoint: speaker.endpoint,
       user: speaker.user,
       room,
-      roomUri: formatUri(dialled(session, room)),
+      roomUri: speaker.roomUri,
       form: profile.text,
       // With a proxy between, nobody knows what the links beyond it are (RFC 3428 §8).
       roomy: () => inside || (session.dialog.flow?.reliable === true && session.dialog.routeSet.length === 0),
@@ -79,13 +80,14 @@ export class TextLeg {
   }
 
   /** A MESSAGE of the peer's: answered when the log has it. Throws SipError for what cannot be read. */
-  async receive({ request, session }: IncomingRequest, call: InviteSession): Promise<Answer> {
-    const { room, speaker, profile, now } = this.#parts;
+  async receive({ request, session }: IncomingRequest): Promise<Answer> {
+    const { room, speaker, now } = this.#parts;
+    const profile = this.#parts.profile();
     const taken = { status: profile.messageTaken };
     if (request.body.length === 0) return taken;
     const { posting, text } = readMessage(request, {
       room,
-      roomUri: formatUri(dialled(call, room)),
+      roomUri: speaker.roomUri,
       speaker,
       profile,
       now: now(),
@@ -133,7 +135,7 @@ export class TextLeg {
       {
         method: 'MESSAGE',
         uri: dialog.remoteTarget,
-        from: address(textAlias(dialled(session, room)), title?.slice(0, 60)),
+        from: address(textAlias(parseUri(speaker.roomUri)), title?.slice(0, 60)),
         to: address(parseUri(speaker.user), undefined),
         route: dialog.routeSet,
         ...(dialog.flow === undefined ? {} : { flow: dialog.flow }),
@@ -142,11 +144,6 @@ export class TextLeg {
       done,
     );
   }
-}
-
-/** The URI of the room as the peer has dialled it, so that it knows the room again. */
-function dialled({ dialog: { localUri } }: InviteSession, room: ChatRoom): Uri {
-  return localUri.kind === 'sip' ? { ...localUri, params: Params.none, headers: [] } : parseUri(room.uri);
 }
 
 function address(uri: Uri, displayName: string | undefined): NameAddr {
