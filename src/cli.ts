@@ -126,6 +126,13 @@ configured(room.command('order <room> <order...>'))
     process.stdout.write(await orderRoom(configOf(options), name, words));
   });
 
+configured(program.command('invite <room> <uri>'))
+  .description('call somebody into a room of the running service, such as sip:carol@example.org; waits for the answer')
+  .action(async (name: string, uri: string, options: ConfigOptions) => {
+    const { inviteTo } = await import('./cli/room.ts');
+    process.stdout.write(await inviteTo(configOf(options), name, uri));
+  });
+
 const user = program.command('user').description('the users who may call when auth.mode is digest');
 
 configured(user.command('add <name>'))

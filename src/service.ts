@@ -11,11 +11,15 @@ import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
+import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
+import { DialOut } from './focus/dial-out.ts';
 import { LegMaker } from './focus/leg-maker.ts';
 import { ModeratedLegs } from './focus/moderated-legs.ts';
 import { PeerTable } from './focus/peers.ts';
+import { RECIPIENT_LIST_INVITE } from './focus/recipient-list.ts';
+import { Referrals } from './focus/referrals.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { adminToken, type ApiRoute } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
@@ -26,12 +30,13 @@ import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
 import { Certificates } from './service/certificates.ts';
+import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
 import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
 import { openRoomLog } from './service/room-log.ts';
-import { settingsOf } from './service/room-settings.ts';
+import { FACTORY, settingsOf } from './service/room-settings.ts';
 
 export type { ServedAddress } from './service/listen.ts';
 
@@ -95,10 +100,19 @@ async function wire(
     peers,
     gate,
   });
+  const factory = new Factory({
+    name: FACTORY,
+    creators: creatorsOf(config),
+    redirects: config.factory.answer === 'redirect',
+    rooms: () => host.size,
+    maxRooms: config.rooms.maximum,
+    domains,
+    now,
+  });
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
-    settingsOf: (uri) => settingsOf(current, uri),
+    settingsOf: (uri) => settingsOf(current, uri, factory.hasMade(uri)),
     newConference: (settings) => new Conference(settings),
     watchers: [events, new ModeratedLegs(() => legs), countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
@@ -124,6 +138,25 @@ async function wire(
     clearInterval(prune);
   });
 
+  const sip: ServedAddress[] = [];
+  const dialOut = new DialOut({
+    options: {
+      calls: config.dialling.calls,
+      callsPerUser: config.dialling.calls_per_user,
+      ring: config.dialling.ring,
+    },
+    targets: targetsOf(config, domains, sip),
+    host,
+    peers,
+    legs: () => legs,
+    userAgent: () => userAgent,
+    local: reachableHost(config.sip.host[0] ?? '127.0.0.1', config.sip.advertise),
+    now,
+    warn: (line) => {
+      log.child('dialling').warn(line);
+    },
+  });
+
   const endpoint = newNodeEndpoint({ log: log.child('msrp'), limits: msrpLimits(config) });
   const transports: SocketTransport[] = [];
   const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
@@ -143,6 +176,7 @@ async function wire(
         const uri = domains.roomCalled(name);
         return uri === undefined ? undefined : host.open(uri, 'watcher');
       },
+      invite: (room, uri) => inviteByApi(dialOut, room, uri),
     }),
   ];
   showFigures(metrics, host, endpoint);
@@ -215,7 +249,12 @@ async function wire(
       log.info(line);
     },
   });
-  const focus = new Focus({ host, domains, gate, peers, legs, events });
+  const listEntries = config.dialling.list_entries;
+  const warn = (line: string): void => {
+    log.child('focus').warn(line);
+  };
+  const referrals = new Referrals({ host, domains, gate, legs, dialOut, listEntries, warn });
+  const focus = new Focus({ host, domains, gate, peers, legs, events, factory, dialOut, referrals, listEntries, warn });
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {
@@ -225,6 +264,8 @@ async function wire(
       },
       log: log.child('sip'),
       product: 'grouptextchat',
+      supported: ['replaces', RECIPIENT_LIST_INVITE, 'multiple-refer'],
+      accept: ['application/sdp', 'application/resource-lists+xml', 'multipart/mixed'],
       events: [
         conferencePackage({
           expires: config.roster.expires / 1000,
@@ -239,7 +280,6 @@ async function wire(
     focus,
   );
   opened.push(() => userAgent.close(config.shutdown));
-  const sip: ServedAddress[] = [];
   for (const transport of transports) sip.push(...(await listenSip(config, certificates, transport)));
   opened.push(() => {
     focus.close(`SIP;cause=503;text="${STOPPING}"`);

@@ -32,6 +32,12 @@ export async function orderRoom(config: Config, room: string, words: readonly st
   return typeof help === 'string' ? `${help}\n` : 'done\n';
 }
 
+/** Has somebody called into a room; gives what there is to say when the call is answered. Rejects with `ApiError`. */
+export async function inviteTo(config: Config, room: string, uri: string): Promise<string> {
+  await callApi(config, 'POST', `${pathOf(room)}/invite`, { uri });
+  return `${uri} has come\n`;
+}
+
 function pathOf(room: string): string {
   return `/api/rooms/${encodeURIComponent(room)}`;
 }

@@ -149,6 +149,20 @@ export const schema = z.strictObject({
     named: z.record(z.string().regex(ROOM_NAME, 'expected the user part of a SIP URI'), room.partial()),
   }),
 
+  factory: z.strictObject({
+    creators: z.union([z.enum(['anybody', 'authenticated', 'nobody']), z.array(identity).min(1)]),
+    answer: z.enum(['accept', 'redirect']),
+  }),
+
+  dialling: z.strictObject({
+    domains: z.array(z.union([z.literal('*'), host])),
+    proxy: absoluteUri.regex(/^sips?:/i, 'expected a SIP URI such as sip:proxy.example.org;lr').nullable(),
+    ring: duration,
+    calls: count,
+    calls_per_user: count,
+    list_entries: count,
+  }),
+
   roster: z.strictObject({
     interval: duration,
     expires: duration,

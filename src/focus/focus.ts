@@ -1,25 +1,38 @@
-import type {
-  Answer,
-  IncomingInvite,
-  IncomingRequest,
-  IncomingSubscribe,
-  SipRequest,
-  UserAgentHandlers,
+import {
+  type Answer,
+  formatUri,
+  type IncomingInvite,
+  type IncomingRefer,
+  type IncomingRequest,
+  type IncomingSubscribe,
+  Params,
+  type SipRequest,
+  type SipUri,
+  type Uri,
+  type UserAgentHandlers,
 } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import type { Recipient } from '../conference/resource-lists.ts';
 import { dialledUri, instanceOf, pastWish } from './arrival.ts';
 import { callInfo } from './advertising.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
+import type { DialOut } from './dial-out.ts';
 import type { ConferenceEvents } from './event-package.ts';
+import type { Factory } from './factory.ts';
 import { type Leg, sdpContent } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 import { openRoom } from './open-room.ts';
+import { ownLeg } from './own-leg.ts';
 import { type PeerTable, signsOf } from './peers.ts';
+import { isListAlone, recipientsOf } from './recipient-list.ts';
+import type { Referrals } from './referrals.ts';
 import { refusalAnswer } from './refusals.ts';
+import { replacedLeg } from './replacing.ts';
 import { sdpOf } from './sdp-body.ts';
+import { readTarget } from './targets.ts';
 import { Turns } from './turns.ts';
 import { noMediaAnswer } from './warnings.ts';
 
@@ -31,6 +44,23 @@ export interface FocusParts {
   readonly peers: PeerTable;
   readonly legs: LegMaker;
   readonly events: ConferenceEvents;
+  readonly factory: Factory;
+  readonly dialOut: DialOut;
+  readonly referrals: Referrals;
+  /** Entries of a list of recipients, at most. */
+  readonly listEntries: number;
+  /** A line for the operator. */
+  readonly warn: (line: string) => void;
+}
+
+/** What an INVITE is for, once it is known. */
+interface Entry {
+  readonly invite: IncomingInvite;
+  readonly room: ChatRoom;
+  readonly release: Release;
+  readonly caller: Caller;
+  /** The URI of the room: the one dialled, or that of a new one. */
+  readonly uri: Uri;
 }
 
 /** The SIP user agent of all conferences (RFC 4353 §4.1, RFC 4579, RFC 7701 §5). */
@@ -57,13 +87,21 @@ export class Focus implements UserAgentHandlers {
       invite.refuse(caller);
       return;
     }
-    const uri = domains.roomOf(request.uri);
+    const made = this.#make(invite, caller);
+    if (made === 'answered') return;
+    const named = made ?? request.uri;
+    const uri = domains.roomOf(named);
     const opened = uri === undefined ? undefined : await openRoom(host, uri, 'leg');
     if (opened === undefined) {
       invite.refuse({ status: 404, reason: 'No Such Conference' });
       return;
     }
-    await this.#join(invite, opened.room, opened.release, caller);
+    await this.#join({ invite, ...opened, caller, uri: made ?? request.to.uri }, made?.user);
+  }
+
+  /** From the user agent. */
+  onRefer(refer: IncomingRefer): Promise<void> {
+    return this.#parts.referrals.onRefer(refer);
   }
 
   /** From the user agent. */
@@ -91,9 +129,7 @@ export class Focus implements UserAgentHandlers {
     const uri = domains.roomOf(request.uri);
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
-    // Where nobody proves who he is, only his place tells him from another of that name.
-    const own = legs.of(room, caller.user).filter((leg) => caller.proven || leg.caller.address === caller.address);
-    const leg = own.find(({ session }) => session?.dialog.flow === flow) ?? own[0];
+    const leg = ownLeg(legs, room, caller, flow);
     if (leg === undefined) return { status: 403, reason: 'Not in This Conference' };
     return leg.onMessage(incoming);
   }
@@ -104,7 +140,35 @@ export class Focus implements UserAgentHandlers {
     for (const leg of [...this.#parts.legs.alive]) leg.end({ method: 'booted', reason });
   }
 
-  async #join(invite: IncomingInvite, room: ChatRoom, release: Release, caller: Caller): Promise<void> {
+  /** The URI of a new conference for who calls the factory (RFC 4579 §5.4), who may also be sent there. */
+  #make(invite: IncomingInvite, caller: Caller): SipUri | 'answered' | undefined {
+    const { factory, warn } = this.#parts;
+    const { uri } = invite.request;
+    if (!factory.isMeant(uri)) return undefined;
+    const made = factory.make(uri, caller.user, caller.proven);
+    if ('refused' in made) {
+      warn(`${caller.user} may not have a conference made: ${made.refused}`);
+      invite.refuse(refusalAnswer(made));
+      return 'answered';
+    }
+    if (!factory.redirects) return made;
+    const headers = [{ name: 'Contact', value: `<${formatUri({ ...made, headers: [] })}>;isfocus` }];
+    invite.refuse({ status: 302, headers });
+    return 'answered';
+  }
+
+  async #join(entry: Entry, newUser: string | undefined): Promise<void> {
+    const { invite, room, release, caller } = entry;
+    const replaced = replacedLeg(invite.request, room, caller, this.#parts.legs);
+    const recipients = recipientsOf(invite.request, this.#parts.listEntries);
+    const no =
+      replaced !== undefined && 'status' in replaced ? replaced : 'status' in recipients ? recipients : undefined;
+    if (no !== undefined) {
+      this.#parts.warn(`${room.uri}: ${caller.user} is not let in: ${String(no.status)} ${no.reason ?? ''}`);
+      release();
+      invite.refuse(no);
+      return;
+    }
     const seat = room.rules.join({ ...caller, ...pinOf(invite.request) });
     if ('refused' in seat) {
       room.moderation.turnedAway(caller, seat);
@@ -123,26 +187,64 @@ export class Focus implements UserAgentHandlers {
       local: local.address,
       method: 'dialed-in',
       subject: invite.request.headers.get('Subject'),
-      roomUri: dialledUri(invite.request, this.#parts.domains),
+      roomUri: newUser === undefined ? dialledUri(invite.request, this.#parts.domains) : bareUri(entry.uri),
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),
+      onJoined: () => {
+        if (replaced !== undefined && !('status' in replaced)) {
+          replaced.end({ method: 'departed', reason: 'SIP;cause=200;text="replaced by another call"' });
+        }
+        if (!('status' in recipients)) this.#callAll(leg, recipients);
+      },
     });
     try {
-      await this.#accept(invite, leg);
+      await this.#accept(entry, leg, newUser);
     } finally {
       if (leg.session === undefined) leg.abandon();
     }
   }
 
-  async #accept(invite: IncomingInvite, leg: Leg): Promise<void> {
+  /** Calls those on the list that came with a call (RFC 5366 §5), now that who wants it is in the roster. */
+  #callAll({ room, caller, roomUri }: Leg, recipients: readonly Recipient[]): void {
+    const { dialOut, warn } = this.#parts;
+    for (const { uri, displayName } of recipients) {
+      const target = readTarget(uri);
+      if (target === undefined)
+        warn(`${room.uri}: ${caller.user} has ${uri.slice(0, 200)} in the list, which is no URI`);
+      else {
+        const report = (): void => undefined;
+        dialOut.invite({
+          room,
+          target,
+          displayName,
+          by: caller.user,
+          way: 'INVITE',
+          roomUri,
+          together: recipients,
+          report,
+        });
+      }
+    }
+  }
+
+  async #accept({ invite, uri }: Entry, leg: Leg, user: string | undefined): Promise<void> {
     const { request } = invite;
     if (request.body.length > 0 && request.contentType === undefined) {
       invite.refuse({ status: 400, reason: 'Body without Content-Type' });
       return;
     }
     const offer = sdpOf(request);
-    if (offer === undefined && request.body.length > 0) {
+    const listAlone = isListAlone(request);
+    if (offer === undefined && request.body.length > 0 && !listAlone) {
       invite.refuse({ status: 415, headers: [{ name: 'Accept', value: 'application/sdp' }] });
+      return;
+    }
+    const headers = callInfo(leg.room.conference, uri);
+    const contact = user === undefined ? FOCUS_CONTACT : { ...FOCUS_CONTACT, user };
+    if (listAlone && signsOf(request).featureTags.includes('text')) {
+      // A chat by MESSAGE alone, as Linphone makes it: a description in the answer would break it.
+      const silent = invite.accept({ headers, contact, session: leg });
+      if (silent !== undefined) leg.answered(silent);
       return;
     }
     const description = offer === undefined ? await leg.media.offer() : await leg.media.answer(offer);
@@ -152,12 +254,17 @@ export class Focus implements UserAgentHandlers {
     }
     const session = invite.accept({
       ...sdpContent(description),
-      headers: callInfo(leg.room.conference, request.to.uri),
-      contact: FOCUS_CONTACT,
+      headers,
+      contact,
       session: leg,
     });
     if (session !== undefined) leg.answered(session);
   }
+}
+
+/** The URI of a room without what only says how to reach it. */
+function bareUri(uri: Uri): string {
+  return formatUri(uri.kind === 'sip' ? { ...uri, params: Params.none, headers: [] } : uri);
 }
 
 /** The PIN of a room stands in the URI that was dialled: `sip:room@example.com;pin=4711`. */

@@ -14,6 +14,8 @@ export interface RoomRoutesParts {
   readonly rooms: () => Iterable<ChatRoom>;
   /** The room of a name or a URI, alive until released; undefined: there is none and none may be made. Rejects when the log cannot be read. */
   readonly open: (name: string) => Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined>;
+  /** Calls somebody into the room; the status of the call as it was answered, or why it was not made. */
+  readonly invite: (room: ChatRoom, uri: string) => Promise<{ readonly status: number; readonly reason: string }>;
 }
 
 /** What is told of a room in a list. */
@@ -41,9 +43,10 @@ export interface ToldRoster extends ToldRoom {
 /**
  * `GET /api/rooms`, `GET /api/rooms/:room`, and `POST /api/rooms/:room/orders` with `{"order": "kick Zoe not here"}`: an
  * order as it is written in the chat, with or without the slash. The administrator may do everything; it is judged by the
- * same rules, becomes the same events, and leaves the same line in the log.
+ * same rules, becomes the same events, and leaves the same line in the log. `POST /api/rooms/:room/invite` with
+ * `{"uri": "sip:carol@example.org"}` calls somebody and is answered when he has.
  */
-export function roomRoutes({ rooms, open }: RoomRoutesParts): readonly ApiRoute[] {
+export function roomRoutes({ rooms, open, invite }: RoomRoutesParts): readonly ApiRoute[] {
   const within = async (name: string, work: (room: ChatRoom) => ApiAnswer | Promise<ApiAnswer>): Promise<ApiAnswer> => {
     try {
       const opened = await open(name);
@@ -74,6 +77,23 @@ export function roomRoutes({ rooms, open }: RoomRoutesParts): readonly ApiRoute[
           return { status: 400, body: { reason: 'expected {"order": "mute Zoe too loud"}' } };
         }
         return within(room, (found) => carryOut(found, line));
+      },
+    },
+    {
+      method: 'POST',
+      path: '/api/rooms/:room/invite',
+      handle: ({ params: { room = '' }, body }) => {
+        const uri = typeof body === 'object' && body !== null && 'uri' in body ? body.uri : undefined;
+        if (typeof uri !== 'string' || uri.length > MAX_ORDER) {
+          return { status: 400, body: { reason: 'expected {"uri": "sip:carol@example.org"}' } };
+        }
+        return within(room, async (found) => {
+          const { status, reason } = await invite(found, uri);
+          const told = `${String(status)} ${reason}`;
+          return status < 300
+            ? { status: 200, body: { answered: told } }
+            : { status: 409, body: { status, reason: told } };
+        });
       },
     },
   ];

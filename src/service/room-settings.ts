@@ -14,11 +14,15 @@ export function roomName(uri: RoomUri): string {
   return uri.slice(uri.indexOf(':') + 1, uri.lastIndexOf('@'));
 }
 
-/** What is configured for a room; undefined when there is none and none may be made on demand. */
-export function settingsOf(config: Config, uri: RoomUri): RoomSettings | undefined {
+/**
+ * What is configured for a room; undefined when there is none and none may be made on demand.
+ *
+ * @param made whether the factory has made it
+ */
+export function settingsOf(config: Config, uri: RoomUri, made = false): RoomSettings | undefined {
   const name = roomName(uri);
   if (name === FACTORY) return undefined;
-  if (!config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
+  if (!made && !config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
   const room = roomConfig(config, name);
   return {
     permanent: room.permanent,

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import type { SipUri, Uri } from '../../sip/index.ts';
+import type { Domains } from '../chat/domains.ts';
+import type { RoomUri, UserUri } from '../conference/ids.ts';
+import { CREATE_RULES, type CreateRequest } from '../policy/join.ts';
+import { RateLimiter } from '../policy/rate.ts';
+import type { Refusal } from '../policy/refusal.ts';
+import { firstRefusal } from '../policy/rule.ts';
+
+/** What the factory is made with. */
+export interface FactoryParts {
+  /** Its user part. */
+  readonly name: string;
+  readonly creators: CreateRequest['creators'];
+  /** Whether callers are sent to the new conference by 302, instead of being in it at once. */
+  readonly redirects: boolean;
+  /** Rooms alive. */
+  readonly rooms: () => number;
+  /** Most rooms alive, and most names given out that are remembered. */
+  readonly maxRooms: number;
+  readonly domains: Domains;
+  readonly now: () => number;
+}
+
+/** How often one user may have a conference made. */
+const MAKING = { perSecond: 0.2, burst: 20 };
+
+/** Makes conferences for those who call the conference factory (RFC 4579 §3.4, §5.4). */
+export class Factory {
+  readonly #parts: FactoryParts;
+  readonly #made = new Set<RoomUri>();
+  readonly #rate = new RateLimiter(MAKING);
+
+  constructor(parts: FactoryParts) {
+    this.#parts = parts;
+  }
+
+  get redirects(): boolean {
+    return this.#parts.redirects;
+  }
+
+  /** Whether a URI is the factory's. */
+  isMeant(uri: Uri): uri is SipUri {
+    return uri.kind === 'sip' && uri.user === this.#parts.name && this.#parts.domains.serves(uri.host);
+  }
+
+  /** The URI of a new conference, at the same host: 120 random bits that nobody guesses. */
+  make(factory: SipUri, user: UserUri, authenticated: boolean): SipUri | Refusal {
+    const { creators, rooms, maxRooms, domains, now } = this.#parts;
+    const refusal = firstRefusal(CREATE_RULES, { user, authenticated, rooms: rooms(), maxRooms, creators });
+    if (refusal !== undefined) return refusal;
+    const retryAfter = this.#rate.take(user, now());
+    if (retryAfter > 0) return { refused: 'too-fast', retryAfter };
+    const made = { ...factory, user: `chat-${randomBytes(15).toString('base64url')}` };
+    const room = domains.roomOf(made);
+    if (room !== undefined) this.#made.add(room);
+    for (const oldest of this.#made) {
+      if (this.#made.size <= maxRooms) break;
+      this.#made.delete(oldest);
+    }
+    return made;
+  }
+
+  /** Whether a room is one that it has made. */
+  hasMade(room: RoomUri): boolean {
+    return this.#made.has(room);
+  }
+}

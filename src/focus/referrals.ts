@@ -1,0 +1,244 @@
+import {
+  type Answer,
+  bodyOf,
+  decodeEscaped,
+  formatUri,
+  type IncomingRefer,
+  partById,
+  type ReferProgress,
+  type Uri,
+} from '../../sip/index.ts';
+import type { Domains } from '../chat/domains.ts';
+import type { ConferenceHost } from '../chat/host.ts';
+import type { Order } from '../chat/orders.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { parseResourceLists } from '../conference/resource-lists.ts';
+import { dialledUri } from './arrival.ts';
+import { canonicalUser, type Gate } from './caller.ts';
+import { FOCUS_CONTACT } from './contact.ts';
+import type { DialOut } from './dial-out.ts';
+import type { LegMaker } from './leg-maker.ts';
+import { ownLeg } from './own-leg.ts';
+import { messageRefusal, refusalAnswer } from './refusals.ts';
+import { readTarget } from './targets.ts';
+
+/** What serving REFER needs. */
+export interface ReferralParts {
+  readonly host: ConferenceHost;
+  readonly domains: Domains;
+  readonly gate: Gate;
+  readonly legs: LegMaker;
+  readonly dialOut: DialOut;
+  /** Entries of one list at most. */
+  readonly listEntries: number;
+  /** A line for the operator on each REFER that is refused for what it asks. */
+  readonly warn: (line: string) => void;
+}
+
+/** Who refers, and in which room. */
+interface Referrer {
+  readonly room: ChatRoom;
+  readonly user: UserUri;
+  /** The room's URI as he knows it. */
+  readonly roomUri: string;
+  /** For Referred-By. */
+  readonly referredBy: string | undefined;
+}
+
+/** One thing that a REFER asks for. */
+interface Reference {
+  readonly uri: Uri;
+  readonly method: string;
+  readonly displayName?: string | undefined;
+  /** Linphone's `admin` parameter: whether the user is to be a moderator. */
+  readonly admin?: boolean;
+}
+
+/** How one reference ended. */
+type Done = (answer: Answer) => void;
+
+/** REFER to a conference: people are called into it, sent out of it, and given a role (RFC 4579 §5.5, §5.11). */
+export class Referrals {
+  readonly #parts: ReferralParts;
+
+  constructor(parts: ReferralParts) {
+    this.#parts = parts;
+  }
+
+  /** From the user agent. */
+  async onRefer(refer: IncomingRefer): Promise<void> {
+    const referrer = await this.#referrer(refer);
+    if ('status' in referrer) {
+      refer.refuse(referrer);
+      return;
+    }
+    const tooFast = referrer.room.rules.pace(referrer.user);
+    if (tooFast !== undefined) {
+      refer.refuse(refusalAnswer(tooFast));
+      return;
+    }
+    const references = this.#referencesOf(refer);
+    if ('status' in references) {
+      this.#refuse(refer, referrer, references);
+      return;
+    }
+    const unserved = references.find(({ method }) => method !== 'INVITE' && method !== 'BYE');
+    if (unserved !== undefined) {
+      // RFC 3515 §2.4.2: nobody is made to send requests that he would not send for himself, REFER least of all.
+      this.#refuse(refer, referrer, { status: 403, reason: `${unserved.method.slice(0, 20)} Is Not Referred` });
+      return;
+    }
+    this.#carryOut(refer, referrer, references);
+  }
+
+  /** Whoever is in the room may ask, and whoever proves to have a say in it; the rules judge what for. */
+  async #referrer(refer: IncomingRefer): Promise<Referrer | Answer> {
+    const { legs, gate, domains, host } = this.#parts;
+    const { request, flow, session } = refer;
+    if (session !== undefined) {
+      const { callId, localTag, remoteTag } = session.dialog;
+      const leg = legs.inDialog(callId, localTag, remoteTag);
+      if (leg?.joined !== true) return { status: 403, reason: 'Not in This Conference' };
+      const { room, caller, roomUri } = leg;
+      return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };
+    }
+    const caller = await gate.admit(request, flow);
+    if ('status' in caller) return caller;
+    const uri = domains.roomOf(request.uri);
+    const room = uri === undefined ? undefined : host.find(uri);
+    if (room === undefined) return { status: 404, reason: 'No Such Conference' };
+    const leg = ownLeg(legs, room, caller, flow);
+    if (leg === undefined && !caller.proven) {
+      room.moderation.turnedAway(caller, { refused: 'not-here' });
+      return { status: 403, reason: 'Not in This Conference' };
+    }
+    const roomUri = leg?.roomUri ?? dialledUri(request, domains);
+    return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };
+  }
+
+  /** What a REFER asks for: one thing, or all of a list (RFC 5368 §6). */
+  #referencesOf({ request, referTo, method }: IncomingRefer): readonly Reference[] | Answer {
+    const { uri, displayName, params } = referTo;
+    if (uri.kind !== 'other' || uri.scheme !== 'cid') {
+      const admin = params.get('admin') ?? (uri.kind === 'sip' ? uri.params.get('admin') : undefined);
+      return [{ uri, method, displayName, ...(admin === undefined ? {} : { admin: admin !== 'false' }) }];
+    }
+    const part = partById(bodyOf(request), uri.text);
+    if (part?.type.type !== 'application/resource-lists+xml') {
+      return { status: 400, reason: 'Refer-To Names No List in the Body' };
+    }
+    const list = parseResourceLists(part.body, { entries: this.#parts.listEntries });
+    if ('refused' in list) return { status: list.refused, reason: list.reason };
+    const references = list.map((entry) => ({ target: readTarget(entry.uri), displayName: entry.displayName }));
+    if (references.length === 0) return { status: 400, reason: 'An Empty List' };
+    return references.flatMap(({ target: entry, displayName: name }) =>
+      entry === undefined ? [] : [{ uri: entry, method: methodIn(entry), displayName: name }],
+    );
+  }
+
+  #carryOut(refer: IncomingRefer, referrer: Referrer, references: readonly Reference[]): void {
+    let progress: ReferProgress | undefined;
+    let open = references.length;
+    let best: Answer | undefined;
+    const accept = (): void => {
+      progress ??= refer.accept({ contact: FOCUS_CONTACT });
+    };
+    // Of several, the referrer is told that it worked when it did for one at least.
+    const done: Done = (answer) => {
+      open -= 1;
+      if (best === undefined || answer.status < best.status) best = answer;
+      if (open > 0) return;
+      if (progress === undefined && best.status >= 300) {
+        refer.refuse(best);
+        return;
+      }
+      accept();
+      progress?.report(best.status, best.reason);
+    };
+    const ringing = (status: number, reason?: string): void => {
+      if (references.length === 1) progress?.report(status, reason);
+    };
+    let dialling = false;
+    for (const reference of references) {
+      if (this.#begin(referrer, reference, done, ringing) === 'dialling') dialling = true;
+    }
+    if (dialling) accept();
+  }
+
+  #begin(
+    { room, user, roomUri, referredBy: asked }: Referrer,
+    { uri, method, displayName, admin }: Reference,
+    done: Done,
+    ringing: (status: number, reason?: string) => void,
+  ): 'dialling' | undefined {
+    if (method === 'BYE' || admin !== undefined) {
+      const target = userNamed(room, uri);
+      const order = target === undefined ? undefined : orderOf(target, method, admin);
+      if (order === undefined) done({ status: 404, reason: 'Nobody Here Has That Address' });
+      else {
+        room.moderation.order(user, order, 'REFER', (carried) => {
+          done(carried === 'done' ? { status: 200 } : messageRefusal(carried, false));
+        });
+      }
+      return undefined;
+    }
+    const begun = this.#parts.dialOut.invite({
+      room,
+      target: uri,
+      displayName,
+      by: user,
+      way: 'REFER',
+      roomUri,
+      referredBy: asked,
+      replaces: replacesIn(uri),
+      report: (status, reason) => {
+        if (status < 200) ringing(status, reason);
+        else done({ status, ...(reason === undefined ? {} : { reason }) });
+      },
+    });
+    if (begun === 'dialling') return begun;
+    done(begun);
+    return undefined;
+  }
+
+  #refuse(refer: IncomingRefer, { room, user }: Referrer, answer: Answer): void {
+    const asked = formatUri(refer.referTo.uri).slice(0, 200);
+    this.#parts.warn(
+      `${room.uri}: ${user} by REFER: ${refer.method.slice(0, 20)} ${asked}: refused: ${answer.reason ?? ''}`,
+    );
+    refer.refuse(answer);
+  }
+}
+
+/** Referred-By as it came, if it names the referrer; nobody refers in the name of another (RFC 3892 §2.3). */
+function referredBy({ referredBy: said }: IncomingRefer, user: UserUri): string | undefined {
+  return said !== undefined && canonicalUser(said.uri) === user ? `<${formatUri(said.uri)}>` : undefined;
+}
+
+/** The identity behind a URI of the roster, or of somebody who is not in it. */
+function userNamed(room: ChatRoom, uri: Uri): UserUri | undefined {
+  const bare = uri.kind === 'sip' ? { ...uri, headers: [] } : uri;
+  const shown = canonicalUser(bare);
+  return shown === undefined ? undefined : (room.conference.participant(shown)?.user ?? shown);
+}
+
+function orderOf(user: UserUri, method: string, admin: boolean | undefined): Order {
+  if (method === 'BYE' || admin === undefined) return { order: 'kick', user };
+  return { order: 'role', user, role: admin ? 'moderator' : 'participant' };
+}
+
+/** RFC 5368 §7 writes it as a header of the URI, others as a parameter. */
+function methodIn(uri: Uri): string {
+  if (uri.kind !== 'sip') return 'INVITE';
+  const header = uri.headers.find(({ name }) => name.toLowerCase() === 'method')?.value;
+  return (uri.params.get('method') ?? header ?? 'INVITE').toUpperCase();
+}
+
+/** The dialog that the call shall take the place of (RFC 4579 §5.8); no other header of the URI is sent. */
+function replacesIn(uri: Uri): string | undefined {
+  const value =
+    uri.kind === 'sip' ? uri.headers.find(({ name }) => name.toLowerCase() === 'replaces')?.value : undefined;
+  const text = value === undefined ? undefined : decodeEscaped(value);
+  return text !== undefined && /^[\x21-\x7e]{1,400}$/.test(text) ? text : undefined;
+}

@@ -1,0 +1,31 @@
+import type { Answer, SipRequest } from '../../sip/index.ts';
+import type { ChatRoom } from '../chat/room.ts';
+import type { Caller } from './caller.ts';
+import type { Leg } from './leg.ts';
+import type { LegMaker } from './leg-maker.ts';
+
+/**
+ * The leg whose place an INVITE wants to take (RFC 3891 §3): only one's own, and of the same conference. An answer says
+ * why it is not given; undefined: it wants nobody's place.
+ */
+export function replacedLeg(
+  request: SipRequest,
+  room: ChatRoom,
+  caller: Caller,
+  legs: LegMaker,
+): Leg | Answer | undefined {
+  const { replaces } = request;
+  if (request.headers.get('Join') !== undefined) {
+    // RFC 3911 §4 is for who talks to one other; here all who call the URI are joined anyway.
+    return { status: replaces === undefined ? 403 : 400, reason: 'Call without Join to Join This Conference' };
+  }
+  if (replaces === undefined) return undefined;
+  if (request.headers.all('Replaces').length > 1) return { status: 400, reason: 'More Than One Replaces' };
+  const { callId, params } = replaces;
+  const leg = legs.inDialog(callId, params.get('to-tag') ?? '', params.get('from-tag') ?? '');
+  if (leg?.room !== room) return { status: 481, reason: 'No Such Call to Replace' };
+  const own = leg.caller.user === caller.user && (caller.proven || leg.caller.address === caller.address);
+  if (!own) return { status: 403, reason: 'Only Your Own Call Can Be Replaced' };
+  // §3: what is only to be replaced while it rings.
+  return params.has('early-only') ? { status: 486, reason: 'The Call Was Answered' } : leg;
+}

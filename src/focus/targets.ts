@@ -1,0 +1,64 @@
+import { type Answer, type NameAddr, Params, parseUri, SipError, type SipUri, type Uri } from '../../sip/index.ts';
+import type { Domains } from '../chat/domains.ts';
+
+/** Whom the focus may call at the wish of others (RFC 5363 §5.2, RFC 5366 §7). */
+export interface TargetOptions {
+  /** Domains besides our own whose people have opted in by being listed; `*` is every domain. */
+  readonly domains: readonly string[];
+  /** Where calls go first: the registrar or proxy that knows the people of our domains. */
+  readonly proxy: Uri | undefined;
+  /** Whether addresses of our own names may have a port: out of the box, where nobody else reaches this machine. */
+  readonly anyPort: boolean;
+  /** Ports at which we listen for SIP ourselves. */
+  readonly ownPorts: () => ReadonlySet<number>;
+}
+
+/** Somebody who may be called. */
+export interface Target {
+  /** Without what a URI must not bring along (RFC 3261 §19.1.5): headers, a method. */
+  readonly uri: SipUri;
+  /** By our proxy. */
+  readonly route: readonly NameAddr[] | undefined;
+  /** Whether the URI alone leads back to ourselves: only who has a connection to us can be called. */
+  readonly byFlowOnly: boolean;
+}
+
+/** Tells whom the focus may call. */
+export class Targets {
+  readonly #options: TargetOptions;
+  readonly #domains: Domains;
+
+  constructor(options: TargetOptions, domains: Domains) {
+    this.#options = options;
+    this.#domains = domains;
+  }
+
+  /** The one that a URI names, or the answer that says why he is not called. */
+  judge(uri: Uri): Target | Answer {
+    if (uri.kind !== 'sip') return { status: 416, reason: 'Only sip and sips URIs Are Called' };
+    if (uri.user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
+    const { proxy, anyPort, domains } = this.#options;
+    const ours = this.#domains.serves(uri.host);
+    if (!ours && !domains.includes('*') && !domains.some((name) => name.toLowerCase() === uri.host)) {
+      return { status: 403, reason: 'That Domain Is Not Called from Here' };
+    }
+    const params = uri.params.without('method');
+    const target: SipUri = { ...uri, params, headers: [] };
+    if (proxy !== undefined) return { uri: target, route: [address(proxy)], byFlowOnly: false };
+    const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
+    if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
+    return { uri: target, route: undefined, byFlowOnly: back };
+  }
+}
+
+/** Reads the URI of somebody who is to be called; undefined for what is none. */
+export function readTarget(text: string): Uri | undefined {
+  try {
+    return parseUri(/^[a-z][a-z0-9+.-]*:/i.test(text) ? text : `sip:${text}`);
+  } catch (fault) {
+    if (fault instanceof SipError) return undefined;
+    throw fault;
+  }
+}
+
+const address = (uri: Uri): NameAddr => ({ uri, params: Params.none });
