@@ -33,6 +33,10 @@ export class SipPhone {
   readonly #waiting: { readonly method: string; readonly take: (request: SipRequest) => void }[] = [];
   /** Requests that are answered with something else than 200. */
   readonly replies = new Map<string, string>();
+  /** What it answers a call of the room's with: its SDP; without one there is no body. */
+  sdp: string | undefined;
+  /** Whether calls ring before they are answered. */
+  rings = false;
   #rest = Buffer.alloc(0);
   gone = false;
   /** The URN of the device, for those who name it in their Contact. */
@@ -180,14 +184,38 @@ export class SipPhone {
     );
   }
 
+  /** The address at which the room can call it: that of its connection. */
+  get address(): string {
+    return `sip:${this.name}@127.0.0.1:${String(this.#socket.localPort)};transport=tcp`;
+  }
+
+  /** The dialog of a call that has come in and was answered. */
+  called(invite: SipRequest): PhoneDialog {
+    return {
+      callId: invite.callId,
+      localTag: `of-${this.name}`,
+      room: invite.requestUri,
+      remote: invite.headers.get('From') ?? '',
+      target: /<([^>]*)>/.exec(invite.headers.get('Contact') ?? '')?.[1] ?? '',
+      seq: 1,
+    };
+  }
+
   #answer(request: SipRequest): void {
     const copied = ['via', 'from', 'to', 'call-id', 'cseq'];
     const lines = [...request.headers]
       .filter(({ key }) => copied.includes(key))
-      .map(({ name, value }) => `${name}: ${value}`);
+      .map(({ name, value }) =>
+        name === 'To' && request.toTag === undefined ? `To: ${value};tag=of-${this.name}` : `${name}: ${value}`,
+      );
+    if (request.method === 'INVITE' && this.rings) {
+      this.#socket.write(`SIP/2.0 180 Ringing\r\n${lines.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`);
+    }
     const status = this.replies.get(request.method) ?? '200 OK';
+    const body = request.method === 'INVITE' && status.startsWith('2') ? (this.sdp ?? '') : '';
+    const type = body === '' ? '' : 'Content-Type: application/sdp\r\n';
     this.#socket.write(
-      `SIP/2.0 ${status}\r\n${lines.join('\r\n')}\r\nContact: ${this.contact}\r\nContent-Length: 0\r\n\r\n`,
+      `SIP/2.0 ${status}\r\n${lines.join('\r\n')}\r\nContact: ${this.contact}\r\n${type}Content-Length: ${String(Buffer.byteLength(body))}\r\n\r\n${body}`,
     );
   }
 }

@@ -1,0 +1,357 @@
+import { readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import type { SipRequest } from '../../sip/index.ts';
+import { MsrpLine } from './msrp-line.ts';
+import { type PhoneDialog, SipPhone } from './sip-phone.ts';
+import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+
+/** Raises a service that is gone when the test is. */
+async function stageWith(t: Test, ...options: readonly string[]): Promise<Stage> {
+  const stage = await raise(...options);
+  t.teardown(() => stage.close());
+  return stage;
+}
+
+/** Somebody who waits to be called, and takes the call with MSRP. */
+class Callee {
+  readonly phone: SipPhone;
+  readonly #own: string;
+
+  private constructor(phone: SipPhone, own: string) {
+    this.phone = phone;
+    this.#own = own;
+  }
+
+  static async wait(stage: Stage, name: string): Promise<Callee> {
+    const phone = await SipPhone.connect(name, stage.sip, stage.host);
+    const own = newPath();
+    phone.sdp = messageSdp(own, ['m=audio 0 RTP/AVP 0']);
+    return new Callee(phone, own);
+  }
+
+  /** The next call: its INVITE, the dialog, and the MSRP session that it has bound. */
+  async comes(): Promise<{ readonly invite: SipRequest; readonly dialog: PhoneDialog; readonly line: MsrpLine }> {
+    const invite = await this.phone.next('INVITE');
+    await this.phone.next('ACK');
+    const line = await MsrpLine.bind(this.#own, pathOf(invite.body));
+    return { invite, dialog: this.phone.called(invite), line };
+  }
+}
+
+/** Watches a room; each document is printed whole. */
+async function watch(stage: Stage, room = ROOM): Promise<SipPhone> {
+  const phone = await SipPhone.connect('watcher', stage.sip, stage.host);
+  await phone.request('SUBSCRIBE', room, {
+    headers: ['Event: conference', 'Accept: application/conference-info+xml', 'User-Agent: Blink 5', 'Expires: 600'],
+  });
+  return phone;
+}
+
+/** Reads documents until one shows what is waited for. */
+async function until(watcher: SipPhone, shows: RegExp): Promise<string> {
+  for (;;) {
+    const text = Buffer.from((await watcher.next('NOTIFY')).body).toString();
+    if (shows.test(text)) return text;
+  }
+}
+
+async function invite(stage: Stage, data: string, uri: string): Promise<{ status: number; body: unknown }> {
+  const token = readFileSync(`${data}/admin-token`, 'utf8').trim();
+  const http = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+  const response = await fetch(`http://127.0.0.1:${String(http)}/api/rooms/lobby/invite`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ uri }),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+t.test('RFC 4579 §5.5: the administrator has somebody called, who is in the chat', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`);
+  const alice = await join(stage, 'alice');
+  const watcher = await watch(stage);
+  const carol = await Callee.wait(stage, 'carol');
+  carol.phone.rings = true;
+  const answered = invite(stage, data, carol.phone.address);
+  const call = await carol.comes();
+  t.match(await answered, { status: 200, body: { answered: '200 OK' } });
+  const contact = call.invite.headers.get('Contact') ?? '';
+  t.match(contact, /^<sip:lobby@127\.0\.0\.1:\d+[^>]*>.*;isfocus/);
+  const offer = Buffer.from(call.invite.body).toString();
+  t.match(offer, /^m=message \d+ TCP\/MSRP \*\r$/m);
+  t.match(offer, /^a=setup:actpass\r$/m);
+  t.match(offer, /^a=chatroom:/m);
+  t.match(offer, /^a=sendrecv\r$/m, 'audio as configured, not on hold');
+  const shown = await until(watcher, /carol@127\.0\.0\.1[^]*<status>connected/);
+  t.match(shown, /<joining-method>dialed-out<\/joining-method>/);
+  t.equal(await alice.say('welcome'), '200');
+  await call.line.hears('welcome');
+  await call.line.say(carol.phone.uri, ROOM, 'glad to be here');
+  await alice.hears('glad to be here');
+  t.match(await invite(stage, data, carol.phone.address), { status: 409, body: { reason: /Is Here Already/ } });
+  await carol.phone.within(call.dialog, 'BYE');
+  await until(watcher, /carol@127\.0\.0\.1[^]*<disconnection-method>departed/);
+});
+
+t.test('RFC 4575 §5.7.6: who is busy, who rings, who does not come', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`, 'dialling.ring=1s', 'sip.t1=20ms');
+  await join(stage, 'alice');
+  const watcher = await watch(stage);
+  const busy = await SipPhone.connect('busy', stage.sip);
+  busy.replies.set('INVITE', '486 Busy Here');
+  t.match(await invite(stage, data, busy.address), { status: 409, body: { status: 486, reason: '486 Busy Here' } });
+  const shown = await until(watcher, /<disconnection-method>busy/);
+  t.match(shown, /SIP;cause=486;text="?(?:&quot;)?Busy Here/);
+  const away = await SipPhone.connect('away', stage.sip);
+  away.rings = true;
+  away.replies.set('INVITE', '183 Still Ringing');
+  const answered = invite(stage, data, away.address);
+  await until(watcher, /away@[^]*<status>alerting/);
+  t.equal((await away.next('CANCEL')).method, 'CANCEL', 'it does not ring for ever');
+  away.hangUp();
+  t.match(await answered, { status: 409 });
+  await until(watcher, /away@[^]*<disconnection-method>failed/);
+});
+
+t.test('RFC 5363 §5.2: only those are called who have agreed to it', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`, 'dialling.domains=[friends.invalid]');
+  await join(stage, 'alice');
+  const refused = async (uri: string): Promise<unknown> => (await invite(stage, data, uri)).body;
+  t.match(await refused('sip:x@elsewhere.example'), { reason: /403 That Domain Is Not Called/ });
+  t.match(await refused('sip:other-room@127.0.0.1'), { reason: /404 Not Reachable/ }, 'another room of ours');
+  t.match(await refused(`sip:lobby@localhost:${String(stage.sip)}`), { reason: /404/ }, 'ourselves');
+  t.match(await refused('tel:+49123'), { reason: /416/ });
+  t.match(await refused('no uri>'), { reason: /400|is no URI/ });
+  t.match(await refused('sip:zoe@friends.invalid'), { status: 503 }, 'a friend, whose name leads nowhere');
+  t.ok(
+    stage.lines.some((line) => /refused: 403 That Domain/.test(line)),
+    'a line for the operator',
+  );
+});
+
+/** The status lines that a referrer is told, up to the last one. */
+async function progress(phone: SipPhone): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (;;) {
+    const notify = await phone.next('NOTIFY');
+    lines.push(Buffer.from(notify.body).toString().trim());
+    if (/^terminated/.test(notify.headers.get('Subscription-State') ?? '')) return lines;
+  }
+}
+
+const refer = (to: string, ...more: readonly string[]) => ({ headers: [`Refer-To: ${to}`, ...more] });
+
+t.test('RFC 4579 §5.5, RFC 3515 §2.4: REFER in the call adds somebody, and its progress is told', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const carol = await Callee.wait(stage, 'carol');
+  carol.phone.rings = true;
+  const answered = alice.phone.within(alice.dialog, 'REFER', refer(`<${carol.phone.address}>`));
+  const call = await carol.comes();
+  t.equal((await answered).status, 200);
+  t.equal(call.invite.headers.get('Referred-By'), `<${alice.uri}>`);
+  const lines = await progress(alice.phone);
+  t.equal(lines[0], 'SIP/2.0 100 Trying');
+  t.equal(lines.at(-1), 'SIP/2.0 200 OK');
+  await call.line.say(carol.phone.uri, ROOM, 'here I am');
+  await alice.hears('here I am');
+});
+
+t.test('RFC 4579 §5.11: REFER with method=BYE, as Blink writes it, takes somebody out', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const headers = [`Refer-To: <${bob.uri}>;method=BYE`, `Referred-By: ${alice.uri}`, 'Event: refer'];
+  const { response } = await alice.phone.request('REFER', ROOM, { headers });
+  t.equal(response.status, 200);
+  t.equal((await progress(alice.phone)).at(-1), 'SIP/2.0 200 OK');
+  t.match((await bob.phone.next('BYE')).headers.get('Reason'), /Kicked/);
+  const carol = await join(stage, 'carol');
+  const no = await carol.phone.within(carol.dialog, 'REFER', refer(`<${alice.uri};method=BYE>`));
+  t.equal(no.status, 403, 'not by whom it is not for');
+  t.ok(stage.lines.some((line) => /carol@127\.0\.0\.1 by REFER: kick .*refused: role-too-low/.test(line)));
+  const promoted = await alice.phone.request('REFER', ROOM, refer(`<${carol.uri}>;text;admin=true`));
+  t.equal(promoted.response.status, 200, "Linphone's way to make a moderator");
+  await carol.hears('carol is a moderator');
+});
+
+t.test('RFC 4488 §4, RFC 5368 §6: several at once by a list, without a subscription', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const [carol, dave] = [await Callee.wait(stage, 'carol'), await Callee.wait(stage, 'dave')];
+  const entries = [carol.phone.address, dave.phone.address, `${bob.uri}?method=BYE`];
+  const response = await alice.phone.within(alice.dialog, 'REFER', {
+    headers: [
+      ...['Refer-To: <cid:cn35t8jf02@example.com>', 'Refer-Sub: false', 'Require: multiple-refer, norefersub'],
+      ...['Content-Disposition: recipient-list', 'Content-ID: <cn35t8jf02@example.com>'],
+    ],
+    contentType: 'application/resource-lists+xml',
+    body: listOf(entries),
+  });
+  t.equal(response.status, 200);
+  t.equal(response.headers.get('Refer-Sub'), 'false');
+  await Promise.all([carol.comes(), dave.comes(), bob.phone.next('BYE')]);
+  t.equal(alice.phone.waiting('NOTIFY'), 0);
+});
+
+/** A list of recipients; each may have attributes behind its URI. */
+function listOf(uris: readonly string[], attributes = 'cp:copyControl="to"'): string {
+  const entries = uris.map((uri) => `<p1:entry uri="${uri}" ${attributes}/>`).join('');
+  return (
+    '<?xml version="1.0"?><p1:resource-lists xmlns:p1="urn:ietf:params:xml:ns:resource-lists" ' +
+    `xmlns:cp="urn:ietf:params:xml:ns:copycontrol"><p1:list>${entries}</p1:list></p1:resource-lists>`
+  );
+}
+
+const FACTORY = 'sip:conference-factory@127.0.0.1';
+
+/** The body of an INVITE with SDP and a list. */
+function withList(sdp: string, list: string): { readonly contentType: string; readonly body: string } {
+  const parts = [
+    `Content-Type: application/sdp\r\n\r\n${sdp}\r\n`,
+    `Content-Type: application/resource-lists+xml\r\nContent-Disposition: recipient-list\r\n\r\n${list}\r\n`,
+  ];
+  const body = `${parts.map((part) => `--cut\r\n${part}`).join('')}--cut--\r\n`;
+  return { contentType: 'multipart/mixed;boundary=cut', body };
+}
+
+const roomIn = (contact: string | undefined): string => /<sip:([^@]+)@/.exec(contact ?? '')?.[1] ?? '';
+
+t.test('RFC 4579 §5.4, RFC 5366 §5: the factory makes a conference and calls those on the list', async (t) => {
+  const stage = await stageWith(t, 'rooms.on_demand=false');
+  const [carol, dave] = [await Callee.wait(stage, 'carol'), await Callee.wait(stage, 'dave')];
+  const list = listOf([carol.phone.address]).replace(
+    '</p1:list>',
+    `<p1:entry uri="${dave.phone.address}" cp:copyControl="bcc"/></p1:list>`,
+  );
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const own = newPath();
+  const { response, dialog } = await alice.request('INVITE', FACTORY, {
+    headers: ['Require: recipient-list-invite', 'Subject: Plans'],
+    ...withList(messageSdp(own), list),
+  });
+  t.equal(response.status, 200);
+  const contact = response.headers.get('Contact') ?? '';
+  t.match(contact, /^<sip:chat-[\w-]{20}@[^>]+>.*;isfocus/);
+  const room = `sip:${roomIn(contact)}@127.0.0.1`;
+  t.match(response.headers.all('Call-Info'), [`<${room}>;purpose=grouptextchat`]);
+  alice.ack(dialog);
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  const [first, second] = await Promise.all([carol.comes(), dave.comes()]);
+  const body = Buffer.from(first.invite.body).toString();
+  t.match(body, /recipient-list-history/);
+  t.match(body, /carol@/);
+  t.notMatch(body, /dave@/, 'a blind copy stays blind');
+  t.match(first.invite.headers.get('From'), room);
+  await line.say(alice.uri, room, 'these are the plans');
+  await first.line.hears('these are the plans');
+  await second.line.hears('these are the plans');
+  const again = await alice.request('INVITE', FACTORY, { contentType: 'application/sdp', body: messageSdp(newPath()) });
+  t.not(roomIn(again.response.headers.get('Contact')), roomIn(contact), 'each call has its own');
+  alice.ack(again.dialog);
+  const stray = await alice.request('INVITE', 'sip:guessed@127.0.0.1', { contentType: 'application/sdp', body: '' });
+  t.equal(stray.response.status, 404, 'others are not there');
+  const re = await alice.within(dialog, 'INVITE', {
+    headers: ['Require: recipient-list-invite'],
+    ...withList(messageSdp(own), list),
+  });
+  t.equal(re.status, 420, 'RFC 5366 §5.1');
+  t.equal(re.headers.get('Unsupported'), 'recipient-list-invite');
+});
+
+t.test('RFC 4579 §5.4: the factory may redirect, and may not be for everybody', async (t) => {
+  const stage = await stageWith(t, 'factory.answer=redirect');
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+  const { response } = await alice.request('INVITE', FACTORY, offer);
+  t.equal(response.status, 302);
+  t.match(response.headers.get('Contact'), /^<sip:chat-[\w-]{20}@127\.0\.0\.1>;isfocus$/);
+  const closed = await stageWith(t, 'factory.creators=authenticated');
+  const mallory = await SipPhone.connect('mallory', closed.sip);
+  t.equal((await mallory.request('INVITE', FACTORY, offer)).response.status, 403);
+  t.ok(closed.lines.some((line) => /mallory.*may-not-create/.test(line)));
+});
+
+t.test("Linphone's group chat: a list and no SDP, then texts by MESSAGE", async (t) => {
+  const stage = await stageWith(t);
+  const bob = await Callee.wait(stage, 'bob');
+  const alice = await SipPhone.connect('alice', stage.sip);
+  alice.contactParams = ';text;+org.linphone.specs="ephemeral/1.1,groupchat/1.1"';
+  const { response, dialog } = await alice.request('INVITE', FACTORY, {
+    headers: ['Require: recipient-list-invite', 'Content-Disposition: recipient-list', 'User-Agent: Linphone/5.1'],
+    contentType: 'application/resource-lists+xml',
+    body: listOf([bob.phone.address]),
+  });
+  t.equal(response.status, 200);
+  t.equal(response.body.length, 0);
+  alice.ack(dialog);
+  const call = await bob.comes();
+  const room = `sip:${roomIn(response.headers.get('Contact'))}@127.0.0.1`;
+  await call.line.say(bob.phone.uri, room, 'hello Linphone');
+  for (;;) {
+    const text = await alice.next('MESSAGE');
+    if (/hello Linphone/.test(Buffer.from(text.body).toString())) break;
+  }
+});
+
+t.test('RFC 3891 §3: one takes the place of his own call, and of nobody else’s', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const mallory = await join(stage, 'mallory');
+  const remoteTag = /tag=([^;]+)/.exec(alice.dialog.remote)?.[1] ?? '';
+  const replaces = `Replaces: ${alice.dialog.callId};to-tag=${remoteTag};from-tag=${alice.dialog.localTag}`;
+  const status = async (phone: SipPhone, header: string): Promise<number> => {
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()), headers: [header] };
+    return (await phone.request('INVITE', ROOM, offer)).response.status;
+  };
+  t.equal(await status(mallory.phone, replaces), 403);
+  t.ok(stage.lines.some((line) => /mallory.*403 Only Your Own/.test(line)));
+  t.equal(await status(mallory.phone, 'Replaces: no-such;to-tag=1;from-tag=2'), 481);
+  t.equal(await status(mallory.phone, `${replaces};early-only`), 403);
+  t.equal(await status(alice.phone, replaces.replace('Replaces', 'Join')), 403);
+  t.equal(await mallory.say('I am still here'), '200');
+  await alice.hears('I am still here');
+  const other = await join(stage, 'alice', ROOM, { headers: [replaces] });
+  t.equal((await alice.phone.next('BYE')).method, 'BYE');
+  t.equal(await other.say('from my other telephone'), '200');
+  await mallory.hears('from my other telephone');
+});
+
+t.test('bad input: nested REFERs, REFER to ourselves, lists without end', async (t) => {
+  const stage = await stageWith(t, 'dialling.calls_per_user=3', 'dialling.list_entries=5');
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const asks = async (to: string, ...more: readonly string[]): Promise<number> =>
+    (await bob.phone.within(bob.dialog, 'REFER', refer(to, ...more))).status;
+  t.equal(await asks('<sip:carol@127.0.0.1;method=REFER>'), 403);
+  t.equal(await asks('<sip:carol@127.0.0.1?Refer-To=%3Csip:x%40y.example%3E>;method=REFER'), 403);
+  t.equal(await asks(`<${ROOM}>`), 404, 'ourselves');
+  t.equal(await asks(`<sip:lobby@127.0.0.1:${String(stage.sip)};transport=tcp>`), 404, 'ourselves, by address');
+  t.equal(await asks(`<${ROOM};method=BYE>`), 403, 'the room is nobody in it');
+  t.equal(await asks('<cid:none@example.com>'), 400);
+  t.equal(await asks(`<${alice.uri}>`), 486, 'who is here already');
+  t.ok(stage.lines.some((line) => /bob@127\.0\.0\.1 by REFER: .*refused: REFER Is Not Referred/.test(line)));
+  const list = (count: number): string =>
+    listOf(Array.from({ length: count }, (_, i) => `sip:u${String(i)}@127.0.0.1`));
+  const many = async (count: number): Promise<number> => {
+    const phone = await SipPhone.connect('alice', stage.sip);
+    return (await phone.request('INVITE', ROOM, withList(messageSdp(newPath()), list(count)))).response.status;
+  };
+  t.equal(await many(6), 413);
+  t.equal(await many(4000), 413, 'nearly as large as a message may be');
+  t.equal(await many(100_000), 413, 'far larger than a message may be');
+  const stranger = await SipPhone.connect('stranger', stage.sip);
+  t.equal((await stranger.request('REFER', ROOM, refer('<sip:x@127.0.0.1:9;transport=tcp>'))).response.status, 403);
+  const silent = await SipPhone.connect('silent', stage.sip);
+  silent.replies.set('INVITE', '183 Wait');
+  const user = (name: string): string => `<${silent.address.replace('silent', name)}>`;
+  const statuses: number[] = [];
+  for (const name of ['s1', 's2', 's3', 's4', 's5']) statuses.push(await asks(user(name), 'Refer-Sub: false'));
+  t.same(statuses, [200, 200, 200, 480, 480], 'no more than three at a time');
+  t.equal(await alice.say('and the room goes on'), '200');
+  await bob.hears('and the room goes on');
+});
