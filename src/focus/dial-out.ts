@@ -14,6 +14,7 @@ import {
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { Commander, Way } from '../chat/moderation.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import type { Seat } from '../chat/rules.ts';
 import { personKey } from '../chat/domains.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { formatRecipientHistory, type Recipient } from '../conference/resource-lists.ts';
@@ -115,7 +116,14 @@ export class DialOut {
     if (full !== undefined) return full;
     const seat = room.rules.join({ user, invited: by === 'administrator' || isModerator(room, by) });
     if ('refused' in seat) return refusalAnswer(seat);
-    void this.#dial(invitation, target, user, known, seat);
+    const done = this.#count(by);
+    this.#dial(invitation, target, user, known, seat, done).catch((fault: unknown) => {
+      const what = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+      this.#parts.warn(`${room.uri}: the call to ${user} cannot be made: ${what}`);
+      seat.free();
+      done();
+      invitation.report(500);
+    });
     return 'dialling';
   }
 
@@ -135,12 +143,12 @@ export class DialOut {
     target: Target,
     user: UserUri,
     known: Leg | undefined,
-    seat: Parameters<LegMaker['make']>[0]['seat'],
+    seat: Seat,
+    done: () => void,
   ): Promise<void> {
     const { host, legs, peers } = this.#parts;
     const { room, by, displayName, roomUri = room.uri } = invitation;
-    const done = this.#count(by);
-    const opened = await host.open(room.uri, 'leg').catch(() => undefined);
+    const opened = await host.open(room.uri, 'leg');
     if (opened?.room !== room) {
       opened?.release();
       seat.free();
@@ -159,7 +167,12 @@ export class DialOut {
       ...(isOpenly(room, by) ? { by } : {}),
       roomUri,
     });
-    await this.#call(invitation, target, leg, known, done);
+    try {
+      await this.#call(invitation, target, leg, known, done);
+    } finally {
+      // Does nothing to one that is being called.
+      leg.abandon();
+    }
   }
 
   async #call(

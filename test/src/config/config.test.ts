@@ -133,7 +133,7 @@ t.test('every fault is named, at its place, all at once', async (t) => {
     ].sort(),
     [
       '--set http.port: expected KEY=VALUE',
-      '--set x.y=1: x.y: no such key; known here: domains, open_to_network, data, sip, msrp, http, tls, auth, rooms, roster, log, audio, peers, logging, shutdown',
+      '--set x.y=1: x.y: no such key; known here: domains, open_to_network, data, sip, msrp, http, tls, auth, rooms, factory, dialling, roster, log, audio, peers, logging, shutdown',
       'GTC_MSRP_PROT: no such key; did you mean GTC_MSRP_PORT?',
       'GTC_SIP_TCP: sip.tcp: expected boolean, received string, not "no"',
       'my.yaml:11:9: rooms.named.lobby.roles.alice: expected an address of record such as sip:alice@example.org',
