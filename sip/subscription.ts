@@ -11,11 +11,14 @@ import type {
 import { tell } from './callbacks.ts';
 import type { Core } from './core.ts';
 import type { LiveDialog, SubscriptionUsage } from './dialog.ts';
-import type { HeaderLine } from './errors.ts';
-import type { TokenWithParams } from './fields.ts';
+import { type HeaderLine, SipError } from './errors.ts';
+import { EVENT, type TokenWithParams } from './fields.ts';
 import { checkLines } from './headers.ts';
 import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
+import type { SipResponse } from './message.ts';
+import { Params } from './params.ts';
+import { formatRates, type Rates, ratesOf } from './rates.ts';
 import type { Timer } from './timers.ts';
 
 /** What a subscription starts with. */
@@ -61,6 +64,11 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
   /** Pacing: the next NOTIFY that only tells a change leaves not before. */
   #notBefore = 0;
   #pace: Timer | undefined;
+  /** When the last NOTIFY left. */
+  #notifiedAt = 0;
+  #rates: Rates = { least: undefined, longest: undefined };
+  /** Runs while the subscriber wants to hear that nothing has happened. */
+  #quiet: Timer | undefined;
   /** A NOTIFY failed and the subscription survived: the next one tells everything. */
   #missed = false;
   #farewell: { readonly reason: TerminatedReason; readonly retryAfter: number | undefined } | undefined;
@@ -76,6 +84,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     this.#expiresAt = 0;
     this.dialog.subscriptions.set(usageKey(this.event), this);
     this.#lasts(start.expires);
+    this.#rates = this.#ratesIn(start.event);
   }
 
   get resource(): string {
@@ -127,8 +136,40 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     if (expires === 0) this.#finish('timeout', undefined, 'unsubscribed');
     else {
       this.#lasts(expires);
+      this.#takeRates(incoming.request.event ?? this.event);
       this.#mark('refreshed');
     }
+  }
+
+  #ratesIn(event: TokenWithParams): Rates {
+    return ratesOf(event, {
+      pacing: this.package.pacing,
+      remaining: Math.max(1, this.#expiresAt - this.#core.clock.now()),
+    });
+  }
+
+  /** RFC 6446 §5.1: a SUBSCRIBE, or the Event of a 200 to a NOTIFY, says all the rates that hold from now on. */
+  #takeRates(event: TokenWithParams): void {
+    const before = this.#rates;
+    this.#rates = this.#ratesIn(event);
+    const { least } = this.#rates;
+    if (least === before.least && this.#rates.longest === before.longest) return;
+    this.#notBefore = this.#notifiedAt + (least ?? this.package.pacing);
+    this.#pace?.stop();
+    this.#pace = undefined;
+    this.#watchQuiet();
+    this.#pump();
+  }
+
+  /** RFC 6446 §6.2: the state is told again when nothing was told for so long. */
+  #watchQuiet(): void {
+    this.#quiet?.stop();
+    const { longest } = this.#rates;
+    if (longest === undefined || this.#state === 'terminated') return;
+    const wait = Math.max(0, this.#notifiedAt + longest - this.#core.clock.now());
+    this.#quiet = this.#core.clock.after(wait, () => {
+      this.#mark('repeated');
+    });
   }
 
   #lasts(seconds: number): void {
@@ -191,7 +232,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
 
   #notify(cause: NotifyCause, content: Content): void {
     const headers: readonly HeaderLine[] = [
-      { name: 'Event', value: this.event.value + this.event.params.toString() },
+      { name: 'Event', value: eventOf(this.event) },
       { name: 'Subscription-State', value: this.#subscriptionState() },
       this.#core.capabilities.allow,
       ...this.#core.capabilities.allowEvents,
@@ -199,8 +240,12 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     ];
     this.#underWay = true;
     this.#missed = false;
-    // A first change soon after the first NOTIFY is told at once; what follows it has to wait.
-    if (WEIGHT[cause] <= WEIGHT.repeated) this.#notBefore = this.#core.clock.now() + this.package.pacing;
+    this.#notifiedAt = this.#core.clock.now();
+    // A first change soon after the first NOTIFY is told at once, unless a rate is asked for; what follows it has to wait.
+    const { least } = this.#rates;
+    if (least !== undefined) this.#notBefore = this.#notifiedAt + least;
+    else if (WEIGHT[cause] <= WEIGHT.repeated) this.#notBefore = this.#notifiedAt + this.package.pacing;
+    this.#watchQuiet();
     sendInDialog(
       this.#core,
       this.dialog,
@@ -218,7 +263,9 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
   }
 
   #subscriptionState(): string {
-    if (this.#farewell === undefined) return `${this.#state};expires=${String(this.remaining)}`;
+    if (this.#farewell === undefined) {
+      return `${this.#state};expires=${String(this.remaining)}${formatRates(this.#rates)}`;
+    }
     const { reason, retryAfter } = this.#farewell;
     return `terminated;reason=${reason}${retryAfter === undefined ? '' : `;retry-after=${String(retryAfter)}`}`;
   }
@@ -232,6 +279,8 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
     if (outcome.is === 'response' && status < 300) {
       this.dialog.refresh(outcome.response);
+      const event = eventIn(outcome.response);
+      if (event !== undefined) this.#takeRates(event);
       this.#pump();
     } else if (outcome.is === 'failed' || SUBSCRIPTION_IS_GONE.has(status)) {
       this.#core.log.warn(`NOTIFY ${String(status)}: the subscription ends`, {
@@ -276,6 +325,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     this.#due = undefined;
     this.#expiry?.stop();
     this.#pace?.stop();
+    this.#quiet?.stop();
     this.#forget(this);
   }
 
@@ -285,6 +335,22 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     dialog.subscriptions.delete(usageKey(this.event));
     this.#core.dialogs.sweep(dialog);
   }
+}
+
+/** The Event of a response (RFC 6446 §9.3); one that cannot be read asks for nothing. */
+function eventIn(response: SipResponse): TokenWithParams | undefined {
+  try {
+    return response.headers.read(EVENT);
+  } catch (fault) {
+    if (fault instanceof SipError) return undefined;
+    throw fault;
+  }
+}
+
+/** The Event of a NOTIFY: what was asked besides package and id, such as rates, is no part of the name (RFC 6665 §8.2.1). */
+function eventOf({ value, params }: TokenWithParams): string {
+  const id = params.get('id');
+  return id === undefined ? value : value + Params.none.with('id', id).toString();
 }
 
 /** What tells the subscriptions of one dialog apart: package and id (RFC 6665 §4.5.1). */

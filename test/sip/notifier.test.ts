@@ -205,6 +205,107 @@ t.test('RFC 6665 §4.2.2: one NOTIFY at a time, changes collected, paced', (t) =
   t.end();
 });
 
+t.test('RFC 6446 §5: max-rate is kept to, told, changed and given up', (t) => {
+  const { clock, agent, subscriber, causes } = stage();
+  subscriber.subscribe(600, { Event: 'conference;max-rate=0.1' });
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[0]), 'active;expires=600;max-rate=0.1');
+  t.equal(subscriber.notifies[0]?.headers.get('Event'), 'conference');
+  agent.changed('conference', 'room');
+  clock.advance(9000);
+  t.strictSame(causes, ['subscribed'], 'also the first change waits for 1/max-rate');
+  clock.advance(1000);
+  t.strictSame(causes, ['subscribed', 'changed']);
+
+  agent.changed('conference', 'room');
+  subscriber.subscribe(600, { Event: 'conference;max-rate=0.05' });
+  clock.advance(1);
+  t.strictSame(causes, ['subscribed', 'changed', 'refreshed'], 'a SUBSCRIBE is answered at once');
+  agent.changed('conference', 'room');
+  clock.advance(19_000);
+  t.equal(causes.length, 3);
+  clock.advance(1000);
+  t.equal(causes.length, 4);
+
+  agent.changed('conference', 'room');
+  subscriber.subscribe(600);
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[4]), 'active;expires=600', 'without it there is no rate but our own');
+  agent.changed('conference', 'room');
+  clock.advance(5000);
+  t.equal(causes.length, 6);
+  t.end();
+});
+
+t.test('RFC 6446 §5.3: never so slow that nothing comes before the end, never faster than we notify anyway', (t) => {
+  const { clock, subscriber } = stage();
+  subscriber.subscribe(100, { Event: 'conference;max-rate=0.0001' });
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[0]), 'active;expires=100;max-rate=0.01');
+  subscriber.subscribe(100, { Event: 'conference;max-rate=50' });
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[1]), 'active;expires=100;max-rate=0.2');
+  for (const wrong of ['0', '0.0', '-1', '100', '1e3', '.5', '']) {
+    subscriber.subscribe(100, { Event: `conference;max-rate=${wrong === '' ? '""' : wrong}` });
+    clock.advance(1);
+    t.equal(stateOf(subscriber.notifies.at(-1)), 'active;expires=100', `${wrong} is no rate`);
+  }
+  t.end();
+});
+
+t.test('RFC 6446 §6: min-rate brings the state when nothing happens', (t) => {
+  const { clock, agent, subscriber, causes } = stage();
+  subscriber.subscribe(600, { Event: 'conference;min-rate=0.05' });
+  clock.advance(1);
+  t.equal(stateOf(subscriber.notifies[0]), 'active;expires=600;min-rate=0.05');
+  clock.advance(20_000);
+  t.strictSame(causes, ['subscribed', 'repeated']);
+  clock.advance(10_000);
+  agent.changed('conference', 'room');
+  clock.advance(19_000);
+  t.strictSame(causes, ['subscribed', 'repeated', 'changed'], 'counted from the last one');
+  clock.advance(1000);
+  t.equal(causes.length, 4);
+
+  subscriber.subscribe(600, { Event: 'conference;min-rate=9;max-rate=0.1' });
+  clock.advance(1);
+  t.equal(
+    stateOf(subscriber.notifies[4]),
+    'active;expires=600;max-rate=0.1;min-rate=0.1',
+    '§8: not more often than the greatest rate',
+  );
+  subscriber.subscribe(0);
+  clock.advance(100_000);
+  t.equal(causes.length, 6, 'nothing after the end');
+  t.equal(stateOf(subscriber.notifies[5]), 'terminated;reason=timeout');
+  t.end();
+});
+
+t.test('RFC 6446 §5.2: rates in the 200 to a NOTIFY', (t) => {
+  const { clock, agent, subscriber, causes } = stage();
+  subscriber.answerHeaders = [{ name: 'Event', value: 'conference;max-rate=0.1' }];
+  subscriber.subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(9000);
+  t.strictSame(causes, ['subscribed']);
+  subscriber.answerHeaders = [];
+  clock.advance(1000);
+  t.strictSame(causes, ['subscribed', 'changed']);
+  t.equal(stateOf(subscriber.notifies[1]), 'active;expires=590;max-rate=0.1');
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(9000);
+  t.equal(causes.length, 2, 'a 200 without Event leaves it as it is');
+  subscriber.answerHeaders = [{ name: 'Event', value: ';;' }];
+  clock.advance(1000);
+  t.equal(causes.length, 3);
+  agent.changed('conference', 'room');
+  clock.advance(10_000);
+  t.equal(causes.length, 4, 'and so does one that cannot be read');
+  t.end();
+});
+
 t.test('RFC 6665 §4.2.2: nothing to say, nothing sent', (t) => {
   const { clock, subscriber, agent } = stage({
     content: (cause) => (cause === 'changed' ? undefined : { contentType: TYPE, body: cause }),

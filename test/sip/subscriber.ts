@@ -24,6 +24,7 @@ export class Subscriber implements TransportHandlers {
   readonly notifies: SipRequest[] = [];
   /** The status of the answers to NOTIFY; undefined: none. */
   answer: number | undefined = 200;
+  answerHeaders: readonly { readonly name: string; readonly value: string }[] = [];
   readonly #transactions: Transactions;
   readonly #host: Host;
   readonly #server: string;
@@ -104,8 +105,9 @@ export class Subscriber implements TransportHandlers {
     }
     this.notifies.push(message);
     const transaction = this.#transactions.serve(message, flow, key, '');
-    if (this.answer !== undefined)
-      transaction.respond(this.answer, formatMessage(createResponse(message, this.answer)));
+    if (this.answer === undefined) return;
+    const response = createResponse(message, this.answer, { headers: this.answerHeaders });
+    transaction.respond(this.answer, formatMessage(response));
   }
 
   unframeable(): void {
