@@ -72,6 +72,7 @@ export class SqliteStore {
       const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
       if (version !== 0 && version !== FORMAT)
         throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
+      checkWhole(db);
       db.exec(SCHEMA);
       db.pragma(`user_version = ${String(FORMAT)}`);
       if (maxPages !== undefined) db.pragma(`max_page_count = ${String(maxPages)}`);
@@ -233,6 +234,17 @@ export class SqliteStore {
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       throw error;
     }
+  }
+}
+
+/**
+ * Throws when pages of the file are damaged: SQLite itself would not tell before it meets one of them, and until then what
+ * is kept might be kept in a tree that cannot be read again.
+ */
+function checkWhole(db: Database.Database): void {
+  const verdict = Object.values(rowsOf([db.prepare('PRAGMA quick_check(1)').get()])[0] ?? {})[0];
+  if (verdict !== 'ok') {
+    throw new Error(`SQLITE_CORRUPT: the file is damaged (${String(verdict)}): recover it, or move it away`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -381,6 +382,22 @@ t.test('SQLite: a file in use by another log is refused', async (t) => {
   await t.rejects(diskLog(t, { file }), /locked/);
   await log.close();
   t.equal((await diskLog(t, { file })).last(ROOM), 1);
+});
+
+t.test('SQLite: a file with damaged pages is not opened', async (t) => {
+  const file = newFile();
+  const log = await diskLog(t, { file });
+  await keptAll(
+    log,
+    Array.from({ length: 100 }, (_, i) => said(`m${String(i)}`, NOW, 3000)),
+  );
+  await log.close();
+  const whole = readFileSync(file);
+  // The first page, with the schema, stays as it is; so does the second, with the rooms.
+  writeFileSync(file, Buffer.concat([whole.subarray(0, 24_576), randomBytes(8192), whole.subarray(32_768)]));
+  await t.rejects(diskLog(t, { file }), /damaged|malformed/);
+  writeFileSync(file, whole);
+  t.equal((await diskLog(t, { file })).last(ROOM), 100);
 });
 
 t.test(
