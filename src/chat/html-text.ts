@@ -86,20 +86,26 @@ function decodeEntities(text: string): string {
   );
 }
 
-/** Text in lines, white space drawn together as a browser does. */
+/** Text in lines, white space drawn together as a browser does. What was added is not looked at again: it may be long. */
 class Lines {
   readonly #done: string[] = [];
   #line = '';
+  /** Whether a blank would be one too many: at the beginning, and after another. */
+  #blank = true;
 
   add(text: string): void {
     const drawn = text.replace(/\s+/g, ' ');
-    this.#line += this.#line === '' || this.#line.endsWith(' ') ? drawn.trimStart() : drawn;
+    const added = this.#blank ? drawn.trimStart() : drawn;
+    if (added === '') return;
+    this.#line += added;
+    this.#blank = added.endsWith(' ');
   }
 
   breakLine(mark: string): void {
     const line = this.#line.trimEnd();
     if (line !== '') this.#done.push(line);
     this.#line = mark;
+    this.#blank = mark === '' || mark.endsWith(' ');
   }
 
   text(): string {
