@@ -1,9 +1,9 @@
 /** Orders as lines of text: what a moderator writes into the chat. */
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
-import { absoluteUri, type AbsoluteUri, IdError, type MessageId, userUri, type UserUri } from '../conference/ids.ts';
+import { absoluteUri, type AbsoluteUri, IdError, type MessageId, type UserUri } from '../conference/ids.ts';
 import type { Order } from './orders.ts';
-import { userNamed } from './who.ts';
+import { identityOf, userNamed } from './who.ts';
 
 /** What a line means when it is no order. */
 export type NoOrder =
@@ -20,6 +20,8 @@ export interface CommandContext {
   readonly now: Millis;
   /** The last message of somebody to everyone that is still remembered. */
   readonly lastMessageOf: (user: UserUri) => MessageId | undefined;
+  /** Who was here under that name and has left. */
+  readonly departed: (name: string) => UserUri | undefined;
 }
 
 interface Command {
@@ -67,6 +69,13 @@ class Words {
     return quoted ?? plain;
   }
 
+  /** What the rest begins with, if it does. */
+  take(pattern: RegExp): RegExpExecArray | undefined {
+    const found = pattern.exec(this.#rest) ?? undefined;
+    this.#rest = this.#rest.slice(found?.[0].length ?? 0).trimStart();
+    return found;
+  }
+
   rest(): string | undefined {
     return this.#rest === '' ? undefined : this.#rest;
   }
@@ -84,21 +93,31 @@ function someone(
   return typeof user === 'string' ? order(user) : { say: user.refused, name };
 }
 
-/** Whom a ban is for: somebody here, an address of record, a domain, or a transport address. */
-function banned(
+/** Reads the name of somebody who is here or was here, or an address of record. */
+function anyone(
   words: Words,
-  { conference }: CommandContext,
-  order: (target: BanTarget) => Order,
+  context: CommandContext,
+  order: (user: UserUri) => Order | NoOrder | undefined,
 ): Order | NoOrder | undefined {
   const name = words.next();
   if (name === undefined) return undefined;
-  if (name.startsWith('*@')) return order({ kind: 'domain', domain: name.slice(2) });
-  if (/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)$/i.test(name))
-    return order({ kind: 'address', address: name });
-  const user = userNamed(conference, name);
-  if (typeof user === 'string') return order({ kind: 'user', user });
-  const uri = /^(?:sips?|tel):/.test(name) ? orNothing(() => userUri(name)) : undefined;
-  return uri === undefined ? { say: user.refused, name } : order({ kind: 'user', user: uri });
+  const user = userNamed(context.conference, name);
+  if (typeof user === 'string') return order(user);
+  const absent = user.refused === 'nobody' ? (context.departed(name) ?? identityOf(name)) : undefined;
+  return absent === undefined ? { say: user.refused, name } : order(absent);
+}
+
+/** Whom a ban is for: somebody, a domain, or a transport address. */
+function banned(
+  words: Words,
+  context: CommandContext,
+  order: (target: BanTarget) => Order,
+): Order | NoOrder | undefined {
+  const [, domain] = words.take(/^\*@(\S+)/) ?? [];
+  if (domain !== undefined) return order({ kind: 'domain', domain });
+  const [address] = words.take(/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)(?!\S)/i) ?? [];
+  if (address !== undefined) return order({ kind: 'address', address });
+  return anyone(words, context, (user) => order({ kind: 'user', user }));
 }
 
 const because = (reason: string | undefined): { readonly reason?: string } => (reason === undefined ? {} : { reason });
@@ -132,12 +151,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   mute: {
     usage: '/mute NAME [REASON]',
     help: 'somebody may not speak any more',
-    read: (words, context) => someone(words, context, (user) => ({ order: 'mute', user, ...because(words.rest()) })),
+    read: (words, context) => anyone(words, context, (user) => ({ order: 'mute', user, ...because(words.rest()) })),
   },
   unmute: {
     usage: '/unmute NAME',
     help: 'and may speak again',
-    read: (words, context) => someone(words, context, (user) => ({ order: 'unmute', user })),
+    read: (words, context) => anyone(words, context, (user) => ({ order: 'unmute', user })),
   },
   kick: {
     usage: '/kick NAME [REASON]',
@@ -165,7 +184,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: '/role NAME owner|moderator|participant|visitor',
     help: 'what somebody is here; a visitor may only listen',
     read: (words, context) =>
-      someone(words, context, (user) => {
+      anyone(words, context, (user) => {
         const role = words.next();
         return isRole(role) ? { order: 'role', user, role } : undefined;
       }),
@@ -179,7 +198,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
         if (messageId === undefined) return { say: 'nobody', name: 'a message to take back' };
         return { order: 'retract', author, messageId, ...because(words.rest()) };
       };
-      if (words.rest() !== undefined) return someone(words, context, take);
+      if (words.rest() !== undefined) return anyone(words, context, take);
       return context.user === undefined ? undefined : take(context.user);
     },
   },

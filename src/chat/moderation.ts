@@ -5,6 +5,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
 import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
+import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
 import type { Outcome } from '../log/room-log.ts';
 import { MANAGE_RULES } from '../policy/manage.ts';
@@ -12,7 +13,8 @@ import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
 import { type NoOrder, readCommand } from './commands.ts';
-import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
+import { userPart } from './names.ts';
+import { actOf, describeOrder, eventsOf, hitBy, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
 import type { Doors } from './rules.ts';
 
@@ -36,12 +38,14 @@ export interface ModerationParts {
   readonly audit: (line: string) => void;
 }
 
-/** Most users whose last message is remembered, so that it can be taken back by name. */
+/** Most users whose last message is remembered, and most names, so that they can be meant when they have left. */
 const REMEMBERED = 1000;
 
 /** Carries orders out. */
 export class Moderation {
   readonly #parts: ModerationParts;
+  /** Who has which name, or had it last; asked only for those who are not here. */
+  readonly #departed = new Recent<string, UserUri>(REMEMBERED);
   readonly #lastMessages = new Recent<UserUri, MessageId>(REMEMBERED);
 
   constructor(parts: ModerationParts) {
@@ -56,7 +60,9 @@ export class Moderation {
       audit(`${by} by ${way}: ${describeOrder(order)}: ${result}`);
       settled(carried);
     };
-    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...actOf(order) });
+    const alsoHit = hitBy(order, conference);
+    const asked = { conference, policy, by, ...actOf(order), alsoHit };
+    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, asked);
     if (refusal !== undefined) {
       told(refusal);
       return;
@@ -84,7 +90,8 @@ export class Moderation {
     const { conference, now } = this.#parts;
     const user = by === 'administrator' ? undefined : by;
     const lastMessageOf = (author: UserUri): MessageId | undefined => this.#lastMessages.get(author);
-    const read = readCommand(text, { conference, user, now: now(), lastMessageOf });
+    const departed = (name: string): UserUri | undefined => this.#departed.get(nameKey(name));
+    const read = readCommand(text, { conference, user, now: now(), lastMessageOf, departed });
     if ('order' in read) this.order(by, read, way, settled);
     else settled(read);
   }
@@ -102,6 +109,7 @@ export class Moderation {
    */
   heard(event: ConferenceEvent): void {
     const { conference, policy, append, now } = this.#parts;
+    this.#noteNames(event);
     if (event.type === 'left' && policy.endsWithCreator) this.#endWithCreator(event.endpoint);
     if (event.type !== 'joined' || policy.creatorRole === undefined || conference.hasOwner) return;
     if (conference.creator !== event.user || conference.startedAt !== event.at) return;
@@ -115,6 +123,15 @@ export class Moderation {
     if (creator === undefined || conference.endpoint(endpoint)?.user !== creator) return;
     if (conference.endpointsOf(creator).length > 0 || !conference.active) return;
     this.order('administrator', { order: 'end', reason: 'its creator has left' }, 'policy', () => undefined);
+  }
+
+  /** Notes under what names somebody is here, so that he can be meant when he has left. */
+  #noteNames(event: ConferenceEvent): void {
+    if (event.type !== 'joined' && event.type !== 'renamed') return;
+    const { user } = event;
+    const entity = event.type === 'joined' ? (event.alias ?? user) : user;
+    const names = event.type === 'joined' ? [event.displayName, userPart(entity), entity] : [event.nickname];
+    for (const name of names) if (name !== undefined) this.#departed.set(nameKey(name), user);
   }
 
   /** Notes what was said, so that it can be taken back by its author's name. */
@@ -134,4 +151,8 @@ export class Moderation {
       });
     }
   }
+}
+
+function nameKey(name: string): string {
+  return nicknameKey(name) ?? name;
 }

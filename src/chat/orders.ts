@@ -66,6 +66,16 @@ export function actOf(order: Order): Judged {
   }
 }
 
+/** Those in the roster whom a ban of an address or of a domain hits. */
+export function hitBy(order: Order, conference: Conference): readonly UserUri[] {
+  if (order.order !== 'ban' || order.target.kind === 'user') return [];
+  const { target } = order;
+  const here = [...conference.users()].flatMap(({ endpoints }) => endpoints);
+  return here
+    .filter(({ status, user, address }) => status !== 'disconnected' && isMeant(target, user, address))
+    .map(({ user }) => user);
+}
+
 /**
  * The events that carry an order out, in their order; none when there is nobody to do it to. Whoever gives the order goes
  * last, so that he still hears that it was carried out.

@@ -1,6 +1,6 @@
 /** Whom people mean when they write a name. */
 import type { Conference } from '../conference/conference.ts';
-import type { UserUri } from '../conference/ids.ts';
+import { IdError, userUri, type UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { personKey } from './domains.ts';
 
@@ -30,6 +30,19 @@ export function userNamed(conference: Conference, name: string): UserUri | NotMe
   const [user] = users;
   if (user === undefined) return { refused: 'nobody' };
   return users.size > 1 ? { refused: 'several' } : user;
+}
+
+/** The identity that an address of record stands for, as the rules know it; undefined for what is none. */
+export function identityOf(text: string): UserUri | undefined {
+  const scheme = /^(?:sips?|tel):/i.exec(text)?.[0].toLowerCase();
+  const key = scheme === undefined ? undefined : personKey(text);
+  if (key === undefined) return undefined;
+  try {
+    return userUri(scheme === 'tel:' ? key : `sip:${key.replace(/^@/, '')}`);
+  } catch (fault) {
+    if (fault instanceof IdError) return undefined;
+    throw fault;
+  }
 }
 
 function userPart(uri: UserUri): string | undefined {

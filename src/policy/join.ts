@@ -1,6 +1,6 @@
 /** Who may come in, make a room, or watch one. */
 import type { Conference } from '../conference/conference.ts';
-import type { Millis } from '../conference/events.ts';
+import type { Banned, Millis } from '../conference/events.ts';
 import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { isAtLeast } from './roles.ts';
 import { isPin } from './pin.ts';
@@ -23,6 +23,12 @@ export interface JoinRequest {
   readonly now: Millis;
 }
 
+/** The ban that holds for somebody. One for many is given without a look at who they are: it keeps no owner out. */
+function banOf(conference: Conference, user: UserUri, address: string | undefined, now: Millis): Banned | undefined {
+  const ban = conference.banOf(user, address, now);
+  return ban?.target.kind !== 'user' && conference.roleOf(user) === 'owner' ? undefined : ban;
+}
+
 /** Rules for joining that depend on nothing but the request; `pinRule` goes with them. */
 export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
   ({ conference: { tombstone } }) => {
@@ -35,7 +41,7 @@ export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
     };
   },
   ({ conference, user, address, now }) => {
-    const ban = conference.banOf(user, address, now);
+    const ban = banOf(conference, user, address, now);
     if (ban === undefined) return undefined;
     return {
       refused: 'banned',
@@ -126,7 +132,7 @@ export interface WatchRequest {
 /** Rules for watching. */
 export const WATCH_RULES: readonly Rule<WatchRequest>[] = [
   ({ conference, user, address, now }) =>
-    conference.banOf(user, address, now) === undefined ? undefined : { refused: 'may-not-watch' },
+    banOf(conference, user, address, now) === undefined ? undefined : { refused: 'may-not-watch' },
   ({ conference, policy, user }) =>
     policy.watchers === 'anybody' || conference.isMember(user) || conference.endpointsOf(user).length > 0
       ? undefined

@@ -2,6 +2,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
+import { isPresent } from '../conference/roster.ts';
 import { isAtLeast, isHigher, ROLE_NEEDED } from './roles.ts';
 import type { Act } from './roles.ts';
 import type { RoomPolicy } from './room-policy.ts';
@@ -16,28 +17,43 @@ export interface ManageRequest {
   readonly act: Act;
   /** To whom it is done: the user to mute, the author of the message to retract… */
   readonly target?: UserUri;
+  /** Those who are here and are hit as well: everybody at an address or of a domain that is banned. */
+  readonly alsoHit?: readonly UserUri[];
   /** With `role`: the role to be given. */
   readonly role?: Role;
 }
 
 /** Rules for everything that takes a role, in the order in which they are asked. */
 export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
-  // Who is neither here nor has a role of its own in this room has nothing to say in it.
-  ({ conference, by }) =>
-    by === 'administrator' || conference.isMember(by) || conference.endpointsOf(by).length > 0
-      ? undefined
-      : { refused: 'not-here' },
+  // Who is neither here nor has a role of its own in this room has nothing to say in it, and who waits in the lobby is not
+  // here yet: he may only go.
+  ({ conference, by, act, target }) => {
+    if (by === 'administrator' || conference.isMember(by)) return undefined;
+    const endpoints = conference.endpointsOf(by);
+    if (endpoints.some(isPresent) || (endpoints.length > 0 && isOwnAffair(act, by, target))) return undefined;
+    return { refused: endpoints.length > 0 ? 'in-lobby' : 'not-here' };
+  },
   ({ conference, policy, by, act, target }) => {
     if (by === 'administrator' || isOwnAffair(act, by, target)) return undefined;
     const needed = policy.roleNeeded[act] ?? ROLE_NEEDED[act];
     return isAtLeast(conference.roleOf(by), needed) ? undefined : { refused: 'role-too-low', needed };
   },
+  // A subject is read by everybody: it is no way around a mute. Moderators keep their orders.
+  ({ conference, by, act }) =>
+    by !== 'administrator' &&
+    act === 'subject' &&
+    conference.isMuted(by) &&
+    !isAtLeast(conference.roleOf(by), 'moderator')
+      ? { refused: 'muted' }
+      : undefined,
   // Nobody moderates those of the same or a higher role, only an owner may do so to owners.
-  ({ conference, by, act, target }) => {
-    if (by === 'administrator' || target === undefined || act === 'invite' || act === 'admit') return undefined;
-    if (by === target) return undefined;
+  ({ conference, by, act, target, alsoHit = [] }) => {
+    if (by === 'administrator' || act === 'invite' || act === 'admit') return undefined;
     const own = conference.roleOf(by);
-    return own === 'owner' || isHigher(own, conference.roleOf(target)) ? undefined : { refused: 'outranked' };
+    if (own === 'owner') return undefined;
+    const targets = target === undefined ? alsoHit : [target, ...alsoHit];
+    const outranked = targets.some((each) => each !== by && !isHigher(own, conference.roleOf(each)));
+    return outranked ? { refused: 'outranked' } : undefined;
   },
   // Nobody gives a role that is higher than his own.
   ({ conference, by, act, role }) =>

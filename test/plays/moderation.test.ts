@@ -153,6 +153,60 @@ t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
   );
 });
 
+t.test('who has left is meant by his name all the same', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('something bad'), '200');
+  t.equal(await alice.say('/mute bob'), '200');
+  await bob.hears('bob was muted');
+  await bob.leave();
+  t.equal(await alice.say('/retract bob'), '200');
+  await alice.hears('was taken back (alice)');
+  t.equal(await alice.say('/unmute bob'), '200');
+  await alice.hears('may speak again (alice)');
+  t.equal(await alice.say('/ban bob 1h'), '200');
+  await alice.hears('was banned (alice)');
+  t.equal((await refused(stage, 'bob')).status, 403);
+  t.equal(await alice.say('/unban bob'), '200');
+  await alice.hears('may come back');
+  const again = await join(stage, 'bob');
+  t.equal(await again.say('better'), '200');
+  t.equal(await alice.say('/kick carol'), '200');
+  await alice.hears('There is nobody called carol');
+});
+
+t.test('no way around a mute or the lobby: the subject is read by everybody', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('here'), '200');
+  t.equal(await alice.say('/mute bob'), '200');
+  t.equal(await bob.say('/subject I speak all the same'), '403');
+  t.equal(await alice.say('/lobby on'), '200');
+  const carol = await join(stage, 'carol');
+  await carol.hears('A moderator has yet to let you in');
+  t.equal(await carol.say('/subject I am not even here'), '403');
+  t.equal(await alice.say('still what it was'), '200');
+  await bob.hears('still what it was');
+  t.notOk(bob.line.heard().some(({ body }) => /all the same|not even here/.test(body ?? '')));
+});
+
+t.test('a ban by address or domain is no way around the rank of who is hit', async (t) => {
+  const stage = await raise('rooms.defaults.roles={"sip:alice@127.0.0.1": owner, "sip:bob@127.0.0.1": moderator}');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('/ban 127.0.0.1'), '403');
+  t.equal(await bob.say('/ban *@127.0.0.1'), '403');
+  await alice.leave();
+  t.equal(await bob.say('/ban *@127.0.0.1 1h'), '200');
+  await bob.phone.next('BYE');
+  t.equal((await refused(stage, 'carol')).status, 403);
+  const back = await join(stage, 'alice');
+  t.equal(await back.say('/unban *@127.0.0.1'), '200', 'an owner is not kept out of his room by a ban for many');
+});
+
 t.test('slow mode, subject, retract', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');

@@ -15,6 +15,7 @@ import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
 
 const ALICE = userUri('sip:alice@example.com');
 const BOB = userUri('sip:bob@example.com');
+const KIM = userUri('sip:kim@example.com');
 const NOW = Date.UTC(2026, 1, 1);
 
 let legs = 0;
@@ -58,6 +59,7 @@ const context: CommandContext = {
   user: ALICE,
   now: NOW,
   lastMessageOf: (user) => (user === ALICE ? messageId('last') : undefined),
+  departed: (name) => (name === 'kim' ? KIM : undefined),
 };
 const read = (text: string): unknown => readCommand(text, context);
 
@@ -80,6 +82,12 @@ t.test('what is written in the chat becomes an order', (t) => {
     ['/ban 2001:db8::1', { order: 'ban', target: { kind: 'address', address: '2001:db8::1' } }],
     ['/ban sip:gone@example.com', { order: 'ban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
     ['/unban sip:gone@example.com', { order: 'unban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
+    ['/ban kim', { order: 'ban', target: { kind: 'user', user: KIM } }],
+    ['/ban sip:kim@EXAMPLE.com;transport=tcp', { order: 'ban', target: { kind: 'user', user: KIM } }],
+    ['/unban kim', { order: 'unban', target: { kind: 'user', user: KIM } }],
+    ['/unmute kim', { order: 'unmute', user: KIM }],
+    ['/role sip:kim@example.com participant', { order: 'role', user: KIM, role: 'participant' }],
+    ['/kick kim', { say: 'nobody', name: 'kim' }],
     ['/role zoe visitor', { order: 'role', user: ALICE, role: 'visitor' }],
     ['/retract', { order: 'retract', author: ALICE, messageId: 'last' }],
     ['/retract zoe spam', { order: 'retract', author: ALICE, messageId: 'last', reason: 'spam' }],
