@@ -174,7 +174,8 @@ export class ChatSession implements Recipient, SessionHandlers {
       return;
     }
     // First, since a message that is left out at once is missing from then on.
-    if (copy.n !== undefined) this.#through = copy.n;
+    // Notifications of before come behind what was said since.
+    if (copy.n !== undefined && copy.n > (this.#through ?? 0)) this.#through = copy.n;
     const queued = this.#congestion.send(copy.msrp);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }

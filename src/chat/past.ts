@@ -1,8 +1,10 @@
 import type { Aborted, Retracted } from '../conference/events.ts';
-import { type EventNumber, eventNumber, type RoomUri } from '../conference/ids.ts';
+import { type EventNumber, eventNumber, type RoomUri, type UserUri } from '../conference/ids.ts';
 import type { Logged, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
+import { asSaid } from './dispositions.ts';
 import { LargeCopy } from './large-copy.ts';
+import type { QuoteOf } from './plain-text.ts';
 
 /** What of a room's past is kept at hand, so that many who come at once cost the log one read. */
 export interface PastLimits {
@@ -30,6 +32,7 @@ export class Past {
   readonly #log: RoomLog;
   readonly #room: RoomUri;
   readonly #limits: PastLimits;
+  readonly #quoteOf: QuoteOf;
   /** Oldest first; undefined while nobody asks. */
   #window: Copy[] | undefined;
   /** The window reaches back to the oldest message that is kept. */
@@ -40,7 +43,9 @@ export class Past {
   #meanwhile: Logged[] = [];
   #users = 0;
 
-  constructor(log: RoomLog, room: RoomUri, limits: Partial<PastLimits> = {}) {
+  /** @param quoteOf what a reply or reaction of the past is about */
+  constructor(log: RoomLog, room: RoomUri, quoteOf: QuoteOf, limits: Partial<PastLimits> = {}) {
+    this.#quoteOf = quoteOf;
     this.#log = log;
     this.#room = room;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
@@ -77,9 +82,16 @@ export class Past {
     return covers ? found.slice(-last) : this.#readLog(range);
   }
 
+  /** The newest notifications (RFC 5438) for a user after that number, oldest first. Rejects with `LogReadError`. */
+  async notifications(user: UserUri, after: EventNumber): Promise<readonly Copy[]> {
+    const range = { from: eventNumber(after + 1), last: this.#limits.messages, notificationsTo: user };
+    const logged = await this.#log.read(this.#room, range);
+    return logged.flatMap(({ n, event }) => (event.type === 'disposition' ? [new Copy(asSaid(event), n)] : []));
+  }
+
   async #readLog({ after, last }: PastRange): Promise<readonly Copy[]> {
     const from = after === undefined ? {} : { from: eventNumber(after + 1) };
-    const copies = replayable(await this.#log.read(this.#room, { ...from, last, messagesOnly: true }));
+    const copies = this.#replayable(await this.#log.read(this.#room, { ...from, last, messagesOnly: true }));
     let [first, bytes] = [copies.length, 0];
     while (first > 0 && bytes <= this.#limits.bytes) bytes += copies[--first]?.said.cpim.length ?? 0;
     return copies.slice(first);
@@ -107,7 +119,7 @@ export class Past {
     if (window === undefined) return;
     if (event.type === 'retracted') this.#window = window.filter((copy) => !isOf(copy, event));
     if (event.type === 'aborted') this.#window = window.filter((copy) => !isOfStream(copy, event));
-    const copy = copyOf({ n, event });
+    const copy = this.#copyOf({ n, event });
     if (copy === undefined) return;
     window.push(copy);
     this.#bytes += copy.said.cpim.length;
@@ -116,25 +128,25 @@ export class Past {
       this.#whole = false;
     }
   }
-}
 
-/** The messages among events, without those that were taken back later. */
-function replayable(logged: readonly Logged[]): readonly Copy[] {
-  let copies: Copy[] = [];
-  for (const each of logged) {
-    const { event } = each;
-    const copy = copyOf(each);
-    if (copy !== undefined) copies.push(copy);
-    if (event.type === 'retracted') copies = copies.filter((other) => !isOf(other, event));
-    if (event.type === 'aborted') copies = copies.filter((other) => !isOfStream(other, event));
+  /** The messages among events, without those that were taken back later. */
+  #replayable(logged: readonly Logged[]): readonly Copy[] {
+    let copies: Copy[] = [];
+    for (const each of logged) {
+      const { event } = each;
+      const copy = this.#copyOf(each);
+      if (copy !== undefined) copies.push(copy);
+      if (event.type === 'retracted') copies = copies.filter((other) => !isOf(other, event));
+      if (event.type === 'aborted') copies = copies.filter((other) => !isOfStream(other, event));
+    }
+    return copies;
   }
-  return copies;
-}
 
-/** What is delivered of an event of the past: of a large message the line that stands for it. */
-function copyOf({ n, event }: Logged): Copy | undefined {
-  if (event.type === 'said') return new Copy(event, n);
-  return event.type === 'opened' ? new LargeCopy(event, n) : undefined;
+  /** What is delivered of an event of the past: of a large message the line that stands for it. */
+  #copyOf({ n, event }: Logged): Copy | undefined {
+    if (event.type === 'said') return new Copy(event, n, this.#quoteOf);
+    return event.type === 'opened' ? new LargeCopy(event, n) : undefined;
+  }
 }
 
 const isOfStream = (copy: Copy, { stream }: Aborted): boolean =>

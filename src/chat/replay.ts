@@ -1,6 +1,7 @@
 import type { Millis } from '../conference/events.ts';
 import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
+import { IMDN_MEDIA_TYPE } from '../../msrp/index.ts';
 import type { Copy } from './copy.ts';
 import type { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
@@ -44,6 +45,9 @@ const ENOUGH_WAITING = 64 * 1024;
 /** How many messages are looked at for those that concern somebody. */
 const LOOKED_AT = 1000;
 
+/** Most notifications that come while somebody catches up; the oldest are left out first. */
+const MOST_ASIDE = 1000;
+
 /**
  * Brings a recipient up to date: first the past, then what was said meanwhile, until there is nothing between it and the
  * present. It takes the recipient's place in the switch, and need not keep what is said, since the log does.
@@ -57,6 +61,8 @@ export class Replay implements Recipient {
   /** To be delivered, oldest first, and how far that is. */
   #ahead: readonly Copy[] = [];
   #at = 0;
+  /** Notifications (RFC 5438) that go behind the messages which they may be about. */
+  #aside: Copy[] = [];
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
   /** The last message that was delivered. */
@@ -68,7 +74,18 @@ export class Replay implements Recipient {
     this.user = parts.recipient.user;
     this.#looked = parts.after;
     this.#letGo = parts.past.use();
-    this.#read((copies) => this.#choose(copies));
+    const begin = (): void => {
+      this.#read((copies) => this.#choose(copies));
+    };
+    const { past, after } = parts;
+    if (after === undefined) begin();
+    else
+      this.#take(past.notifications(this.user, after), (missed) => {
+        if (this.#state === 'over') return;
+        const last = missed.at(-1)?.n ?? after;
+        this.#aside = [...missed, ...this.#aside.filter(({ n }) => n === undefined || n > last)];
+        begin();
+      });
   }
 
   get roomUri(): string {
@@ -104,7 +121,10 @@ export class Replay implements Recipient {
 
   /** What is kept comes when its turn has come, and what is neither kept nor the room's own is late by then. */
   deliver(copy: Copy): void {
-    if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
+    if (copy.said.wrappedType === IMDN_MEDIA_TYPE) {
+      this.#aside.push(copy);
+      if (this.#aside.length > MOST_ASIDE) this.#aside.shift();
+    } else if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
   }
 
   /** RFC 7701 §6.1: chunks go to those who got the first one. The line that stands for it comes with the past. */
@@ -125,13 +145,19 @@ export class Replay implements Recipient {
     let count = 0;
     while (this.#state === 'delivering' && count < budget && recipient.backlog < ENOUGH_WAITING) {
       const copy = this.#ahead[this.#at];
+      if (copy === undefined && this.#aside.length > 0) {
+        this.#ahead = this.#aside;
+        this.#aside = [];
+        this.#at = 0;
+        continue;
+      }
       if (copy === undefined) {
         this.#read((copies) => copies.filter((each) => this.#concerns(each)));
         continue;
       }
       this.#at += 1;
       recipient.deliver(copy);
-      this.#delivered = copy.n;
+      if (copy.said.wrappedType !== IMDN_MEDIA_TYPE) this.#delivered = copy.n;
       count += 1;
     }
     return count;
@@ -143,7 +169,7 @@ export class Replay implements Recipient {
     this.#state = 'reading';
     const take = (copies: readonly Copy[]): void => {
       if (this.#state === 'over') return;
-      if (copies.length === 0 && !first) {
+      if (copies.length === 0 && !first && this.#aside.length === 0) {
         this.#finish();
         return;
       }
@@ -160,6 +186,10 @@ export class Replay implements Recipient {
       take(read);
       return;
     }
+    this.#take(read, take);
+  }
+
+  #take(read: Promise<readonly Copy[]>, take: (copies: readonly Copy[]) => void): void {
     read.then(take, (fault: unknown) => {
       if (!(fault instanceof LogReadError)) throw fault;
       this.#finish(fault);

@@ -106,7 +106,7 @@ export class ChatRoom {
     this.rules = new RoomRules(parts.uri, parts.doors, parts.policy, parts.conference, parts.now);
     this.fates = new Fates(parts.uri, parts.deliveryFailed);
     this.#duplicates = new Duplicates(parts.duplicateWindow);
-    this.#past = new Past(parts.log, parts.uri);
+    this.#past = new Past(parts.log, parts.uri, (id) => this.#quotes.of(id));
     this.moderation = new Moderation({
       ...parts,
       audit: (line) => {
@@ -396,6 +396,7 @@ export class ChatRoom {
     if (event.type !== 'said') return;
     this.#duplicates.restore(event.by, event.messageId, n);
     this.#dispositions.note(event);
+    this.#quotes.note(event);
     this.moderation.remember(event);
   }
 
@@ -408,6 +409,10 @@ export class ChatRoom {
 
   #welcome(recipient: Recipient, { wish, after }: Arrival): void {
     const { welcome, texts, now, pump, warn } = this.#parts;
+    const { user, endpoint } = recipient;
+    const entity = this.conference.endpoint(endpoint)?.entity;
+    // RFC 7701 §6.1: he has to call himself so, and sees it nowhere else before he speaks.
+    if (entity !== undefined && entity !== user) recipient.deliver(this.#line(texts.anonymous(entity), recipient));
     if (after === undefined) {
       const { subject } = this.conference;
       if (!recipient.knowsRooms) {

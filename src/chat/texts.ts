@@ -14,6 +14,8 @@ export interface Texts {
   subjectIs(subject: string): string;
   /** To somebody whose client does not know of chat rooms (RFC 7701 §11): what he writes goes to all of these. */
   thisIsARoom(names: readonly string[]): string;
+  /** To somebody who is anonymous here: the URI that others see, and that his messages must be from (RFC 7701 §5.2, §6.1). */
+  anonymous(uri: string): string;
   muted(name: string, by: string | undefined, reason: string | undefined): string;
   unmuted(name: string, by: string | undefined): string;
   /** Somebody had to leave; `reason` says why in a sentence. */
@@ -54,6 +56,7 @@ export const ENGLISH: Texts = {
   subjectIs: (subject) => `The subject is: ${subject}`,
   thisIsARoom: (names) =>
     `This is a chat room: what you write goes to everybody here. ${names.length === 0 ? 'Nobody else is here yet.' : `Here: ${names.join(', ')}`}`,
+  anonymous: (uri) => `You are anonymous here: others see ${uri}, and what you write has to be from it.`,
   muted: (name, by, reason) => `${name} was muted${byWhom(by)}${why(reason)}.`,
   unmuted: (name, by) => `${name} may speak again${byWhom(by)}.`,
   booted: (name, reason) => `${name} had to leave${why(reason)}.`,

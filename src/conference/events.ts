@@ -400,9 +400,10 @@ export function retentionOf(event: ConferenceEvent): Retention {
     case 'opened':
     case 'closed':
     case 'aborted':
-    case 'disposition':
     case 'retracted':
       return MESSAGE;
+    // Many for each message: they must not push what was said out of what is kept and replayed.
+    case 'disposition':
     case 'joined':
     case 'statusChanged':
     case 'mediaChanged':

@@ -19,7 +19,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
-import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { LegMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
@@ -88,6 +88,8 @@ export class Leg implements SessionHandlers {
   #joined = false;
   /** How far chat sessions of this leg that are gone have brought it. */
   #position: EventNumber | undefined;
+  /** The newest number when it began to be told what is said. */
+  #heardFrom: EventNumber | undefined;
   /** Texts that wait for the log to have taken their author in. */
   readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
@@ -348,8 +350,12 @@ export class Leg implements SessionHandlers {
     }
     chat.admit();
     if (!chat.isBound) return;
-    if (this.media.listens) this.room.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
-    else this.#pause();
+    if (!this.media.listens) {
+      this.#pause();
+      return;
+    }
+    this.room.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
+    this.#heardFrom ??= eventNumber(this.room.conference.last);
   }
 
   /** Nothing more is delivered, until `#attach`. */
@@ -374,8 +380,11 @@ export class Leg implements SessionHandlers {
   /** Lets the room remember how far this device has come. */
   #bookmark(): void {
     const { caller, instance, now } = this.#parts;
-    const through = this.#here();
-    if (instance === undefined || through === undefined) return;
+    if (instance === undefined) return;
+    // One to whom nothing was said has missed nothing until it went, and what comes from now on.
+    const first = this.room.conference.position(caller.user, instance) === undefined ? this.#heardFrom : undefined;
+    const through = this.#here() ?? first;
+    if (through === undefined) return;
     this.room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
   }
 

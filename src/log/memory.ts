@@ -142,10 +142,11 @@ class RoomPast {
     }
   }
 
-  read({ from, last, messagesOnly }: ReadRange): readonly Logged[] {
-    const wanted = this.#events
-      .slice(this.#start)
-      .filter(({ n, event }) => n >= (from ?? 0) && (messagesOnly !== true || retentionOf(event).keep === 'message'));
+  read({ from, last, messagesOnly, notificationsTo: user }: ReadRange): readonly Logged[] {
+    const wanted = this.#events.slice(this.#start).filter(({ n, event }) => {
+      if (n < (from ?? 0) || (messagesOnly === true && retentionOf(event).keep !== 'message')) return false;
+      return user === undefined || (event.type === 'disposition' && event.to === user);
+    });
     const most = Math.min(last ?? MAX_READ, MAX_READ);
     return most === 0 ? [] : wanted.slice(-most);
   }

@@ -4,7 +4,7 @@
  * later, several nodes with a shared log all run this same path.
  */
 import type { ConferenceEvent, Millis } from '../conference/events.ts';
-import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import type { EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 
 /** An event with its place in the room's log. */
 export interface Logged {
@@ -51,6 +51,8 @@ export interface ReadRange {
   readonly last?: number;
   /** Only messages (`said`, `opened`… see `retentionOf`), not the comings and goings. */
   readonly messagesOnly?: boolean;
+  /** Only notifications (`disposition`) for this user. */
+  readonly notificationsTo?: UserUri;
 }
 
 /** Most events that one `read` gives. */

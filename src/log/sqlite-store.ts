@@ -32,6 +32,8 @@ export interface StoredRange {
   readonly from: number;
   readonly limit: number;
   readonly messagesOnly: boolean;
+  /** Only notifications for this user. */
+  readonly to: string | undefined;
 }
 
 /** Most rows that one step of pruning deletes, so that commits in between need not wait long. */
@@ -53,6 +55,7 @@ export class SqliteStore {
   readonly #endFacts;
   readonly #read;
   readonly #readMessages;
+  readonly #readNotifications;
   readonly #facts;
 
   /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
@@ -92,6 +95,8 @@ export class SqliteStore {
         `SELECT n, event, body FROM events WHERE room = ? AND n >= ? ${condition} ORDER BY n DESC LIMIT ?`;
       this.#read = db.prepare(read(''));
       this.#readMessages = db.prepare(read(`AND kind = ${String(KIND.message)}`));
+      const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
+      this.#readNotifications = db.prepare(read(isNotification));
       this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
     } catch (error) {
       db.close();
@@ -144,10 +149,11 @@ export class SqliteStore {
   read(uri: string, range: StoredRange): readonly StoredRow[] {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return [];
+    const { from, limit, to } = range;
     const statement = range.messagesOnly ? this.#readMessages : this.#read;
-    return rowsOf(statement.all(room, range.from, range.limit))
-      .map(storedRow)
-      .reverse();
+    const rows =
+      to === undefined ? statement.all(room, from, limit) : this.#readNotifications.all(room, from, to, limit);
+    return rowsOf(rows).map(storedRow).reverse();
   }
 
   /** The lasting facts, oldest first. */

@@ -212,7 +212,12 @@ class SqliteLog implements RoomLog {
 
   read(room: RoomUri, range: ReadRange = {}): Promise<readonly Logged[]> {
     const limit = Math.min(range.last ?? MAX_READ, MAX_READ);
-    const stored = { from: range.from ?? 0, limit, messagesOnly: range.messagesOnly === true };
+    const stored = {
+      from: range.from ?? 0,
+      limit,
+      messagesOnly: range.messagesOnly === true,
+      to: range.notificationsTo,
+    };
     return this.#ask((id) => ({ type: 'read', id, room, range: stored }));
   }
 

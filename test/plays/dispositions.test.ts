@@ -95,15 +95,57 @@ t.test('RFC 5438: exempt from the rule of private messages', async (t) => {
   await alice.line.hears('<displayed/>');
 });
 
+t.test('RFC 5438: an author who is away is told when he comes back', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const bob = await join(stage, 'bob');
+  const alice = await join(stage, 'alice', ROOM, { instance });
+  t.equal(await ask(alice, 'id-away', 'who has read this?'), '200');
+  await bob.hears('who has read this?');
+  await alice.leave();
+  t.equal(await report(bob, alice.uri, imdn('id-away', bob.uri)), '200', 'kept for her');
+  await bob.say('one');
+  await bob.say('two');
+  const again = await join(stage, 'alice', ROOM, { instance });
+  await again.hears('two');
+  t.match((await again.line.hears('id-away')).body, /<displayed\/>/, 'behind what was said');
+  t.equal(await report(bob, alice.uri, imdn('id-away', bob.uri, 'delivery', 'delivered')), '200');
+  await again.hears('<delivered/>');
+  await again.leave();
+  await bob.say('three');
+  const third = await join(stage, 'alice', ROOM, { instance });
+  await third.hears('three');
+  await bob.say('four');
+  await third.hears('four');
+  t.notMatch(
+    third.line.heard().map(({ body }) => body),
+    [/id-away|two/],
+    'and not twice',
+  );
+  const newcomer = await join(stage, 'carol');
+  await newcomer.hears('four');
+  t.notMatch(
+    newcomer.line
+      .heard()
+      .map(({ body }) => body ?? '')
+      .join('\n'),
+    /message\/imdn/,
+    'she alone',
+  );
+});
+
 t.test('RFC 7701 §5.2, RFC 3323: somebody anonymous stays so', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');
   const ghost = await join(stage, 'ghost', ROOM, { headers: ['Privacy: id'] });
+  const notice = (await ghost.line.hears('You are anonymous here')).body;
   const refused = await ghost.line.say(ghost.uri, ROOM, 'boo');
   t.equal(refused.what, '403', '§6.1: a From that reveals him');
   const alias = /sip:anonymous-[0-9a-f]+@anonymous\.invalid/.exec(refused.comment)?.[0] ?? '';
   t.not(alias, '', 'he is told his anonymous URI');
+  t.match(notice, alias, 'and was when he came in');
   t.equal((await ghost.line.say(alias, ROOM, 'boo')).what, '200');
   await alice.hears('boo');
   t.equal((await alice.line.say(alice.uri, alias, 'who are you?')).what, '200', '§6.1: he is written to by it');

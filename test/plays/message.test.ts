@@ -346,3 +346,22 @@ t.test('who comes by telephone is told some of what was said before', async (t) 
   await zoe.say('text 9');
   t.equal(await tom.reads(), 'zoe: text 9');
 });
+
+t.test('what is replayed to a telephone says what it answers', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const says = async (id: string, text: string, more: readonly string[] = []): Promise<void> => {
+    const head = [`From: <${zoe.uri}>`, `To: <${ROOM}>`, 'NS: imdn <urn:ietf:params:imdn>', `imdn.Message-ID: ${id}`];
+    const body = `${[...head, ...more].join('\r\n')}\r\n\r\nContent-Type: text/plain\r\n\r\n${text}`;
+    const headers = [`Message-ID: ${id}`, `Byte-Range: 1-${String(body.length)}/${String(body.length)}`];
+    t.equal((await zoe.line.request('SEND', [...headers, 'Content-Type: message/cpim'], body)).what, '200');
+  };
+  const namespace = 'NS: linphone <tag:linphone.org,2020:params:groupchat>';
+  await says('quoted-1', 'who brings the cake?');
+  await says('quoted-2', 'me', [namespace, 'linphone.Replying-To-Message-ID: quoted-1']);
+  const tom = await call(stage, 'tom');
+  await tom.reads();
+  t.equal(await tom.reads(), 'zoe: who brings the cake?');
+  t.equal(await tom.reads(), 'zoe: > who brings the cake?\nme');
+});

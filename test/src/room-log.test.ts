@@ -9,7 +9,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import type { ConferenceEvent } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
-import type { RoomUri } from '../../src/conference/ids.ts';
+import type { RoomUri, UserUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { DEFAULT_KEEPING, LogReadError } from '../../src/log/room-log.ts';
 import type { Logged, Outcome, RoomKeeping, RoomLog } from '../../src/log/room-log.ts';
@@ -42,6 +42,18 @@ function said(id: string, at = NOW, size = 5): ConferenceEvent {
     cpim: new Uint8Array(size).fill(0x61),
   };
 }
+
+const notification = (of: string, to: UserUri): ConferenceEvent => ({
+  type: 'disposition',
+  at: NOW,
+  of: messageId(of),
+  by: BOB,
+  to,
+  notification: 'display',
+  status: 'displayed',
+  contentType: 'message/cpim',
+  cpim: new Uint8Array(3).fill(0x62),
+});
 
 const left = (at = NOW): ConferenceEvent => ({ type: 'left', at, endpoint: endpointId('e'), method: 'departed' });
 
@@ -144,6 +156,20 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(await log.read(ROOM, { last: 0 }), []);
       t.same(await log.read(ROOM, { from: eventNumber(6) }), []);
       t.same(await log.read(OTHER), []);
+    });
+
+    t.test('RFC 5438: notifications of one user; they are not among the messages', async (t) => {
+      const log = await open(t, forever);
+      const events = [said('a'), notification('a', ALICE), said('b'), notification('b', BOB), notification('b', ALICE)];
+      await keptAll(log, events);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 2 })), ['a', 'b']);
+      t.same(numbers(await log.read(ROOM, { notificationsTo: ALICE })), [2, 5]);
+      t.same(numbers(await log.read(ROOM, { notificationsTo: ALICE, from: eventNumber(3) })), [5]);
+      t.same(numbers(await log.read(ROOM, { notificationsTo: ALICE, last: 1 })), [5]);
+      t.same(
+        (await log.read(ROOM, { notificationsTo: BOB })).map(({ event }) => event),
+        [events[3]],
+      );
     });
 
     t.test('every event comes back as it was', async (t) => {
