@@ -349,18 +349,18 @@ export class Session implements MsrpSession, ReceiverHost {
   }
 
   /**
-   * How many octets at `at` are a 200 to the oldest request that waits, byte for byte as the last one came; it is then
+   * How many octets at `at` are a 200 to the request whose turn it is, byte for byte as the last one came; it is then
    * settled. 0 when they are not.
    */
   expected(view: DataView, at: number): number {
-    const oldest = this.transactions.oldest;
+    const likely = this.transactions.likely;
     const length = this.#responseLength;
     const end = at + length - END_LINE;
-    if (oldest === undefined || length === 0 || at + length > view.byteLength) return 0;
+    if (likely === undefined || length === 0 || at + length > view.byteLength) return 0;
     const envelope = this.#envelope;
-    if (envelope === undefined || view.getInt32(at + 13) !== oldest.idHigh) return 0;
+    if (envelope === undefined || view.getInt32(at + 13) !== likely.idHigh) return 0;
     const same =
-      view.getInt32(at + 17) === oldest.idLow &&
+      view.getInt32(at + 17) === likely.idLow &&
       view.getInt32(at) === WORD_MSRP &&
       view.getInt32(at + 5) === envelope.idHigh &&
       view.getInt32(at + 9) === envelope.idLow &&
@@ -369,18 +369,18 @@ export class Session implements MsrpSession, ReceiverHost {
       view.getInt32(end + 3) === WORD_DASHES &&
       view.getInt32(end + 7) === envelope.idHigh &&
       view.getInt32(end + 11) === envelope.idLow &&
-      view.getInt32(end + 15) === oldest.idHigh &&
-      view.getInt32(end + 19) === oldest.idLow &&
+      view.getInt32(end + 15) === likely.idHigh &&
+      view.getInt32(end + 19) === likely.idLow &&
       view.getUint8(at + 4) === 0x20 &&
       view.getUint8(at + 25) <= 0x20 &&
       view.getUint8(end - 1) === 0x0a &&
       view.getUint8(end + 23) === 0x24 &&
       view.getInt16(end + 24) === 0x0d0a;
     if (!same) return 0;
-    this.transactions.shift();
-    if (oldest instanceof PreparedMessage) {
-      if (oldest.outcomes === 'all') this.#handlers.outcome?.(this, oldest, DELIVERED);
-    } else this.#answered(oldest, 200, 'OK');
+    this.transactions.takeLikely();
+    if (likely instanceof PreparedMessage) {
+      if (likely.outcomes === 'all') this.#handlers.outcome?.(this, likely, DELIVERED);
+    } else this.#answered(likely, 200, 'OK');
     return length;
   }
 
