@@ -17,6 +17,7 @@ import {
   SocketTransport,
   type SocketTransportOptions,
   type TraceEntry,
+  type TransportHandlers,
   UserAgent,
   type UserAgentHandlers,
 } from '../../sip/index.ts';
@@ -291,3 +292,91 @@ t.test('RFC 3261 §18.1.1, the deviation: a large NOTIFY reaches a client behind
   t.match(notify, /^NOTIFY sip:carol@10.255.255.1:5060 SIP\/2.0\r\nVia: SIP\/2.0\/UDP/);
   t.ok(notify.length > 5_000);
 });
+
+/** Real UDP sockets whose user agents do not get 15 % of what arrives, the same of it in each run. */
+function losing(handlers: TransportHandlers, seed: number): TransportHandlers {
+  let state = seed;
+  return {
+    receive: (bytes, flow) => {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+      if (state / 2_147_483_648 >= 0.15) handlers.receive(bytes, flow);
+    },
+    unframeable: (head, status, reason, flow) => {
+      handlers.unframeable(head, status, reason, flow);
+    },
+    flowClosed: (flow, reason) => {
+      handlers.flowClosed(flow, reason);
+    },
+  };
+}
+
+t.test(
+  'RFC 3261 §17: 200 calls and 200 MESSAGEs over UDP sockets with 15 % loss both ways, each told once',
+  async (t) => {
+    const heard = { calls: 0, acks: 0, byes: 0 };
+    const texts: string[] = [];
+    const agent = (seed: number): UserAgent<SocketTransport> =>
+      new UserAgent(
+        { transport: (handlers) => new SocketTransport({}, losing(handlers, seed)), timers },
+        {
+          onInvite: (invite) => {
+            heard.calls++;
+            const onAck = (): void => {
+              heard.acks++;
+              session?.close();
+            };
+            const session = invite.accept({ session: { onAck } });
+          },
+          onSubscribe: () => undefined,
+          onMessage: ({ request }) => {
+            texts.push(request.body.toString());
+            return { status: 200 };
+          },
+        },
+      );
+    const [client, server] = [agent(1), agent(2)];
+    t.teardown(() => Promise.all([client.close(0), server.close(0)]));
+    const { port } = await server.transport.listen({ transport: 'UDP', host: '127.0.0.1', port: 0 });
+    await client.transport.listen({ transport: 'UDP', host: '127.0.0.1', port: 0 });
+    const parts = {
+      uri: parseUri(`sip:room@127.0.0.1:${String(port)}`),
+      from: parseNameAddr('<sip:alice@example.org>'),
+    };
+    const outcomes: string[] = [];
+    await Promise.all(
+      Array.from({ length: 200 }, async (_, i) => {
+        await new Promise<void>((resolve) => {
+          client.request({ method: 'MESSAGE', ...parts, contentType: 'text/plain', body: String(i) }, (outcome) => {
+            outcomes.push(outcome.is === 'response' ? String(outcome.response.status) : outcome.reason);
+            resolve();
+          });
+        });
+        await new Promise<void>((resolve) => {
+          client.invite(
+            {
+              ...parts,
+              session: {
+                onEnded: ({ why }) => {
+                  heard.byes += why === 'bye' ? 1 : 0;
+                  resolve();
+                },
+              },
+            },
+            {
+              onAccepted: () => void outcomes.push('200'),
+              onFailed: (outcome) => {
+                outcomes.push(outcome.is);
+                resolve();
+              },
+            },
+          );
+        });
+      }),
+    );
+    t.strictSame(new Set(outcomes), new Set(['200']));
+    t.equal(outcomes.length, 400);
+    t.equal(texts.length, 200);
+    t.equal(new Set(texts).size, 200);
+    t.strictSame(heard, { calls: 200, acks: 200, byes: 200 });
+  },
+);
