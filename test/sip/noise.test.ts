@@ -50,6 +50,18 @@ const REQUESTS = METHODS.map((method) =>
   ),
 );
 
+/** What else the peer's responses carry, so that mutations reach it. */
+const LOADED = {
+  headers: [
+    { name: 'Contact', value: '<sip:peer@10.0.0.1>' },
+    { name: 'Record-Route', value: '<sip:10.0.0.1;lr>' },
+    { name: 'Allow', value: 'INVITE, ACK, BYE, UPDATE' },
+    { name: 'Session-Expires', value: '1800;refresher=uac' },
+    { name: 'Retry-After', value: '5 (soon);duration=3600' },
+    { name: 'Min-SE', value: '90' },
+  ],
+};
+
 /** A refusal repeats From and To as they came: what was malformed there is so in the answer. */
 function understood(bytes: Buffer): SipMessage | undefined {
   try {
@@ -98,7 +110,7 @@ t.test('40,000 mutations of good messages through the user agent: nothing thrown
       if (message === undefined) return;
       const base =
         message.kind === 'request'
-          ? [formatMessage(createResponse(message, [200, 180, 481, 500][random(4)] ?? 200))]
+          ? [formatMessage(createResponse(message, [200, 180, 481, 500][random(4)] ?? 200, LOADED))]
           : [bytes];
       flow.send(random(2) === 0 ? mutate(random, base) : (base[0] ?? bytes));
     },
