@@ -66,8 +66,8 @@ async function measure(server: string, room: number, body: number, window: numbe
   const ready = (await hear(target)) as Ready;
   const load = start(['./fanout/load.js']);
   await hear(load);
-  // Enough deliveries that the clock's grain and the last collections of garbage do not count, few enough to wait for.
-  const deliveries = (values.quick ? 40_000 : 400_000) / (window === 1 ? 8 : 1);
+  // Enough deliveries that neither compiling nor the clock's grain counts, few enough to wait for.
+  const deliveries = (values.quick ? 40_000 : 2_000_000) / (window === 1 ? 8 : 1);
   const messages = Math.max(window * 2, Math.ceil(deliveries / (room - 1)));
   const order: LoadOrder = {
     ...ready,
