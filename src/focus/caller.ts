@@ -47,12 +47,9 @@ export function callerOf(
   const proven = identity !== undefined;
   const { displayName } = from;
   if (wantsPrivacy(request)) {
-    const alias = userUri(`sip:anonymous-${randomBytes(6).toString('hex')}@anonymous.invalid`);
-    const anonymous = isAnonymous(from.uri) && identity === undefined;
-    const key = personKey(alias);
-    const names = new Set(key === undefined ? [] : [key]);
+    const shown = anonymous();
     // Several who give no name are not one person.
-    return { user: anonymous ? alias : user, proven, displayName: 'Anonymous', names, alias, address };
+    return { ...shown, user: isAnonymous(from.uri) && !proven ? shown.alias : user, proven, address };
   }
   const own = identity === undefined || isSame(identity, from.uri) ? [user, formatUri(from.uri)] : [user];
   return {
@@ -63,6 +60,13 @@ export function callerOf(
     alias: undefined,
     address,
   };
+}
+
+/** What others see of somebody who does not want to be known: a URI that is given out once. */
+export function anonymous(): Pick<Caller, 'displayName' | 'names'> & { readonly alias: UserUri } {
+  const alias = userUri(`sip:anonymous-${randomBytes(6).toString('hex')}@anonymous.invalid`);
+  const key = personKey(alias);
+  return { displayName: 'Anonymous', names: new Set(key === undefined ? [] : [key]), alias };
 }
 
 /** The identity under which a user is known: an address of record without parameters. Undefined for what names nobody. */

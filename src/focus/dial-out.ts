@@ -21,7 +21,7 @@ import { formatRecipientHistory, type Recipient } from '../conference/resource-l
 import { RateLimiter } from '../policy/rate.ts';
 import { isAtLeast } from '../policy/roles.ts';
 import { callInfo } from './advertising.ts';
-import { type Caller, canonicalUser } from './caller.ts';
+import { anonymous, type Caller, canonicalUser } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { type Leg, type LegEnd, sdpContent } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
@@ -59,6 +59,8 @@ export interface Invitation {
   readonly room: ChatRoom;
   readonly target: Uri;
   readonly displayName?: string | undefined;
+  /** The others shall not learn who it is (RFC 5364 §4). Default false. */
+  readonly anonymize?: boolean;
   readonly by: Commander;
   /** By what way it was asked for. */
   readonly way: Way;
@@ -147,7 +149,7 @@ export class DialOut {
     done: () => void,
   ): Promise<void> {
     const { host, legs, peers } = this.#parts;
-    const { room, by, displayName, roomUri = room.uri } = invitation;
+    const { room, by, roomUri = room.uri } = invitation;
     const opened = await host.open(room.uri, 'leg');
     if (opened?.room !== room) {
       opened?.release();
@@ -160,7 +162,7 @@ export class DialOut {
       room,
       seat,
       release: opened.release,
-      caller: calledAs(user, target, displayName),
+      caller: calledAs(user, target, invitation),
       profile: known?.profile ?? peers.profileOf({ userAgent: undefined, featureTags: [] }),
       local: known?.session?.dialog.flow?.local.address ?? this.#parts.local,
       method: 'dialed-out',
@@ -257,9 +259,10 @@ function isModerator(room: ChatRoom, user: UserUri): boolean {
 }
 
 /** Who is called is who the inviter says, until it answers from where we have called. */
-function calledAs(user: UserUri, { uri }: Target, displayName: string | undefined): Caller {
-  const names = new Set([user, formatUri(uri)].flatMap((name) => personKey(name) ?? []));
+function calledAs(user: UserUri, { uri }: Target, { displayName, anonymize }: Invitation): Caller {
   const address = uri.host.replace(/^\[|\]$/g, '');
+  if (anonymize === true) return { ...anonymous(), user, proven: false, address };
+  const names = new Set([user, formatUri(uri)].flatMap((name) => personKey(name) ?? []));
   return { user, proven: false, displayName, names, alias: undefined, address };
 }
 

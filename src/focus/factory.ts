@@ -25,7 +25,7 @@ export interface FactoryParts {
 /** How often one user may have a conference made. */
 const MAKING = { perSecond: 0.2, burst: 20 };
 
-/** Makes conferences for those who call the conference factory (RFC 4579 §3.4, §5.4). */
+/** Makes conferences for those who call the conference factory (RFC 4579 §3.2, §5.4). */
 export class Factory {
   readonly #parts: FactoryParts;
   readonly #made = new Set<RoomUri>();

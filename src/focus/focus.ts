@@ -113,6 +113,8 @@ export class Focus implements UserAgentHandlers {
   onOptions({ request, session }: IncomingRequest): Answer {
     const { host, domains } = this.#parts;
     const uri = session === undefined ? domains.roomOf(request.uri) : undefined;
+    // RFC 5366 §5.1: the factory is no conference, and understands lists.
+    if (session === undefined && this.#parts.factory.isMeant(request.uri)) return { status: 200 };
     if (session === undefined && request.uri.kind === 'sip' && request.uri.user !== undefined) {
       if (uri === undefined || !host.exists(uri)) return { status: 404, reason: 'No Such Conference' };
       return { status: 200, headers: [{ name: 'Contact', value: `<${request.requestUri}>;isfocus` }] };
@@ -207,7 +209,7 @@ export class Focus implements UserAgentHandlers {
   /** Calls those on the list that came with a call (RFC 5366 §5), now that who wants it is in the roster. */
   #callAll({ room, caller, roomUri }: Leg, recipients: readonly Recipient[]): void {
     const { dialOut, warn } = this.#parts;
-    for (const { uri, displayName } of recipients) {
+    for (const { uri, displayName, anonymize } of recipients) {
       const target = readTarget(uri);
       if (target === undefined)
         warn(`${room.uri}: ${caller.user} has ${uri.slice(0, 200)} in the list, which is no URI`);
@@ -217,6 +219,7 @@ export class Focus implements UserAgentHandlers {
           room,
           target,
           displayName,
+          anonymize,
           by: caller.user,
           way: 'INVITE',
           roomUri,

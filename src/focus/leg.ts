@@ -144,7 +144,7 @@ export class Leg implements SessionHandlers {
     this.room.enter(this.#parts.speaker);
   }
 
-  /** We call it: the roster shows it (RFC 4579 §5.5). */
+  /** We call it: the roster shows it (RFC 4579 §5.2). */
   dialling(call: OutgoingInvite): void {
     this.#state = { is: 'dialling', call };
     this.room.enter(this.#parts.speaker);

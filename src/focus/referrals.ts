@@ -117,7 +117,7 @@ export class Referrals {
     return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };
   }
 
-  /** What a REFER asks for: one thing, or all of a list (RFC 5368 §6). */
+  /** What a REFER asks for: one thing, or all of a list (RFC 5368 §8). */
   #referencesOf({ request, referTo, method }: IncomingRefer): readonly Reference[] | Answer {
     const { uri, displayName, params } = referTo;
     if (uri.kind !== 'other' || uri.scheme !== 'cid') {
@@ -228,14 +228,14 @@ function orderOf(user: UserUri, method: string, admin: boolean | undefined): Ord
   return { order: 'role', user, role: admin ? 'moderator' : 'participant' };
 }
 
-/** RFC 5368 §7 writes it as a header of the URI, others as a parameter. */
+/** RFC 5368 §9 writes it as a header of the URI, others as a parameter. */
 function methodIn(uri: Uri): string {
   if (uri.kind !== 'sip') return 'INVITE';
   const header = uri.headers.find(({ name }) => name.toLowerCase() === 'method')?.value;
   return (uri.params.get('method') ?? header ?? 'INVITE').toUpperCase();
 }
 
-/** The dialog that the call shall take the place of (RFC 4579 §5.8); no other header of the URI is sent. */
+/** The dialog that the call shall take the place of (RFC 4579 §5.10); no other header of the URI is sent. */
 function replacesIn(uri: Uri): string | undefined {
   const value =
     uri.kind === 'sip' ? uri.headers.find(({ name }) => name.toLowerCase() === 'replaces')?.value : undefined;

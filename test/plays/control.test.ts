@@ -5,6 +5,9 @@ import { MsrpLine } from './msrp-line.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 
+/** Where conferences are made. */
+const FACTORY = 'sip:conference-factory@127.0.0.1';
+
 /** Raises a service that is gone when the test is. */
 async function stageWith(t: Test, ...options: readonly string[]): Promise<Stage> {
   const stage = await raise(...options);
@@ -66,7 +69,7 @@ async function invite(stage: Stage, data: string, uri: string): Promise<{ status
   return { status: response.status, body: await response.json() };
 }
 
-t.test('RFC 4579 §5.5: the administrator has somebody called, who is in the chat', async (t) => {
+t.test('RFC 4579 §5.2: the administrator has somebody called, who is in the chat', async (t) => {
   const data = t.testdir();
   const stage = await stageWith(t, `data=${data}`);
   const alice = await join(stage, 'alice');
@@ -113,6 +116,31 @@ t.test('RFC 4575 §5.7.6: who is busy, who rings, who does not come', async (t) 
   away.hangUp();
   t.match(await answered, { status: 409 });
   await until(watcher, /away@[^]*<disconnection-method>failed/);
+});
+
+t.test('somebody is kicked while he is being called, another is listed as anonymous', async (t) => {
+  const stage = await stageWith(t, 'sip.t1=20ms');
+  const alice = await join(stage, 'alice');
+  const watcher = await watch(stage);
+  const slow = await SipPhone.connect('slow', stage.sip);
+  slow.rings = true;
+  slow.replies.set('INVITE', '183 Still Ringing');
+  await alice.phone.within(alice.dialog, 'REFER', refer(`<${slow.address}>`));
+  await until(watcher, /slow@[^]*<status>alerting/);
+  const kick = refer(`<${slow.uri};method=BYE>`, 'Refer-Sub: false');
+  t.equal((await alice.phone.within(alice.dialog, 'REFER', kick)).status, 200);
+  t.equal((await slow.next('CANCEL')).method, 'CANCEL');
+  await until(watcher, /slow@[^]*<disconnection-method>booted/);
+  const carol = await Callee.wait(stage, 'carol');
+  const list = listOf([carol.phone.address], 'cp:copyControl="to" cp:anonymize="true"');
+  const other = await SipPhone.connect('bob', stage.sip);
+  const { dialog } = await other.request('INVITE', ROOM, withList(messageSdp(newPath()), list));
+  other.ack(dialog);
+  await carol.comes();
+  t.notMatch(await until(watcher, /anonymous-[^]*<status>connected/), /carol/);
+  const options = await other.request('OPTIONS', FACTORY);
+  t.equal(options.response.status, 200);
+  t.match(options.response.headers.get('Supported'), /recipient-list-invite/, 'RFC 5366 §5.1');
 });
 
 t.test('RFC 5363 §5.2: only those are called who have agreed to it', async (t) => {
@@ -178,7 +206,7 @@ t.test('RFC 4579 §5.11: REFER with method=BYE, as Blink writes it, takes somebo
   await carol.hears('carol is a moderator');
 });
 
-t.test('RFC 4488 §4, RFC 5368 §6: several at once by a list, without a subscription', async (t) => {
+t.test('RFC 4488 §4, RFC 5368 §8: several at once by a list, without a subscription', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
   const bob = await join(stage, 'bob');
@@ -206,8 +234,6 @@ function listOf(uris: readonly string[], attributes = 'cp:copyControl="to"'): st
     `xmlns:cp="urn:ietf:params:xml:ns:copycontrol"><p1:list>${entries}</p1:list></p1:resource-lists>`
   );
 }
-
-const FACTORY = 'sip:conference-factory@127.0.0.1';
 
 /** The body of an INVITE with SDP and a list. */
 function withList(sdp: string, list: string): { readonly contentType: string; readonly body: string } {
@@ -298,7 +324,7 @@ t.test("Linphone's group chat: a list and no SDP, then texts by MESSAGE", async 
   }
 });
 
-t.test('RFC 3891 §3: one takes the place of his own call, and of nobody else’s', async (t) => {
+t.test('RFC 3891 §3, RFC 4579 §5.9: one takes the place of his own call, and of nobody else’s', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
   const mallory = await join(stage, 'mallory');
@@ -321,7 +347,7 @@ t.test('RFC 3891 §3: one takes the place of his own call, and of nobody else’
   await mallory.hears('from my other telephone');
 });
 
-t.test('bad input: nested REFERs, REFER to ourselves, lists without end', async (t) => {
+t.test('bad input: nested REFERs (RFC 4579 §5.7), REFER to ourselves, lists without end', async (t) => {
   const stage = await stageWith(t, 'dialling.calls_per_user=3', 'dialling.list_entries=5');
   const alice = await join(stage, 'alice');
   const bob = await join(stage, 'bob');
