@@ -32,6 +32,11 @@ export interface Answer extends Content {
 /** An answer now, or after something that really has to be awaited (the log, credentials). */
 export type Answering = Answer | Promise<Answer>;
 
+/** An answer to OPTIONS. With a Contact it tells where what was asked about is reached. */
+export interface OptionsAnswer extends Answer {
+  readonly contact?: ContactParts;
+}
+
 /** A request that is answered with one response: MESSAGE, OPTIONS, INFO, … */
 export interface IncomingRequest {
   readonly request: SipRequest;
@@ -56,7 +61,7 @@ export interface UserAgentHandlers {
   /** A MESSAGE outside of dialogs, or inside one whose session has no `onMessage`. Absent: 405. */
   onMessage?(incoming: IncomingRequest): Answering;
   /** OPTIONS in or out of dialogs. Absent: 200. Allow, Accept, Supported and Allow-Events are added to every 200. */
-  onOptions?(incoming: IncomingRequest): Answering;
+  onOptions?(incoming: IncomingRequest): OptionsAnswer | Promise<OptionsAnswer>;
   /** INFO outside of dialogs, or inside one whose session has no `onInfo`. Absent: 405. */
   onInfo?(incoming: IncomingRequest): Answering;
   /** Any other method outside of dialogs (REGISTER, PUBLISH, …). Absent: 501, or 405 where the library knows the method. */

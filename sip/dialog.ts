@@ -304,7 +304,8 @@ function isPeer(flow: Flow | undefined, uri: Uri): boolean {
   return flow !== undefined && uri.kind === 'sip' && isAddress(flow, uri) && portOf(uri.port, uri) === flow.remote.port;
 }
 
-function isSips(uri: Uri): boolean {
+/** Whether a URI asks for TLS on every hop. */
+export function isSips(uri: Uri): boolean {
   return uri.kind === 'sip' && uri.scheme === 'sips';
 }
 

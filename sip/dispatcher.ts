@@ -1,6 +1,7 @@
-import type { Answer, InviteSession, Limits } from './api.ts';
+import type { Answer, InviteSession, Limits, OptionsAnswer } from './api.ts';
+import { contactFor } from './contact.ts';
 import type { Core } from './core.ts';
-import type { LiveDialog } from './dialog.ts';
+import { isSips, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
 import { Incoming } from './incoming.ts';
 import { inspectRequest } from './inspect.ts';
@@ -223,11 +224,13 @@ export class Dispatcher {
       incoming.respond(200, { headers: ours });
       return;
     }
-    incoming.settle(
+    incoming.settle<OptionsAnswer>(
       () => handlers.onOptions?.({ request, flow, session }) ?? { status: 200 },
-      (answer) => {
+      ({ contact, ...answer }) => {
         const headers = [...(answer.status < 300 ? ours : []), ...(answer.headers ?? [])];
-        incoming.respond(answer.status, { ...answer, headers });
+        const secure = flow.secure && isSips(request.uri);
+        const reached = contact === undefined ? {} : { contact: contactFor(contact, request.uri, flow, secure) };
+        incoming.respond(answer.status, { ...answer, headers, ...reached });
       },
     );
   }

@@ -1,4 +1,4 @@
-import type { Answer, Answering } from './api.ts';
+import type { Answer } from './api.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import { createResponse, newTag, type ResponseParts, type SipRequest } from './message.ts';
 import type { ServerTransaction } from './server-transaction.ts';
@@ -82,9 +82,9 @@ export class Incoming {
   }
 
   /** Answers with what a handler returns, now or later. */
-  settle(
-    handler: () => Answering,
-    send: (answer: Answer) => void = (answer) => this.respond(answer.status, answer),
+  settle<A extends Answer>(
+    handler: () => A | Promise<A>,
+    send: (answer: A) => void = (answer) => this.respond(answer.status, answer),
     failed?: (error: unknown) => void,
   ): void {
     this.run(() => {

@@ -5,6 +5,7 @@ import {
   type IncomingRefer,
   type IncomingRequest,
   type IncomingSubscribe,
+  type OptionsAnswer,
   Params,
   type SipRequest,
   type SipUri,
@@ -110,14 +111,14 @@ export class Focus implements UserAgentHandlers {
   }
 
   /** From the user agent: is this a conference (RFC 4579 §4.3)? */
-  onOptions({ request, session }: IncomingRequest): Answer {
+  onOptions({ request, session }: IncomingRequest): OptionsAnswer {
     const { host, domains } = this.#parts;
     const uri = session === undefined ? domains.roomOf(request.uri) : undefined;
     // RFC 5366 §5.1: the factory is no conference, and understands lists.
     if (session === undefined && this.#parts.factory.isMeant(request.uri)) return { status: 200 };
     if (session === undefined && request.uri.kind === 'sip' && request.uri.user !== undefined) {
       if (uri === undefined || !host.exists(uri)) return { status: 404, reason: 'No Such Conference' };
-      return { status: 200, headers: [{ name: 'Contact', value: `<${request.requestUri}>;isfocus` }] };
+      return { status: 200, contact: FOCUS_CONTACT };
     }
     return { status: 200 };
   }
