@@ -1,4 +1,5 @@
 /** The places a configuration comes from, each made into one shape: values, and where each of them stands. */
+import { isIPv6 } from 'node:net';
 import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, YAMLParseError, type Node } from 'yaml';
 import type { ConfigFault } from './faults.ts';
 import { allKeys, keyOfWords, schemaAt, takesNull, takesText, unknownKey, type KeyPath } from './keys.ts';
@@ -111,7 +112,8 @@ export function fromOptions(options: readonly string[]): readonly Source[] {
 function single(place: string, path: KeyPath, text: string): Source {
   const key = schemaAt(schema, path);
   let value: Value = text;
-  if (key !== undefined && !(takesText(key) && !(text === 'null' && takesNull(key)))) {
+  // `::` is an address, and in YAML a map.
+  if (key !== undefined && !isIPv6(text) && !(takesText(key) && !(text === 'null' && takesNull(key)))) {
     try {
       value = parse(text) as Value;
     } catch (error) {

@@ -191,6 +191,7 @@ t.test('beyond loopback without authentication or TLS only if the configuration 
     1,
     'one host of a list is enough',
   );
+  t.equal(faultsOf({ options: ['sip.host=::', 'http.host=::', 'auth.mode=digest'] }).length, 1, 'no YAML is needed');
   t.same(faultsOf({ options: ['sip.host=::1', "msrp.host=['::1', 127.0.0.1]"] }), []);
   t.equal(faultsOf({ options: ['open_to_network=[yes]'] }).length, 1, 'other words do not count');
 });
