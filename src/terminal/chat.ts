@@ -14,7 +14,7 @@ import type { ConferenceView } from '../conference/view.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { completions, enter } from './commands.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
-import { EXIT, exitCodeOf } from './exit.ts';
+import { EXIT, exitCodeOf, reasonOf } from './exit.ts';
 import { fileToSend, Inbox, sizeText } from './files.ts';
 import { processTerminal, Screen, type Terminal } from './screen.ts';
 import { Writers } from './writers.ts';
@@ -298,7 +298,7 @@ class Chat {
 
   #fail(why: ClientError): void {
     this.#exit = exitCodeOf(why);
-    this.#show({ type: 'closed', reason: why.message, ...(why.status === undefined ? {} : { status: why.status }) });
+    this.#show({ type: 'closed', reason: reasonOf(why), ...(why.status === undefined ? {} : { status: why.status }) });
     this.#finish();
   }
 

@@ -12,6 +12,13 @@ const CODES: Readonly<Record<ClientFault, number>> = {
   unreachable: EXIT.unreachable,
 };
 
+/** What is told of a fault: its own words, and what would help against it. */
+export function reasonOf({ message, status }: ClientError): string {
+  return status === 401 || status === 407
+    ? `${message}: give your address by --as, and your password in GTC_PASSWORD`
+    : message;
+}
+
 /** The exit code that tells a fault to scripts. */
 export function exitCodeOf(fault: ClientError): number {
   return CODES[fault.fault];

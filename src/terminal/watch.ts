@@ -1,7 +1,7 @@
 import type { ConferenceView } from '../conference/view.ts';
 import { ClientError, watchRoom } from '../client/index.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
-import { EXIT, exitCodeOf } from './exit.ts';
+import { EXIT, exitCodeOf, reasonOf } from './exit.ts';
 import { processTerminal, type Terminal } from './screen.ts';
 import { colourDress, type Dress, harmlessLine, plainDress, timeOf } from './text.ts';
 
@@ -35,7 +35,7 @@ export async function runWatch(
   const fail = (why: ClientError): void => {
     exit = exitCodeOf(why);
     output.write(
-      options.json === true ? `${JSON.stringify({ type: 'closed', reason: why.message })}\n` : `! ${why.message}\n`,
+      options.json === true ? `${JSON.stringify({ type: 'closed', reason: reasonOf(why) })}\n` : `! ${reasonOf(why)}\n`,
     );
     finish();
   };

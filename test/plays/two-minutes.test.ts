@@ -145,3 +145,15 @@ t.test('exit codes tell what went wrong', async (t) => {
   const refused = start('watch', 'sip:lobby@elsewhere.example', ...server);
   t.equal(await refused.exit, 1);
 });
+
+t.test('who has to prove who he is, is told how', async (t) => {
+  const settings = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${join(data, 'digest')}`, 'auth.mode=digest'];
+  const service = start('serve', ...settings.flatMap((setting) => ['--set', setting]));
+  const there = ['--server', await service.shows(/(ws:\/\/127\.0\.0\.1:\d+\/ws)/)];
+  const chat = start('chat', ROOM, '--say', 'hi', ...there);
+  const watch = start('watch', ROOM, '--once', ...there);
+  t.equal(await chat.exit, 1);
+  t.match(chat.output, /--as.*GTC_PASSWORD/);
+  t.equal(await watch.exit, 1);
+  t.match(watch.output, /--as.*GTC_PASSWORD/);
+});
