@@ -240,6 +240,10 @@ export class ChatRoom {
       settled('taken');
       return;
     }
+    if (speaker.outside === true && post.kind !== 'message') {
+      settled({ refused: 'not-here' });
+      return;
+    }
     if (post.kind === 'command') {
       this.#command(speaker, textOf(post.cpim), settled);
       return;
@@ -250,7 +254,7 @@ export class ChatRoom {
     }
     // What was said once stays said: no rule is asked again about a message that is only sent again.
     if (post.kind === 'message' && this.#duplicates.repeats(speaker.user, posting.messageId, settled)) return;
-    const refusal = this.#objection(speaker.user, post.audience, post.kind, posting.body.length);
+    const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
     if (post.kind === 'message') {
       this.#say(speaker, posting, post, refusal);
       return;
@@ -275,7 +279,7 @@ export class ChatRoom {
   }
 
   /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */
-  #objection(by: UserUri, audience: Audience, kind: 'message' | 'typing', size: number): ChatRefusal | undefined {
+  #objection(by: Speaker, audience: Audience, kind: 'message' | 'typing', size: number): ChatRefusal | undefined {
     const refusal = this.rules.speak(by, audience, kind, size);
     if (refusal !== undefined || audience.to === 'everyone') return refusal;
     if ([...this.#switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
@@ -284,7 +288,7 @@ export class ChatRoom {
 
   /** Sends a notification to the author of the message that it is about (RFC 5438). */
   #report(speaker: Speaker, posting: Posting, post: Notification, settled: (verdict: Verdict) => void): void {
-    const refusal = this.rules.speak(speaker.user, EVERYONE, post.kind, posting.body.length);
+    const refusal = this.rules.speak(speaker, EVERYONE, post.kind, posting.body.length);
     const route = refusal === undefined ? this.#dispositions.route(speaker.user, post.imdn) : 'nowhere';
     if (refusal !== undefined) settled(refusal);
     else if (route === 'nowhere') settled('taken');
@@ -388,7 +392,7 @@ export class ChatRoom {
     const post = readPost(posting, speaker, (uri) => this.#addressee(uri));
     if ('refused' in post) return post;
     if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
-    return this.#objection(speaker.user, post.audience, post.kind, size) ?? post;
+    return this.#objection(speaker, post.audience, post.kind, size) ?? post;
   }
 
   /** Notes a message of the past, so that it is known when it is sent again. */

@@ -8,6 +8,7 @@ import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal, type Rule } from '../policy/rule.ts';
 import { rateRules, SPEAK_RULES, type SpeakRequest } from '../policy/speak.ts';
+import type { Speaker } from './speaker.ts';
 
 /** A place kept for somebody who is let in but not in the roster yet. */
 export interface Seat {
@@ -41,6 +42,7 @@ export class RoomRules {
   readonly #join: readonly Rule<JoinRequest>[];
   readonly #speak: readonly Rule<SpeakRequest>[];
   readonly #rates: readonly Rule<SpeakRequest>[];
+  readonly #strangerRate: RateLimiter;
   readonly #nicknameTries = new RateLimiter(NICKNAME_TRIES);
   readonly #seats = new Map<UserUri, number>();
 
@@ -48,6 +50,8 @@ export class RoomRules {
     this.#policy = policy;
     this.#conference = conference;
     this.#now = now;
+    // Whoever may give any name could give another one for each text.
+    this.#strangerRate = new RateLimiter(policy.messageRate);
     this.#join = [...JOIN_RULES, pinRule(doors.pinTries, room)];
     this.#rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
     this.#speak = [...SPEAK_RULES, ...this.#rates];
@@ -89,8 +93,24 @@ export class RoomRules {
     return this.#conference.isMuted(user) || this.#conference.roleOf(user) === 'visitor';
   }
 
-  /** Judges what somebody wants to say. */
-  speak(user: UserUri, audience: Audience, kind: SpeakRequest['kind'], size: number): Refusal | undefined {
+  /** Judges who wants to say something without coming in: by the rules for who does, and how much comes from his address. */
+  stranger(newcomer: Newcomer): Refusal | undefined {
+    const request = { ...newcomer, conference: this.#conference, policy: this.#policy, now: this.#now() };
+    if (this.#policy.strangers === 'refuse') return { refused: 'not-here' };
+    const refusal = firstRefusal(this.#join, request);
+    if (refusal !== undefined) return refusal;
+    if (waitsInLobby(request)) return { refused: 'in-lobby' };
+    const retryAfter = this.#strangerRate.take(newcomer.address ?? newcomer.user, request.now);
+    return retryAfter > 0 ? { refused: 'too-fast', retryAfter } : undefined;
+  }
+
+  /** Judges what somebody wants to say; `outside`: without having come in. */
+  speak(
+    { user, outside = false }: Pick<Speaker, 'user' | 'outside'>,
+    audience: Audience,
+    kind: SpeakRequest['kind'],
+    size: number,
+  ): Refusal | undefined {
     const conference = this.#conference;
     return firstRefusal(this.#speak, {
       conference,
@@ -99,6 +119,7 @@ export class RoomRules {
       audience,
       kind,
       size,
+      outside,
       now: this.#now(),
     });
   }

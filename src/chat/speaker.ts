@@ -10,6 +10,8 @@ export interface Speaker {
    * the anonymous one only.
    */
   readonly names: ReadonlySet<string>;
+  /** It is not in the call: it may say something to all, and nothing else. Default false. */
+  readonly outside?: boolean;
   /** The URI by which it has dialled the room. */
   readonly roomUri: string;
   /** The URI that others see: its identity, or the anonymous one. */

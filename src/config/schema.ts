@@ -62,6 +62,7 @@ const room = z.strictObject({
   account_nicknames: z.record(z.string().min(1), identity),
   nickname_quarantine: duration,
   watchers: z.enum(['anybody', 'participants']),
+  strangers: z.enum(['refuse', 'allow']),
   durability: z.enum(['disk', 'memory']),
   keep_messages: z.int().min(0),
   keep_for: duration,

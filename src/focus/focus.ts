@@ -30,9 +30,10 @@ import { ownLeg } from './own-leg.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { isListAlone, recipientsOf } from './recipient-list.ts';
 import type { Referrals } from './referrals.ts';
-import { refusalAnswer } from './refusals.ts';
+import { messageRefusal, refusalAnswer } from './refusals.ts';
 import { replacedLeg } from './replacing.ts';
 import { sdpOf } from './sdp-body.ts';
+import { hearStranger } from './stranger.ts';
 import { readTarget } from './targets.ts';
 import { Turns } from './turns.ts';
 import { noMediaAnswer } from './warnings.ts';
@@ -133,8 +134,11 @@ export class Focus implements UserAgentHandlers {
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
     const leg = ownLeg(legs, room, caller, flow);
-    if (leg === undefined) return { status: 403, reason: 'Not in This Conference' };
-    return leg.onMessage(incoming);
+    if (leg !== undefined) return leg.onMessage(incoming);
+    // Somebody else says that he is who is here already.
+    if (legs.of(room, caller.user).length > 0) return messageRefusal({ refused: 'not-here' }, false);
+    const profile = this.#parts.peers.profileOf(signsOf(request));
+    return hearStranger(request, { room, caller, profile, roomUri: dialledUri(request, domains), ...pinOf(request) });
   }
 
   /** No further joins; everybody who is there is let go by BYE. */

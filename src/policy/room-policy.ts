@@ -17,6 +17,8 @@ export interface RoomPolicy {
   readonly creatorRole?: Role;
   /** Who may subscribe to the roster. */
   readonly watchers: 'anybody' | 'participants';
+  /** Whether those who are not in the call may say something to all by SIP MESSAGE. */
+  readonly strangers: 'refuse' | 'allow';
   /** Most endpoints of one user at a time. */
   readonly maxDevices: number;
   /** Largest message, in octets (RFC 7701 §6.1, SDP max-size). */
@@ -46,6 +48,7 @@ export interface RoomPolicy {
 /** Anybody watches, ten devices, 10 MB, ten messages a second, nicknames with a minute of quarantine. */
 export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   watchers: 'anybody',
+  strangers: 'refuse',
   maxDevices: 10,
   maxMessage: 10_000_000,
   messageRate: { perSecond: 10, burst: 50 },

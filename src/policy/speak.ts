@@ -20,6 +20,8 @@ export interface SpeakRequest {
    * message (RFC 5438), which the muted may send and no mode slows down.
    */
   readonly kind: 'message' | 'typing' | 'disposition';
+  /** It comes from somebody who is not in the call, and was judged at the door (`RoomPolicy.strangers`). Default false. */
+  readonly outside?: boolean;
   /** Octets of the body, as far as known. */
   readonly size: number;
   readonly now: Millis;
@@ -27,9 +29,9 @@ export interface SpeakRequest {
 
 /** Rules for speaking that depend on nothing but the request; those of `rateRules` go after them. */
 export const SPEAK_RULES: readonly Rule<SpeakRequest>[] = [
-  ({ conference, user }) => {
+  ({ conference, user, outside }) => {
     const endpoints = conference.endpointsOf(user);
-    if (endpoints.some(isPresent)) return undefined;
+    if (outside === true || endpoints.some(isPresent)) return undefined;
     return { refused: endpoints.some(({ status }) => status === 'pending') ? 'in-lobby' : 'not-here' };
   },
   ({ policy, size }) => (size > policy.maxMessage ? { refused: 'too-large', maximum: policy.maxMessage } : undefined),
@@ -37,6 +39,7 @@ export const SPEAK_RULES: readonly Rule<SpeakRequest>[] = [
     kind !== 'disposition' && conference.isMuted(user) ? { refused: 'muted' } : undefined,
   ({ conference, user, kind }) =>
     kind !== 'disposition' && conference.roleOf(user) === 'visitor' ? { refused: 'listens-only' } : undefined,
+  ({ audience, outside }) => (outside === true && audience.to === 'user' ? { refused: 'not-here' } : undefined),
   // Deviation: RFC 7701 §6.2 makes a message to one participant a private one; a disposition report goes to the author
   // of a message that the room itself has carried, so it is taken also where private messages are not.
   ({ conference, audience, kind }) =>

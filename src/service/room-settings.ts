@@ -58,6 +58,7 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
   return {
     ...DEFAULT_ROOM_POLICY,
     watchers: room.watchers,
+    strangers: room.strangers,
     maxDevices: room.maximum_devices,
     maxMessage: config.msrp.max_message,
     nicknames: room.nicknames,

@@ -114,6 +114,35 @@ t.test('RFC 7701 §5.2, RFC 3264 §6: what cannot be used is refused with a reas
   await alice.within(dialog, 'BYE');
 });
 
+t.test('RFC 5547 §8.2: a line for one file is refused; the chat beside it is not', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await phone(stage, 'alice');
+  const selector = 'a=file-selector:name:"cat.jpg" type:image/jpeg size:4092';
+  const file = [
+    ...messageLine(newPath()),
+    'a=sendonly',
+    selector,
+    'a=file-transfer-id:vBnG916bdberum2fFEABR1FR3ExZMUrd',
+  ];
+  const alone = await alice.request('INVITE', ROOM, sdp(...file));
+  t.equal(alone.response.status, 488);
+  t.match(alone.response.headers.get('Warning'), /files go through the chat session/);
+  for (const [at, lines] of [
+    [...file, ...messageLine(newPath())],
+    [...messageLine(newPath()), ...file],
+  ].entries()) {
+    const { response, dialog } = await alice.request('INVITE', ROOM, sdp(...lines));
+    t.equal(response.status, 200);
+    alice.ack(dialog);
+    const ports = linesOf(response.body).map((line) => /^m=\S+ (\d+)/.exec(line)?.[1]);
+    t.equal(ports.length, 2);
+    t.equal(ports[at], '0', 'the file');
+    t.not(ports[1 - at], '0', 'the chat');
+    await alice.within(dialog, 'BYE');
+  }
+});
+
 t.test('RFC 3264 §6: one line for each line; the first usable message line is the chat', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

@@ -365,3 +365,31 @@ t.test('what is replayed to a telephone says what it answers', async (t) => {
   t.equal(await tom.reads(), 'zoe: who brings the cake?');
   t.equal(await tom.reads(), 'zoe: > who brings the cake?\nme');
 });
+
+t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t) => {
+  const stage = await raise('rooms.defaults.strangers=allow', 'rooms.defaults.messages_at_once=4');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const eve = await SipPhone.connect('eve', stage.sip);
+  const writes = async (text: string, extra: Extra = {}, phone = eve): Promise<number> =>
+    (await phone.request('MESSAGE', ROOM, { contentType: 'text/plain', body: text, ...extra })).response.status;
+  t.equal(await writes('the cat is on the roof'), 202);
+  t.match((await zoe.line.hears('on the roof')).body, /^From: <sip:eve@127\.0\.0\.1>\r$/m);
+  t.equal(await tom.reads(), 'eve: the cat is on the roof');
+  t.equal(await writes('/kick zoe'), 403, 'orders are for those who are here');
+  t.equal(await writes('@zoe psst'), 403, 'and so is talking to one alone');
+  const cpim = `From: <${zoe.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\nnot me`;
+  t.equal(await writes(cpim, { contentType: 'message/cpim' }), 403, 'in the name of another');
+  t.equal(await writes('too many'), 480, 'by address, whatever the name');
+  const other = await raise('rooms.defaults.strangers=allow', 'rooms.defaults.pin=4711');
+  t.teardown(() => other.close());
+  const max = await join(other, 'max', `${ROOM};pin=4711`);
+  const ann = await SipPhone.connect('ann', other.sip);
+  const text = { contentType: 'text/plain', body: 'with the PIN' };
+  t.equal((await ann.request('MESSAGE', ROOM, text)).response.status, 403, 'the PIN is asked');
+  t.equal((await ann.request('MESSAGE', `${ROOM};pin=4711`, text)).response.status, 202);
+  await max.hears('with the PIN');
+  await max.say('/ban sip:ann@127.0.0.1');
+  t.equal((await ann.request('MESSAGE', `${ROOM};pin=4711`, text)).response.status, 403, 'the banned have no say');
+});

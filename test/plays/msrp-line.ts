@@ -72,7 +72,7 @@ export class MsrpLine {
     return this.request('SEND', ...cpim(from, to, text, more));
   }
 
-  write(text: string): void {
+  write(text: string | Uint8Array): void {
     this.#socket.write(text);
   }
 

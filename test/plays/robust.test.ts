@@ -94,3 +94,45 @@ t.test('one that stops reading is let go, and nobody waits for it', async (t) =>
   t.equal(await alice.say('and on'), '200');
   await bob.hears('and on');
 });
+
+t.test('RFC 3862, RFC 7701 §6.1: hostile CPIM is refused with a reason, or passed on as it is', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const head = `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n`;
+  const plain = '\r\nContent-Type: text/plain\r\n\r\n';
+  const part = '--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n';
+  const cases: readonly (readonly [what: string, status: string, body: string])[] = [
+    ['10,000 headers', '413', `${head}${'X-A: b\r\n'.repeat(10_000)}${plain}many`],
+    ['10,000 MIME headers', '413', `${head}\r\n${'X-A: b\r\n'.repeat(10_000)}${plain}many`],
+    ['one long header', '413', `${head}Subject: ${'x'.repeat(500_000)}\r\n${plain}long`],
+    ['lines that end in CR', '400', `${head}${plain}cr`.replaceAll('\r\n', '\r')],
+    ['two From', '400', `From: <sip:bob@127.0.0.1>\r\n${head}${plain}x`],
+    ['a To behind a bare LF', '403', `${head}Subject: a\nTo: <${bob.uri}>\r\n${plain}x`],
+    ['a document type', '400', `${head}\r\nContent-Type: message/imdn+xml\r\n\r\n<!DOCTYPE a><imdn/>`],
+    ['bare LF', '200', `${head}${plain}linefeeds`.replaceAll('\r\n', '\n')],
+    ['the year 99999', '200', `${head}DateTime: 99999-01-01T00:00:00Z\r\n${plain}later`],
+    ['MIME within MIME', '200', `${head}\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n${part.repeat(5000)}deep`],
+    ['invalid UTF-8', '200', `${head}${plain}\u00ff\u00fe\u00c0\u0080 bytes`],
+  ];
+  for (const [at, [what, status, body]] of cases.entries()) {
+    const size = String(body.length);
+    const id = `hostile${String(at)}`;
+    const headers = [`Message-ID: ${id}`, `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+    alice.line.write(
+      Buffer.from(
+        `MSRP ${id} SEND\r\nTo-Path: ${alice.line.room}\r\nFrom-Path: ${alice.line.own}\r\n${headers.join('\r\n')}\r\n\r\n${body}\r\n-------${id}$\r\n`,
+        'latin1',
+      ),
+    );
+    const answer = await alice.line.next((frame) => frame.id === id && /^\d/.test(frame.what));
+    t.equal(answer.what, status, what);
+    if (status === '200') {
+      const heard = await bob.line.next((frame) => frame.body !== undefined);
+      t.equal(heard.body, Buffer.from(body, 'latin1').toString(), `${what}: not an octet changed`);
+    } else t.not(answer.comment, '', `${what}: with a sentence`);
+  }
+  t.equal(await alice.say('all is well'), '200');
+  await bob.hears('all is well');
+});
