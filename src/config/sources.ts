@@ -1,6 +1,6 @@
 /** The places a configuration comes from, each made into one shape: values, and where each of them stands. */
-import { isIPv6 } from 'node:net';
 import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, YAMLParseError, type Node } from 'yaml';
+import { z } from 'zod';
 import type { ConfigFault } from './faults.ts';
 import { allKeys, keyOfWords, schemaAt, takesNull, takesText, unknownKey, type KeyPath } from './keys.ts';
 import { nearest } from './faults.ts';
@@ -108,12 +108,14 @@ export function fromOptions(options: readonly string[]): readonly Source[] {
   });
 }
 
+const IPV6 = z.ipv6();
+
 /** A place that says one thing. */
 function single(place: string, path: KeyPath, text: string): Source {
   const key = schemaAt(schema, path);
   let value: Value = text;
   // `::` is an address, and in YAML a map.
-  if (key !== undefined && !isIPv6(text) && !(takesText(key) && !(text === 'null' && takesNull(key)))) {
+  if (key !== undefined && !IPV6.safeParse(text).success && !(takesText(key) && !(text === 'null' && takesNull(key)))) {
     try {
       value = parse(text) as Value;
     } catch (error) {
