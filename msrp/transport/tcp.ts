@@ -167,6 +167,7 @@ export interface DialerOptions {
 export function tcpDialer(options: DialerOptions = {}): Dialer {
   return (target) =>
     new Promise((resolve, reject) => {
+      if (target.transport !== 'tcp') throw new Error(`${target.host}: no dialer for transport ${target.transport}`);
       const socket = open(target, options);
       const fail = (reason: string) => {
         socket.destroy();

@@ -183,6 +183,17 @@ t.test('RFC 4975 §6.2: a port where nobody listens', async (t) => {
   t.match(told.closings[0], { reason: 'unreachable', detail: /ECONNREFUSED/ });
 });
 
+t.test('RFC 7977 §5.2.1: a URI for WebSocket is not reached by bare TCP', async (t) => {
+  const bob = await device(t);
+  const alice = await device(t);
+  const path = parseMsrpPath(`msrp://127.0.0.1:${bob.listener.port}/abcdefgh1234;ws`);
+  const { session, told } = alice.session({ remotePath: path });
+  session.dial();
+  await told.until(() => told.closings.length === 1);
+  t.match(told.closings[0], { reason: 'unreachable', detail: /no dialer for transport ws/ });
+  t.equal(bob.endpoint.connectionCount, 0);
+});
+
 t.test('every frame leaves in one write, and many in one', async (t) => {
   const bob = await device(t);
   const { session, told } = bob.session({ remotePath: parseMsrpPath(PEER) });
