@@ -46,6 +46,8 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   #last: Session | undefined;
   /** The chunk that is arriving in pieces; undefined within one that nobody takes. */
   #inflow: Inflow | undefined;
+  /** Whose it is. */
+  #inflowTo: Session | undefined;
   #state: 'open' | 'ending' | 'closed' = 'open';
   #heardAt: number;
   /** Since when no session is bound to it. */
@@ -94,6 +96,7 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     this.resume(session);
     if (this.#last === session) this.#last = undefined;
     this.#sessions.delete(session);
+    if (this.#inflowTo === session) this.#inflow = undefined;
     // A chunk that cannot be ended makes all that would follow it a part of its body.
     if (!clean) return this.fail('stalled', 'a session closed within a chunk that the peer does not take');
     if (this.#sessions.size > 0 || this.#state === 'closed') return;
@@ -131,7 +134,8 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   }
 
   begin(head: RequestHead): void {
-    this.#inflow = this.#route(head)?.receiver.begin(head);
+    this.#inflowTo = this.#route(head);
+    this.#inflow = this.#inflowTo?.receiver.begin(head);
   }
 
   piece(bytes: Uint8Array): void {
@@ -140,7 +144,7 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
 
   end(flag: ContinuationFlag): void {
     const inflow = this.#inflow;
-    this.#inflow = undefined;
+    this.#inflow = this.#inflowTo = undefined;
     inflow?.end(flag);
   }
 

@@ -142,8 +142,12 @@ export type MsrpPath = readonly [MsrpUri, ...MsrpUri[]];
 /** How many URIs a path may hold before it is refused. */
 export const MAX_HOPS = 16;
 
-/** Reads URIs parted by single spaces. Throws `MsrpError` 400; also for more than `maxHops` URIs. */
+/** Characters of a path at most: it stands in the head of every request, and with room for the rest of it. */
+export const MAX_PATH_LENGTH = 8192;
+
+/** Reads URIs parted by single spaces. Throws `MsrpError` 400; also for more than `maxHops` URIs or `MAX_PATH_LENGTH`. */
 export function parseMsrpPath(text: string, maxHops = MAX_HOPS): MsrpPath {
+  if (text.length > MAX_PATH_LENGTH) throw new MsrpError(400, `a path of more than ${MAX_PATH_LENGTH} characters`);
   const [first = '', ...rest] = text.split(' ', maxHops + 1);
   if (rest.length >= maxHops) throw new MsrpError(400, `a path of more than ${maxHops} URIs`);
   return [new MsrpUri(first), ...rest.map((uri) => new MsrpUri(uri))];

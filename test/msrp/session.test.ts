@@ -1286,3 +1286,87 @@ t.test('a path with a control character in it is no path', async (t) => {
   t.equal(flow.read(), '', 'there is no way to answer it');
   t.notOk(rig.lines.some((line) => line.includes('\n')));
 });
+
+t.test('a head that cannot be read costs time in proportion to its octets', async (t) => {
+  const rig = new Rig({ limits: { maxHeadBytes: 2_000_000 } });
+  const flow = rig.accept();
+  // Were the fields looked for anew at each blank, this would take many minutes.
+  flow.say(`MSRP tran0001 SEND\r\nTo-Path:${' '.repeat(1_000_000)}\0x\r\n-------tran0001$\r\n`);
+  rig.settle();
+  t.equal(flow.read(), '');
+  t.equal(flow.state, 'open');
+});
+
+t.test('limits: a path that no head could carry is refused before it is written', async (t) => {
+  const long = (hops: number, length: number): string =>
+    Array.from({ length: hops }, (_, hop) => `msrp://relay${hop}.example.com/${'x'.repeat(length)};tcp`).join(' ');
+  t.throws(() => parseMsrpPath(long(16, 7000)), { name: 'MsrpError', status: 400 });
+  t.equal(parseMsrpPath(long(4, 1500)).length, 4);
+});
+
+t.test('a session that closes while a chunk arrives hears nothing more, nor does its assembler', async (t) => {
+  const rig = new Rig();
+  const assembler = new Assembler();
+  for (const options of [{}, { assembler }]) {
+    const { session, told, flow, ask } = bindSession(rig, options);
+    const other = expectSession(rig);
+    flow.say(askingFrom(String(other.session.localUri))('SEND', TEXT, 'hello'));
+    const whole = ask('SEND', ['Message-ID: large001', 'Content-Type: text/plain'], 'x'.repeat(100_000), 'large001');
+    flow.say(whole.slice(0, 80_000));
+    session.close();
+    rig.settle();
+    flow.read();
+    flow.say(whole.slice(80_000));
+    flow.say(
+      askingFrom(String(other.session.localUri))(
+        'SEND',
+        ['Message-ID: mess0002', ...TEXT.slice(1)],
+        'still',
+        'next0001',
+      ),
+    );
+    rig.settle();
+    t.same(told.messages, []);
+    t.same(other.told.texts, ['hello', 'still']);
+    t.equal(told.closings.length, 1);
+    t.same(
+      framesOf(flow.read()).map(({ id }) => id),
+      ['next0001'],
+    );
+    other.session.close();
+  }
+});
+
+t.test('RFC 4975 §7.1: a look-alike in the last octets that a write has room for', async (t) => {
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig);
+  let id = '';
+  let pulls = 0;
+  const sizes: number[] = [];
+  const stream = session.stream(
+    { contentType: 'a/b' },
+    {
+      pull(max) {
+        pulls++;
+        if (pulls === 1) return utf8('x'.repeat(5000));
+        if (pulls === 2) return 'later';
+        if (pulls > 10) return 'end';
+        const piece = new Uint8Array(max).fill(0x79);
+        if (pulls > 5) piece.set(utf8(`\r\n-------${id}$\r\n`), 10);
+        sizes.push(max);
+        return piece;
+      },
+    },
+  );
+  if (typeof stream === 'string') throw new Error(stream);
+  rig.settle();
+  id = /^MSRP (\S+) SEND/.exec(flow.writes.at(-1) ?? '')?.[1] ?? '';
+  stream.wake();
+  rig.settle();
+  const bodies = framesOf(flow.read()).map(({ body }) => body ?? '');
+  t.ok(bodies.length >= 2);
+  t.equal(
+    bodies.join('').length,
+    sizes.reduce((sum, size) => sum + size, 5000),
+  );
+});
