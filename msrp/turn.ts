@@ -70,9 +70,18 @@ export class Turn {
 
   /** Makes sure that there is memory to render into. */
   prepare(): void {
-    if (this.bytes.length > 0) return;
-    this.bytes = this.#spare.pop() ?? octets(allocate(TURN_BYTES));
-    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    if (this.bytes.length !== TURN_BYTES) this.#use(this.#spare.pop() ?? octets(allocate(TURN_BYTES)));
+  }
+
+  /** Has room for so many octets, although one write is mostly less; only while nothing is rendered. */
+  grow(size: number): void {
+    this.giveBack(this.bytes);
+    this.#use(octets(allocate(size)));
+  }
+
+  #use(memory: Uint8Array): void {
+    this.bytes = memory;
+    this.view = new DataView(memory.buffer, memory.byteOffset, memory.length);
   }
 
   /** Leaves the memory to somebody who keeps it for a while, and goes on in other memory. */
@@ -84,6 +93,6 @@ export class Turn {
   }
 
   giveBack(lent: Uint8Array): void {
-    if (this.#spare.length < SPARE) this.#spare.push(lent);
+    if (lent.length === TURN_BYTES && this.#spare.length < SPARE) this.#spare.push(lent);
   }
 }

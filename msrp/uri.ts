@@ -143,7 +143,7 @@ export type MsrpPath = readonly [MsrpUri, ...MsrpUri[]];
 export const MAX_HOPS = 16;
 
 /** Characters of a path at most: it stands in the head of every request, and with room for the rest of it. */
-export const MAX_PATH_LENGTH = 8192;
+export const MAX_PATH_LENGTH = 4096;
 
 /** Reads URIs parted by single spaces. Throws `MsrpError` 400; also for more than `maxHops` URIs or `MAX_PATH_LENGTH`. */
 export function parseMsrpPath(text: string, maxHops = MAX_HOPS): MsrpPath {

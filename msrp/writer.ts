@@ -144,7 +144,11 @@ export class Writer implements Speaker {
   }
 
   #writeAnswer(answer: string, turn: Turn): void {
-    if (turn.room < 3 * answer.length) return;
+    if (turn.room < 3 * answer.length) {
+      if (turn.at > 0) return;
+      // Larger than what is gathered for one write: nobody would ever find room for it.
+      turn.grow(3 * answer.length);
+    }
     turn.text(answer);
     this.#answers[this.#answered++] = '';
     this.#answerBytes -= answer.length;

@@ -1370,3 +1370,33 @@ t.test('RFC 4975 §7.1: a look-alike in the last octets that a write has room fo
     sizes.reduce((sum, size) => sum + size, 5000),
   );
 });
+
+t.test('an answer larger than what is gathered for one write goes out in one of its own', async (t) => {
+  const rig = new Rig({ limits: { maxHeadBytes: 100_000 } });
+  const { told, flow, ask } = bindSession(rig);
+  told.answer = undefined;
+  for (const [id, words] of [
+    ['messlong', 'x'.repeat(30_000)],
+    ['messnext', 'short'],
+  ] as const) {
+    flow.say(ask('SEND', [`Message-ID: ${id}`, 'Content-Type: text/plain'], 'hello'));
+    told.messages.at(-1)?.respond(403, words);
+  }
+  // Nobody's session: its paths come back as they came.
+  flow.say(askingFrom(`msrp://chat.example.com/${'y'.repeat(60_000)};tcp`)('SEND', TEXT, 'hello'));
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what.length),
+    [30_004, 9, 46],
+  );
+  flow.taking = false;
+  told.messages.at(-1)?.report(403, 'z'.repeat(50_000));
+  rig.settle();
+  flow.drain();
+  told.messages.at(-1)?.report(403, 'after');
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ fields }) => fields['Status']?.length),
+    [50_008, 13],
+  );
+});
