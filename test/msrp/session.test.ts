@@ -1301,7 +1301,7 @@ t.test('limits: a path that no head could carry is refused before it is written'
   const long = (hops: number, length: number): string =>
     Array.from({ length: hops }, (_, hop) => `msrp://relay${hop}.example.com/${'x'.repeat(length)};tcp`).join(' ');
   t.throws(() => parseMsrpPath(long(16, 7000)), { name: 'MsrpError', status: 400 });
-  t.equal(parseMsrpPath(long(4, 1500)).length, 4);
+  t.equal(parseMsrpPath(long(2, 1500)).length, 2);
 });
 
 t.test('a session that closes while a chunk arrives hears nothing more, nor does its assembler', async (t) => {
@@ -1387,7 +1387,7 @@ t.test('an answer larger than what is gathered for one write goes out in one of 
   rig.settle();
   t.same(
     framesOf(flow.read()).map(({ what }) => what.length),
-    [30_004, 9, 46],
+    [30_004, 9, 39],
   );
   flow.taking = false;
   told.messages.at(-1)?.report(403, 'z'.repeat(50_000));
