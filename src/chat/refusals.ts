@@ -13,6 +13,8 @@ export interface PostFault {
     | 'several-recipients'
     | 'no-recipient'
     | 'recipient-takes-no-private'
+    /** What others have just said, again and again. */
+    | 'loop'
     /** The log cannot keep it. */
     | 'not-kept';
   readonly reason: string;
@@ -30,6 +32,7 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   'several-recipients': 403,
   'no-recipient': 404,
   'recipient-takes-no-private': 428,
+  loop: 403,
   // RFC 4975 §10.5 has no code for "try later"; 413 stops the sender, and the sentence says why.
   'not-kept': 413,
   'recipient-unknown': 404,
@@ -81,6 +84,7 @@ const POST_FAULTS: ReadonlySet<string> = new Set<PostFault['refused']>([
   'several-recipients',
   'no-recipient',
   'recipient-takes-no-private',
+  'loop',
   'not-kept',
 ]);
 

@@ -15,6 +15,7 @@ import { type Failure, Fates, type MessageFate } from './fates.ts';
 import { Moderation } from './moderation.ts';
 import { type Addressee, type Message, type Notification, type Posting, readPost } from './post.ts';
 import { Past } from './past.ts';
+import { Echoes } from './echoes.ts';
 import { Quotes } from './quotes.ts';
 import type { Recipient } from './recipient.ts';
 import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
@@ -91,6 +92,7 @@ export class ChatRoom {
   readonly #past: Past;
   readonly #dispositions = new Dispositions();
   readonly #quotes = new Quotes();
+  readonly #echoes = new Echoes();
   /** Whom the URIs of those present mean, and by how many endpoints each is given. */
   readonly #present = new Map<string, { readonly user: UserUri; endpoints: number }>();
   /** Endpoints that speak for many. */
@@ -267,8 +269,9 @@ export class ChatRoom {
   #say(speaker: Speaker, posting: Posting, post: Message, refusal: ChatRefusal | undefined): void {
     const { user } = speaker;
     const { messageId } = posting;
-    if (refusal !== undefined) {
-      this.#duplicates.settle(user, messageId, refusal);
+    const objection = refusal ?? this.#echo(speaker, post);
+    if (objection !== undefined) {
+      this.#duplicates.settle(user, messageId, objection);
       return;
     }
     this.append(this.#said(speaker, posting, post), (outcome) => {
@@ -276,6 +279,15 @@ export class ChatRoom {
         typeof outcome === 'number' ? outcome : ({ refused: 'not-kept', reason: outcome.reason } as const);
       this.#duplicates.settle(user, messageId, verdict);
     });
+  }
+
+  /** Two rooms joined to each other must not talk for ever. */
+  #echo({ endpoint, user }: Speaker, { audience, cpim }: Message): ChatRefusal | undefined {
+    if (audience.to !== 'everyone') return undefined;
+    const echo = this.#echoes.judge(endpoint, cpim, this.#parts.now());
+    if (echo === 'fine') return undefined;
+    if (echo === 'first') this.#parts.warn(`${this.uri}: ${user} gives back what others say: a loop, not said again`);
+    return { refused: 'loop', reason: 'A loop: this was just said here' };
   }
 
   /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */

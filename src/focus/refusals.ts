@@ -57,6 +57,8 @@ const POST_STATUS: Readonly<Record<PostFault['refused'], number>> = {
   'several-recipients': 403,
   'no-recipient': 400,
   'recipient-takes-no-private': 403,
+  // RFC 3261 §21.4.20: to what a machine gives back.
+  loop: 482,
   'not-kept': 500,
 };
 

@@ -92,6 +92,7 @@ export class TextLeg {
       profile,
       now: now(),
     });
+    if (text?.trim() === '') return taken;
     if (text !== undefined && this.#isLoop(text)) return LOOP;
     const verdict = await new Promise<Verdict>((settled) => {
       room.post(speaker, posting, settled);

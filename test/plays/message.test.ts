@@ -286,6 +286,76 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
   t.equal(await other.writes('a person after all'), 202);
 });
 
+t.test('two rooms that are joined twice over stop within ten texts, by whatever protocol', async (t) => {
+  const rooms = ['sip:here@127.0.0.1', 'sip:there@127.0.0.1'] as const;
+  /** One end of a relay: gives what it hears, and says what the other end has heard. */
+  interface End {
+    hears(): Promise<string>;
+    says(text: string): Promise<number>;
+  }
+  const ends = {
+    MSRP: async (stage: Stage, name: string, room: string): Promise<End> => {
+      const member = await join(stage, name, room);
+      return {
+        hears: async () => bodyOf((await member.line.hears('')).body),
+        says: async (text) => Number((await member.line.say(member.uri, room, text)).what),
+      };
+    },
+    CPIM: async (stage: Stage, name: string, room: string): Promise<End> => {
+      const caller = await call(stage, name, ['User-Agent: Rich/1'], room);
+      const head = `From: <${caller.phone.uri}>\r\nTo: <${room}>\r\n\r\nContent-Type: text/plain\r\n\r\n`;
+      return {
+        hears: async () => bodyOf(await caller.reads()),
+        says: (text) => caller.writes(`${head}${text}`, { contentType: 'message/cpim' }),
+      };
+    },
+    plain: async (stage: Stage, name: string, room: string): Promise<End> => {
+      const caller = await call(stage, name, [], room);
+      return { hears: async () => (await caller.reads()).replace(/^[^:]*: /, ''), says: (text) => caller.writes(text) };
+    },
+  };
+  for (const [protocol, end] of Object.entries(ends)) {
+    const stage = await raise('peers=[{user_agent: "Rich*", text: cpim}]');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe', rooms[0]);
+    let said = 0;
+    let refusals = 0;
+    const over = new Promise<void>((resolve) => {
+      const relay = async (from: End, to: End): Promise<void> => {
+        for (;;) {
+          const status = await to.says(`${await from.hears()} (relayed)`);
+          if (status < 300) said += 1;
+          else if (++refusals === 2) resolve();
+        }
+      };
+      const open = async (name: string): Promise<void> => {
+        const [here, there] = [await end(stage, name, rooms[0]), await end(stage, name, rooms[1])];
+        void relay(here, there);
+        void relay(there, here);
+      };
+      void open('relay1')
+        .then(() => open('relay2'))
+        .then(() => zoe.say('around and around'));
+    });
+    await over;
+    t.ok(said <= 10, `${protocol}: ${String(said)} texts`);
+    t.ok(stage.lines.some((line) => line.includes('gives back')));
+    t.equal(await zoe.say('a person'), '200');
+  }
+});
+
+t.test('nothing that people could read is not said', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  t.equal(await tom.writes('<script>x</script>', { contentType: 'text/html' }), 202);
+  t.equal(await tom.writes('\r\n'), 202);
+  t.equal(await tom.writes('now'), 202);
+  await zoe.hears('now');
+  t.same(zoe.line.heard(), []);
+});
+
 t.test('too fast: 480 out of the call, 500 within it, both with Retry-After', async (t) => {
   const stage = await raise('rooms.defaults.messages_per_second=1', 'rooms.defaults.messages_at_once=1');
   t.teardown(() => stage.close());
