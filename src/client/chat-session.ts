@@ -1,4 +1,5 @@
 import {
+  Assembler,
   AcceptedTypes,
   contentOf,
   type CpimDraft,
@@ -220,12 +221,21 @@ function fileNameOf(name: string): string {
   return (/[^/\\]*$/.exec(name)?.[0] ?? '').replace(/["\r\n]/g, '_');
 }
 
+/** Octets of a message that we take: a file that can be sent can be received. */
+const MAX_SIZE = 32 * 1024 * 1024;
+
+/** Puts together what comes in, up to what we say that we take; larger files come as a line (RFC 7701 §6.1). */
+export function ownAssembler(): Assembler {
+  return new Assembler({ maxMessageBytes: MAX_SIZE, maxBytes: 2 * MAX_SIZE });
+}
+
 /** What we say of our end of the chat session (RFC 4975 §8, RFC 7701 §8). */
 export function ownDescription(session: MsrpSession): MsrpDescription {
   return {
     path: session.localPath,
     acceptTypes: new AcceptedTypes(['message/cpim']),
     acceptWrappedTypes: new AcceptedTypes(['*']),
+    maxSize: MAX_SIZE,
     setup: 'active',
     chatroom: ['nickname', 'private-messages'],
   };

@@ -8,7 +8,7 @@ import {
   webSocketFlow,
 } from '../../msrp/index.ts';
 import { ConferenceView } from '../conference/view.ts';
-import { ChatSession, ownDescription } from './chat-session.ts';
+import { ChatSession, ownAssembler, ownDescription } from './chat-session.ts';
 import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
 import { MessageDescription } from './description.ts';
 import { ClientError } from './errors.ts';
@@ -80,6 +80,7 @@ class JoinedRoom implements Room {
     });
     this.#session = this.#endpoint.session({
       handlers: this.#chat.sessionHandlers,
+      assembler: ownAssembler(),
       // RFC 6135 §4.2.2: port 9 for an endpoint that only connects.
       at: { scheme: secure ? 'msrps' : 'msrp', host: call.host, port: 9, transport: 'ws' },
       bindTimeout: 60_000,

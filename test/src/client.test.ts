@@ -176,6 +176,20 @@ t.test('files go to everybody, up to what the room takes', async (t) => {
   await Promise.all([alice.room.leave(), bob.room.leave()]);
 });
 
+t.test('a file of several megabytes, which is passed on as it comes', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  const bob = await enter(stage, 'Bob');
+  const content = new Uint8Array(3_000_000).map((_, at) => at % 251);
+  const file = { name: 'cat.bin', contentType: 'application/octet-stream', content };
+  t.equal((await alice.room.sendFile(file)).said, true);
+  const came = await bob.diary.until(() => bob.diary.messages[0]);
+  t.equal(came.fileName, 'cat.bin');
+  t.equal(Buffer.compare(came.content, content), 0, 'and not the line that stands for it');
+  await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
 t.test('the past, as much of it as asked for', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=10');
   t.teardown(() => stage.close());
