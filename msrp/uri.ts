@@ -220,3 +220,14 @@ function groupsOf(text: string, last: boolean): number[] | undefined {
 function excerpt(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
+
+/** Whether two paths name the same places in the same order (RFC 4975 §6.1). */
+export function samePath(one: MsrpPath, other: MsrpPath): boolean {
+  return (
+    one.length === other.length &&
+    one.every((uri, i) => {
+      const counterpart = other[i];
+      return counterpart !== undefined && msrpUriKey(uri) === msrpUriKey(counterpart);
+    })
+  );
+}

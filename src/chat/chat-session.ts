@@ -10,11 +10,13 @@ import {
   type NicknameRequest,
   type Outcome,
   type Outgoing,
+  type PreparedMessage,
   type Reception,
   type SessionHandlers,
   type SessionOptions,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
+import { Admission } from './admission.ts';
 import { Congestion } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
@@ -73,8 +75,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
   #missed: EventNumber | undefined;
-  /** What came before the log had taken the sender into the room; undefined once it has. */
-  #early: (() => void)[] | undefined = [];
+  readonly #admission = new Admission();
 
   constructor(parts: ChatSessionParts) {
     this.#parts = parts;
@@ -149,11 +150,7 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   /** The log has taken the participant into the room: what it says may be judged. */
   admit(): void {
-    const early = this.#early;
-    if (early === undefined) return;
-    this.#early = undefined;
-    for (const act of early) act();
-    if (early.length > 0) this.#session.resume();
+    this.#admission.admit(this.#session);
   }
 
   /** Connects to the peer, when it is us who connect (RFC 4145 §4). */
@@ -166,17 +163,22 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.#session.close(detail);
   }
 
-  /** RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable. */
+  /**
+   * RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable; of a file it is told that there
+   * is one.
+   */
   deliver(copy: Copy): void {
     const { wrappedType } = copy.said;
+    let message: PreparedMessage | undefined = copy.msrp;
     if (wrappedType !== undefined && !this.#takes(wrappedType)) {
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
-      return;
+      message = this.#takes('text/plain') ? copy.fileLine : undefined;
+      if (message === undefined) return;
     }
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.n !== undefined && copy.n > (this.#through ?? 0)) this.#through = copy.n;
-    const queued = this.#congestion.send(copy.msrp);
+    const queued = this.#congestion.send(message);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 
@@ -272,10 +274,10 @@ export class ChatSession implements Recipient, SessionHandlers {
       collected,
       patience: congestedFor / 3,
       whenAdmitted: (act) => {
-        this.#whenAdmitted(session, act);
+        this.#admission.whenAdmitted(session, act);
       },
       post: (message, body) => {
-        this.#whenAdmitted(session, () => {
+        this.#admission.whenAdmitted(session, () => {
           this.#post(message, body);
         });
       },
@@ -285,27 +287,17 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   /** From the MSRP session. */
   message(session: MsrpSession, message: IncomingMessage): void {
-    this.#whenAdmitted(session, () => this.#post(message, message.body));
+    this.#admission.whenAdmitted(session, () => this.#post(message, message.body));
   }
 
   /** From the MSRP session. */
   nickname(session: MsrpSession, request: NicknameRequest): void {
-    this.#whenAdmitted(session, () => {
+    this.#admission.whenAdmitted(session, () => {
       this.#parts.room.rename(this.#parts.speaker, request.nickname, (refusal) => {
         if (refusal === undefined) request.respond(200);
         else request.respond(msrpStatusOf(refusal), reasonOf(refusal));
       });
     });
-  }
-
-  #whenAdmitted(session: MsrpSession, act: () => void): void {
-    if (this.#early === undefined) {
-      act();
-      return;
-    }
-    this.#early.push(act);
-    // Only what has been read already can still come.
-    session.pause();
   }
 
   #post(message: Incoming, body: Uint8Array): void {

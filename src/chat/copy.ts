@@ -1,6 +1,7 @@
-import { isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
+import { formatCpim, isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
+import { fileNameOf } from './file-name.ts';
 import { type PlainText, plainTextOf, type QuoteOf } from './plain-text.ts';
 
 /**
@@ -12,6 +13,7 @@ export class Copy {
   readonly said: Said;
   readonly #quoteOf: QuoteOf | undefined;
   #msrp: PreparedMessage | undefined;
+  #fileLine: PreparedMessage | undefined;
   #text: { readonly plain: PlainText | undefined } | undefined;
   #forms: Map<string, Uint8Array> | undefined;
 
@@ -32,6 +34,23 @@ export class Copy {
     const id = this.n === undefined ? '' : msrpId(this.n, this.said);
     this.#msrp = prepare({ ...(isMessageId(id) ? { messageId: id } : {}), contentType, body: cpim });
     return this.#msrp;
+  }
+
+  /** For MSRP sessions that do not take the type of a file: a line with its name, type and size; undefined for what is no file. */
+  get fileLine(): PreparedMessage | undefined {
+    const { text } = this;
+    if (text === undefined || fileNameOf(text.cpim) === undefined) return undefined;
+    const { from, to, dateTime } = text.cpim;
+    const body = this.form('file line', () =>
+      formatCpim({
+        ...(from === undefined ? {} : { from }),
+        to,
+        ...(dateTime === undefined ? {} : { dateTime }),
+        contentType: 'text/plain; charset=utf-8',
+        content: text.text,
+      }),
+    );
+    return (this.#fileLine ??= prepare({ messageId: this.msrp.messageId, contentType: 'message/cpim', body }));
   }
 
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { type CpimMessage, formatCpim, mimeValue } from '../../msrp/index.ts';
+import { type CpimMessage, formatCpim } from '../../msrp/index.ts';
 import type { Opened, Said } from '../conference/events.ts';
 import { type EventNumber, streamId, type StreamId } from '../conference/ids.ts';
 import { Copy } from './copy.ts';
+import { fileNameOf } from './file-name.ts';
 
 /** A large message on its way: what stands for it where it cannot go itself, and its octets as they come. */
 export class LargeCopy extends Copy {
@@ -42,19 +43,6 @@ export function formatNote(cpim: CpimMessage, size: number | undefined, now: num
     contentType: 'text/plain; charset=utf-8',
     content: `[${parts.filter((part) => part !== undefined).join(', ')}]`,
   });
-}
-
-/** The name a Content-Disposition gives (RFC 2183 §2.3), without what would make a path of it. */
-export function fileNameOf(cpim: CpimMessage): string | undefined {
-  const disposition = mimeValue(cpim, 'content-disposition') ?? '';
-  const [, quoted, bare] = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(disposition) ?? [];
-  const name = quoted?.replace(/\\(.)/g, '$1') ?? bare;
-  const last = name
-    ?.split(/[/\\]/)
-    .at(-1)
-    ?.replace(/\p{Cc}/gu, '')
-    .slice(0, 200);
-  return last === undefined || last === '' ? undefined : last;
 }
 
 function sizeInWords(bytes: number): string {

@@ -3,6 +3,7 @@ import {
   type CpimMessage,
   type Imdn,
   isImdn,
+  mimeValue,
   MsrpError,
   parseCpim,
   parseImdn,
@@ -107,10 +108,15 @@ function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker, audien
     const start = startOf(cpim.content);
     if (speaker.swallow.some((text) => start.startsWith(text))) return 'noise';
   }
-  if (audience.to === 'everyone' && wrappedType === 'text/plain' && cpim.content[0] === SLASH) {
+  if (audience.to === 'everyone' && wrappedType === 'text/plain' && cpim.content[0] === SLASH && !isFile(cpim)) {
     if (cpim.content.length <= MAX_COMMAND && isCommand(textOf(cpim))) return 'command';
   }
   return 'message';
+}
+
+/** A file that begins like a command is no command. */
+function isFile(cpim: CpimMessage): boolean {
+  return mimeValue(cpim, 'content-disposition') !== undefined;
 }
 
 const SLASH = 0x2f;

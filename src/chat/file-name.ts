@@ -1,0 +1,14 @@
+import { type CpimMessage, mimeValue } from '../../msrp/index.ts';
+
+/** The name a Content-Disposition gives (RFC 2183 §2.3), without what would make a path of it. */
+export function fileNameOf(cpim: CpimMessage): string | undefined {
+  const disposition = mimeValue(cpim, 'content-disposition') ?? '';
+  const [, quoted, bare] = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(disposition) ?? [];
+  const name = quoted?.replace(/\\(.)/g, '$1') ?? bare;
+  const last = name
+    ?.split(/[/\\]/)
+    .at(-1)
+    ?.replace(/\p{Cc}/gu, '')
+    .slice(0, 200);
+  return last === undefined || last === '' ? undefined : last;
+}
