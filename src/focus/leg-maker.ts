@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { Assembler, type MsrpEndpoint } from '../../msrp/index.ts';
+import { Assembler, type FileDescription, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
+import { FileSession } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/replay.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -135,11 +136,13 @@ export class LegMaker {
         audio: options.audio,
         tls: places.at('msrps', 'tcp', local) !== undefined,
         plain: !room.rules.requiresTls,
+        maxFile: room.rules.maxMessage,
       },
       places,
       local,
       audio,
       newChat: (place) => this.#newChat(entrance, speaker, place, assembler, () => leg),
+      newFile: (place, file) => this.#newFile(entrance, speaker, place, file),
       chatroom: room.rules.features,
       title: titleOf(room),
       now,
@@ -221,6 +224,27 @@ export class LegMaker {
       },
     });
     return chat;
+  }
+
+  #newFile({ room, profile }: Entrance, speaker: Speaker, place: ChatPlace, file: FileDescription): FileSession {
+    const { endpoint, options, now } = this.#parts;
+    return new FileSession({
+      endpoint,
+      room,
+      speaker,
+      file,
+      collected: options.collected,
+      congestedFor: options.congestedFor,
+      chunkTimeout: options.chunkTimeout,
+      session: {
+        ...place,
+        chunks: profile.chunks,
+        // As for chat sessions.
+        matchBySessionId: true,
+        bindTimeout: options.bindTimeout,
+      },
+      now,
+    });
   }
 }
 

@@ -2,16 +2,16 @@ import {
   answerSetup,
   AcceptedTypes,
   decisiveFingerprints,
+  type FileDescription,
   formatMsrpMedia,
   type Fingerprint,
   type LocalAddress,
   type MsrpDescription,
   type MsrpMedia,
-  msrpUriKey,
   peerOf,
-  type MsrpPath,
   type MsrpScheme,
   type Setup,
+  samePath,
   setupAfterAnswer,
 } from '../../msrp/index.ts';
 import {
@@ -33,7 +33,15 @@ import type { ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
 import { AUDIO_CODECS, type Direction } from './audio.ts';
-import { type AudioOffer, type MediaPlan, type MediaPolicy, type MessageLine, planMedia } from './media-plan.ts';
+import { FileLines, type FileTransfer } from './file-lines.ts';
+import {
+  type AudioOffer,
+  type FileLine,
+  type MediaPlan,
+  type MediaPolicy,
+  type MessageLine,
+  planMedia,
+} from './media-plan.ts';
 
 /** Where MSRP sessions can be had, and what is said of them. */
 export interface MsrpPlaces {
@@ -64,6 +72,8 @@ export interface LegMediaParts {
   readonly local: string;
   readonly audio: AudioBridge;
   readonly newChat: (place: ChatPlace) => ChatSession;
+  /** The session of a file that the peer sends. */
+  readonly newFile: (place: ChatPlace, file: FileDescription) => FileTransfer;
   /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
   readonly chatroom: readonly string[];
   /** Printed as `s=`. */
@@ -84,14 +94,21 @@ export class LegMedia {
   readonly #parts: LegMediaParts;
   #chat: ChatSession | undefined;
   #audio: AudioLine | undefined;
+  readonly #files: FileLines;
   /** What we said last. */
   #local: SessionDescription | undefined;
   #silenced = false;
   #closed = false;
-  #plan: MediaPlan = { message: undefined, audio: undefined, faults: [] };
+  #plan: MediaPlan = { message: undefined, audio: undefined, files: [], faults: [] };
 
   constructor(parts: LegMediaParts) {
     this.#parts = parts;
+    const { places, policy } = parts;
+    this.#files = new FileLines({
+      open: (line) => this.#fileFor(line),
+      fingerprints: places.fingerprints,
+      maxSize: policy.maxFile,
+    });
   }
 
   /** The chat session agreed, whether it lives or not. */
@@ -128,13 +145,16 @@ export class LegMedia {
       return { faults: ['the call is over'] };
     }
     if (chat === undefined && audio === undefined) {
-      return { faults: plan.faults.length > 0 ? plan.faults : ['a message line is needed'] };
+      // A file alone would be a participant who neither hears nor is heard.
+      return { faults: plan.faults.length > 0 ? plan.faults : ['a message line for the chat is needed'] };
     }
     this.#use(plan, chat, audio);
+    this.#files.use(plan.files);
     const answer = createAnswer(this.#describer(), offer, (line, index) => {
       if (chat !== undefined && plan.message?.index === index) return this.#messageAnswer(chat, plan.message.media);
       if (audio !== undefined && plan.audio?.index === index) return this.#audioAnswer(audio, plan.audio, line);
-      return undefined;
+      const file = plan.files.find((each) => each.index === index);
+      return file === undefined ? undefined : this.#files.answer(file);
     });
     if (chat !== undefined && plan.message !== undefined && answerSetup(plan.message.media.setup) === 'active') {
       if (!chat.isBound) chat.dial();
@@ -178,6 +198,7 @@ export class LegMedia {
     if (chat === undefined) this.#chat?.close('not wanted by the peer');
     if (audio === undefined) this.#audio?.close();
     this.#use(plan, chat, audio);
+    this.#files.settle(answer);
     if (chat !== undefined && setupAfterAnswer('actpass', plan.message?.media.setup) === 'active' && !chat.isBound) {
       chat.dial();
     }
@@ -198,9 +219,15 @@ export class LegMedia {
     return media;
   }
 
+  /** The participant is in the room: the files that it sends may be judged. */
+  admitFiles(): void {
+    this.#files.admit();
+  }
+
   /** Ends what there is, and what is still to come. */
   close(detail: string): void {
     this.#closed = true;
+    this.#files.close(detail);
     this.#chat?.close(detail);
     this.#audio?.close();
     this.#audio = undefined;
@@ -212,11 +239,22 @@ export class LegMedia {
     if (current?.open === true && (current.remotePath === undefined || samePath(current.remotePath, line.media.path))) {
       return current;
     }
-    const scheme = line.media.protocol === 'TCP/TLS/MSRP' ? 'msrps' : 'msrp';
-    const at = this.#parts.places.at(scheme, peerOf(line.media.path).transport, this.#parts.local);
-    const fingerprints = decisiveFingerprints(line.media.fingerprints);
+    const place = this.#placeFor(line.media);
+    return place === undefined ? undefined : this.#parts.newChat(place);
+  }
+
+  #fileFor({ media, file }: FileLine): FileTransfer | undefined {
+    const place = this.#placeFor(media);
+    return place === undefined ? undefined : this.#parts.newFile(place, file);
+  }
+
+  /** One of our addresses for a session with the peer of that line. */
+  #placeFor({ protocol, path, fingerprints: offered }: MsrpMedia): ChatPlace | undefined {
+    const scheme = protocol === 'TCP/TLS/MSRP' ? 'msrps' : 'msrp';
+    const at = this.#parts.places.at(scheme, peerOf(path).transport, this.#parts.local);
+    const fingerprints = decisiveFingerprints(offered);
     if (at === undefined) return undefined;
-    return this.#parts.newChat(fingerprints.length === 0 ? { at } : { at, fingerprints });
+    return fingerprints.length === 0 ? { at } : { at, fingerprints };
   }
 
   #use(plan: MediaPlan, chat: ChatSession | undefined, audio: AudioLine | undefined): void {
@@ -278,7 +316,9 @@ export class LegMedia {
   #directed(description: SessionDescription): SessionDescription {
     const chat = this.#plan.message?.index;
     const media = description.media.map((line, index) =>
-      index === chat ? { ...line, attributes: withDirection(line.attributes, this.#chatWish()) } : line,
+      index === chat
+        ? { ...line, attributes: withDirection(line.attributes, this.#chatWish()) }
+        : this.#files.offered(line, index),
     );
     return { ...description, media };
   }
@@ -330,14 +370,4 @@ function audioLine(
 
 function connectionTo(host: string): SdpConnection {
   return { netType: 'IN', addressType: host.includes(':') ? 'IP6' : 'IP4', address: host };
-}
-
-function samePath(one: MsrpPath, other: MsrpPath): boolean {
-  return (
-    one.length === other.length &&
-    one.every((uri, i) => {
-      const counterpart = other[i];
-      return counterpart !== undefined && msrpUriKey(uri) === msrpUriKey(counterpart);
-    })
-  );
 }

@@ -338,6 +338,7 @@ export class Leg implements SessionHandlers {
   #attach(): void {
     const { chat } = this.media;
     if (!this.#joined || this.#state?.is !== 'present') return;
+    this.media.admitFiles();
     if (chat?.open !== true) {
       // Who has nothing but the chat brings another session within the grace time, and is sent there what it has missed.
       if (chat !== undefined && !this.media.hasAudio) return;

@@ -1,4 +1,4 @@
-import { MsrpError, type MsrpMedia, msrpProtocolOf, parseMsrpMedia } from '../../msrp/index.ts';
+import { type FileDescription, MsrpError, type MsrpMedia, msrpProtocolOf, parseMsrpMedia } from '../../msrp/index.ts';
 import { connectionOf, directionOf, isRejected, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
 import { AUDIO_CODECS, type AudioPeer, type Direction } from './audio.ts';
 
@@ -12,6 +12,8 @@ export interface MediaPolicy {
   readonly tls: boolean;
   /** Whether chat sessions without TLS are taken (RFC 7701 §11). */
   readonly plain: boolean;
+  /** Octets of the largest file taken. */
+  readonly maxFile: number;
 }
 
 /** A message line that will be the chat session. */
@@ -19,6 +21,14 @@ export interface MessageLine {
   readonly index: number;
   readonly media: MsrpMedia;
 }
+
+/** A message line by which the peer wants to send one file (RFC 5547). */
+export interface FileLine extends MessageLine {
+  readonly file: FileDescription;
+}
+
+/** Files that one leg may be sending at once. */
+export const MAX_FILES = 8;
 
 /** An audio line that will carry silence, or nothing. */
 export interface AudioOffer {
@@ -32,18 +42,27 @@ export interface AudioOffer {
 export interface MediaPlan {
   readonly message: MessageLine | undefined;
   readonly audio: AudioOffer | undefined;
+  readonly files: readonly FileLine[];
   /** Why lines were not used: a sentence each, for the Warning of a 488. */
   readonly faults: readonly string[];
 }
 
-/** Chooses the lines of a description that a room can use: the first message line that fits, and the first audio line. */
+/**
+ * Chooses the lines of a description that a room can use: the first message line that fits, the first audio line, and the
+ * lines that bring files.
+ */
 export function planMedia(description: SessionDescription, policy: MediaPolicy): MediaPlan {
   const faults: string[] = [];
   let message: MessageLine | undefined;
   let audio: AudioOffer | undefined;
+  const files: FileLine[] = [];
   for (const [index, line] of description.media.entries()) {
     if (isRejected(line)) continue;
-    if (line.media === 'message' && message === undefined) {
+    if (isForFile(line)) {
+      const file = files.length < MAX_FILES ? readFile(description, line, policy) : 'too many files at once';
+      if (typeof file === 'string') faults.push(file);
+      else files.push({ index, ...file });
+    } else if (line.media === 'message' && message === undefined) {
       const media = readMessage(description, line, policy);
       if (typeof media === 'string') faults.push(media);
       else message = { index, media };
@@ -55,19 +74,44 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy):
       faults.push(`no use for this ${line.media} line`);
     }
   }
-  return { message, audio, faults };
+  return { message, audio, files, faults };
 }
 
 /** RFC 7701 §5.2: CPIM is what a room speaks. A sentence, if the line cannot be used. */
 function readMessage(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | string {
+  const media = readMsrp(description, line, policy);
+  if (typeof media === 'string') return media;
+  return media.acceptTypes.accepts('message/cpim') ? media : 'message/cpim must be among accept-types';
+}
+
+function isForFile(line: SdpMedia): boolean {
+  return line.media === 'message' && line.attributes.some(({ name }) => name === 'file-selector');
+}
+
+/** RFC 5547 §8.3.1: a file to be pushed, in one piece. A sentence, if it is not taken. */
+function readFile(
+  description: SessionDescription,
+  line: SdpMedia,
+  policy: MediaPolicy,
+): Omit<FileLine, 'index'> | string {
+  const media = readMsrp(description, line, policy);
+  if (typeof media === 'string') return media;
+  const { file, direction } = media;
+  if (file === undefined || direction === 'recvonly' || direction === 'inactive') return 'no files to be had here';
+  const { size } = file.selector;
+  if ((size ?? 0) > policy.maxFile) return `files of at most ${policy.maxFile} octets`;
+  const { start = 1, stop } = file.range ?? {};
+  if (start !== 1 || (stop !== undefined && stop !== size)) return 'whole files only';
+  return { media, file };
+}
+
+function readMsrp(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | string {
   const protocol = msrpProtocolOf(line);
   if (protocol === undefined) return `${line.protocol} is not MSRP`;
   if (protocol === 'TCP/TLS/MSRP' && !policy.tls) return 'no TLS for MSRP here';
   if (protocol === 'TCP/MSRP' && !policy.plain) return 'this room takes MSRP over TLS only';
   try {
-    const media = parseMsrpMedia(line, description.attributes);
-    if (media.file !== undefined) return 'files go through the chat session';
-    return media.acceptTypes.accepts('message/cpim') ? media : 'message/cpim must be among accept-types';
+    return parseMsrpMedia(line, description.attributes);
   } catch (fault) {
     if (fault instanceof MsrpError) return fault.message;
     throw fault;

@@ -1,0 +1,136 @@
+import {
+  AcceptedTypes,
+  answerSetup,
+  type Fingerprint,
+  formatMsrpMedia,
+  type FileDescription,
+  type MsrpPath,
+  peerOf,
+  samePath,
+} from '../../msrp/index.ts';
+import { isRejected, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import type { FileLine } from './media-plan.ts';
+
+/** The session of one file, as the lines of a leg use it. */
+export interface FileTransfer {
+  readonly file: FileDescription;
+  readonly localPath: MsrpPath;
+  readonly remotePath: MsrpPath | undefined;
+  readonly open: boolean;
+  meet(path: MsrpPath, how: { readonly dial: boolean }): void;
+  admit(): void;
+  close(detail: string): void;
+}
+
+/** What the file lines of a leg are made with. */
+export interface FileLinesParts {
+  /** A session for the file of a line; undefined where there is no address for it. */
+  readonly open: (line: FileLine) => FileTransfer | undefined;
+  /** Of our certificate, for TLS lines. */
+  readonly fingerprints: readonly Fingerprint[];
+  /** Largest file taken, in octets. */
+  readonly maxSize: number;
+}
+
+/** The lines of a leg by which its peer sends files to the room (RFC 5547), each at its place among the lines. */
+export class FileLines {
+  readonly #parts: FileLinesParts;
+  #byIndex: ReadonlyMap<number, FileTransfer> = new Map();
+  #admitted = false;
+
+  constructor(parts: FileLinesParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Takes the lines of a new offer. RFC 5547 §8.3.1: one whose file-transfer-id is known stays as it is; what is no longer
+   * offered is over.
+   */
+  use(lines: readonly FileLine[]): void {
+    const before = this.#byIndex;
+    const now = new Map<number, FileTransfer>();
+    for (const line of lines) {
+      const known = before.get(line.index);
+      const transfer = known !== undefined && isSame(known, line) ? known : this.#parts.open(line);
+      if (transfer !== undefined) now.set(line.index, transfer);
+    }
+    this.#byIndex = now;
+    for (const [index, transfer] of before) {
+      if (now.get(index) !== transfer) transfer.close('the line is closed');
+    }
+    for (const { index, media } of lines) {
+      now.get(index)?.meet(media.path, { dial: answerSetup(media.setup) === 'active' });
+    }
+    if (this.#admitted) this.admit();
+  }
+
+  /** Our answer to the line at that place; undefined if it is refused. */
+  answer({ index, media }: FileLine): SdpMedia | undefined {
+    const transfer = this.#byIndex.get(index);
+    if (transfer === undefined) return undefined;
+    const { localPath, file } = transfer;
+    const { name, size, type } = file.selector;
+    const { connection, attributes, ...line } = formatMsrpMedia({
+      path: localPath,
+      acceptTypes: ANYTHING,
+      acceptWrappedTypes: ANYTHING,
+      maxSize: this.#parts.maxSize,
+      setup: answerSetup(media.setup),
+      direction: 'recvonly',
+      fingerprints: peerOf(localPath).scheme === 'msrps' ? this.#parts.fingerprints : [],
+      file: {
+        selector: {
+          ...(name === undefined ? {} : { name }),
+          ...(size === undefined ? {} : { size }),
+          ...(type === undefined ? {} : { type }),
+          hashes: [],
+        },
+        ...(file.transferId === undefined ? {} : { transferId: file.transferId }),
+        ...(file.range === undefined ? {} : { range: file.range }),
+      },
+    });
+    return {
+      ...line,
+      ...(connection === undefined ? {} : { connection: { netType: 'IN', ...connection } }),
+      bandwidths: [],
+      attributes: attributes.map(({ name: key, value }) =>
+        value === undefined ? { name: key } : { name: key, value },
+      ),
+    };
+  }
+
+  /** A line of an offer of ours: closed (port 0) when its session is over, and otherwise as it was. */
+  offered(line: SdpMedia, index: number): SdpMedia {
+    const transfer = this.#byIndex.get(index);
+    return transfer === undefined || transfer.open ? line : { ...line, port: 0 };
+  }
+
+  /** Takes the peer's answer to an offer of ours: the lines that it has closed are over. */
+  settle({ media }: SessionDescription): void {
+    for (const [index, transfer] of this.#byIndex) {
+      const line = media[index];
+      if (line === undefined || isRejected(line)) transfer.close('the line is closed');
+    }
+  }
+
+  /** The participant is in the room: what it sends may be judged. */
+  admit(): void {
+    this.#admitted = true;
+    for (const transfer of this.#byIndex.values()) transfer.admit();
+  }
+
+  /** Ends them all. Files that are not complete are given up for all. */
+  close(detail: string): void {
+    for (const transfer of this.#byIndex.values()) transfer.close(detail);
+    this.#byIndex = new Map();
+  }
+}
+
+const ANYTHING = new AcceptedTypes(['message/cpim', '*']);
+
+function isSame(known: FileTransfer, { file, media }: FileLine): boolean {
+  if (known.file.transferId !== file.transferId) return false;
+  // What is over stays so: its sender only says again what it has said.
+  if (!known.open) return file.transferId !== undefined;
+  return known.remotePath !== undefined && samePath(known.remotePath, media.path);
+}
