@@ -2,7 +2,8 @@ import type { Answer } from './api.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import { createResponse, newTag, type ResponseParts, type SipRequest } from './message.ts';
 import type { ServerTransaction } from './server-transaction.ts';
-import type { Log } from './log.ts';
+import type { Log, LogFields } from './log.ts';
+import { reasonPhrase } from './status.ts';
 import { type BaseTimers, type Clock, type Timer, TRYING_INVITE, tryingNonInvite } from './timers.ts';
 import type { Flow } from './transport/flow.ts';
 import { formatMessage } from './write.ts';
@@ -41,8 +42,21 @@ export class Incoming {
     return this.transaction.answered;
   }
 
-  /** Sends a response; returns its bytes. Whatever comes after a final one is not sent. */
+  /** Sends a response; returns its bytes. Whatever comes after a final one is not sent. A refusal leaves a line in the log. */
   respond(status: number, parts: ResponseParts = {}): Buffer {
+    if (isRefusal(status) && !this.answered) {
+      const reason = parts.reason ?? reasonPhrase(status);
+      const warning = parts.headers?.find(({ name }) => name === 'Warning')?.value;
+      this.#core.log.info(`refused ${String(status)}: ${warning ?? reason}`, this.#fields);
+    }
+    return this.#send(status, parts);
+  }
+
+  get #fields(): LogFields {
+    return { flow: this.flow.id, callId: this.request.callId, method: this.request.method };
+  }
+
+  #send(status: number, parts: ResponseParts): Buffer {
     this.#provisional = true;
     if (status >= 200) this.#trying?.stop();
     const headers: readonly HeaderLine[] = [...this.#core.capabilities.server, ...(parts.headers ?? [])];
@@ -58,16 +72,15 @@ export class Incoming {
 
   /** The answer that an error asks for: a `SipError` of the peer's fault, or 500 for a bug of ours, which is logged. */
   fail(error: unknown): void {
-    const { request } = this;
     const { log } = this.#core;
-    const fields = { flow: this.flow.id, callId: request.callId, method: request.method };
+    const fields = this.#fields;
     if (!(error instanceof SipError)) {
       log.error(`a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, fields);
-      if (!this.answered) this.respond(500);
+      if (!this.answered) this.#send(500, {});
       return;
     }
     log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
-    if (!this.answered) this.respond(error.status, { reason: error.reason, headers: error.headers });
+    if (!this.answered) this.#send(error.status, { reason: error.reason, headers: error.headers });
   }
 
   /** Does what an application that has been given the request asks for; what the peer did wrong is answered. */
@@ -133,4 +146,12 @@ export class Incoming {
     this.#core.log.warn('no answer in time', { flow: this.flow.id, callId, method });
     this.transaction.drop();
   }
+}
+
+/** Steps of an ordinary exchange (challenges, merged, gone, cancelled, glare), which nobody has to look into. */
+const ORDINARY: ReadonlySet<number> = new Set([401, 407, 481, 482, 487, 491]);
+
+/** Whether the peer is told no for good; a 5xx is told of by whoever meets the limit or the fault. */
+function isRefusal(status: number): boolean {
+  return status >= 400 && (status < 500 || status >= 600) && !ORDINARY.has(status);
 }

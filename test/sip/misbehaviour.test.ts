@@ -8,6 +8,7 @@ import {
   type Outcome,
   parseNameAddr,
   parseUri,
+  SipError,
   type SipRequest,
   systemClock,
   UserAgent,
@@ -387,3 +388,41 @@ t.test('a header that would be two lines is refused before anything waits for it
   t.equal(made.peer.request('MESSAGE').method, 'MESSAGE', 'what comes after it has its turn');
   t.end();
 });
+
+t.test(
+  'a refusal leaves one line in the log, with the flow, the Call-ID and the reason; a challenge leaves none',
+  (t) => {
+    const lines: { readonly text: string; readonly fields: unknown }[] = [];
+    const note = (text: string, fields?: unknown): void => void lines.push({ text, fields });
+    const warning = { name: 'Warning', value: '399 10.0.0.2 "no line of the offer can be used"' };
+    const made = stage(
+      {
+        onInvite: (invite) => {
+          invite.refuse({ status: invite.request.callId === 'challenge' ? 401 : 488, headers: [warning] });
+        },
+        onMessage: () => {
+          throw new SipError(415, 'no such type here');
+        },
+      },
+      { log: { info: note, warn: note, error: note } },
+    );
+    for (const [method, id] of [
+      ['INVITE', 'challenge'],
+      ['INVITE', 'call'],
+      ['MESSAGE', 'text'],
+    ] as const) {
+      made.peer.say(head(method, { 'Call-ID': id }));
+      made.clock.advance(1);
+    }
+    t.match(
+      lines,
+      [
+        { text: /^refused 488: 399 .*no line of the offer/, fields: { callId: 'call', method: 'INVITE', flow: /./ } },
+        { text: /^refused 415: no such type here/, fields: { callId: 'text', method: 'MESSAGE' } },
+      ],
+      'one line each',
+    );
+    t.equal(lines.length, 2);
+    t.end();
+  },
+);
