@@ -30,7 +30,7 @@ export class Turn {
     this.#schedule = schedule;
   }
 
-  /** Has `speaker` called once when the turn ends. To be asked for once per turn. */
+  /** Has `speaker` called once when the turn ends, whatever others throw. To be asked for once per turn. */
   ask(speaker: Speaker): void {
     this.#due.push(speaker);
     if (this.#scheduled) return;
@@ -42,7 +42,13 @@ export class Turn {
     this.#scheduled = false;
     const due = this.#due;
     this.#due = [];
-    for (const speaker of due) speaker.speak(this);
+    let heard = 0;
+    try {
+      while (heard < due.length) due[heard++]?.speak(this);
+    } finally {
+      // What one of them threw is thrown on; the others speak in a turn of their own.
+      for (const speaker of due.slice(heard)) this.ask(speaker);
+    }
   };
 
   /** Octets that can still be rendered. */

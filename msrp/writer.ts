@@ -108,15 +108,30 @@ export class Writer implements Speaker {
     // Somebody who was asked for octets has closed a session: not in the middle of another one's.
     if (turn.at > 0) return this.ask();
     turn.prepare();
-    const now = this.#host.now();
+    let clear: boolean | undefined;
+    try {
+      clear = this.#speak(turn, this.#host.now());
+    } catch (bug) {
+      // Nobody knows how much of it the peer has: what would follow could be read as part of something else.
+      turn.take();
+      this.stop();
+      this.#flow.destroy();
+      throw bug;
+    }
+    if (clear === undefined) this.ask();
+    else this.#host.spoken(clear);
+  }
+
+  /** Writes what there is; false when the flow does not take it, undefined when there is more than one turn takes. */
+  #speak(turn: Turn, now: number): boolean | undefined {
     let clear = !this.#blocked;
     for (let writes = 0; clear; writes++) {
-      if (writes === WRITES_PER_TURN && !this.#single) return this.ask();
+      if (writes === WRITES_PER_TURN && !this.#single) return undefined;
       const more = this.#fill(turn, now);
       clear = this.#flush(turn, now);
       if (!more) break;
     }
-    this.#host.spoken(clear);
+    return clear;
   }
 
   /** Renders as much as one write takes; false when there is nothing more. */

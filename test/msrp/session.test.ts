@@ -767,6 +767,55 @@ t.test('a session that ends gives up what it was receiving', async (t) => {
   t.same(sink.events, ['hello', 'abort: session closed']);
 });
 
+t.test('RFC 4975 §5.4: what the owner of one session throws costs no other connection its turn', async (t) => {
+  const rig = new Rig();
+  const [broken, well] = [bindSession(rig), bindSession(rig)];
+  broken.session.send(plain('half a turn'));
+  broken.session.stream(
+    { contentType: 'a/b', total: 5 },
+    {
+      pull() {
+        throw new RangeError('a bug of the source');
+      },
+    },
+  );
+  well.session.send(plain('as if nothing were'));
+  t.throws(() => rig.settle(), { message: 'a bug of the source' }, 'loud');
+  rig.settle();
+  t.same(
+    framesOf(well.flow.read()).map(({ body }) => body),
+    ['as if nothing were'],
+  );
+  t.equal(broken.flow.state, 'destroyed', 'nobody knows how much of it has been said');
+  t.same(broken.flow.read(), '');
+  t.match(broken.told.closings, [{ reason: 'disconnected' }]);
+  t.match(broken.told.outcomes, [{ outcome: { kind: 'lost' } }, { outcome: { kind: 'lost' } }]);
+});
+
+t.test('RFC 4975 §5.4: a handler that throws when the turn ends costs no connection its words', async (t) => {
+  const rig = new Rig();
+  const [loud, well] = [bindSession(rig, { maxQueuedBytes: 300 }), bindSession(rig)];
+  loud.told.drained = () => {
+    throw new RangeError('a bug of the handler');
+  };
+  while (loud.session.send(plain('x'.repeat(20))) === 'queued');
+  well.session.send(plain('as if nothing were'));
+  t.throws(() => rig.settle(), { message: 'a bug of the handler' }, 'loud');
+  loud.session.send(plain('still there'));
+  rig.settle();
+  t.equal(framesOf(well.flow.read())[0]?.body, 'as if nothing were');
+  t.equal(framesOf(loud.flow.read()).at(-1)?.body, 'still there');
+});
+
+t.test('RFC 7701 §6.4: a message larger than the queue is refused, and no room is promised for it', async (t) => {
+  const rig = new Rig();
+  const { session, told } = bindSession(rig, { maxQueuedBytes: 1000 });
+  t.equal(session.send(plain('x'.repeat(1001))), 'full');
+  t.equal(session.send(plain('x')), 'queued');
+  rig.settle();
+  t.equal(told.drains, 0);
+});
+
 t.test('RFC 4975 §7.3.2, §10.4, §10.5: responses and reports that stop a message', async (t) => {
   for (const stop of ['response', 'report'] as const) {
     const rig = new Rig();
