@@ -45,7 +45,10 @@ export interface SessionHandlers {
   report?(session: MsrpSession, report: Report): void;
   /** What became of a message, as far as its `outcomes` ask for it. */
   outcome?(session: MsrpSession, message: Outgoing, outcome: Outcome): void;
-  /** The queue, which had been full, has fallen to half its bound. */
+  /**
+   * The queue, which had been full, has fallen to half its bound. Not told on account of a message that is larger than
+   * the whole bound: there will never be room for it.
+   */
   drained?(session: MsrpSession): void;
   /** The session has ended; told once, last, also after `close`. */
   closed?(session: MsrpSession, reason: CloseReason, detail: string): void;
@@ -65,9 +68,12 @@ export interface SessionOptions {
   readonly matchBySessionId?: boolean;
   /** Shared by the sessions of one user, so that chunks may continue on another session (RFC 4975 §5.4). */
   readonly assembler?: Assembler;
-  /** Of the certificates the peer announced: when dialling by TLS, one of them must be shown (RFC 4975 §14.4). */
+  /**
+   * Of the certificates the peer announced: when dialling by TLS, one of them must be shown (RFC 4975 §14.4). Only those
+   * with the strongest known hash function count (RFC 8122 §5.1); with none known nothing is connected.
+   */
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
-  /** Octets that may wait to be sent before `send` says `full`; 1 MiB unless given. */
+  /** Octets that may wait to be sent before `send` says `full`, so no message may be larger; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
   /** Milliseconds after which a SEND without a body shows whether the peer is still there; never unless given. */
   readonly keepAlive?: number;
@@ -101,7 +107,12 @@ export interface MsrpSession {
   setRemotePath(path: MsrpPath): void;
   /** Makes this the active endpoint: connects and sends a SEND at once (RFC 4975 §5.4). `via`: connect there (CEMA). */
   dial(via?: { readonly host: string; readonly port: number }): void;
-  /** Queues a message; allocates nothing. */
+  /**
+   * Queues a message; allocates nothing. A session may be given a prepared message once only, because its transaction id
+   * comes with it and must not occur twice (RFC 4975 §7.1): to say it again, `prepare` it again, with the same
+   * `messageId` when it is a resend. This is not checked. A message larger than `maxQueuedBytes` is always `full`:
+   * `stream` is for those.
+   */
   send(message: PreparedMessage): Queued;
   /** Queues a message whose octets are pulled from `source` as the connection takes them. */
   stream(options: StreamOptions, source: StreamSource): OutgoingStream | 'full' | 'closed';

@@ -53,7 +53,8 @@ export class Outbox {
   /** Queues a message; false when the bound would be passed. */
   add(message: PreparedMessage): boolean {
     if (this.#smallBytes + message.size > this.maxBytes || this.#isFull(message.size)) {
-      this.#wasFull = true;
+      // For one that is larger than the bound no room will ever be.
+      this.#wasFull ||= message.size <= this.maxBytes;
       return false;
     }
     if (message.tail === undefined) {

@@ -64,7 +64,10 @@ export class PreparedMessage implements Outgoing {
 /** From the end of `tail` back to the place left open for the session's part of the transaction id. */
 export const OPEN_PLACE = ID_PART + ID_PART + 3;
 
-/** Renders a message. Throws a TypeError for a header field that cannot stand in a message. */
+/**
+ * Renders a message: for any number of sessions, but for each of them once, since the message brings its part of the
+ * transaction id (RFC 4975 §7.1). Throws a TypeError for a header field that cannot stand in a message.
+ */
 export function prepare(options: MessageOptions): PreparedMessage {
   return new PreparedMessage(options);
 }
