@@ -75,16 +75,48 @@ export class MemoryLog implements RoomLog {
   }
 }
 
+/** Events in their order, which are forgotten from the front. */
+class Line {
+  #events: Logged[] = [];
+  /** What stands before is forgotten. */
+  #start = 0;
+
+  get length(): number {
+    return this.#events.length - this.#start;
+  }
+
+  get first(): Logged | undefined {
+    return this.#events[this.#start];
+  }
+
+  push(logged: Logged): void {
+    this.#events.push(logged);
+  }
+
+  shift(): void {
+    this.#start++;
+    // Moving the rest down each time would cost as much as the room is long.
+    if (this.#start <= 1024 || this.#start <= this.#events.length / 2) return;
+    this.#events = this.#events.slice(this.#start);
+    this.#start = 0;
+  }
+
+  all(): Logged[] {
+    return this.#events.slice(this.#start);
+  }
+}
+
 /** What one room keeps of its past. */
 class RoomPast {
   readonly #keeping: RoomKeeping;
-  /** Oldest first; what stands before `#start` is forgotten. */
-  #events: Logged[] = [];
-  #start = 0;
+  // Apart, since any number of comings and goings must not push a message out.
+  readonly #messages = new Line();
+  readonly #happenings = new Line();
   readonly #facts = new Map<string, Logged>();
-  #messages = 0;
   #bytes = 0;
   #last = eventNumber(0);
+  /** The newest message that is no longer kept: what happened before it goes with it. */
+  #forgotten = eventNumber(0);
 
   constructor(keeping: RoomKeeping) {
     this.#keeping = keeping;
@@ -95,7 +127,7 @@ class RoomPast {
   }
 
   get empty(): boolean {
-    return this.#start === this.#events.length && this.#facts.size === 0;
+    return this.#messages.length === 0 && this.#happenings.length === 0 && this.#facts.size === 0;
   }
 
   append(event: ConferenceEvent): Logged {
@@ -107,46 +139,41 @@ class RoomPast {
       if (!retention.clears) this.#facts.set(retention.key, logged);
     } else if (retention.keep === 'end') {
       for (const [key, fact] of this.#facts) if (lasts(fact) === 'conference') this.#facts.delete(key);
-    } else if (retention.keep === 'message') {
-      this.#messages++;
-      this.#bytes += sizeOf(event);
     }
-    this.#events.push(logged);
+    if (retention.keep === 'message') {
+      this.#messages.push(logged);
+      this.#bytes += sizeOf(event);
+    } else this.#happenings.push(logged);
     this.prune(event.at);
     return logged;
   }
 
   prune(now: Millis): void {
     const { maxAge, maxMessages, maxBytes } = this.#keeping;
-    for (let oldest = this.#events[this.#start]; oldest !== undefined; oldest = this.#events[this.#start]) {
-      const kept = this.#events.length - this.#start;
-      const crowded = this.#messages > maxMessages || this.#bytes > maxBytes || kept - this.#messages > maxMessages;
-      if (!crowded && oldest.event.at >= now - maxAge) break;
-      this.#forgetOldest(oldest);
-    }
-    // Moving the rest down each time would cost as much as the room is long.
-    if (this.#start > 1024 && this.#start > this.#events.length / 2) {
-      this.#events = this.#events.slice(this.#start);
-      this.#start = 0;
-    }
-  }
-
-  #forgetOldest(oldest: Logged): void {
-    this.#start++;
-    const retention = retentionOf(oldest.event);
-    if (retention.keep === 'message') {
-      this.#messages--;
+    const old = ({ event }: Logged): boolean => event.at < now - maxAge;
+    for (let oldest = this.#messages.first; oldest !== undefined; oldest = this.#messages.first) {
+      if (this.#messages.length <= maxMessages && this.#bytes <= maxBytes && !old(oldest)) break;
+      this.#messages.shift();
       this.#bytes -= sizeOf(oldest.event);
-    } else if (retention.keep === 'fact' && retention.lasts === 'messages') {
+      this.#forgotten = oldest.n;
+    }
+    for (let oldest = this.#happenings.first; oldest !== undefined; oldest = this.#happenings.first) {
+      if (this.#happenings.length <= maxMessages && oldest.n > this.#forgotten && !old(oldest)) break;
+      this.#happenings.shift();
+      const retention = retentionOf(oldest.event);
+      if (retention.keep !== 'fact' || retention.lasts !== 'messages') continue;
       if (this.#facts.get(retention.key) === oldest) this.#facts.delete(retention.key);
     }
   }
 
   read({ from, last, messagesOnly, notificationsTo: user }: ReadRange): readonly Logged[] {
-    const wanted = this.#events.slice(this.#start).filter(({ n, event }) => {
-      if (n < (from ?? 0) || (messagesOnly === true && retentionOf(event).keep !== 'message')) return false;
-      return user === undefined || (event.type === 'disposition' && event.to === user);
-    });
+    const all = messagesOnly === true ? this.#messages.all() : [...this.#messages.all(), ...this.#happenings.all()];
+    const wanted = all
+      .filter(
+        ({ n, event }) =>
+          n >= (from ?? 0) && (user === undefined || (event.type === 'disposition' && event.to === user)),
+      )
+      .sort((a, b) => a.n - b.n);
     const most = Math.min(last ?? MAX_READ, MAX_READ);
     return most === 0 ? [] : wanted.slice(-most);
   }

@@ -176,13 +176,15 @@ export class SqliteStore {
     if (room === undefined) return 'gone';
     let deleted = 0;
     this.#transaction(() => {
-      const bound = this.#firstKept(room, keeping, now);
-      const step = `SELECT n FROM events WHERE room = ? AND n < ? ORDER BY n LIMIT ${String(PRUNE_STEP)}`;
-      deleted = this.#db.prepare(`DELETE FROM events WHERE room = ? AND n IN (${step})`).run(room, room, bound).changes;
+      const { messages, happenings } = this.#firstKept(room, keeping, now);
+      const step = `SELECT n FROM events WHERE room = ? AND (n < ? OR (n < ? AND kind <> ${String(KIND.message)}))
+        ORDER BY n LIMIT ${String(PRUNE_STEP)}`;
+      const forget = this.#db.prepare(`DELETE FROM events WHERE room = ? AND n IN (${step})`);
+      deleted = forget.run(room, room, messages, happenings).changes;
       const oldest = rowsOf([this.#db.prepare('SELECT min(n) AS n FROM events WHERE room = ?').get(room)])[0]?.['n'];
       this.#db
         .prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.messages)} AND n < ?`)
-        .run(room, typeof oldest === 'number' ? oldest : Number.MAX_SAFE_INTEGER);
+        .run(room, typeof oldest === 'number' ? Math.max(oldest, happenings) : Number.MAX_SAFE_INTEGER);
     });
     if (deleted === PRUNE_STEP) return 'more';
     const left = this.#db
@@ -196,8 +198,15 @@ export class SqliteStore {
     return 'gone';
   }
 
-  /** The lowest number that is inside all of the room's limits. */
-  #firstKept(room: number, { maxAge, maxMessages, maxBytes }: RoomKeeping, now: number): number {
+  /**
+   * The lowest numbers of messages, and of other happenings, that are inside the room's limits; apart, since any number of
+   * comings and goings must not push a message out.
+   */
+  #firstKept(
+    room: number,
+    { maxAge, maxMessages, maxBytes }: RoomKeeping,
+    now: number,
+  ): { readonly messages: number; readonly happenings: number } {
     const first = (sql: string, ...values: readonly number[]): number => {
       const n = rowsOf([this.#db.prepare(sql).get(room, ...values)])[0]?.['n'];
       return typeof n === 'number' ? n : 0;
@@ -208,7 +217,6 @@ export class SqliteStore {
     const bounds = [
       first('SELECT max(n) + 1 AS n FROM events WHERE room = ? AND at < ?', age),
       first(newest(`= ${String(KIND.message)}`), maxMessages),
-      first(newest(`<> ${String(KIND.message)}`), maxMessages),
     ];
     const bytes = first('SELECT sum(length(body)) AS n FROM events WHERE room = ?');
     if (bytes > maxBytes) {
@@ -221,7 +229,8 @@ export class SqliteStore {
         ),
       );
     }
-    return Math.max(...bounds);
+    const messages = Math.max(...bounds);
+    return { messages, happenings: Math.max(messages, first(newest(`<> ${String(KIND.message)}`), maxMessages)) };
   }
 
   /** Gives the file back. */

@@ -234,6 +234,18 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(numbers(await log.read(ROOM)), [3, 4, 5]);
     });
 
+    t.test('a message outlives any number of other happenings', async (t) => {
+      const log = await open(t, { ...forever, maxMessages: 3 });
+      log.follow(ROOM, () => undefined);
+      await keptAll(log, [said('a'), ...Array.from({ length: 50 }, () => left()), said('b')]);
+      log.prune(NOW);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['a', 'b']);
+      t.same(numbers(await log.read(ROOM)), [1, 49, 50, 51, 52], 'and the newest of the happenings');
+      await keptAll(log, [said('c'), said('d'), said('e')]);
+      log.prune(NOW);
+      t.same(numbers(await log.read(ROOM)), [53, 54, 55], 'those before a message that is forgotten go with it');
+    });
+
     t.test('a room of which nothing is left is forgotten, unless somebody follows it', async (t) => {
       const log = await open(t, { ...forever, maxAge: 10 });
       const stop = log.follow(OTHER, () => undefined);
