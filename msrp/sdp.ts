@@ -172,8 +172,8 @@ const HASHES = ['sha-512', 'sha-384', 'sha-256', 'sha-224', 'sha-1'];
 
 /** The fingerprints of the most preferred hash function among those offered: one must match (RFC 8122 §5.1). */
 export function decisiveFingerprints(offered: readonly Fingerprint[]): readonly Fingerprint[] {
-  const best = HASHES.find((hash) => offered.some((fingerprint) => fingerprint.hash === hash));
-  return offered.filter((fingerprint) => fingerprint.hash === best);
+  const by = (hash: string) => offered.filter((fingerprint) => fingerprint.hash.toLowerCase() === hash);
+  return HASHES.map(by).find((found) => found.length > 0) ?? [];
 }
 
 /**

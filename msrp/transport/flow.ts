@@ -40,7 +40,10 @@ export interface Flow {
   end(): void;
   /** Ends at once. */
   destroy(): void;
-  /** Of the peer's certificate: the digest in upper-case hexadecimal with colons (RFC 8122 §5); undefined when none. */
+  /**
+   * Of the peer's certificate: the digest by `sha-1` to `sha-512` in upper-case hexadecimal with colons (RFC 8122 §5);
+   * undefined without a certificate, or for another hash function.
+   */
   fingerprint?(algorithm: string): string | undefined;
 }
 
@@ -52,7 +55,7 @@ export interface DialTarget {
   readonly secure: boolean;
   /** `tcp`, `ws`. */
   readonly transport: string;
-  /** Of the certificates that the session description announced (RFC 8122 §5); one of them must be shown. */
+  /** Of the certificates that the session description announced: as in `SessionOptions`. */
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
 }
 

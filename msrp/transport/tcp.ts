@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { connect as connectTcp, createServer, isIP, type AddressInfo, type Socket } from 'node:net';
 import {
   TLSSocket,
@@ -7,6 +8,7 @@ import {
   type SecureContext,
   type TlsOptions,
 } from 'node:tls';
+import { decisiveFingerprints } from '../sdp.ts';
 import type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './flow.ts';
 
 /** First octet of a TLS record that carries a handshake (RFC 8446 §5.1); MSRP begins with `M`. */
@@ -100,11 +102,11 @@ class SocketFlow implements Flow {
   }
 
   fingerprint(algorithm: string): string | undefined {
-    if (!(this.#socket instanceof TLSSocket)) return undefined;
-    const certificate = this.#socket.getPeerX509Certificate();
-    if (algorithm.toLowerCase() === 'sha-256') return certificate?.fingerprint256;
-    if (algorithm.toLowerCase() === 'sha-512') return certificate?.fingerprint512;
-    return algorithm.toLowerCase() === 'sha-1' ? certificate?.fingerprint : undefined;
+    const certificate = this.#socket instanceof TLSSocket ? this.#socket.getPeerX509Certificate() : undefined;
+    const [, bits] = /^sha-(1|224|256|384|512)$/i.exec(algorithm) ?? [];
+    if (certificate === undefined || bits === undefined) return undefined;
+    const digest = createHash(`sha${bits}`).update(certificate.raw).digest('hex').toUpperCase();
+    return digest.match(/../g)?.join(':');
   }
 }
 
@@ -181,8 +183,8 @@ export function tcpDialer(options: DialerOptions = {}): Dialer {
         socket.off('error', failed).off('timeout', late).setTimeout(0);
         const flow = new SocketFlow(socket);
         const { fingerprints = [] } = target;
-        const known = fingerprints.length === 0 || fingerprints.some((print) => matches(flow, print));
-        if (known) resolve(flow);
+        const shown = decisiveFingerprints(fingerprints).some((print) => matches(flow, print));
+        if (shown || fingerprints.length === 0) resolve(flow);
         else fail('the certificate is not the one announced');
       });
     });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createHash } from 'node:crypto';
 import { generate } from 'selfsigned';
 import t, { type Test } from 'tap';
 import {
@@ -170,6 +170,36 @@ t.test('RFC 4975 §5.4, §14.4: TLS and plain MSRP on one port', async (t) => {
   await once(renewed, 'secureConnect');
   t.equal(renewed.getPeerX509Certificate()?.fingerprint256, print(second.cert));
   renewed.destroy();
+});
+
+t.test('RFC 8122 §5, §5.1: fingerprints by any known hash function; the strongest decides', async (t) => {
+  const own = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const other = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const print = (hash: string, { cert }: { readonly cert: string } = own) => {
+    const digest = createHash(hash.toLowerCase().replace('-', '')).update(new X509Certificate(cert).raw);
+    return { hash, value: digest.digest('hex').replace(/..(?=.)/g, '$&:') };
+  };
+  const bob = await device(t, {}, { tls: { cert: own.cert, key: own.private } });
+  const alice = await device(t);
+  const dialling = (fingerprints: SessionOptions['fingerprints'] & object) => {
+    const b = bob.session({ at: bob.listener.address('msrps') });
+    const a = alice.session({ remotePath: b.session.localPath, fingerprints });
+    b.session.setRemotePath(a.session.localPath);
+    a.session.dial();
+    return a.told;
+  };
+  const unknown = { hash: 'md5', value: '00:11' };
+  for (const hash of ['sha-1', 'sha-224', 'sha-256', 'SHA-384', 'sha-512']) {
+    const told = dialling([print(hash), unknown]);
+    await told.until(() => told.bounds.length + told.closings.length > 0);
+    t.equal(told.bounds.length, 1, hash);
+  }
+  const refused = { 'the weaker one': [print('sha-256'), print('SHA-384', other)], 'no known one': [unknown] };
+  for (const [what, fingerprints] of Object.entries(refused)) {
+    const told = dialling(fingerprints);
+    await told.until(() => told.bounds.length + told.closings.length > 0);
+    t.match(told.closings, [{ reason: 'unreachable', detail: /not the one announced/ }], what);
+  }
 });
 
 t.test('RFC 4975 §6.2: a port where nobody listens', async (t) => {
