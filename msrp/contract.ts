@@ -46,8 +46,8 @@ export interface SessionHandlers {
   /** What became of a message, as far as its `outcomes` ask for it. */
   outcome?(session: MsrpSession, message: Outgoing, outcome: Outcome): void;
   /**
-   * The queue, which had been full, has fallen to half its bound. Not told on account of a message that is larger than
-   * the whole bound: there will never be room for it.
+   * The queue, of which `send` had said `full`, is at half its bound or below. After a message larger than the whole
+   * bound it is told too, with the next that goes out: there is room then, but never for that one.
    */
   drained?(session: MsrpSession): void;
   /** The session has ended; told once, last, also after `close`. */
@@ -108,7 +108,7 @@ export interface MsrpSession {
   /** Makes this the active endpoint: connects and sends a SEND at once (RFC 4975 §5.4). `via`: connect there (CEMA). */
   dial(via?: { readonly host: string; readonly port: number }): void;
   /**
-   * Queues a message; allocates nothing. A session may be given a prepared message once only, because its transaction id
+   * Queues a message; allocates nothing. A session may queue a prepared message once only, because its transaction id
    * comes with it and must not occur twice (RFC 4975 §7.1): to say it again, `prepare` it again, with the same
    * `messageId` when it is a resend. This is not checked. A message larger than `maxQueuedBytes` is always `full`:
    * `stream` is for those.

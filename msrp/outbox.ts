@@ -53,8 +53,7 @@ export class Outbox {
   /** Queues a message; false when the bound would be passed. */
   add(message: PreparedMessage): boolean {
     if (this.#smallBytes + message.size > this.maxBytes || this.#isFull(message.size)) {
-      // For one that is larger than the bound no room will ever be.
-      this.#wasFull ||= message.size <= this.maxBytes;
+      this.#wasFull = true;
       return false;
     }
     if (message.tail === undefined) {
