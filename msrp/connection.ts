@@ -120,7 +120,14 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   receive(bytes: Uint8Array): void {
     if (this.#state === 'closed') return;
     this.#heardAt = this.#exchange.now();
-    this.#framer.receive(bytes);
+    try {
+      this.#framer.receive(bytes);
+    } catch (bug) {
+      // What came behind it has not been read, and nobody would ever notice.
+      this.#framer.stop();
+      this.flow.destroy();
+      throw bug;
+    }
     this.#last?.refreshed();
   }
 

@@ -807,6 +807,22 @@ t.test('RFC 4975 §5.4: a handler that throws when the turn ends costs no connec
   t.equal(framesOf(loud.flow.read()).at(-1)?.body, 'still there');
 });
 
+t.test('RFC 4975 §5.4: a handler that throws while octets come in ends its connection, not the others', async (t) => {
+  const rig = new Rig();
+  const [broken, well] = [bindSession(rig), bindSession(rig)];
+  broken.told.message = () => {
+    throw new RangeError('a bug of the handler');
+  };
+  const two = broken.ask('SEND', TEXT, 'hello') + broken.ask('SEND', TEXT, 'world');
+  broken.flow.say(two.slice(0, 20));
+  t.throws(() => broken.flow.say(two.slice(20)), { message: 'a bug of the handler' }, 'loud');
+  t.equal(broken.flow.state, 'destroyed', 'what came behind it would be lost without a word');
+  t.match(broken.told.closings, [{ reason: 'disconnected' }]);
+  well.flow.say(well.ask('SEND', TEXT, 'hello'));
+  rig.settle();
+  t.equal(framesOf(well.flow.read())[0]?.what, '200 OK');
+});
+
 t.test(
   'RFC 7701 §6.4: a message larger than the queue is always refused, and said to be over with the next that goes out',
   async (t) => {
