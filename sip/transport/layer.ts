@@ -69,6 +69,8 @@ export interface Listening {
   readonly port: number;
   /** Takes a new certificate for connections to come; on a listener without TLS it does nothing. */
   renew(certificate: TlsCertificate): void;
+  /** Takes nothing new any more and frees the port; flows that are open stay. A UDP socket is gone with all its flows. */
+  close(): void;
 }
 
 /** SIP's sockets: UDP, TCP, TLS and WebSocket (RFC 3261 §18, RFC 7118). */
@@ -164,8 +166,12 @@ export class SocketTransport implements TransportLayer {
     const local = { address, port };
     const advertisedTo = (remote: string) =>
       advertisedAs(options.advertise ?? {}, local, isUnspecified(address) ? ownAddress(remote) : address);
-    this.#udp.push(new UdpListener(socket, { local, advertisedTo }, this.#context));
-    return { transport: 'UDP', address, port, renew: () => undefined };
+    const listener = new UdpListener(socket, { local, advertisedTo }, this.#context);
+    this.#udp.push(listener);
+    const close = (): void => {
+      if (remove(this.#udp, listener)) void listener.close();
+    };
+    return { transport: 'UDP', address, port, renew: () => undefined, close };
   }
 
   async #listenStream(options: ListenStreamOptions): Promise<Listening> {
@@ -185,7 +191,10 @@ export class SocketTransport implements TransportLayer {
     const bound = boundTo(server);
     const listener: StreamListener = { transport, bound, advertise: options.advertise ?? {}, server };
     this.#streams.push(listener);
-    return { transport, ...bound, renew: (certificate) => secure?.setSecureContext(certificate) };
+    const close = (): void => {
+      if (remove(this.#streams, listener)) server.close();
+    };
+    return { transport, ...bound, renew: (certificate) => secure?.setSecureContext(certificate), close };
   }
 
   #supports(transport: TransportName, family: 4 | 6): boolean {
@@ -201,4 +210,11 @@ export class SocketTransport implements TransportLayer {
       fitting.find(({ local }) => isUnspecified(local.address) || isLoopback(local.address) === near) ?? fitting[0]
     );
   }
+}
+
+/** Takes one out of a list; tells whether it was there. */
+function remove<T>(list: T[], one: T): boolean {
+  const at = list.indexOf(one);
+  if (at >= 0) list.splice(at, 1);
+  return at >= 0;
 }

@@ -1,5 +1,5 @@
 import { listen as listenMsrp, type LocalAddress, type Listener, type MsrpEndpoint } from '../../msrp/node.ts';
-import type { SocketTransport } from '../../sip/index.ts';
+import type { Listening, ListenOptions, SocketTransport } from '../../sip/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { MsrpPlaces } from '../focus/leg-media.ts';
 import { bracketed, isAny, reachableHost } from './addresses.ts';
@@ -14,11 +14,35 @@ export interface ServedAddress {
   readonly port: number;
 }
 
+/** How often another port is tried, where the system chooses it and the one of TCP is somebody else's of UDP. */
+const PORT_TRIES = 10;
+
 /** Listens for SIP at all that is configured. */
 export async function listenSip(
   config: Config,
   certificates: Certificates,
-  transport: SocketTransport,
+  transport: Pick<SocketTransport, 'listen'>,
+): Promise<readonly ServedAddress[]> {
+  for (let tries = 1; ; tries += 1) {
+    const opened: Listening[] = [];
+    try {
+      return await listenAt(config, certificates, async (options) => {
+        const listening = await transport.listen(options);
+        opened.push(listening);
+        return listening;
+      });
+    } catch (fault) {
+      const inUse = fault instanceof Error && 'code' in fault && fault.code === 'EADDRINUSE';
+      if (!inUse || config.sip.port !== 0 || tries === PORT_TRIES) throw fault;
+      for (const listening of opened) listening.close();
+    }
+  }
+}
+
+async function listenAt(
+  config: Config,
+  certificates: Certificates,
+  listen: (options: ListenOptions) => Promise<Listening>,
 ): Promise<readonly ServedAddress[]> {
   const { port, tls_port, advertise } = config.sip;
   const served: ServedAddress[] = [];
@@ -32,11 +56,11 @@ export async function listenSip(
     for (const name of ['TCP', 'UDP'] as const) {
       if (!(name === 'TCP' ? config.sip.tcp : config.sip.udp)) continue;
       const wanted = served[0]?.port ?? port;
-      const bound = await transport.listen({ transport: name, host, port: wanted, advertise: advertised });
+      const bound = await listen({ transport: name, host, port: wanted, advertise: advertised });
       served.push({ protocol: 'SIP', transport: name, host, port: bound.port });
     }
     if (tls_port === null || certificates.current.selfSigned) continue;
-    const bound = await transport.listen({
+    const bound = await listen({
       transport: 'TLS',
       host,
       port: tls_port,
