@@ -4,8 +4,8 @@
  *
  *   node dist/test/bench/fanout.bench.js [--quick] [--servers bare,memory,disk] [--rooms 10,100,1000]
  */
-import { fork, type ChildProcess } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { ask, hear, start } from './fanout/child.ts';
 import type { Ready, Usage } from './fanout/cpu.ts';
 import type { LoadOrder, LoadResult } from './fanout/load.ts';
 
@@ -20,9 +20,9 @@ const { values } = parseArgs({
 });
 
 const SERVERS: Readonly<Record<string, readonly [file: string, ...args: string[]]>> = {
-  bare: ['./fanout/baseline.js'],
-  memory: ['./fanout/server.js', 'memory'],
-  disk: ['./fanout/server.js', 'disk'],
+  bare: ['./baseline.js'],
+  memory: ['./server.js', 'memory'],
+  disk: ['./server.js', 'disk'],
 };
 
 interface Row {
@@ -36,35 +36,12 @@ interface Row {
   readonly rss: number;
 }
 
-function hear(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const gone = (code: number | null): void => {
-      reject(new Error(`process ended: ${String(code)}`));
-    };
-    child.once('exit', gone);
-    child.once('message', (message) => {
-      child.off('exit', gone);
-      resolve(message);
-    });
-  });
-}
-
-async function ask(child: ChildProcess, message: string | LoadOrder): Promise<unknown> {
-  const answer = hear(child);
-  child.send(message);
-  return answer;
-}
-
-function start([file, ...args]: readonly [string, ...string[]]): ChildProcess {
-  return fork(new URL(file, import.meta.url), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-}
-
 async function measure(server: string, room: number, body: number, window: number): Promise<Row> {
   const command = SERVERS[server];
   if (command === undefined) throw new Error(`no such server: ${server}`);
-  const target = start(command);
+  const target = start(...command);
   const ready = (await hear(target)) as Ready;
-  const load = start(['./fanout/load.js']);
+  const load = start('./load.js');
   await hear(load);
   // Enough deliveries that neither compiling nor the clock's grain counts, few enough to wait for.
   const deliveries = (values.quick ? 40_000 : 2_000_000) / (window === 1 ? 8 : 1);

@@ -4,36 +4,13 @@
  *
  *   node dist/test/bench/message.bench.js [--quick]
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { ask, hear, start } from './fanout/child.ts';
 import type { Ready, Usage } from './fanout/cpu.ts';
 import type { LoadOrder, LoadResult } from './fanout/load.ts';
-import type { PhonesOrder, WriteOrder, WriteResult } from './fanout/phones.ts';
+import type { WriteResult } from './fanout/phones.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
-
-function start(file: string, ...args: readonly string[]): ChildProcess {
-  return fork(new URL(file, import.meta.url), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-}
-
-function hear(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const gone = (code: number | null): void => {
-      reject(new Error(`process ended: ${String(code)}`));
-    };
-    child.once('exit', gone);
-    child.once('message', (message) => {
-      child.off('exit', gone);
-      resolve(message);
-    });
-  });
-}
-
-async function ask(child: ChildProcess, message: string | LoadOrder | PhonesOrder | WriteOrder): Promise<unknown> {
-  const answer = hear(child);
-  child.send(message);
-  return answer;
-}
 
 function print(what: string, count: number, seconds: number, cpu: number): void {
   const rate = Math.round(count / seconds).toLocaleString('en');
@@ -42,9 +19,9 @@ function print(what: string, count: number, seconds: number, cpu: number): void 
 
 /** Telephones alone: one writes, all others read. */
 async function phonesOnly(phones: number, texts: number, window: number): Promise<void> {
-  const server = start('./fanout/server.js', 'memory');
+  const server = start('./server.js', 'memory');
   const { sip = 0 } = (await hear(server)) as Ready;
-  const load = start('./fanout/phones.js');
+  const load = start('./phones.js');
   await hear(load);
   await ask(load, { sip, phones });
   await ask(load, { texts: Math.ceil(texts / 4), window });
@@ -59,12 +36,12 @@ async function phonesOnly(phones: number, texts: number, window: number): Promis
 
 /** MSRP members, one of whom speaks, with telephones that read along, or without. */
 async function mixed(members: number, phones: number, messages: number): Promise<void> {
-  const server = start('./fanout/server.js', 'memory');
+  const server = start('./server.js', 'memory');
   const ready = (await hear(server)) as Ready;
-  const readers = start('./fanout/phones.js');
+  const readers = start('./phones.js');
   await hear(readers);
   if (phones > 0) await ask(readers, { sip: ready.sip ?? 0, phones });
-  const load = start('./fanout/load.js');
+  const load = start('./load.js');
   await hear(load);
   const order: LoadOrder = { ...ready, members, bodyBytes: 100, window: 1, messages, warmUp: Math.ceil(messages / 2) };
   await ask(load, order);
