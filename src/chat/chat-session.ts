@@ -22,9 +22,11 @@ import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
 import type { LargeCopy } from './large-copy.ts';
 import { LargePosting } from './large-posting.ts';
+import type { Verdict } from './posts.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
-import type { ChatRoom, Verdict } from './room.ts';
+import { rename } from './renaming.ts';
+import type { ChatRoom } from './room.ts';
 import type { Reader, SharedStream } from './shared-stream.ts';
 import type { Speaker } from './speaker.ts';
 
@@ -93,11 +95,11 @@ export class ChatSession implements Recipient, SessionHandlers {
       },
       began: () => {
         parts.onCongestion('began');
-        room.tell(room.texts.tooSlow, this.endpoint);
+        room.voice.tell(room.voice.texts.tooSlow, this.endpoint);
       },
       over: (leftOut) => {
         parts.onCongestion('over');
-        if (leftOut > 0) room.tell(room.texts.leftOut(leftOut), this.endpoint);
+        if (leftOut > 0) room.voice.tell(room.voice.texts.leftOut(leftOut), this.endpoint);
       },
       hopeless: () => {
         parts.onCongestion('hopeless');
@@ -293,7 +295,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** From the MSRP session. */
   nickname(session: MsrpSession, request: NicknameRequest): void {
     this.#admission.whenAdmitted(session, () => {
-      this.#parts.room.rename(this.#parts.speaker, request.nickname, (refusal) => {
+      rename(this.#parts.room, this.#parts.speaker, request.nickname, (refusal) => {
         if (refusal === undefined) request.respond(200);
         else request.respond(msrpStatusOf(refusal), reasonOf(refusal));
       });
@@ -302,7 +304,7 @@ export class ChatSession implements Recipient, SessionHandlers {
 
   #post(message: Incoming, body: Uint8Array): void {
     const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body };
-    this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
+    this.#parts.room.posts.take(this.#parts.speaker, posting, (verdict) => {
       // Who says something has had all that was said before it.
       if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
       answer(message, verdict);

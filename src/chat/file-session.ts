@@ -122,7 +122,7 @@ export class FileSession implements SessionHandlers {
 
   #post(message: Incoming, body: Uint8Array): void {
     const posting = { messageId: messageId(message.messageId), contentType: 'message/cpim', body };
-    this.#parts.room.post(this.#parts.speaker, posting, (verdict) => {
+    this.#parts.room.posts.take(this.#parts.speaker, posting, (verdict) => {
       if (typeof verdict !== 'object') {
         message.respond(200);
         return;

@@ -5,7 +5,8 @@ import type { Logged } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { ReplayPump } from './replay.ts';
 import { Doors } from './rules.ts';
-import { ChatRoom, type ChatRoomParts, type Welcome } from './room.ts';
+import { ChatRoom, type ChatRoomParts } from './room.ts';
+import type { Welcome } from './arrivals.ts';
 
 /** What the configuration says of one room. */
 export interface RoomSettings {
@@ -166,7 +167,7 @@ export class ConferenceHost {
     try {
       for (const { event, n } of await log.facts(uri)) conference.apply(event, n);
       for (const logged of await log.read(uri, { last: this.#parts.duplicateWindow, messagesOnly: true }))
-        room.remember(logged);
+        room.restore(logged);
     } catch (fault) {
       unfollow();
       throw fault;

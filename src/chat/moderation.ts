@@ -7,7 +7,7 @@ import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
 import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
-import type { Outcome } from '../log/room-log.ts';
+import type { Append } from '../log/room-log.ts';
 import { MANAGE_RULES } from '../policy/manage.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
@@ -33,7 +33,7 @@ export interface ModerationParts {
   readonly policy: RoomPolicy;
   readonly doors: Doors;
   readonly now: () => Millis;
-  readonly append: (event: ConferenceEvent, settled?: (outcome: Outcome) => void) => void;
+  readonly append: Append;
   /** One line for each order, carried out or refused. */
   readonly audit: (line: string) => void;
 }
@@ -146,7 +146,7 @@ export class Moderation {
     for (const event of events) {
       this.#parts.append(event, (outcome) => {
         open -= 1;
-        if (typeof outcome !== 'number') failed ??= { refused: 'not-kept', reason: outcome.reason };
+        if (typeof outcome !== 'number') failed ??= outcome;
         if (open === 0) told(failed ?? 'done');
       });
     }

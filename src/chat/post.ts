@@ -53,6 +53,9 @@ export interface Notification {
  */
 export type PostKind = 'message' | 'typing' | 'noise' | 'command';
 
+/** What goes to the whole room. */
+export const EVERYONE: Audience = { to: 'everyone' };
+
 /** Whom a CPIM To names. */
 export type Addressee = Audience | ChatRefusal;
 
@@ -60,7 +63,7 @@ export type Addressee = Audience | ChatRefusal;
 export function readPost(
   posting: Posting,
   speaker: Speaker,
-  addresseeOf: (uri: string) => Addressee,
+  present: { addressee(uri: string): Addressee },
 ): Post | ChatRefusal {
   if (!/^message\/cpim *(?:;|$)/i.test(posting.contentType)) {
     return { refused: 'not-cpim', reason: 'this room takes message/cpim only' };
@@ -76,7 +79,7 @@ export function readPost(
   if (to === undefined) return { refused: 'no-recipient', reason: 'no To header' };
   const wrappedType = cpim.contentType.mediaType;
   if (isImdn(cpim)) return readNotification(cpim, to.uri);
-  const audience = addresseeOf(to.uri);
+  const audience = present.addressee(to.uri);
   if ('refused' in audience) return audience;
   return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker, audience) };
 }

@@ -8,6 +8,7 @@ import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal, type Rule } from '../policy/rule.ts';
 import { rateRules, SPEAK_RULES, type SpeakRequest } from '../policy/speak.ts';
+import { EVERYONE } from './post.ts';
 import type { Speaker } from './speaker.ts';
 
 /** A place kept for somebody who is let in but not in the roster yet. */
@@ -31,8 +32,6 @@ export class Doors {
 
 /** How often one user may ask for a nickname. */
 const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
-
-const EVERYONE = { to: 'everyone' } as const;
 
 /** All that may say no in one room, with the counts that such rules keep. */
 export class RoomRules {

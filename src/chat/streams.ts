@@ -1,10 +1,10 @@
-import type { ConferenceEvent, Opened } from '../conference/events.ts';
+import type { Opened } from '../conference/events.ts';
 import type { EventNumber, StreamId } from '../conference/ids.ts';
-import type { Logged, Outcome } from '../log/room-log.ts';
-import { imdnIdOf } from './dispositions.ts';
+import type { Append, Logged } from '../log/room-log.ts';
 import type { Duplicates } from './duplicates.ts';
 import { fileNameOf } from './file-name.ts';
 import { formatNote, LargeCopy, newStreamId } from './large-copy.ts';
+import { messageFields } from './message-fields.ts';
 import type { Message, Posting } from './post.ts';
 import type { ChatRefusal } from './refusals.ts';
 import type { SharedStream } from './shared-stream.ts';
@@ -18,7 +18,7 @@ export interface StreamsParts {
   /** Reads and judges a posting of that many octets. */
   readonly judge: (speaker: Speaker, posting: Posting, size: number) => Message | ChatRefusal;
   readonly duplicates: Duplicates;
-  readonly append: (event: ConferenceEvent, settled: (outcome: Outcome) => void) => void;
+  readonly append: Append;
   /** Gives a large message to those who may have it. */
   readonly fanOut: (copy: LargeCopy, stream: SharedStream | undefined) => void;
   readonly now: () => number;
@@ -81,20 +81,12 @@ export class Streams {
 
   #opened(id: StreamId, speaker: Speaker, posting: Posting, post: Message, size: number | undefined): Opened {
     const now = this.#parts.now();
-    const imdnId = imdnIdOf(post.cpim);
     const fileName = fileNameOf(post.cpim);
     return {
       type: 'opened',
-      at: now,
-      by: speaker.user,
-      endpoint: speaker.endpoint,
-      messageId: posting.messageId,
-      audience: post.audience,
-      contentType: posting.contentType,
-      wrappedType: post.wrappedType,
+      ...messageFields(speaker, posting, post, now),
       stream: id,
       cpim: formatNote(post.cpim, size, now),
-      ...(imdnId === undefined ? {} : { imdnId }),
       ...(size === undefined ? {} : { size }),
       ...(fileName === undefined ? {} : { fileName }),
     };

@@ -139,7 +139,7 @@ export interface DisplayNameChanged extends Happening {
 export type Audience = { readonly to: 'everyone' } | { readonly to: 'user'; readonly user: UserUri };
 
 /** What `said` and `opened` have in common. */
-interface Message extends Happening {
+export interface MessageFields extends Happening {
   readonly messageId: MessageId;
   readonly by: UserUri;
   /** The author's endpoint: it alone gets no copy. Absent for what comes from outside a call (an administrator's line). */
@@ -154,14 +154,14 @@ interface Message extends Happening {
 }
 
 /** A whole message was sent to the room or to one of its users. */
-export interface Said extends Message {
+export interface Said extends MessageFields {
   readonly type: 'said';
   /** The bytes as received, never to be changed by anybody (RFC 7701 §6.1). */
   readonly cpim: Uint8Array;
 }
 
 /** A large message began to stream through the room; its chunks bypass the log. */
-export interface Opened extends Message {
+export interface Opened extends MessageFields {
   readonly type: 'opened';
   readonly stream: StreamId;
   /** Whole size in octets, when Byte-Range told it. */

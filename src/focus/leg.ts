@@ -141,13 +141,13 @@ export class Leg implements SessionHandlers {
   /** The 200 has gone out. */
   answered(session: InviteSession): void {
     this.#state = { is: 'answered', session };
-    this.room.enter(this.#parts.speaker);
+    this.room.present.enter(this.#parts.speaker);
   }
 
   /** We call it: the roster shows it (RFC 4579 §5.2). */
   dialling(call: OutgoingInvite): void {
     this.#state = { is: 'dialling', call };
-    this.room.enter(this.#parts.speaker);
+    this.room.present.enter(this.#parts.speaker);
     this.room.append({ type: 'joined', at: this.#parts.now(), ...this.#who(), media: [], status: 'dialing-out' });
   }
 
@@ -346,7 +346,7 @@ export class Leg implements SessionHandlers {
       if (byMessage === undefined) return;
       const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
       const wish = { messages, ...(within === undefined ? {} : { within }) };
-      this.room.attach(byMessage, { wish, after: this.#reached() });
+      this.room.arrivals.attach(byMessage, { wish, after: this.#reached() });
       return;
     }
     chat.admit();
@@ -355,14 +355,14 @@ export class Leg implements SessionHandlers {
       this.#pause();
       return;
     }
-    this.room.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
+    this.room.arrivals.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
     this.#heardFrom ??= eventNumber(this.room.conference.last);
   }
 
   /** Nothing more is delivered, until `#attach`. */
   #pause(): void {
     this.#position = this.media.chat?.position ?? this.#position;
-    this.room.detach(this.id);
+    this.room.arrivals.detach(this.id);
   }
 
   /** The last message that this device has had: in this call, or when it was here last. */
@@ -430,7 +430,7 @@ export class Leg implements SessionHandlers {
     if (state === undefined || state.is === 'ended') return;
     this.#state = { is: 'ended' };
     const detail = end.reason ?? end.method;
-    this.room.detach(this.id);
+    this.room.arrivals.detach(this.id);
     this.media.close(detail);
     if (state.is === 'present') {
       this.#bookmark();
@@ -446,7 +446,7 @@ export class Leg implements SessionHandlers {
         ...(end.by === undefined ? {} : { by: end.by }),
       });
     }
-    this.room.leave(this.#parts.speaker);
+    this.room.present.leave(this.#parts.speaker);
     this.#close(detail);
   }
 

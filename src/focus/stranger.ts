@@ -1,5 +1,6 @@
 import type { Answer, SipRequest } from '../../sip/index.ts';
-import type { ChatRoom, Verdict } from '../chat/room.ts';
+import type { Verdict } from '../chat/posts.ts';
+import type { ChatRoom } from '../chat/room.ts';
 import { endpointId } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { PeerProfile } from './peers.ts';
@@ -39,7 +40,7 @@ export async function hearStranger(request: SipRequest, stranger: Stranger): Pro
   };
   const { posting } = readMessage(request, { room, roomUri, speaker, profile, now: Date.now() });
   const verdict = await new Promise<Verdict>((settled) => {
-    room.post(speaker, posting, settled);
+    room.posts.take(speaker, posting, settled);
   });
   return typeof verdict === 'object' ? messageRefusal(verdict, false) : taken;
 }

@@ -11,7 +11,8 @@ import {
   type Uri,
 } from '../../sip/index.ts';
 import { textAlias } from '../chat/domains.ts';
-import type { ChatRoom, Verdict } from '../chat/room.ts';
+import type { Verdict } from '../chat/posts.ts';
+import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
 import { LoopGuard, type LoopVerdict } from './loop-guard.ts';
@@ -95,7 +96,7 @@ export class TextLeg {
     if (text?.trim() === '') return taken;
     if (text !== undefined && this.#isLoop(text)) return LOOP;
     const verdict = await new Promise<Verdict>((settled) => {
-      room.post(speaker, posting, settled);
+      room.posts.take(speaker, posting, settled);
     });
     return typeof verdict === 'object' ? messageRefusal(verdict, session !== undefined) : taken;
   }

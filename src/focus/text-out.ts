@@ -4,6 +4,7 @@ import type { Copy } from '../chat/copy.ts';
 import type { Failure, Fates } from '../chat/fates.ts';
 import { shownName } from '../chat/names.ts';
 import type { Recipient } from '../chat/recipient.ts';
+import type { Present } from '../chat/present.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri, userUri } from '../conference/ids.ts';
 
@@ -38,7 +39,7 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
 /** What is asked of a room to deliver its texts. */
 export interface TextRoom extends Pick<ChatRoom, 'uri' | 'conference'> {
   readonly fates: Pick<Fates, 'failed'>;
-  speaksForMany(endpoint: EndpointId | undefined): boolean;
+  readonly present: Pick<Present, 'speaksForMany'>;
 }
 
 /** What the way out for texts of one leg is made with. */
@@ -257,7 +258,7 @@ export class TextOut implements Recipient {
     const { room } = this.#parts;
     if (said.endpoint === undefined && said.by === userUri(room.uri)) return undefined;
     const name = shownName(room.conference, said);
-    return room.speaksForMany(said.endpoint) ? (text?.cpim.from?.name ?? name) : name;
+    return room.present.speaksForMany(said.endpoint) ? (text?.cpim.from?.name ?? name) : name;
   }
 
   #cpim({ said, text: plain }: Copy, author: string | undefined, text: string): Uint8Array {

@@ -21,6 +21,9 @@ export interface NotKept {
 /** `number`: kept under this number, as durably as the room is configured. */
 export type Outcome = EventNumber | NotKept;
 
+/** Gives an event to the log of one room. `settled` hears once, now or later, what became of it. */
+export type Append = (event: ConferenceEvent, settled?: (outcome: Outcome) => void) => void;
+
 /** What "kept" means: `memory`, it is in this process; `disk`, it survives the death of the process and a power cut. */
 export type Durability = 'memory' | 'disk';
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Duplicates } from '../../src/chat/duplicates.ts';
 import { eventNumber, messageId, userUri } from '../../src/conference/ids.ts';
-import type { Verdict } from '../../src/chat/room.ts';
+import type { Verdict } from '../../src/chat/posts.ts';
 
 const alice = userUri('sip:alice@example.com');
 const bob = userUri('sip:bob@example.com');

@@ -88,7 +88,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
   const room = {
     uri: ROOM,
     conference,
-    speaksForMany: () => false,
+    present: { speaksForMany: () => false },
     fates: { failed: (n: number, _endpoint: unknown, failure: Failure) => failures.push([n, failure]) },
   };
   const sent: Content[] = [];

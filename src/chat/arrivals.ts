@@ -1,0 +1,135 @@
+import type { Conference } from '../conference/conference.ts';
+import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import { isPresent } from '../conference/roster.ts';
+import type { Fates } from './fates.ts';
+import { nameOf } from './names.ts';
+import type { Past } from './past.ts';
+import type { Recipient } from './recipient.ts';
+import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
+import type { MsrpSwitch } from './switch.ts';
+import type { Voice } from './voice.ts';
+
+/** What somebody is told who comes in. */
+export interface Welcome {
+  /** What the room says to everybody who comes in; undefined: nothing. */
+  readonly text: string | undefined;
+  readonly history: HistoryPolicy;
+}
+
+/** What is known of who comes in, and wants to be brought up to date. */
+export interface Arrival {
+  readonly wish: PastWish;
+  /** The last message that this device has had; undefined for one that is new. */
+  readonly after: EventNumber | undefined;
+}
+
+/** What arrivals need of their room. */
+export interface ArrivalsParts {
+  readonly uri: RoomUri;
+  readonly conference: Conference;
+  readonly switch: MsrpSwitch;
+  readonly voice: Voice;
+  readonly fates: Fates;
+  readonly past: Past;
+  readonly welcome: Welcome;
+  /** Runs the replays of all rooms. */
+  readonly pump: ReplayPump;
+  readonly now: () => number;
+  /** A line for the operator. */
+  readonly warn: (line: string) => void;
+}
+
+/** How many people are named to who does not see the roster. */
+const MAX_NAMES = 50;
+
+/** Who begins to hear a room, or waits for it: the lobby, the welcome, and the past that comes before the present. */
+export class Arrivals {
+  readonly #parts: ArrivalsParts;
+  /** Endpoints that have been told that they must wait. */
+  readonly #lobby = new Set<EndpointId>();
+
+  constructor(parts: ArrivalsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * From now on the recipient gets what is said; before that, when it arrives, what the room says to newcomers and what
+   * it has missed. One that is attached already stays as it is; one that waits in the lobby is told so, and comes again.
+   */
+  attach(recipient: Recipient, arrival?: Arrival): void {
+    const { conference, voice } = this.#parts;
+    const { endpoint } = recipient;
+    const there = this.#parts.switch.at(endpoint);
+    if (there === recipient || (there instanceof Replay && there.recipient === recipient)) return;
+    if (conference.endpoint(endpoint)?.status === 'pending') {
+      if (!this.#lobby.has(endpoint)) recipient.deliver(voice.line(voice.texts.inLobby, recipient));
+      this.#lobby.add(endpoint);
+      return;
+    }
+    if (this.#lobby.delete(endpoint)) recipient.deliver(voice.line(voice.texts.admitted, recipient));
+    this.detach(endpoint);
+    if (arrival === undefined) this.#parts.switch.add(recipient);
+    else {
+      this.#welcome(recipient, arrival);
+      this.#replay(recipient, arrival);
+    }
+  }
+
+  /** The endpoint gets nothing more, until `attach`. */
+  detach(endpoint: EndpointId): void {
+    const there = this.#parts.switch.at(endpoint);
+    this.#lobby.delete(endpoint);
+    if (there instanceof Replay) there.stop();
+    this.#parts.switch.remove(endpoint);
+  }
+
+  #welcome(recipient: Recipient, { after }: Arrival): void {
+    const { conference, voice, welcome } = this.#parts;
+    const { texts } = voice;
+    const { user, endpoint } = recipient;
+    const tell = (text: string): void => {
+      recipient.deliver(voice.line(text, recipient));
+    };
+    const entity = conference.endpoint(endpoint)?.entity;
+    // RFC 7701 §6.1: he has to call himself so, and sees it nowhere else before he speaks.
+    if (entity !== undefined && entity !== user) tell(texts.anonymous(entity));
+    if (after !== undefined) return;
+    if (!recipient.knowsRooms) tell(texts.thisIsARoom(this.#namesBut(user)));
+    if (welcome.text !== undefined) tell(welcome.text);
+    if (conference.subject !== undefined) tell(texts.subjectIs(conference.subject));
+  }
+
+  /** The names of those who are here, but for one: at most 50, and how many more. */
+  #namesBut(user: UserUri): readonly string[] {
+    const others = [...this.#parts.conference.users()].filter(
+      (one) => one.user !== user && one.endpoints.some(isPresent),
+    );
+    const names = others.slice(0, MAX_NAMES).map((one) => nameOf(one) ?? one.entity);
+    return others.length > MAX_NAMES ? [...names, `+${others.length - MAX_NAMES}`] : names;
+  }
+
+  #replay(recipient: Recipient, { wish, after }: Arrival): void {
+    const { uri, voice, fates, past, welcome, pump, now, warn } = this.#parts;
+    const { texts } = voice;
+    const replay: Replay = new Replay({
+      past,
+      recipient,
+      policy: welcome.history,
+      wish,
+      after,
+      now: now(),
+      heading: (count, since, missed) =>
+        voice.line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since)), recipient),
+      chosen: (copies) => {
+        const [from, through] = [copies[0]?.n, copies.at(-1)?.n];
+        if (from !== undefined && through !== undefined) fates.replayed(recipient, from, through);
+      },
+      done: (fault) => {
+        if (fault !== undefined) warn(`${uri}: the past cannot be read: ${fault.message}`);
+        if (this.#parts.switch.at(recipient.endpoint) === replay) this.#parts.switch.add(recipient);
+      },
+    });
+    this.#parts.switch.add(replay);
+    pump.add(replay);
+  }
+}

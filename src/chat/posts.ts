@@ -1,0 +1,182 @@
+import type { Audience, Said } from '../conference/events.ts';
+import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import type { Append } from '../log/room-log.ts';
+import { textOf } from '../../msrp/index.ts';
+import { commandHelp, type NoOrder } from './commands.ts';
+import { Copy } from './copy.ts';
+import { dispositionEvent, Dispositions } from './dispositions.ts';
+import type { Duplicates } from './duplicates.ts';
+import { Echoes } from './echoes.ts';
+import { messageFields } from './message-fields.ts';
+import type { Moderation } from './moderation.ts';
+import { EVERYONE, type Message, type Notification, type Posting, readPost } from './post.ts';
+import type { Present } from './present.ts';
+import { type ChatRefusal, reasonOf } from './refusals.ts';
+import type { RoomRules } from './rules.ts';
+import type { Speaker } from './speaker.ts';
+import type { MsrpSwitch } from './switch.ts';
+import type { Texts } from './texts.ts';
+import type { Voice } from './voice.ts';
+
+/** What became of a posting: kept under a number, taken without a trace, or refused. */
+export type Verdict = EventNumber | 'taken' | ChatRefusal;
+
+/** What the postings need of their room. */
+export interface PostsParts {
+  readonly uri: RoomUri;
+  readonly rules: RoomRules;
+  readonly present: Present;
+  readonly switch: MsrpSwitch;
+  readonly voice: Voice;
+  readonly moderation: Moderation;
+  readonly duplicates: Duplicates;
+  readonly append: Append;
+  readonly now: () => number;
+  /** A line for the operator. */
+  readonly warn: (line: string) => void;
+}
+
+/**
+ * What is posted to a room: the decisions of RFC 7701 §6. A posting is read and judged here, and appended to the log; it
+ * reaches people only when the log gives it back.
+ */
+export class Posts {
+  readonly #parts: PostsParts;
+  readonly #dispositions = new Dispositions();
+  readonly #echoes = new Echoes();
+
+  constructor(parts: PostsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Somebody says something. `settled` hears the verdict once, now or when the log has kept it; the sender's 2xx waits for
+   * that. Nothing is awaited before the log has numbered it, so what one sender says keeps its order.
+   */
+  take(speaker: Speaker, posting: Posting, settled: (verdict: Verdict) => void): void {
+    const post = readPost(posting, speaker, this.#parts.present);
+    if ('refused' in post) {
+      settled(post);
+      return;
+    }
+    if (post.kind === 'noise') {
+      settled('taken');
+      return;
+    }
+    if (speaker.outside === true && post.kind !== 'message') {
+      settled({ refused: 'not-here' });
+      return;
+    }
+    if (post.kind === 'command') {
+      this.#command(speaker, textOf(post.cpim), settled);
+      return;
+    }
+    if (post.kind === 'disposition') {
+      this.#report(speaker, posting, post, settled);
+      return;
+    }
+    // What was said once stays said: no rule is asked again about a message that is only sent again.
+    if (post.kind === 'message' && this.#parts.duplicates.repeats(speaker.user, posting.messageId, settled)) return;
+    const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
+    if (post.kind === 'message') {
+      this.#say(speaker, posting, post, refusal);
+      return;
+    }
+    if (refusal === undefined) this.#parts.switch.fanOut(new Copy(this.#said(speaker, posting, post)));
+    // A sign of writing that comes too fast is passed over: nobody misses it.
+    settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
+  }
+
+  #say(speaker: Speaker, posting: Posting, post: Message, refusal: ChatRefusal | undefined): void {
+    const { duplicates, append } = this.#parts;
+    const { user } = speaker;
+    const { messageId } = posting;
+    const objection = refusal ?? this.#echo(speaker, post);
+    if (objection !== undefined) {
+      duplicates.settle(user, messageId, objection);
+      return;
+    }
+    append(this.#said(speaker, posting, post), (outcome) => {
+      duplicates.settle(user, messageId, outcome);
+    });
+  }
+
+  #said(speaker: Speaker, posting: Posting, post: Message): Said {
+    return { type: 'said', ...messageFields(speaker, posting, post, this.#parts.now()), cpim: posting.body };
+  }
+
+  /** Two rooms joined to each other must not talk for ever. */
+  #echo({ endpoint, user }: Speaker, { audience, cpim }: Message): ChatRefusal | undefined {
+    if (audience.to !== 'everyone') return undefined;
+    const { uri, now, warn } = this.#parts;
+    const echo = this.#echoes.judge(endpoint, cpim, now());
+    if (echo === 'fine') return undefined;
+    if (echo === 'first') warn(`${uri}: ${user} gives back what others say: a loop, not said again`);
+    return { refused: 'loop', reason: 'A loop: this was just said here' };
+  }
+
+  /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */
+  #objection(by: Speaker, audience: Audience, kind: 'message' | 'typing', size: number): ChatRefusal | undefined {
+    const refusal = this.#parts.rules.speak(by, audience, kind, size);
+    if (refusal !== undefined || audience.to === 'everyone') return refusal;
+    if ([...this.#parts.switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
+    return { refused: 'recipient-takes-no-private', reason: 'Nobody can write to this participant alone' };
+  }
+
+  /** Sends a notification to the author of the message that it is about (RFC 5438). */
+  #report(speaker: Speaker, posting: Posting, post: Notification, settled: (verdict: Verdict) => void): void {
+    const { rules, present, append, now } = this.#parts;
+    const refusal = rules.speak(speaker, EVERYONE, post.kind, posting.body.length);
+    const route = refusal === undefined ? this.#dispositions.route(speaker.user, post.imdn) : 'nowhere';
+    if (refusal !== undefined) settled(refusal);
+    else if (route === 'nowhere') settled('taken');
+    else if (route === 'not-yours' || !present.means(post.to, route.to)) settled({ refused: 'recipient-unknown' });
+    else append(dispositionEvent(speaker, posting, post, route.to, now()), settled);
+  }
+
+  /** An order in the chat: what comes of it, the one who gave it is told; what it changes, all see. */
+  #command(speaker: Speaker, text: string, settled: (verdict: Verdict) => void): void {
+    const { rules, moderation, voice } = this.#parts;
+    const refusal = rules.pace(speaker.user);
+    if (refusal !== undefined) {
+      settled(refusal);
+      return;
+    }
+    moderation.command(speaker.user, text, 'chat', (result) => {
+      if (result === 'done') settled('taken');
+      else if ('refused' in result) {
+        voice.tell(reasonOf(result), speaker.endpoint);
+        settled(result);
+      } else {
+        voice.tell(answerTo(result, voice.texts), speaker.endpoint);
+        settled('taken');
+      }
+    });
+  }
+
+  /** Reads and judges a message by its beginning. What programs say to programs is never so large. */
+  judgeLarge(speaker: Speaker, posting: Posting, size: number): Message | ChatRefusal {
+    const post = readPost(posting, speaker, this.#parts.present);
+    if ('refused' in post) return post;
+    if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
+    return this.#objection(speaker, post.audience, post.kind, size) ?? post;
+  }
+
+  /** Notes what was said, so that notifications about it find their way back. */
+  remember(said: Said): void {
+    this.#dispositions.note(said);
+  }
+}
+
+function answerTo(no: NoOrder, texts: Texts): string {
+  switch (no.say) {
+    case 'help':
+      return commandHelp();
+    case 'usage':
+      return texts.usage(no.usage);
+    case 'nobody':
+      return texts.nobody(no.name);
+    case 'several':
+      return texts.several(no.name);
+  }
+}

@@ -1,0 +1,41 @@
+import type { Renamed } from '../conference/events.ts';
+import { enforceNickname } from '../conference/nickname.ts';
+import type { ChatRefusal } from './refusals.ts';
+import type { ChatRoom } from './room.ts';
+import type { Speaker } from './speaker.ts';
+
+/**
+ * Somebody asks for a nickname, or gives it up with '' (RFC 7701 §7). `settled` hears once, now or when the log has kept
+ * it, whether it is his.
+ */
+export function rename(
+  room: ChatRoom,
+  { user, endpoint }: Speaker,
+  wanted: string,
+  settled: (refusal?: ChatRefusal) => void,
+): void {
+  const { conference } = room;
+  const nickname = wanted === '' ? undefined : enforceNickname(wanted);
+  const refusal = wanted === '' ? undefined : room.rules.nickname(user, wanted);
+  if (refusal !== undefined) {
+    settled(refusal);
+    return;
+  }
+  const entity = conference.endpoint(endpoint)?.entity;
+  if (entity === undefined) {
+    settled({ refused: 'not-here' });
+    return;
+  }
+  if (conference.participant(entity)?.nickname === nickname) {
+    settled();
+    return;
+  }
+  const event: Renamed = { type: 'renamed', at: room.now(), user, endpoint, by: user };
+  room.append(nickname === undefined ? event : { ...event, nickname }, (outcome) => {
+    if (typeof outcome !== 'number') settled(outcome);
+    // Two may have asked in the same moment; the log has decided.
+    else if (nickname !== undefined && conference.nicknameHolder(nickname) !== user) {
+      settled({ refused: 'nickname-taken' });
+    } else settled();
+  });
+}
