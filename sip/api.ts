@@ -5,7 +5,7 @@ import type { SipRequest, SipResponse } from './message.ts';
 import type { ParserLimits } from './parser.ts';
 import type { BaseTimers, Clock } from './timers.ts';
 import type { Flow, TransportHandlers, TransportLayer } from './transport/flow.ts';
-import type { Uri } from './uri.ts';
+import type { SipUri, Uri } from './uri.ts';
 
 /*
  * What an application sees of the user agent: its options and handlers, and the things that handlers are given.
@@ -164,9 +164,9 @@ export interface OutgoingParts extends Content {
   /** Contact; for INVITE default: `<sip:user-of-from@advertised address of the flow>`. MESSAGE has none (RFC 3428 §4). */
   readonly contact?: ContactParts;
   /** Route set to start with. Default: the user agent's `outboundRoute`. */
-  readonly route?: readonly NameAddr[];
+  readonly route?: readonly NameAddr[] | undefined;
   /** Goes out by this flow while it is open, whatever the URI says: the way to a client that no address leads to. */
-  readonly flow?: Flow;
+  readonly flow?: Flow | undefined;
   readonly credentials?: CredentialsFor;
 }
 
@@ -191,15 +191,24 @@ export interface OutgoingInviteParts extends OutgoingParts {
   readonly ringing?: number;
   /**
    * How many addresses that a 3xx names are tried, best first (RFC 3261 §8.1.3.4); what the last one answered counts.
-   * Default 0: the 3xx is final.
+   * A `flow` leads to the first address only. Default 0: the 3xx is final.
    */
   readonly redirects?: number;
   readonly session?: SessionHandlers;
   readonly sessionTimer?: Partial<SessionTimerOptions> | false;
 }
 
+/** The way to an address that a 3xx has named. */
+export type RedirectWay = Pick<OutgoingParts, 'uri' | 'route' | 'flow'>;
+
 /** What the caller hears of an INVITE of ours. */
 export interface OutgoingInviteHandlers {
+  /**
+   * A 3xx has named this address, and it is the next to be tried (RFC 3261 §8.1.3.4): the way there; undefined: it is not
+   * to be called, and the next one is looked at. Whatever early answers there were are void. Default: every address is
+   * called, by the `route` of the first.
+   */
+  onRedirect?(uri: SipUri): RedirectWay | undefined;
   /**
    * A provisional response other than 100. A reliable one (RFC 3262) may carry the answer to our offer, which the 2xx
    * then need not repeat.

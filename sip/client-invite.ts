@@ -5,6 +5,7 @@ import type {
   OutgoingInviteParts,
   OutgoingInviteState,
   Outcome,
+  RedirectWay,
   SessionHandlers,
   SessionTimerOptions,
 } from './api.ts';
@@ -29,7 +30,8 @@ const RINGING = 180_000;
 /** An INVITE of ours (RFC 3261 §13.2). */
 export class ClientInvite implements OutgoingInvite {
   readonly #core: Core;
-  readonly #parts: OutgoingInviteParts;
+  /** How the address that is called now is reached. */
+  #parts: OutgoingInviteParts;
   readonly #handlers: OutgoingInviteHandlers;
   readonly #settled: (invite: ClientInvite) => void;
   /** Our tag in the dialogs to come. */
@@ -94,7 +96,8 @@ export class ClientInvite implements OutgoingInvite {
         this.#receive(response, outgoing);
       },
       onFailed: (outcome) => {
-        this.#failed(outcome);
+        // §8.1.3.4: an address that cannot be reached has failed like one that refuses.
+        if (!this.#tryNext()) this.#failed(outcome);
       },
     });
     return outgoing;
@@ -103,7 +106,7 @@ export class ClientInvite implements OutgoingInvite {
   #receive(response: SipResponse, outgoing: OutgoingRequest): void {
     if (response.status < 200) this.#progress(response, outgoing);
     else if (response.status < 300) this.#accepted(response, outgoing);
-    else if (this.#state.is === 'cancelling' || !this.#tryAgain(response)) this.#failed({ is: 'response', response });
+    else if (!this.#tryAgain(response)) this.#failed({ is: 'response', response });
   }
 
   #headers(): readonly HeaderLine[] {
@@ -113,20 +116,45 @@ export class ClientInvite implements OutgoingInvite {
 
   /** Another try, where the response shows a way. */
   #tryAgain(response: SipResponse): boolean {
+    if (!this.#wanted) return false;
     if (response.status === 422) return this.#tryLonger(response);
     if (response.status < 400) this.#redirects.note(response);
-    const uri = this.#redirects.next();
-    if (uri === undefined) return false;
+    return this.#tryNext();
+  }
+
+  /** Calls the next address that a 3xx has named; false when there is none. */
+  #tryNext(): boolean {
+    const way = this.#wanted ? this.#nextWay() : undefined;
+    if (way === undefined) return false;
     // RFC 3261 §8.1.3.4: the same To, From and Call-ID, a new number.
     const { request, nextSeq } = this.#sending;
     const same = { callId: request.callId, fromTag: this.localTag, seq: nextSeq() };
-    const to = this.#parts.to ?? { uri: this.#parts.uri, params: Params.none };
-    this.#sending = outside(this.#core, 'INVITE', { ...this.#parts, uri, to }, this.#headers(), true, same);
+    const { to = { uri: this.#parts.uri, params: Params.none } } = this.#parts;
+    this.#parts = { ...this.#parts, to, route: undefined, flow: undefined, ...way };
+    this.#sending = outside(this.#core, 'INVITE', this.#parts, this.#headers(), true, same);
     this.#early.end();
     this.#provisional = false;
+    this.#state = { is: 'calling' };
     this.#outgoing = this.#send();
     this.#outgoing.start();
     return true;
+  }
+
+  /** Whether it has come to no end, and nobody has given it up. */
+  get #wanted(): boolean {
+    return this.#state.is === 'calling' || this.#state.is === 'proceeding';
+  }
+
+  #nextWay(): RedirectWay | undefined {
+    for (;;) {
+      const uri = this.#redirects.next();
+      if (uri === undefined) return undefined;
+      const way =
+        this.#handlers.onRedirect === undefined
+          ? { uri, route: this.#parts.route }
+          : this.#tell(() => this.#handlers.onRedirect?.(uri));
+      if (way !== undefined) return way;
+    }
   }
 
   #progress(response: SipResponse, outgoing: OutgoingRequest): void {

@@ -2,6 +2,7 @@ import t from 'tap';
 import {
   DigestServer,
   digestHa1,
+  formatUri,
   type InviteSession,
   type OutgoingInvite,
   type OutgoingInviteParts,
@@ -583,6 +584,56 @@ t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) =
   });
   secure.clock.advance(1);
   t.strictSame(secure.heard, ['302'], 'from sips nobody is led to sip');
+  t.end();
+});
+
+t.test('RFC 3261 §8.1.3.4: the caller judges each address that a 3xx names, and says the way', (t) => {
+  const { agent, peer, clock, network } = agentAt();
+  const other = new RawPeer(network, '10.0.0.12', '10.0.0.2');
+  const judged: string[] = [];
+  const heard: string[] = [];
+  agent.invite(
+    { uri: BOB, from: ROOM, redirects: 2, ...SDP },
+    {
+      onRedirect: (uri) => {
+        judged.push(formatUri(uri));
+        return uri.user === 'good' ? { uri: parseUri('sip:good@10.0.0.12') } : undefined;
+      },
+      onAccepted: () => undefined,
+      onFailed: (outcome) => heard.push(told(outcome)),
+    },
+  );
+  clock.advance(1);
+  const first = peer.request('INVITE');
+  const contact = (value: string) => ({ toTag: 'bob', headers: [{ name: 'Contact', value }] });
+  peer.answer(first, 300, contact('<sip:bad@elsewhere.example>, <sip:good@nowhere.example>;q=0.2, <sip:third@x>;q=0.1'));
+  clock.advance(1);
+  t.strictSame(judged, ['sip:bad@elsewhere.example', 'sip:good@nowhere.example'], 'no more than two are looked at');
+  const second = other.request('INVITE');
+  t.equal(second.requestUri, 'sip:good@10.0.0.12');
+  t.equal(second.headers.get('To'), '<sip:bob@10.0.0.1>');
+  other.answer(second, 302, contact('<sip:bob@10.0.0.1>, <sip:more@10.0.0.1>'));
+  clock.advance(1);
+  t.strictSame(heard, ['302'], 'bounded in depth, too');
+  t.equal(peer.requests.filter(({ method }) => method === 'INVITE').length, 1);
+  t.end();
+});
+
+t.test('RFC 3261 §8.1.3.4: an address that cannot be reached is followed by the next one', (t) => {
+  const { peer, clock, heard } = calls({ redirects: 3 });
+  const value = '<sip:gone@10.0.0.99>, <sip:here@10.0.0.1>;q=0.5';
+  peer.answer(peer.request('INVITE'), 302, { toTag: 'bob', headers: [{ name: 'Contact', value }] });
+  clock.advance(1);
+  t.equal(peer.request('INVITE').requestUri, 'sip:here@10.0.0.1');
+  peer.answer(peer.request('INVITE'), 486, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(heard, ['486']);
+
+  const given = calls({ redirects: 3 });
+  given.peer.answer(given.peer.request('INVITE'), 302, { toTag: 'bob', headers: [{ name: 'Contact', value }] });
+  given.invite.cancel();
+  given.clock.advance(100_000);
+  t.strictSame(given.heard, ['302'], 'nobody else is called once it was given up');
   t.end();
 });
 
