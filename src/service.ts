@@ -144,6 +144,7 @@ async function wire(
       calls: config.dialling.calls,
       callsPerUser: config.dialling.calls_per_user,
       ring: config.dialling.ring,
+      redirects: config.dialling.redirects,
     },
     targets: targetsOf(config, domains, sip),
     host,

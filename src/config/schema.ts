@@ -159,6 +159,7 @@ export const schema = z.strictObject({
     domains: z.array(z.union([z.literal('*'), host])),
     proxy: absoluteUri.regex(/^sips?:/i, 'expected a SIP URI such as sip:proxy.example.org;lr').nullable(),
     ring: duration,
+    redirects: z.int().min(0).max(20),
     calls: count,
     calls_per_user: count,
     list_entries: count,

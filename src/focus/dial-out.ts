@@ -7,20 +7,22 @@ import {
   parseUri,
   formatMultipart,
   reasonPhrase,
-  type SipResponse,
+  type RedirectWay,
+  type SessionDescription,
   type SipUserAgent,
   type Uri,
+  uriEquals,
 } from '../../sip/index.ts';
-import type { ConferenceHost, Release } from '../chat/host.ts';
+import type { ConferenceHost } from '../chat/host.ts';
 import type { Commander, Way } from '../chat/moderation.ts';
 import type { ChatRoom } from '../chat/room.ts';
-import type { Seat } from '../chat/rules.ts';
+import type { Newcomer, Seat } from '../chat/rules.ts';
 import { personKey } from '../chat/domains.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { formatRecipientHistory, type Recipient } from '../conference/resource-lists.ts';
-import { RateLimiter } from '../policy/rate.ts';
 import { isAtLeast } from '../policy/roles.ts';
 import { callInfo } from './advertising.ts';
+import { CallCounts, type CallLimits } from './call-counts.ts';
 import { anonymous, type Caller, canonicalUser } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { type Leg, type LegEnd, sdpContent } from './leg.ts';
@@ -31,12 +33,11 @@ import { sdpOf } from './sdp-body.ts';
 import type { Target, Targets } from './targets.ts';
 
 /** Bounds of what others can make the focus call. */
-export interface DialOptions {
-  /** Calls not answered yet, in all and at the wish of one user. */
-  readonly calls: number;
-  readonly callsPerUser: number;
+export interface DialOptions extends CallLimits {
   /** How long it rings, in ms. */
   readonly ring: number;
+  /** Addresses tried that 3xx answers to one call name (RFC 3261 §8.1.3.4). */
+  readonly redirects: number;
 }
 
 /** What calling out needs. */
@@ -76,16 +77,25 @@ export interface Invitation {
   readonly report: (status: number, reason?: string) => void;
 }
 
+/** Whom a URI means, and how he is reached. */
+interface Called {
+  readonly target: Target;
+  readonly user: UserUri;
+  /** A call of his that shows the way. */
+  readonly known: Leg | undefined;
+}
+
+/** Branches of a fork whose early answers are kept (RFC 3261 §13.2.2.4). */
+const BRANCHES = 20;
+
 /** Who makes calls, and how many of them are under way. */
 export class DialOut {
   readonly #parts: DialOutParts;
-  readonly #underWay = new Map<Commander, number>();
-  readonly #rate: RateLimiter;
-  #calls = 0;
+  readonly #counts: CallCounts;
 
   constructor(parts: DialOutParts) {
     this.#parts = parts;
-    this.#rate = new RateLimiter({ perSecond: 1, burst: parts.options.callsPerUser });
+    this.#counts = new CallCounts(parts.options);
   }
 
   /** Calls somebody into a room, if rules and bounds allow it; an `Answer` says why not, and nothing is reported then. */
@@ -93,33 +103,21 @@ export class DialOut {
     const refused = this.#begin(invitation);
     if (refused === 'dialling') return refused;
     const { by, way, room, target } = invitation;
-    const why = `${String(refused.status)} ${refused.reason ?? reasonPhrase(refused.status)}`;
-    this.#parts.warn(`${room.uri}: ${by} by ${way}: invite ${formatUri(target)}: refused: ${why}`);
+    this.#parts.warn(`${room.uri}: ${by} by ${way}: invite ${formatUri(target)}: refused: ${why(refused)}`);
     return refused;
   }
 
   #begin(invitation: Invitation): Answer | 'dialling' {
-    const { room, by, way } = invitation;
-    const target = this.#parts.targets.judge(invitation.target);
-    if ('status' in target) return target;
-    const user = canonicalUser(target.uri);
-    if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
-    const unwanted = room.moderation.invites(by, user, way);
-    if (unwanted !== undefined) return refusalAnswer(unwanted);
-    const there = room.conference.endpointsOf(user);
-    if (there.some(({ status }) => status === 'dialing-out' || status === 'alerting')) {
-      return { status: 491, reason: 'Is Being Called Already' };
-    }
-    if (there.length > 0) return { status: 486, reason: 'Is Here Already' };
-    const known = this.#parts.legs().reaching(user);
-    if (target.byFlowOnly && known === undefined)
-      return { status: 404, reason: 'Not Reachable but through This Service' };
-    const full = this.#full(by);
+    const { room, by } = invitation;
+    const called = this.#judge(invitation, invitation.target);
+    if ('status' in called) return called;
+    const { user } = called;
+    const full = this.#counts.full(by, this.#parts.now());
     if (full !== undefined) return full;
-    const seat = room.rules.join({ user, invited: by === 'administrator' || isModerator(room, by) });
+    const seat = room.rules.join(newcomer(invitation, user));
     if ('refused' in seat) return refusalAnswer(seat);
-    const done = this.#count(by);
-    this.#dial(invitation, target, user, known, seat, done).catch((fault: unknown) => {
+    const done = this.#counts.count(by);
+    this.#dial(invitation, called, seat, done).catch((fault: unknown) => {
       const what = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
       this.#parts.warn(`${room.uri}: the call to ${user} cannot be made: ${what}`);
       seat.free();
@@ -129,27 +127,33 @@ export class DialOut {
     return 'dialling';
   }
 
-  #full(by: Commander): Answer | undefined {
-    const { calls, callsPerUser } = this.#parts.options;
-    const retry = [{ name: 'Retry-After', value: '30' }];
-    if (this.#calls >= calls) return { status: 503, reason: 'Too Many Calls at a Time', headers: retry };
-    if (by === 'administrator') return undefined;
-    if ((this.#underWay.get(by) ?? 0) >= callsPerUser || this.#rate.take(by, this.#parts.now()) > 0) {
-      return { status: 480, reason: 'You Have Too Many Called', headers: retry };
+  /**
+   * Whom a URI means and how he is reached; an answer says why he is not called.
+   * @param calling who is being called with this invitation already
+   */
+  #judge(invitation: Invitation, uri: Uri, calling?: UserUri): Called | Answer {
+    const target = this.#parts.targets.judge(uri);
+    if ('status' in target) return target;
+    const user = canonicalUser(target.uri);
+    if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
+    const { room, by, way } = invitation;
+    const unwanted = room.moderation.invites(by, user, way);
+    if (unwanted !== undefined) return refusalAnswer(unwanted);
+    const there = user === calling ? [] : room.conference.endpointsOf(user);
+    if (there.some(({ status }) => status === 'dialing-out' || status === 'alerting')) {
+      return { status: 491, reason: 'Is Being Called Already' };
     }
-    return undefined;
+    if (there.length > 0) return { status: 486, reason: 'Is Here Already' };
+    const known = this.#parts.legs().reaching(user);
+    if (target.byFlowOnly && known === undefined)
+      return { status: 404, reason: 'Not Reachable but through This Service' };
+    return { target, user, known };
   }
 
-  async #dial(
-    invitation: Invitation,
-    target: Target,
-    user: UserUri,
-    known: Leg | undefined,
-    seat: Seat,
-    done: () => void,
-  ): Promise<void> {
+  async #dial(invitation: Invitation, called: Called, seat: Seat, done: () => void): Promise<void> {
     const { host, legs, peers } = this.#parts;
     const { room, by, roomUri = room.uri } = invitation;
+    const { target, user, known } = called;
     const opened = await host.open(room.uri, 'leg');
     if (opened?.room !== room) {
       opened?.release();
@@ -170,50 +174,59 @@ export class DialOut {
       roomUri,
     });
     try {
-      await this.#call(invitation, target, leg, known, done);
+      await this.#call(invitation, called, leg, done);
     } finally {
       // Does nothing to one that is being called.
       leg.abandon();
     }
   }
 
-  async #call(
-    invitation: Invitation,
-    target: Target,
-    leg: Leg,
-    known: Leg | undefined,
-    done: () => void,
-  ): Promise<void> {
+  async #call(invitation: Invitation, called: Called, leg: Leg, done: () => void): Promise<void> {
     const { room, report, roomUri = room.uri } = invitation;
-    const { options, userAgent, peers } = this.#parts;
+    const { options, userAgent, peers, warn } = this.#parts;
     const offer = await leg.media.offer('calling');
     const from = parseUri(roomUri);
-    const dialog = known?.session?.dialog;
     const title = room.conference.subject ?? room.conference.settings.displayText;
-    let early: SipResponse | undefined;
+    const first = wayTo(called);
+    const tried = [first.uri];
+    /** Addresses that a 3xx has named and that are not called. */
+    const passed: string[] = [];
+    /** Answers that came before the 2xx, by the branch of a fork that has given them. */
+    const early = new Map<string, SessionDescription>();
     const call = userAgent().invite(
       {
-        uri: dialog?.remoteTarget ?? target.uri,
-        to: { uri: target.uri, params: Params.none },
+        ...first,
+        to: { uri: called.target.uri, params: Params.none },
         from: { uri: from, params: Params.none, ...(title === undefined ? {} : { displayName: title.slice(0, 60) }) },
         contact: FOCUS_CONTACT,
-        ...(dialog?.flow === undefined ? {} : { flow: dialog.flow, route: dialog.routeSet }),
-        ...(dialog !== undefined || target.route === undefined ? {} : { route: target.route }),
         ...contentOf(sdpContent(offer), invitation.together),
         headers: [...headersOf(invitation), ...callInfo(room.conference, from)],
         ringing: options.ring,
-        redirects: 0,
+        redirects: options.redirects,
         session: leg,
       },
       {
         onProgress: (response) => {
-          if (sdpOf(response) !== undefined) early = response;
+          const description = sdpOf(response);
+          if (description !== undefined && early.size < BRANCHES) early.set(response.toTag ?? '', description);
           if (response.status === 180) leg.alerting();
           report(response.status, response.reason);
         },
+        onRedirect: (uri) => {
+          early.clear();
+          const way = this.#redirected(invitation, called.user, uri);
+          const no =
+            'status' in way ? why(way) : tried.some((one) => uriEquals(one, way.uri)) ? 'was called already' : way;
+          if (typeof no === 'string') {
+            passed.push(`${formatUri(uri)}: ${no}`);
+            return undefined;
+          }
+          tried.push(no.uri);
+          return no;
+        },
         onAccepted: (session, response) => {
           done();
-          const answer = sdpOf(response) ?? (early === undefined ? undefined : sdpOf(early));
+          const answer = sdpOf(response) ?? early.get(response.toTag ?? '');
           leg.accepted(session, answer, peers.profileOf(signsOf(response)));
           report(200);
           return undefined;
@@ -222,6 +235,12 @@ export class DialOut {
           done();
           leg.unreached(failureOf(outcome));
           const { status, reason } = statusOf(outcome);
+          if (passed.length > 0 || (status >= 300 && status < 400)) {
+            const others = passed.length === 0 ? 'it names no other address to call' : passed.join('; ');
+            warn(
+              `${room.uri}: ${called.user} is somewhere else (${String(status)}), and is not followed there: ${others}`,
+            );
+          }
           report(status, reason);
         },
       },
@@ -229,20 +248,40 @@ export class DialOut {
     leg.dialling(call);
   }
 
-  /** Counts a call until it is answered. */
-  #count(by: Commander): Release {
-    this.#calls += 1;
-    this.#underWay.set(by, (this.#underWay.get(by) ?? 0) + 1);
-    let counted = true;
-    return () => {
-      if (!counted) return;
-      counted = false;
-      this.#calls -= 1;
-      const left = (this.#underWay.get(by) ?? 1) - 1;
-      if (left > 0) this.#underWay.set(by, left);
-      else this.#underWay.delete(by);
-    };
+  /**
+   * The way to an address that a 3xx has named (RFC 3261 §8.1.3.4), judged as if it had been asked for; or why it is not
+   * called. Whoever answers there is in the room as the one who was invited: nobody gets another's name by a 3xx.
+   */
+  #redirected(invitation: Invitation, invited: UserUri, uri: Uri): RedirectWay | Answer {
+    const judged = this.#judge(invitation, uri, invited);
+    if ('status' in judged) return judged;
+    const { target, user } = judged;
+    // It says where he is: a connection of his is the way only to a URI that leads nowhere else.
+    const way = wayTo(target.byFlowOnly ? judged : { ...judged, known: undefined });
+    if (user === invited) return way;
+    const seat = invitation.room.rules.join(newcomer(invitation, user));
+    // The place that is taken is the one of who was invited.
+    if ('refused' in seat) return seat.refused === 'full' ? way : refusalAnswer(seat);
+    seat.free();
+    return way;
   }
+}
+
+/** Where a call goes: by a connection of his, else by our proxy, else to where the URI leads. */
+function wayTo({ target, known }: Called): RedirectWay {
+  const dialog = known?.session?.dialog;
+  if (dialog?.flow === undefined)
+    return { uri: target.uri, ...(target.route === undefined ? {} : { route: target.route }) };
+  return { uri: dialog.remoteTarget, flow: dialog.flow, route: dialog.routeSet };
+}
+
+/** How somebody comes in who is called. */
+function newcomer({ room, by }: Invitation, user: UserUri): Newcomer {
+  return { user, invited: by === 'administrator' || isModerator(room, by) };
+}
+
+function why({ status, reason = reasonPhrase(status) }: Answer): string {
+  return `${String(status)} ${reason}`;
 }
 
 /** Whether the one who asks is known to everybody: not the administrator, and not here under another name only. */

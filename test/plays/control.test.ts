@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { SipRequest } from '../../sip/index.ts';
 import { MsrpLine } from './msrp-line.ts';
+import { RawServer } from './raw-server.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 
@@ -186,6 +187,167 @@ t.test('RFC 4579 §5.5, RFC 3515 §2.4: REFER in the call adds somebody, and its
   t.equal(lines.at(-1), 'SIP/2.0 200 OK');
   await call.line.say(carol.phone.uri, ROOM, 'here I am');
   await alice.hears('here I am');
+});
+
+/** A server that answers each INVITE with these Contacts. */
+const redirecting = (t: Test, transport: 'udp' | 'tcp', contacts: () => string, status = 302): Promise<RawServer> =>
+  RawServer.listen(t, transport, (request, answer) => {
+    const headers = [{ name: 'Contact', value: contacts() }];
+    if (request.method === 'INVITE') answer(status, { headers });
+    else answer(200);
+  });
+
+/** A telephone that takes each call, its chat by MSRP. */
+const answering = (t: Test, transport: 'udp' | 'tcp', own: string): Promise<RawServer> =>
+  RawServer.listen(t, transport, (request, answer) => {
+    if (request.method === 'INVITE') answer(180);
+    answer(200, request.method === 'INVITE' ? { contentType: 'application/sdp', body: calleeSdp(own) } : {});
+  });
+
+const calleeSdp = (own: string): string => messageSdp(own, ['m=audio 0 RTP/AVP 0']);
+
+t.test('RFC 3261 §8.1.3.4: who is somewhere else is called there, the best address first', async (t) => {
+  for (const [from, to] of [
+    ['udp', 'tcp'],
+    ['tcp', 'udp'],
+  ] as const) {
+    const stage = await stageWith(t);
+    const alice = await join(stage, 'alice');
+    const own = newPath();
+    const home = await answering(t, to, own);
+    const busy = await RawServer.listen(t, to, (_, answer) => {
+      answer(486);
+    });
+    const moved = await redirecting(
+      t,
+      from,
+      () => `<${home.address('carol')}>;q=0.3, <mailto:carol@example.org>, <${busy.address('carol')}>;q=0.8`,
+    );
+    const answered = alice.phone.within(alice.dialog, 'REFER', refer(`<${moved.address('carol')}>`));
+    const first = await moved.next('INVITE');
+    const second = await busy.next('INVITE');
+    const third = await home.next('INVITE');
+    await Promise.all([moved.next('ACK'), busy.next('ACK'), home.next('ACK')]);
+    t.same(
+      [second.callId, third.callId, third.fromTag, third.headers.get('To'), third.cseq.seq],
+      [first.callId, first.callId, first.fromTag, first.headers.get('To'), first.cseq.seq + 2],
+    );
+    t.equal((await answered).status, 200);
+    const lines = await progress(alice.phone);
+    t.equal(lines[0], 'SIP/2.0 100 Trying');
+    t.same(
+      lines.slice(1),
+      lines.slice(1).filter((line) => /^SIP.2.0 (180|200) /.test(line)),
+      'RFC 3515 §2.4.5',
+    );
+    t.equal(lines.at(-1), 'SIP/2.0 200 OK', 'the referrer hears how it ended only');
+    const line = await MsrpLine.bind(own, pathOf(third.body));
+    await line.say('sip:carol@127.0.0.1', ROOM, 'found me');
+    await alice.hears('found me');
+  }
+});
+
+t.test('RFC 3261 §8.1.3.4, RFC 5363 §5.2: a 3xx leads only to whom one could have asked for', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`, 'dialling.redirects=3');
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const dave = await Callee.wait(stage, 'dave');
+  await alice.say('/ban sip:dave@127.0.0.1');
+  const said = (pattern: RegExp): boolean => stage.lines.some((line) => pattern.test(line));
+  let contacts = '';
+  const moved = await redirecting(t, 'udp', () => contacts);
+  const called = async (): Promise<unknown> => (await invite(stage, data, moved.address('carol'))).body;
+  contacts = '<sip:carol@elsewhere.example>, <sips:carol@premium.example;transport=tcp>';
+  t.match(await called(), { status: 302, reason: '302 Moved Temporarily' });
+  t.ok(
+    said(
+      /carol@127.0.0.1 is somewhere else \(302\), and is not followed there: sip:carol@elsewhere.example: 403 That Domain/,
+    ),
+  );
+  contacts = `<${dave.phone.address}>`;
+  t.match(await called(), { status: 302 });
+  t.ok(said(/dave@\S+: 403 You are banned/), 'not around a ban');
+  contacts = `<${bob.phone.address}>`;
+  t.match(await called(), { status: 302 });
+  t.ok(said(/bob@\S+: 486 Is Here Already/));
+  contacts = '<tel:+49123>';
+  t.match(await called(), { status: 302 });
+  t.ok(said(/not followed there: it names no other address to call/));
+  contacts = `<${ROOM}>`;
+  t.match(await called(), { status: 302 });
+  t.ok(said(/sip:lobby@127.0.0.1: 404 Not Reachable/), 'not to ourselves');
+  while (moved.waiting('INVITE') > 0) await moved.next('INVITE');
+
+  contacts = `<${moved.address('carol')}>`;
+  t.match(await called(), { status: 302 });
+  t.equal(moved.waiting('INVITE'), 1, 'no circle of one');
+  await moved.next('INVITE');
+  let step = 0;
+  const chain = await redirecting(t, 'udp', () => `<${chain.address(`step${String((step += 1))}`)}>`);
+  contacts = `<${chain.address('step0')}>`;
+  const answered = alice.phone.within(alice.dialog, 'REFER', refer(`<${moved.address('carol')}>`));
+  t.equal((await progress(alice.phone)).at(-1), 'SIP/2.0 302 Moved Temporarily');
+  t.equal((await answered).status, 200);
+  t.equal(chain.waiting('INVITE'), 3, 'no further than configured');
+  t.equal(await alice.say('the room goes on'), '200');
+  await bob.hears('the room goes on');
+});
+
+t.test('RFC 3261 §8.1.3.4: a 3xx of who is called by his own connection leads away from it', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const [other, own] = ['sip:other@127.0.0.1', newPath()];
+  const there = await join(stage, 'carol', other);
+  const home = await answering(t, 'udp', own);
+  there.phone.replies.set('INVITE', `302 Over There\r\nContact: <${home.address('carol')}>`);
+  await alice.phone.within(alice.dialog, 'REFER', refer('<sip:carol@127.0.0.1>', 'Refer-Sub: false'));
+  const { body } = await home.next('INVITE');
+  await home.next('ACK');
+  t.equal(there.phone.waiting('INVITE'), 1);
+  const line = await MsrpLine.bind(own, pathOf(body));
+  t.equal(await alice.say('there you are'), '200');
+  await line.hears('there you are');
+});
+
+t.test('RFC 3261 §13.2.2.4, RFC 3262 §4: two branches answer, one by a reliable response', async (t) => {
+  for (const transport of ['udp', 'tcp'] as const) {
+    const stage = await stageWith(t);
+    const alice = await join(stage, 'alice');
+    const own = newPath();
+    const reliable = [
+      { name: 'Require', value: '100rel' },
+      { name: 'RSeq', value: '1' },
+    ];
+    let accept = (): void => undefined;
+    const proxy = await RawServer.listen(t, transport, (request, answer) => {
+      if (request.method !== 'INVITE') {
+        answer(200);
+        if (request.method === 'PRACK') accept();
+        return;
+      }
+      t.ok(request.supported.includes('100rel'), 'RFC 3262 §4: we say so');
+      const sdp = (path: string) => ({ contentType: 'application/sdp', body: calleeSdp(path) });
+      answer(183, { toTag: 'other', ...sdp(newPath()) });
+      answer(183, { toTag: 'one', headers: reliable, ...sdp(own) });
+      accept = () => {
+        answer(200, { toTag: 'one' });
+        answer(200, { toTag: 'two', ...sdp(newPath()) });
+      };
+    });
+    const answered = alice.phone.within(alice.dialog, 'REFER', refer(`<${proxy.address('carol')}>`));
+    const { body } = await proxy.next('INVITE');
+    const prack = await proxy.next('PRACK');
+    t.match(prack.headers.get('RAck'), /^1 \d+ INVITE$/);
+    t.equal(prack.toTag, 'one');
+    t.same([(await proxy.next('ACK')).toTag, (await proxy.next('ACK')).toTag], ['one', 'two']);
+    t.equal((await proxy.next('BYE')).toTag, 'two', 'one of them stays');
+    t.equal((await progress(alice.phone)).at(-1), 'SIP/2.0 200 OK');
+    t.equal((await answered).status, 200);
+    const line = await MsrpLine.bind(own, pathOf(body));
+    await line.say('sip:carol@127.0.0.1', ROOM, 'once is enough');
+    await alice.hears('once is enough');
+  }
 });
 
 t.test('RFC 4579 §5.11: REFER with method=BYE, as Blink writes it, takes somebody out', async (t) => {

@@ -606,7 +606,11 @@ t.test('RFC 3261 §8.1.3.4: the caller judges each address that a 3xx names, and
   clock.advance(1);
   const first = peer.request('INVITE');
   const contact = (value: string) => ({ toTag: 'bob', headers: [{ name: 'Contact', value }] });
-  peer.answer(first, 300, contact('<sip:bad@elsewhere.example>, <sip:good@nowhere.example>;q=0.2, <sip:third@x>;q=0.1'));
+  peer.answer(
+    first,
+    300,
+    contact('<sip:bad@elsewhere.example>, <sip:good@nowhere.example>;q=0.2, <sip:third@x>;q=0.1'),
+  );
   clock.advance(1);
   t.strictSame(judged, ['sip:bad@elsewhere.example', 'sip:good@nowhere.example'], 'no more than two are looked at');
   const second = other.request('INVITE');
