@@ -132,7 +132,11 @@ export interface UserAgentOptions<T extends TransportLayer = TransportLayer> {
   readonly events?: readonly EventPackage[];
   /** Option tags that the application implements, besides those of the library (`timer`, `norefersub`). */
   readonly supported?: readonly string[];
-  /** Content types for Accept. Default `application/sdp`. */
+  /**
+   * Content types for Accept: what INVITE, UPDATE and PRACK may bring, besides multiparts of them; any other body is
+   * refused 415, unless its handling is optional (RFC 3261 §8.2.3). Default `application/sdp`. For MESSAGE and the like
+   * call `inspectBody`.
+   */
   readonly accept?: readonly string[];
   /** Further methods for Allow (those that `onRequest` serves). */
   readonly allow?: readonly string[];

@@ -46,6 +46,8 @@ export interface Capabilities {
   readonly methods: readonly string[];
   readonly extensions: readonly string[];
   readonly packages: ReadonlyMap<string, EventPackage>;
+  /** The media types that the bodies of INVITE, UPDATE and PRACK may have. */
+  readonly bodies: readonly string[];
   readonly allow: HeaderLine;
   readonly supported: HeaderLine;
   readonly accept: HeaderLine;
@@ -81,14 +83,15 @@ export function capabilitiesOf(options: UserAgentOptions, handlers: UserAgentHan
   if (packages.size > 0) methods.push('SUBSCRIBE');
   methods.push('NOTIFY', ...(options.allow ?? []));
   const extensions = ['timer', 'norefersub', '100rel', ...(options.supported ?? [])];
-  const { product } = options;
+  const { product, accept: bodies = ['application/sdp'] } = options;
   return {
     methods,
     extensions,
     packages,
+    bodies,
     allow: { name: 'Allow', value: methods.join(', ') },
     supported: { name: 'Supported', value: extensions.join(', ') },
-    accept: { name: 'Accept', value: (options.accept ?? ['application/sdp']).join(', ') },
+    accept: { name: 'Accept', value: bodies.join(', ') },
     allowEvents: packages.size === 0 ? [] : [{ name: 'Allow-Events', value: [...packages.keys()].join(', ') }],
     server: product === undefined ? [] : [{ name: 'Server', value: product }],
     userAgent: product === undefined ? [] : [{ name: 'User-Agent', value: product }],

@@ -4,7 +4,7 @@ import type { Core } from './core.ts';
 import { isSips, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
 import { Incoming } from './incoming.ts';
-import { inspectRequest } from './inspect.ts';
+import { inspectBody, inspectRequest } from './inspect.ts';
 import { createResponse, type SipRequest } from './message.ts';
 import { receiveSubscribe } from './notifier.ts';
 import { receiveRefer } from './refer.ts';
@@ -17,6 +17,9 @@ import { formatMessage } from './write.ts';
 
 /** The methods that a session answers, if only with 405. */
 const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'REFER', 'SUBSCRIBE']);
+
+/** The methods whose bodies are those of sessions, which `accept` in the options names. */
+const BEARS_SESSION: ReadonlySet<string> = new Set(['INVITE', 'PRACK', 'UPDATE']);
 
 /** The INVITEs of peers that have no final response yet. */
 export class PendingInvites {
@@ -125,12 +128,13 @@ export class Dispatcher {
     if (!cancelled.answered) cancelled.user?.onCancel();
   }
 
-  /** Method, Request-URI and Require (RFC 3261 §8.2.1–§8.2.2); throws SipError when something is not served. */
+  /** Method, Request-URI, Require and body (RFC 3261 §8.2.1–§8.2.3); throws SipError when something is not served. */
   #inspect(request: SipRequest): void {
     const { capabilities, handlers } = this.#core;
     // Which methods a session serves it knows itself, and so does the application that serves others.
     const open = request.toTag === undefined ? handlers.onRequest !== undefined : IN_DIALOG.has(request.method);
     inspectRequest(request, open ? { ...capabilities, methods: [request.method] } : capabilities);
+    if (BEARS_SESSION.has(request.method)) inspectBody(request, capabilities.bodies);
   }
 
   #dispatch(incoming: Incoming): void {

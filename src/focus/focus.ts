@@ -237,16 +237,8 @@ export class Focus implements UserAgentHandlers {
 
   async #accept({ invite, uri }: Entry, leg: Leg, user: string | undefined): Promise<void> {
     const { request } = invite;
-    if (request.body.length > 0 && request.contentType === undefined) {
-      invite.refuse({ status: 400, reason: 'Body without Content-Type' });
-      return;
-    }
     const offer = sdpOf(request);
     const listAlone = isListAlone(request);
-    if (offer === undefined && request.body.length > 0 && !listAlone) {
-      invite.refuse({ status: 415, headers: [{ name: 'Accept', value: 'application/sdp' }] });
-      return;
-    }
     const headers = callInfo(leg.room.conference, uri);
     const contact = user === undefined ? FOCUS_CONTACT : { ...FOCUS_CONTACT, user };
     if (listAlone && signsOf(request).featureTags.includes('text')) {

@@ -108,6 +108,38 @@ t.test('RFC 3261 §8.2: what is not served is refused with what would be', (t) =
   agent.transactions.drop();
 });
 
+t.test('RFC 3261 §8.2.3: a body that is not understood gets 415, unless it may be left aside', (t) => {
+  const { peer, clock, inDialog } = call({ ...SDP, session: { onOffer: () => ({ status: 200, ...SDP }) } });
+  let seq = 1;
+  const ask = (method: 'INVITE' | 'UPDATE', body: string, more: Record<string, string>): string => {
+    peer.say(`${inDialog(method, ++seq, more)}\n\n${body}`);
+    clock.advance(1);
+    const response = peer.responses.at(-1);
+    const to = response?.headers.get('To') ?? '';
+    if (response?.status === 200 && method === 'INVITE') peer.say(head('ACK', { To: to, CSeq: `${String(seq)} ACK` }));
+    clock.advance(1);
+    return String(response?.status);
+  };
+  const part = (type: string, more = ''): string => `--b\r\nContent-Type: ${type}\r\n${more}\r\nx\r\n`;
+  const mixed = { 'Content-Type': 'multipart/mixed;boundary=b' };
+  const optional = 'Content-Disposition: render;handling=optional';
+  for (const method of ['INVITE', 'UPDATE'] as const) {
+    t.equal(ask(method, 'x', { 'Content-Type': 'text/unheard' }), '415', `${method}: a type`);
+    t.equal(peer.response(415).headers.get('Accept'), 'application/sdp', 'with what is');
+    t.equal(ask(method, 'x', { 'Content-Type': 'application/sdp', 'Content-Encoding': 'frob' }), '415', 'an encoding');
+    t.equal(peer.response(415).headers.get('Accept-Encoding'), 'identity, deflate, gzip', 'with those that are');
+    t.equal(ask(method, `${part('application/sdp')}${part('text/unheard')}--b--`, mixed), '415', 'a part');
+    t.equal(ask(method, `${part('application/sdp')}${part('text/unheard', `${optional}\r\n`)}--b--`, mixed), '200');
+    const [, aside = ''] = optional.split(': ');
+    t.equal(ask(method, 'x', { 'Content-Type': 'text/unheard', 'Content-Disposition': aside }), '200', 'all of it');
+  }
+  const fresh = stage({ onInvite: () => void t.fail('nobody hears of it') });
+  fresh.peer.say(`${head('INVITE', { 'Content-Type': 'text/unheard' })}\n\nx`);
+  fresh.clock.advance(1);
+  t.strictSame(fresh.peer.statuses, ['415 INVITE'], 'an INVITE that would make a dialog');
+  t.end();
+});
+
 t.test('RFC 3261 §8.2.2.2: a merged request gets 482', (t) => {
   let told = 0;
   const { peer, clock } = stage({ onMessage: () => (told++, { status: 200 }) });
