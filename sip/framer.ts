@@ -11,7 +11,7 @@ export type Frame =
   | { readonly is: 'message'; readonly bytes: Buffer }
   /** A keep-alive between messages that wants one CRLF back (RFC 5626 §4.4.1). */
   | { readonly is: 'ping' }
-  /** The stream cannot be read any further; `head` is there if it came whole. It is the last frame. */
+  /** The stream cannot be read any further; `head` is what may be read of the head, if it is one. It is the last frame. */
   | {
       readonly is: 'fault';
       readonly status: 400 | 413 | 513;
@@ -126,7 +126,8 @@ export class SipFramer {
     const found = filled.indexOf(endOfHead, Math.max(this.#searched, this.#start));
     const headLength = found < 0 ? this.#end - this.#start : found + endOfHead.length - this.#start;
     if (headLength > this.#limits.maxHeadBytes) {
-      return { is: 'fault', status: 513, reason: `a head of ${headLength} bytes or more`, head: undefined };
+      const head = filled.subarray(this.#start, this.#start + this.#limits.maxHeadBytes);
+      return { is: 'fault', status: 513, reason: `a head of ${headLength} bytes or more`, head };
     }
     if (found < 0) {
       this.#searched = this.#end - endOfHead.length + 1;

@@ -224,7 +224,9 @@ const LEGIBLE = 16_384;
 function legibleLines(bytes: Buffer): string[] {
   const start = skipLineBreaks(bytes);
   const blank = bytes.indexOf('\r\n\r\n', start, 'latin1');
-  const end = Math.min(blank === -1 ? bytes.length : blank, start + LEGIBLE);
+  // Without its end a head may be cut anywhere: its last line is whole only with its line break.
+  const whole = blank !== -1 && blank - start <= LEGIBLE;
+  const end = whole ? blank : Math.max(start, bytes.lastIndexOf('\r\n', start + LEGIBLE, 'latin1'));
   return decodeHead(bytes, start, end)
     .replace(/\r\n[ \t]+/g, ' ')
     .split(/\r?\n/);

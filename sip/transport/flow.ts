@@ -92,8 +92,9 @@ export interface TransportHandlers {
    */
   receive(message: Buffer, flow: Flow): void;
   /**
-   * A stream can not be framed any further (no Content-Length, a head or body over the limits). `head` is what can be
-   * answered from, if there is a whole head; the core answers `status` if it can, then the transport closes the flow.
+   * A stream can not be framed any further (no Content-Length, a head or body over the limits). `head` is what there is
+   * to answer from, if anything: the head, or as much of it as the limits let in. The core answers `status` if it can,
+   * then the transport closes the flow.
    */
   unframeable(head: Buffer | undefined, status: 400 | 413 | 513, reason: string, flow: Flow): void;
   /** A connection has ended, from either side; comes once per flow. */

@@ -98,9 +98,8 @@ export class WebSocketConnection extends Connection {
 
   #refuse(data: Buffer): void {
     const reason = `a message of ${data.length} bytes`;
-    const end = data.subarray(0, this.context.limits.maxHeadBytes).indexOf('\r\n\r\n');
     this.warn(`closed: ${reason}`);
-    this.context.handlers.unframeable(end < 0 ? undefined : data.subarray(0, end + 4), 513, reason, this);
+    this.context.handlers.unframeable(data.subarray(0, this.context.limits.maxHeadBytes), 513, reason, this);
     this.close(reason);
   }
 }

@@ -388,18 +388,28 @@ t.test(
     const bystander = await client(t, port);
     bystander.socket.write(options('1').slice(0, 50));
     const faults = [
-      { sent: options('2').replace('Content-Length: 0\r\n', ''), status: 400, whole: true },
-      { sent: options('2').replace('Content-Length: 0', 'Content-Length: -1'), status: 400, whole: true },
-      { sent: options('2').replace('Content-Length: 0', 'Content-Length: 1\r\nl: 2'), status: 400, whole: true },
-      { sent: options('2', 'x'.repeat(1_001)), status: 413, whole: true },
-      { sent: options('2').replace('Max-Forwards: 70', 'Subject: ' + 'x'.repeat(1_000)), status: 513, whole: false },
-      { sent: '\x16\x03\x01\x02', status: 400, whole: false },
+      { sent: options('2').replace('Content-Length: 0\r\n', ''), status: 400, whole: true, cut: false },
+      { sent: options('2').replace('Content-Length: 0', 'Content-Length: -1'), status: 400, whole: true, cut: false },
+      {
+        sent: options('2').replace('Content-Length: 0', 'Content-Length: 1\r\nl: 2'),
+        status: 400,
+        whole: true,
+        cut: false,
+      },
+      { sent: options('2', 'x'.repeat(1_001)), status: 413, whole: true, cut: false },
+      {
+        sent: options('2').replace('Max-Forwards: 70', 'Subject: ' + 'x'.repeat(1_000)),
+        status: 513,
+        whole: false,
+        cut: true,
+      },
+      { sent: '\x16\x03\x01\x02', status: 400, whole: false, cut: false },
     ] as const;
-    for (const { sent, status, whole } of faults) {
+    for (const { sent, status, whole, cut } of faults) {
       const bad = await client(t, port);
       bad.socket.write(sent);
       const fault = await server.unframeable.next();
-      t.match(fault, { status, head: whole ? /^OPTIONS[^]*\r\n\r\n$/ : undefined });
+      t.match(fault, { status, head: whole ? /^OPTIONS[^]*\r\n\r\n$/ : cut ? /^OPTIONS[^]{993}$/ : undefined });
       t.match(await server.closed.next(), { flow: { id: fault.flow.id } });
       await bad.ended;
     }
@@ -766,7 +776,7 @@ t.test('RFC 7118: each WebSocket message is one SIP message, text or binary', as
   t.equal((await heard.next()).message, '\r\n', '§6: keep-alive');
   socket.send('\r\n');
   socket.send(options('3', 'x'.repeat(2_000)));
-  t.match(await server.unframeable.next(), { status: 513, head: /^OPTIONS[^]*\r\n\r\n$/ });
+  t.match(await server.unframeable.next(), { status: 513, head: /^OPTIONS/ });
   t.equal(await closed, 1000);
   const failed = new Inbox<TransportFailure>();
   server.layer.respond(flow, viaOf('WS', 9), Buffer.from(ok), (failure) => {

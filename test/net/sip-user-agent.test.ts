@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { generate } from 'selfsigned';
 import t from 'tap';
@@ -142,6 +142,43 @@ t.test('RFC 3261 §18.1.1: a large request goes by TCP; by UDP after all where T
   const oldPort = await portOf(old.transport, { transport: 'UDP', host: local, port: 0 });
   t.equal(statusOf(await message(caller, `sip:bob@${local}:${oldPort}`, 5_000)), 200);
   t.strictSame(old.messages, ['UDP 5000']);
+});
+
+t.test(
+  'RFC 3261 §18.1.1: a large request goes by UDP after all when its TCP connection is reset or ended',
+  async (t) => {
+    const caller = await host(t, [{ transport: 'UDP', host: local, port: 0 }]);
+    for (const when of ['at once', 'when it has come', 'by FIN'] as const) {
+      const resets = createServer((socket) => {
+        resets.close();
+        socket.on('error', () => undefined);
+        if (when === 'at once') socket.resetAndDestroy();
+        else socket.once('data', () => (when === 'by FIN' ? socket.end() : socket.resetAndDestroy()));
+      });
+      await once(resets.listen(0, local), 'listening');
+      const address = resets.address();
+      if (address === null || typeof address === 'string') throw new Error('not listening');
+      const old = await host(t, [{ transport: 'UDP', host: local, port: address.port }]);
+      t.equal(statusOf(await message(caller, `sip:bob@${local}:${address.port}`, 5_000)), 200, when);
+      t.strictSame(old.messages, ['UDP 5000'], when);
+    }
+  },
+);
+
+t.test('RFC 3261 §21.5.11: over TCP a head above the limit is answered 513, and its connection ends', async (t) => {
+  const server = await host(t, [], { limits: { maxHeadBytes: 2_000 } });
+  const socket = connect(await portOf(server.transport, { transport: 'TCP', host: local, port: 0 }), local);
+  const via = 'SIP/2.0/TCP 127.0.0.1:5060;branch=z9hG4bKlong';
+  const rest = `From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: long\r\nCSeq: 1 MESSAGE\r\nSubject: ${'x'.repeat(3_000)}`;
+  socket.write(`MESSAGE sip:c@d SIP/2.0\r\nVia: ${via}\r\n${rest}\r\nContent-Length: 0\r\n\r\n`);
+  const heard: Buffer[] = [];
+  socket.on('data', (bytes: Buffer) => void heard.push(bytes));
+  await once(socket, 'end');
+  socket.end();
+  const answer = Buffer.concat(heard).toString();
+  t.match(answer, /^SIP\/2\.0 513 /);
+  t.match(answer, /\r\nVia: SIP\/2\.0\/TCP 127\.0\.0\.1:5060;branch=z9hG4bKlong\r\n/);
+  t.notMatch(answer, /Subject|xxx/, 'nothing of what was cut');
 });
 
 t.test('RFC 3263 §4.3: the next address is tried when one is dead', async (t) => {
