@@ -92,6 +92,11 @@ export interface Limits {
   readonly branches: number;
   /** Requests of ours that wait for their turn in one dialog (default 64); above: they fail with 503. */
   readonly queuedPerDialog: number;
+  /**
+   * How often one request of ours is sent again because the peer wants something else in it: credentials (401, 407) or
+   * a longer session interval (422) (default 8); above, that answer is final.
+   */
+  readonly repeats: number;
   /** Bytes, header lines and Via values of one message. */
   readonly parser: ParserLimits;
 }

@@ -48,6 +48,8 @@ export class ClientInvite implements OutgoingInvite {
   #branches = 0;
   #provisional = false;
   #cancelSent = false;
+  /** How often a 422 had it sent again. */
+  #prolonged = 0;
   #giveUp: Timer | undefined;
 
   /** @param settled called once, when it is accepted or has failed */
@@ -237,7 +239,7 @@ export class ClientInvite implements OutgoingInvite {
   /** RFC 4028 §7.3: once more with the interval that the peer can bear. */
   #tryLonger(response: SipResponse): boolean {
     const longer = this.#timerOptions && raised(this.#timerOptions, response);
-    if (longer === undefined) return false;
+    if (longer === undefined || ++this.#prolonged > this.#core.limits.repeats) return false;
     this.#timerOptions = longer;
     const { request, nextSeq } = this.#sending;
     for (const { name, value } of askTimer(longer)) request.headers.set(name, value);

@@ -71,6 +71,7 @@ export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
   subscriptionsPerDialog: 8,
   branches: 32,
   queuedPerDialog: 64,
+  repeats: 8,
 };
 
 /** Reads from options and handlers what the user agent will say of itself. */

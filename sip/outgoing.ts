@@ -42,7 +42,7 @@ export interface SendingUser {
 
 /**
  * One request of ours on its way: finds a flow, runs a client transaction on it, and tries the next address when one
- * fails (RFC 3263 §4.3); answers one challenge (RFC 3261 §22.2).
+ * fails (RFC 3263 §4.3); answers challenges (RFC 3261 §22.2).
  */
 export class OutgoingRequest {
   readonly #core: Core;
@@ -52,6 +52,7 @@ export class OutgoingRequest {
   #transaction: ClientTransaction | undefined;
   #over = false;
   #triesNoMore = false;
+  #challenged = 0;
 
   constructor(core: Core, sending: Sending, user: SendingUser) {
     this.#core = core;
@@ -179,6 +180,7 @@ export class OutgoingRequest {
     const flow = this.#transaction?.flow;
     if (digest === undefined || flow === undefined || this.#triesNoMore) return false;
     if (response.status !== 401 && response.status !== 407) return false;
+    if (++this.#challenged > this.#core.limits.repeats) return false;
     const lines = tell(this.#core.log, () => digest.answer(request, response), { callId: request.callId });
     if (lines === undefined) return false;
     request.headers.write(CSEQ, { seq: nextSeq(), method: request.method });

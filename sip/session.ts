@@ -438,8 +438,11 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   // ------------------------------------------------------------------------------------------------- the rest
 
-  /** RFC 4028 §10: by UPDATE where the peer allows it, else by a re-INVITE with our last description. */
-  #refresh(): void {
+  /**
+   * RFC 4028 §10: by UPDATE where the peer allows it, else by a re-INVITE with our last description.
+   * @param repeats how often it may be repeated with a longer interval
+   */
+  #refresh(repeats = this.#core.limits.repeats): void {
     const failed = (outcome: Outcome): void => {
       const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
       if (status < 300) return;
@@ -447,11 +450,12 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       const longer =
         outcome.is === 'response' &&
         status === 422 &&
+        repeats > 0 &&
         this.#timerOptions &&
         raised(this.#timerOptions, outcome.response);
       if (!longer) return;
       this.#timerOptions = longer;
-      this.#refresh();
+      this.#refresh(repeats - 1);
     };
     if (this.allows('UPDATE') === true) this.update({}, failed);
     else this.reInvite(this.#description, failed);

@@ -255,6 +255,43 @@ t.test('RFC 3261 §22.2: wrong credentials are not tried twice', (t) => {
   t.end();
 });
 
+t.test('a peer that is never content is tried so often and no more: challenges, session intervals', (t) => {
+  const limits = { repeats: 3 };
+  const credentials = (): { username: string; password: string } => ({ username: 'room', password: 'secret' });
+  type Asks = (nth: number) => { readonly status: number; readonly name: string; readonly value: string };
+  const stale: Asks = (nth) => ({
+    ...{ status: 401, name: 'WWW-Authenticate' },
+    value: `Digest realm="r", nonce="${String(nth)}", stale=true, qop="auth"`,
+  });
+  const realms: Asks = (nth) => ({
+    ...{ status: 407, name: 'Proxy-Authenticate' },
+    value: `Digest realm="r${String(nth)}", nonce="n", qop="auth"`,
+  });
+  const longer: Asks = (nth) => ({ status: 422, name: 'Min-SE', value: String(2000 + nth) });
+  for (const asks of [stale, realms, longer]) {
+    const { peer, clock, heard } = calls({ credentials }, { limits });
+    for (let nth = 0; nth < 6; nth++) {
+      const { status, name, value } = asks(nth);
+      peer.answer(peer.request('INVITE'), status, { toTag: 'bob', headers: [{ name, value }] });
+      clock.advance(1);
+    }
+    const { status } = asks(0);
+    t.equal(peer.requests.filter(({ method }) => method === 'INVITE').length, 1 + limits.repeats, String(status));
+    t.strictSame(heard, [String(status)], 'then the answer is final');
+  }
+
+  const { peer, clock } = calls({}, { limits });
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', headers: [{ name: 'Allow', value: 'INVITE, UPDATE' }] });
+  clock.advance(900_001);
+  for (let nth = 0; nth < 6; nth++) {
+    const { status, name, value } = longer(nth);
+    peer.answer(peer.request('UPDATE'), status, { headers: [{ name, value }] });
+    clock.advance(1);
+  }
+  t.equal(peer.requests.filter(({ method }) => method === 'UPDATE').length, 1 + limits.repeats, 'a refresh');
+  t.end();
+});
+
 t.test('RFC 4028 §7: session timer as client', (t) => {
   const { peer, clock, heard, sessions } = calls();
   const sent = peer.request('INVITE');
