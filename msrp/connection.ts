@@ -325,8 +325,8 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     const { unboundTimeout, idleTimeout, stallTimeout } = this.#exchange.limits;
     if (now - (this.#writer.blockedSince ?? now) >= stallTimeout) {
       this.fail('stalled', 'the peer takes nothing');
-    } else if (this.#state === 'ending' && now - this.#endingSince >= LINGER) {
-      this.flow.destroy();
+    } else if (this.#state === 'ending') {
+      if (now - this.#endingSince >= LINGER) this.flow.destroy();
     } else if (this.#sessions.size === 0 && now - this.#vacantSince >= unboundTimeout) {
       this.fail('unbound', 'no session in time');
     } else if (idleTimeout > 0 && now - this.#heardAt >= idleTimeout) {

@@ -1156,7 +1156,14 @@ t.test('limits: header fields, sessions per connection, connections without a se
     'RFC 4976 §6.1: 30 s without a session',
   );
   t.equal(flow.state, 'open');
-  rig.clock.advance(30_000);
+  rig.clock.advance(6000);
+  t.same(
+    vacant.map(({ state }) => state),
+    Array.from({ length: 4 }, () => 'destroyed'),
+    'a peer that does not end it too is not waited for',
+  );
+  t.equal(rig.lines.filter((line) => line.includes('no session in time')).length, 4, 'each is told of once');
+  rig.clock.advance(24_000);
   t.equal(flow.state, 'ended', 'nothing heard for a minute');
 });
 
