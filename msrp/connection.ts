@@ -1,4 +1,5 @@
 import { answerPath, formatResponse, wantsAnswer } from './encode.ts';
+import { shownCertificate } from './certificate.ts';
 import type { CloseReason } from './contract.ts';
 import type { Remains } from './decode.ts';
 import { MsrpError } from './errors.ts';
@@ -217,6 +218,12 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     }
     if (!session.admits(head)) throw new MsrpError(481, 'From-Path is not the one agreed on');
     if (session.line === undefined) {
+      const { fingerprints = [] } = session;
+      // Deviation: RFC 8122 §6.2 wants a connection without a certificate refused, too. Clients that show none are common,
+      // and they know the path, which nobody else was told.
+      if (fingerprints.length > 0 && shownCertificate(this.flow, fingerprints) === 'another') {
+        throw new MsrpError(481, 'the certificate is not the one announced');
+      }
       this.#join(session);
       session.bindBy(head, this);
     }

@@ -69,8 +69,9 @@ export interface SessionOptions {
   /** Shared by the sessions of one user, so that chunks may continue on another session (RFC 4975 §5.4). */
   readonly assembler?: Assembler;
   /**
-   * Of the certificates the peer announced: when dialling by TLS, one of them must be shown (RFC 4975 §14.4). Only those
-   * with the strongest known hash function count (RFC 8122 §5.1); with none known nothing is connected.
+   * Of the certificates the peer announced: when dialling by TLS, one of them must be shown (RFC 4975 §14.4), and a peer
+   * that connects by TLS must show none but these (RFC 8122 §6.2). Only those with the strongest known hash function
+   * count (§5.1); with none known nothing is connected.
    */
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
   /** Octets that may wait to be sent before `send` says `full`, so no message may be larger; 1 MiB unless given. */

@@ -4,7 +4,7 @@
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
-import { newNodeEndpoint, webSocketFlow } from '../msrp/node.ts';
+import { newNodeEndpoint, tcpDialer, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
 import { ConferenceHost } from './chat/host.ts';
@@ -188,7 +188,12 @@ async function wire(
     },
   });
 
-  const endpoint = newNodeEndpoint({ log: log.child('msrp'), limits: msrpLimits(config) });
+  const endpoint = newNodeEndpoint({
+    log: log.child('msrp'),
+    limits: msrpLimits(config),
+    // RFC 8122 §6.2: who connects shows a certificate, too.
+    dialer: (target) => tcpDialer({ tls: certificates.current.tls })(target),
+  });
   const transports: SocketTransport[] = [];
   const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
     const { secure, local } = peer;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import { connect as connectTcp, createServer, isIP, type AddressInfo, type Socket } from 'node:net';
 import {
   TLSSocket,
@@ -8,11 +8,17 @@ import {
   type SecureContext,
   type TlsOptions,
 } from 'node:tls';
-import { decisiveFingerprints } from '../sdp.ts';
+import { shownCertificate } from '../certificate.ts';
 import type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './flow.ts';
 
 /** First octet of a TLS record that carries a handshake (RFC 8446 §5.1); MSRP begins with `M`. */
 const TLS_HANDSHAKE = 0x16;
+
+/** What TLS is served with. */
+interface Secured {
+  readonly options: TlsOptions;
+  readonly context: SecureContext;
+}
 
 /** A TCP connection, with or without TLS. */
 class SocketFlow implements Flow {
@@ -22,10 +28,11 @@ class SocketFlow implements Flow {
   #handlers: FlowHandlers | undefined;
   #writing = false;
   #reason = 'closed';
+  #certificate: X509Certificate | undefined;
   /** For TLS as a server, when the first octet asks for it. */
-  readonly #context: (() => { options: TlsOptions; context: SecureContext }) | undefined;
+  readonly #context: (() => Secured) | undefined;
 
-  constructor(socket: Socket, context?: () => { options: TlsOptions; context: SecureContext }) {
+  constructor(socket: Socket, context?: () => Secured) {
     this.#socket = socket;
     this.#context = context;
     this.peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
@@ -59,7 +66,9 @@ class SocketFlow implements Flow {
 
   #secured(socket: Socket): TLSSocket {
     const { options, context } = this.#context?.() ?? {};
-    return new TLSSocket(socket, { ...options, isServer: true, ...(context && { secureContext: context }) });
+    // RFC 8122 §6.2: a certificate is asked for; whose it is, the session knows that the first request names.
+    const ask = { requestCert: true, rejectUnauthorized: false };
+    return new TLSSocket(socket, { ...ask, ...options, isServer: true, ...(context && { secureContext: context }) });
   }
 
   #listen(socket: Socket): void {
@@ -102,10 +111,11 @@ class SocketFlow implements Flow {
   }
 
   fingerprint(algorithm: string): string | undefined {
-    const certificate = this.#socket instanceof TLSSocket ? this.#socket.getPeerX509Certificate() : undefined;
+    // Asked once: Node takes the certificate out of the chain it reads, and would give its issuer's the next time.
+    if (this.#socket instanceof TLSSocket) this.#certificate ??= this.#socket.getPeerX509Certificate();
     const [, bits] = /^sha-(1|224|256|384|512)$/i.exec(algorithm) ?? [];
-    if (certificate === undefined || bits === undefined) return undefined;
-    const digest = createHash(`sha${bits}`).update(certificate.raw).digest('hex').toUpperCase();
+    if (this.#certificate === undefined || bits === undefined) return undefined;
+    const digest = createHash(`sha${bits}`).update(this.#certificate.raw).digest('hex').toUpperCase();
     return digest.match(/../g)?.join(':');
   }
 }
@@ -131,7 +141,7 @@ export interface TcpListener {
 
 /** Listens, and gives each connection to `accept`. Rejects when the port cannot be had. */
 export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void): Promise<TcpListener> {
-  let secured = options.tls && { options: options.tls, context: createSecureContext(options.tls) };
+  let secured = options.tls && securedBy(options.tls);
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     const current = secured;
     accept(new SocketFlow(socket, current && (() => current)));
@@ -143,11 +153,16 @@ export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void):
       server.off('error', reject);
       resolve({
         port: portOf(server.address()),
-        renew: (tls) => void (secured = { options: tls, context: createSecureContext(tls) }),
+        renew: (tls) => void (secured = securedBy(tls)),
         close: () => new Promise((closed) => server.close(() => closed())),
       });
     });
   });
+}
+
+/** OpenSSL resumes no session in which a certificate was asked for, unless that has a context. */
+function securedBy(tls: TlsOptions): Secured {
+  return { options: tls, context: createSecureContext({ sessionIdContext: 'msrp', ...tls }) };
 }
 
 function portOf(address: AddressInfo | string | null): number {
@@ -183,8 +198,8 @@ export function tcpDialer(options: DialerOptions = {}): Dialer {
         socket.off('error', failed).off('timeout', late).setTimeout(0);
         const flow = new SocketFlow(socket);
         const { fingerprints = [] } = target;
-        const shown = decisiveFingerprints(fingerprints).some((print) => matches(flow, print));
-        if (shown || fingerprints.length === 0) resolve(flow);
+        const known = fingerprints.length === 0 || shownCertificate(flow, fingerprints) === 'announced';
+        if (known) resolve(flow);
         else fail('the certificate is not the one announced');
       });
     });
@@ -197,8 +212,4 @@ function open({ host, port, secure, fingerprints = [] }: DialTarget, options: Di
   // RFC 4975 §14.4: a fingerprint from the session description stands for the certification authority.
   const trust = fingerprints.length > 0 ? { rejectUnauthorized: false } : {};
   return connectTls({ ...common, ...name, ...trust, ...options.tls });
-}
-
-function matches(flow: Flow, print: { readonly hash: string; readonly value: string }): boolean {
-  return flow.fingerprint?.(print.hash)?.toUpperCase() === print.value.toUpperCase();
 }

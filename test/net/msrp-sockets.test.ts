@@ -194,12 +194,42 @@ t.test('RFC 8122 §5, §5.1: fingerprints by any known hash function; the strong
     await told.until(() => told.bounds.length + told.closings.length > 0);
     t.equal(told.bounds.length, 1, hash);
   }
+  const either = dialling([print('sha-256', other), print('sha-256')]);
+  await either.until(() => either.bounds.length + either.closings.length > 0);
+  t.equal(either.bounds.length, 1, 'one of several by the same function');
   const refused = { 'the weaker one': [print('sha-256'), print('SHA-384', other)], 'no known one': [unknown] };
   for (const [what, fingerprints] of Object.entries(refused)) {
     const told = dialling(fingerprints);
     await told.until(() => told.bounds.length + told.closings.length > 0);
     t.match(told.closings, [{ reason: 'unreachable', detail: /not the one announced/ }], what);
   }
+});
+
+t.test('RFC 8122 §6.2: who connects is asked for a certificate, and it must be the one announced', async (t) => {
+  const [own, other] = await Promise.all([0, 1].map(() => generate([{ name: 'commonName', value: 'localhost' }])));
+  if (own === undefined || other === undefined) throw new Error('no certificates');
+  const bob = await device(t, {}, { tls: { cert: own.cert, key: own.private } });
+  const announced = [{ hash: 'sha-256', value: new X509Certificate(own.cert).fingerprint256 }];
+  const port = bob.listener.port;
+  const bindBy = async (certificate: { cert?: string; key?: string; session?: Buffer }): Promise<string> => {
+    const b = bob.session({ at: bob.listener.address('msrps'), fingerprints: announced });
+    const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...certificate });
+    t.teardown(() => socket.destroy());
+    const peer = new RawPeer(socket);
+    socket.on('session', (resumable) => (ticket = resumable));
+    peer.say(askingFrom(String(b.session.localUri))('SEND', BIND));
+    const heard = await peer.hears(/MSRP \S+ \d+.*\r\n/);
+    resumed = socket.isSessionReused();
+    return / (\d{3} .*)\r/.exec(heard)?.[1] ?? '';
+  };
+  let ticket: Buffer | undefined;
+  let resumed = false;
+  t.equal(await bindBy({ cert: own.cert, key: own.private }), '200 OK');
+  if (ticket === undefined) throw new Error('no session to resume');
+  t.equal(await bindBy({ cert: own.cert, key: own.private, session: ticket }), '200 OK');
+  t.ok(resumed, 'a resumed session is still known by its certificate');
+  t.equal(await bindBy({ cert: other.cert, key: other.private }), '481 the certificate is not the one announced');
+  t.equal(await bindBy({}), '200 OK', 'without a certificate the path is the proof');
 });
 
 t.test('RFC 4975 §6.2: a port where nobody listens', async (t) => {

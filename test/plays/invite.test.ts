@@ -386,28 +386,33 @@ t.test('RFC 8122 §6.2: the certificate of who is connected to must be the one i
   const stage = await raise('msrp.grace=50ms');
   t.teardown(() => stage.close());
   const { certificate, key, fingerprint } = await makeCertificate(['somebody.example']);
-  const server = createTlsServer({ cert: certificate, key }).listen(0, '127.0.0.1');
+  const asking = { requestCert: true, rejectUnauthorized: false };
+  const server = createTlsServer({ cert: certificate, key, ...asking }).listen(0, '127.0.0.1');
   server.on('tlsClientError', () => undefined);
   await once(server, 'listening');
   t.teardown(() => server.close());
   const port = (server.address() as { readonly port: number }).port;
-  const call = async (name: string, announced: string): Promise<SipPhone> => {
+  const call = async (name: string, announced: string): Promise<{ who: SipPhone; ours: string | undefined }> => {
     const path = `msrps://127.0.0.1:${String(port)}/${name};tcp`;
     const body = messageSdp(path, [`a=fingerprint:sha-256 ${announced}`], 'TCP/TLS/MSRP').replace(
       'setup:active',
       'setup:passive',
     );
     const who = await phone(stage, name);
-    const { dialog } = await who.request('INVITE', ROOM, { contentType: SDP, body });
+    const { response, dialog } = await who.request('INVITE', ROOM, { contentType: SDP, body });
     who.ack(dialog);
-    return who;
+    return { who, ours: /^a=fingerprint:sha-256 (\S+)/m.exec(Buffer.from(response.body).toString())?.[1] };
   };
   const secured = once(server, 'secureConnection') as Promise<[TLSSocket]>;
-  await call('alice1', fingerprint);
+  const { ours } = await call('alice1', fingerprint);
   const [socket] = await secured;
+  t.equal(socket.getPeerX509Certificate()?.fingerprint256, ours, 'who connects shows a certificate, too');
   const [first] = (await once(socket, 'data')) as [Buffer];
   t.match(first.toString(), /^MSRP \S+ SEND\r\nTo-Path: msrps:\/\/127\.0\.0\.1:\d+\/alice1;tcp\r\n/);
-  const mallory = await call('mallory1', fingerprint.replace(/^../, fingerprint.startsWith('00') ? '11' : '00'));
+  const { who: mallory } = await call(
+    'mallory1',
+    fingerprint.replace(/^../, fingerprint.startsWith('00') ? '11' : '00'),
+  );
   t.match((await mallory.next('BYE')).headers.get('Reason'), /chat session lost/);
   socket.destroy();
 });
