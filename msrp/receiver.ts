@@ -54,8 +54,13 @@ export class Receiver implements AnswerWay {
 
   #receiveSend(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
     // RFC 4975 §7.1: no body, nothing to show; such requests bind, and keep connections open.
-    if (body === undefined) return this.answer(head, 200);
     const { messageId } = head;
+    if (body === undefined) {
+      // A chunk of no octets may still be the one that gives the message up.
+      if (flag === '#' && messageId !== undefined && this.#assembler.has(messageId)) this.begin(head)?.end(flag);
+      else this.answer(head, 200);
+      return;
+    }
     if (messageId === undefined) return this.answer(head, 400, 'no Message-ID');
     const whole = flag === '$' && (head.byteRange?.start ?? 1) === 1;
     if (whole && !this.#assembler.has(messageId)) return this.#receiveWhole(head, messageId, body);

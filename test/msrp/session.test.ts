@@ -661,6 +661,21 @@ t.test('RFC 4975 §7.3.1: the last before the first, overlap, and #', async (t) 
   t.same(told.texts, ['helloworld'], 'what was given up does not come back');
 });
 
+t.test('RFC 4975 §7.1: a message is given up by # without a body, too', async (t) => {
+  const rig = new Rig();
+  const gone: string[] = [];
+  const { flow, ask, told } = bindSession(rig);
+  flow.say(ask('SEND', chunk('1-*/10'), 'hello', undefined, '+'));
+  flow.say(ask('SEND', ['Message-ID: longlong', 'Byte-Range: 1-0/10'], undefined, undefined, '#'));
+  flow.say(ask('SEND', chunk('6-10/10'), 'world', undefined, '$'));
+  t.same(told.texts, [], 'what was given up does not come back');
+  const sink: MessageSink = { write: () => undefined, end: () => gone.push('end'), abort: (why) => gone.push(why) };
+  const other = bindSession(rig, { handlers: { message: () => undefined, opening: () => ({ sink }) } });
+  other.flow.say(other.ask('SEND', chunk('1-*/10'), 'hello', undefined, '+'));
+  other.flow.say(other.ask('SEND', ['Message-ID: longlong'], undefined, undefined, '#'));
+  t.same(gone, ['given up by its sender']);
+});
+
 t.test('RFC 4975 §7.3.1: 415 for what is not taken, at the first chunk and for all that follow', async (t) => {
   const rig = new Rig();
   const told = new Told();
