@@ -3,7 +3,7 @@ import { SEND_PLACE } from './envelope.ts';
 import type { MessageId } from './message.ts';
 import type { Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import { OPEN_PLACE, type PreparedMessage } from './prepare.ts';
-import { Sending, sourceOf, type SendingOwner } from './sending.ts';
+import { Sending, sourceOf, type Chunk, type SendingOwner } from './sending.ts';
 import type { Pending, Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';
 
@@ -203,6 +203,12 @@ export class Outbox {
     this.#ring = [];
     this.#first = this.#next = this.#smallBytes = 0;
     return rest;
+  }
+
+  /** The chunk with this id, while it is open on the connection. */
+  openChunk(idHigh: number, idLow: number): Chunk | undefined {
+    const holds = ({ chunk }: Sending) => chunk?.idHigh === idHigh && chunk.idLow === idLow;
+    return this.#sendings.find(holds)?.chunk;
   }
 
   /** The message this report or response is about, while it is under way piece by piece. */

@@ -13,7 +13,9 @@ export type Outcome =
   /** No answer within 30 s of handing the octets to the system (RFC 4975 §7.1.1). */
   | { readonly kind: 'timeout' }
   /** The session ended before the answer, or before it was sent at all. */
-  | { readonly kind: 'lost' };
+  | { readonly kind: 'lost' }
+  /** Given up half-way by us, with `cancel`, `abort`, or by its source: no failure, so only `all` tells it. */
+  | { readonly kind: 'aborted' };
 
 /** Anything under way to a peer. */
 export interface Outgoing {

@@ -3,7 +3,7 @@ import type { Envelope } from './envelope.ts';
 import { idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { OutgoingStream } from './contract.ts';
-import type { StreamOptions, StreamSource } from './outgoing.ts';
+import type { Outcome, StreamOptions, StreamSource } from './outgoing.ts';
 import { INTERRUPTIBLE_ABOVE, chunkFields, type ChunkFields, type PreparedMessage } from './prepare.ts';
 import type { Pending } from './transactions.ts';
 import type { Turn } from './turn.ts';
@@ -19,6 +19,8 @@ export class Chunk implements Pending {
   readonly idHigh: number;
   readonly idLow: number;
   readonly sending: Sending;
+  /** Its response came while it was still being written. */
+  answered = false;
 
   constructor(sending: Sending, idPart: string) {
     this.sending = sending;
@@ -27,6 +29,8 @@ export class Chunk implements Pending {
     this.idLow = idWord(idPart, 4);
   }
 }
+
+const ABORTED: Outcome = { kind: 'aborted' };
 
 /** What a `Sending` tells the outbox it belongs to. */
 export interface SendingOwner {
@@ -58,7 +62,8 @@ export class Sending implements OutgoingStream {
   #chunkEnd: Uint8Array = new Uint8Array(0);
   /** The last octets of the open chunk, in which an end-line may have begun. */
   #tail: Uint8Array = new Uint8Array(0);
-  #aborted = false;
+  /** What is told of it, once it is given up. */
+  #fate: Outcome | undefined;
   /** Octets that were taken back, and come before what the source has next. */
   #again: Uint8Array | undefined;
   /** The source has nothing at the moment. */
@@ -93,9 +98,14 @@ export class Sending implements OutgoingStream {
     return this.#sent > 0 || this.#chunk !== undefined;
   }
 
-  /** Whether a chunk of it is open on the connection: nothing else may be written there. */
-  get open(): boolean {
-    return this.#chunk !== undefined;
+  /** The chunk of it that is open on the connection, where nothing else may be written. */
+  get chunk(): Chunk | undefined {
+    return this.#chunk;
+  }
+
+  /** What is told of it when it was given up; undefined otherwise. */
+  get fate(): Outcome | undefined {
+    return this.#fate;
   }
 
   /** Octets written so far. */
@@ -109,14 +119,19 @@ export class Sending implements OutgoingStream {
   }
 
   abort(): void {
+    this.giveUp(ABORTED);
+  }
+
+  /** Ends it with `#`, if anything of it has gone out; `fate` is what is told of it. */
+  giveUp(fate: Outcome): void {
     if (this.over) return;
-    this.#aborted = true;
+    this.#fate ??= fate;
     this.wake();
   }
 
   /** Whether it has something to write. */
   get ready(): boolean {
-    return !this.over && (!this.asleep || this.#aborted);
+    return !this.over && (!this.asleep || this.#fate !== undefined);
   }
 
   /** Room for a head, an end-line and as much of a body as makes a chunk worth while (RFC 4975 §7.1.1). */
@@ -136,7 +151,7 @@ export class Sending implements OutgoingStream {
    */
   write(turn: Turn, envelope: Envelope, budget: number): Chunk | undefined {
     const until = Math.min(turn.at + budget, turn.bytes.length - CHUNK_OVERHEAD);
-    while (!this.#aborted && turn.at < until) {
+    while (this.#fate === undefined && turn.at < until) {
       if (this.#chunk === undefined && turn.room < this.#roomToOpen(envelope)) return undefined;
       const head = this.#chunk === undefined ? this.#headRoom(envelope) : 0;
       const piece = this.#pull(Math.max(1, until - turn.at - head));
@@ -145,15 +160,15 @@ export class Sending implements OutgoingStream {
         return undefined;
       }
       if (piece === 'abort') {
-        this.#aborted = true;
+        this.#fate ??= ABORTED;
         break;
       }
       if (piece === 'end') return this.#finish(turn, envelope);
       if (piece.length === 0) continue;
       if (!this.#writePiece(turn, envelope, piece)) return this.#interruptAt(turn, envelope, piece);
     }
-    if (!this.#aborted && turn.at >= until) return undefined;
-    return turn.room < this.#roomToOpen(envelope) ? undefined : this.#giveUp(turn, envelope);
+    if (this.#fate === undefined && turn.at >= until) return undefined;
+    return turn.room < this.#roomToOpen(envelope) ? undefined : this.#end(turn, envelope);
   }
 
   #pull(max: number): Uint8Array | 'later' | 'end' | 'abort' {
@@ -220,8 +235,9 @@ export class Sending implements OutgoingStream {
     this.#sent -= back;
     this.#kept = undefined;
     if (!this.interruptible) {
-      this.#aborted = true;
-      return this.#giveUp(turn, envelope);
+      // It cannot be sent at all: not what its owner wanted.
+      this.#fate = { kind: 'lost' };
+      return this.#end(turn, envelope);
     }
     this.#again = new Uint8Array(piece);
     return this.#endChunk(turn, '+');
@@ -239,8 +255,7 @@ export class Sending implements OutgoingStream {
   }
 
   /** RFC 4975 §7.1: `#` in the open chunk, or in one of its own, whose range then is empty (§7.1.1). */
-  #giveUp(turn: Turn, envelope: Envelope): Chunk | undefined {
-    this.#aborted = true;
+  #end(turn: Turn, envelope: Envelope): Chunk | undefined {
     this.over = true;
     if (!this.begun) return undefined;
     this.#empty = this.#chunk === undefined;

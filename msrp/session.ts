@@ -9,7 +9,7 @@ import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.
 import { PreparedMessage } from './prepare.ts';
 import { Question } from './question.ts';
 import { Receiver, type ReceiverHost } from './receiver.ts';
-import { type Chunk, Sending } from './sending.ts';
+import { Sending, type Chunk } from './sending.ts';
 import { Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';
 import {
@@ -274,7 +274,10 @@ export class Session implements MsrpSession, ReceiverHost {
     this.#home.forget(this);
     this.receiver.close();
     for (const waiting of this.transactions.drain()) this.#settle(waiting, LOST);
-    for (const unsent of this.outbox.drain()) this.#tell(unsent, LOST);
+    for (const unsent of this.outbox.drain()) {
+      if (unsent instanceof Sending) this.#settleSending(unsent, LOST);
+      else this.#tell(unsent, LOST);
+    }
     this.#handlers.closed?.(this, reason, detail);
   }
 
@@ -297,8 +300,7 @@ export class Session implements MsrpSession, ReceiverHost {
   failureReported(messageId: MessageId, code: number, comment: string): void {
     const sending = this.outbox.find(messageId);
     if (sending === undefined) return;
-    sending.abort();
-    this.#settleSending(sending, outcomeOf(code, comment));
+    this.#stop(sending, outcomeOf(code, comment));
   }
 
   // ---- requests of ours ----
@@ -341,11 +343,16 @@ export class Session implements MsrpSession, ReceiverHost {
   /** A chunk has been handed over, and its response is awaited. */
   awaitResponse(chunk: Chunk, now: number): void {
     const { sending } = chunk;
-    if (sending.failureReport !== 'no') {
-      sending.waiting++;
-      this.transactions.push(chunk, now);
-    }
-    if (sending.over) this.outbox.drop(sending);
+    if (sending.failureReport === 'no' || chunk.answered) return;
+    sending.waiting++;
+    this.transactions.push(chunk, now);
+  }
+
+  /** Nothing more of it will be written. */
+  written(sending: Sending): void {
+    this.outbox.drop(sending);
+    if (sending.fate !== undefined) this.#settleSending(sending, sending.fate);
+    else if (sending.failureReport !== 'no' && sending.waiting === 0) this.#settleSending(sending, DELIVERED);
   }
 
   /**
@@ -387,9 +394,15 @@ export class Session implements MsrpSession, ReceiverHost {
   /** A response, of `length` octets. */
   receiveResponse(head: ResponseHead, idHigh: number, idLow: number, length: number): void {
     const waiting = this.transactions.take(idHigh, idLow);
-    if (waiting === undefined) return;
-    if (head.status === 200) this.#responseLength = length;
-    this.#answered(waiting, head.status, head.comment);
+    const open = waiting === undefined ? this.outbox.openChunk(idHigh, idLow) : undefined;
+    if (waiting !== undefined) {
+      if (head.status === 200) this.#responseLength = length;
+      this.#answered(waiting, head.status, head.comment);
+    } else if (open !== undefined) {
+      // RFC 4975 §10.5: whoever wants no more of a message need not wait for the end of its chunk.
+      open.answered = true;
+      if (head.status >= 300) this.#stop(open.sending, outcomeOf(head.status, head.comment));
+    } else return;
     this.#askToWrite();
     // RFC 4975 §10.8, §10.10: the peer has no such session, or not with us.
     if (head.status === 481 || head.status === 506) this.end('rejected', `${head.status} ${head.comment}`);
@@ -400,10 +413,8 @@ export class Session implements MsrpSession, ReceiverHost {
     if (waiting instanceof PreparedMessage) return this.#tell(waiting, outcomeOf(status, comment));
     const { sending } = waiting;
     sending.waiting--;
-    if (status >= 300) sending.abort();
-    if (status >= 300 || (sending.over && sending.waiting === 0)) {
-      this.#settleSending(sending, outcomeOf(status, comment));
-    }
+    if (status >= 300) this.#stop(sending, outcomeOf(status, comment));
+    else if (sending.over && sending.waiting === 0) this.#settleSending(sending, DELIVERED);
   }
 
   /** Looks for what has waited too long. */
@@ -441,8 +452,12 @@ export class Session implements MsrpSession, ReceiverHost {
     }
     const { sending } = waiting;
     sending.waiting--;
-    if (sending.failureReport !== 'yes') return;
-    sending.abort();
+    if (sending.failureReport === 'yes') this.#stop(sending, outcome);
+  }
+
+  /** It has failed: the rest of it is not sent. */
+  #stop(sending: Sending, outcome: Outcome): void {
+    sending.giveUp(outcome);
     this.#settleSending(sending, outcome);
   }
 
@@ -454,7 +469,11 @@ export class Session implements MsrpSession, ReceiverHost {
 
   #tell(outgoing: PreparedMessage | Sending, outcome: Outcome): void {
     const { outcomes } = outgoing;
-    if (outcomes === 'none' || (outcomes === 'failures' && outcome.kind === 'delivered')) return;
+    if (
+      outcomes === 'none' ||
+      (outcomes === 'failures' && (outcome.kind === 'delivered' || outcome.kind === 'aborted'))
+    )
+      return;
     this.#handlers.outcome?.(this, outgoing instanceof Sending ? (outgoing.message ?? outgoing) : outgoing, outcome);
   }
 }

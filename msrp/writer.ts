@@ -89,7 +89,7 @@ export class Writer implements Speaker {
    * stays open, so that nothing more can be written.
    */
   leave(session: Session): boolean {
-    if (this.#open?.session === session) this.#open.sending.abort();
+    if (this.#open?.session === session) this.#open.sending.giveUp({ kind: 'lost' });
     if (session.mayWrite && session.outbox.ready) this.#ready.add(session);
     this.speak(this.#turn);
     this.#ready.delete(session);
@@ -189,9 +189,9 @@ export class Writer implements Speaker {
     if (session.envelope === undefined) return;
     const ended = sending.write(turn, session.envelope, PIECE_BUDGET);
     if (ended !== undefined) session.awaitResponse(ended, now);
-    this.#open = sending.open ? chunk : undefined;
-    if (sending.open && this.#single) this.#interrupt(chunk, turn, now);
-    if (sending.over) session.outbox.drop(sending);
+    this.#open = sending.chunk === undefined ? undefined : chunk;
+    if (sending.chunk !== undefined && this.#single) this.#interrupt(chunk, turn, now);
+    if (sending.over) session.written(sending);
   }
 
   #interrupt({ session, sending }: OpenChunk, turn: Turn, now: number): void {

@@ -233,7 +233,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.#reading.get(message)?.close();
     this.#reading.delete(message);
     const n = numberOf(message.messageId);
-    if (n === undefined || outcome.kind === 'delivered') return;
+    if (n === undefined || outcome.kind === 'delivered' || outcome.kind === 'aborted') return;
     if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
     else this.#miss(n, { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' });
   }

@@ -138,6 +138,7 @@ export class ChatSession {
       case 'timeout':
         return { said: false, messageId, status: 408, reason: 'no answer' };
       case 'lost':
+      case 'aborted':
         return { said: false, messageId, reason: 'the chat session has ended' };
     }
   }

@@ -885,6 +885,92 @@ t.test('RFC 4975 §7.3.2, §10.4, §10.5: responses and reports that stop a mess
   t.equal(told.outcomes[0]?.outcome.kind, 'timeout');
 });
 
+t.test('RFC 4975 §10.5: a refusal that comes while its chunk is still going out stops it', async (t) => {
+  const rig = new Rig();
+  const { session, flow, told } = bindSession(rig);
+  for (const [status, outcome] of [
+    ['413 stop', { kind: 'refused', status: 413, comment: 'stop' }],
+    ['408 downstream', { kind: 'timeout' }],
+  ] as const) {
+    told.outcomes.length = 0;
+    let given = 0;
+    const stream = session.stream(
+      { contentType: 'a/b', total: 1_000_000 },
+      { pull: () => (given++ < 2 ? utf8('x'.repeat(3000)) : 'later') },
+    );
+    rig.settle();
+    const begun = flow.read();
+    const [, id = '', fromPath = ''] = /^MSRP (\S+) SEND\r\nTo-Path: \S+\r\nFrom-Path: (\S+)\r\n/.exec(begun) ?? [];
+    flow.say(
+      answerTo({ id, what: 'SEND', fields: { 'From-Path': fromPath, 'To-Path': PEER }, body: '', flag: '' }, status),
+    );
+    t.same(told.outcomes, [{ message: stream, outcome }]);
+    rig.settle();
+    const [frame, ...more] = framesOf(begun + flow.read());
+    t.same([frame?.flag, frame?.body?.length, given], ['#', 5999, 3], 'nothing was pulled any more');
+    t.same(more, []);
+    if (frame !== undefined) flow.say(answerTo(frame));
+    rig.clock.advance(31_000);
+    t.equal(told.outcomes.length, 1, 'told once');
+  }
+  t.equal(session.state, 'bound');
+});
+
+t.test('RFC 4975 §7.1.1: a 200 that comes while its chunk is still going out is not awaited again', async (t) => {
+  const rig = new Rig();
+  const { session, flow, told } = bindSession(rig);
+  let piece: Uint8Array | 'later' | 'end' = utf8('x'.repeat(3000));
+  const stream = session.stream(
+    { contentType: 'a/b', outcomes: 'all' },
+    {
+      pull() {
+        const next = piece;
+        if (next !== 'end') piece = 'later';
+        return next;
+      },
+    },
+  );
+  rig.settle();
+  const begun = flow.read();
+  const id = /^MSRP (\S+) SEND/.exec(begun)?.[1] ?? '';
+  flow.say(answerTo({ id, what: 'SEND', fields: {}, body: '', flag: '' }));
+  t.same(told.outcomes, [], 'there is more to come');
+  if (typeof stream === 'string') throw new Error(stream);
+  piece = 'end';
+  stream.wake();
+  rig.settle();
+  t.equal(framesOf(begun + flow.read())[0]?.flag, '$');
+  t.same(told.outcomes, [{ message: stream, outcome: { kind: 'delivered' } }]);
+  rig.clock.advance(31_000);
+  t.equal(told.outcomes.length, 1, 'told once');
+});
+
+t.test('RFC 4975 §7.1: what is given up with # is never told as delivered', async (t) => {
+  const rig = new Rig();
+  const { session, flow, told } = bindSession(rig);
+  for (const how of ['cancel', 'abort', 'source', 'source, before its first octet'] as const) {
+    told.outcomes.length = 0;
+    let given = how === 'source, before its first octet' ? 1 : 0;
+    const stream = session.stream(
+      { contentType: 'a/b', outcomes: 'all' },
+      { pull: () => (given++ === 0 ? utf8('x'.repeat(3000)) : given === 2 ? 'later' : 'abort') },
+    );
+    if (typeof stream === 'string') throw new Error(stream);
+    rig.settle();
+    if (how === 'cancel') t.equal(session.cancel(stream), true);
+    else if (how === 'abort') stream.abort();
+    else stream.wake();
+    rig.settle();
+    const frames = framesOf(flow.read());
+    t.same(
+      frames.map(({ flag }) => flag),
+      how.endsWith('octet') ? [] : ['#'],
+    );
+    for (const frame of frames) flow.say(answerTo(frame));
+    t.same(told.outcomes, [{ message: stream, outcome: { kind: 'aborted' } }], how);
+  }
+});
+
 t.test('RFC 4975 §10.8, §10.10: 481 and 506 end the session', async (t) => {
   for (const status of ['481 gone', '506 taken']) {
     const rig = new Rig();
