@@ -62,7 +62,11 @@ export interface SessionOptions {
   readonly remotePath?: MsrpPath;
   /** Path through our own relays, from an AUTH's Use-Path (RFC 4976 §5.1). */
   readonly relays?: MsrpPath;
-  /** False: never more than one chunk per message, for peers that cannot put chunks together. True unless given. */
+  /**
+   * False: never more than one chunk per message, for peers that cannot put chunks together. True unless given. Over a
+   * WebSocket what `stream` sends is cut up all the same: one chunk is one WebSocket message there (RFC 7977 §5.1), and
+   * cannot be sent before its octets are all there.
+   */
   readonly chunks?: boolean;
   /** True: From-Path and To-Path are matched by session id only (RFC 6714, peers behind boxes). False unless given. */
   readonly matchBySessionId?: boolean;

@@ -145,6 +145,12 @@ export class Sending implements OutgoingStream {
     return 3 * (envelope.send.length + fields) + RANGE;
   }
 
+  /** Room that it takes as one unbroken chunk; 0 when it may be broken, or its octets are not all there. */
+  roomUnbroken(envelope: Envelope): number {
+    if (this.interruptible || this.message === undefined) return 0;
+    return this.#headRoom(envelope) + this.message.size + CHUNK_OVERHEAD;
+  }
+
   /**
    * Writes about `budget` octets, as far as there is room. Gives the chunk that was ended by it, if any: its response is
    * awaited from then on.

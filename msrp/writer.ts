@@ -187,7 +187,10 @@ export class Writer implements Speaker {
   #writePiece(chunk: OpenChunk, turn: Turn, now: number): void {
     const { session, sending } = chunk;
     if (session.envelope === undefined) return;
-    const ended = sending.write(turn, session.envelope, PIECE_BUDGET);
+    // One write is one chunk, so an unbroken one takes all its room at once.
+    const unbroken = this.#single ? sending.roomUnbroken(session.envelope) : 0;
+    if (unbroken > turn.room) turn.grow(unbroken);
+    const ended = sending.write(turn, session.envelope, Math.max(PIECE_BUDGET, unbroken));
     if (ended !== undefined) session.awaitResponse(ended, now);
     this.#open = sending.chunk === undefined ? undefined : chunk;
     if (sending.chunk !== undefined && this.#single) this.#interrupt(chunk, turn, now);

@@ -1192,6 +1192,31 @@ t.test('RFC 7977 §5.1: one chunk in each WebSocket message, and large ones cut 
   t.equal(frames.map(([frame]) => frame?.body).join('').length, 300_000 + 'onetwo'.length);
 });
 
+t.test(
+  'RFC 7977 §5.1: peers that cannot put chunks together get a message whole, in one WebSocket message',
+  async (t) => {
+    const rig = new Rig();
+    const { session, flow, ask } = bindSession(rig, { chunks: false }, { framing: 'message' });
+    const from = flow.writes.length;
+    for (const size of [2049, 65_000, 300_000, 500_000]) session.send(plain('f'.repeat(size)));
+    session.send(plain('g'.repeat(70_000)));
+    flow.taking = false;
+    rig.settle();
+    flow.say(ask('SEND', TEXT, 'hello'));
+    for (let turns = 0; turns < 10; turns++) {
+      flow.drain();
+      flow.taking = false;
+      rig.settle();
+    }
+    const frames = flow.writes.slice(from).map((write) => framesOf(write));
+    t.ok(frames.every(({ length }) => length === 1));
+    t.same(
+      frames.flat().map(({ what, flag, body }) => what + flag + (body === undefined ? '' : String(body.length))),
+      ['SEND$2049', '200 OK$', 'SEND$65000', 'SEND$300000', 'SEND$500000', 'SEND$70000'],
+    );
+  },
+);
+
 t.test('what is not MSRP: 400 where a transaction can be told, and the connection is closed', async (t) => {
   const cases: [string, string][] = [
     ['GET / HTTP/1.1\r\n\r\n', ''],
@@ -1386,14 +1411,17 @@ t.test('limits: connections that come and go leave nothing behind', async (t) =>
 });
 
 t.test(
-  'RFC 7977 §5.1: over a WebSocket even an unbroken message is cut up, each chunk with an id of its own',
+  'RFC 7977 §5.1: over a WebSocket a stream is cut up even for peers that get all else whole, each chunk with an id of its own',
   async (t) => {
     const rig = new Rig();
     const { session, flow } = bindSession(rig, { chunks: false }, { framing: 'message' });
-    session.send(plain('f'.repeat(200_000)));
+    let given = 0;
+    const source: StreamSource = { pull: () => (given++ < 5 ? utf8('f'.repeat(40_000)) : 'end') };
+    session.stream({ contentType: 'a/b' }, source);
     rig.settle();
     const frames = framesOf(flow.read());
     t.equal(frames.map(({ body }) => body).join(''), 'f'.repeat(200_000));
+    t.ok(frames.length > 1);
     t.equal(new Set(frames.map(({ id }) => id)).size, frames.length);
   },
 );
