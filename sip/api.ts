@@ -352,7 +352,10 @@ export interface InviteSession {
     done: (outcome: Outcome) => void,
     ack?: (response: SipResponse) => Content | undefined,
   ): void;
-  /** Sends an UPDATE (RFC 3311). */
+  /**
+   * Sends an UPDATE (RFC 3311). Like a re-INVITE it takes its turn, when no offer is without answer, and 491 is
+   * repeated.
+   */
   update(content: Content, done: (outcome: Outcome) => void): void;
   /**
    * Any other request in the dialog: MESSAGE, INFO, REFER, OPTIONS. They leave in the order of the calls; over UDP each

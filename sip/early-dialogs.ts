@@ -3,20 +3,38 @@ import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
 import type { DigestClient } from './digest-client.ts';
 import { sendInDialog } from './in-dialog.ts';
+import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
+import { hasDescription } from './multipart.ts';
 import type { Flow } from './transport/flow.ts';
 
+/**
+ * A request in a dialog whose INVITE has no final response yet. An UPDATE without an offer renews the target. All else is
+ * asked to come again once there is a session: a second INVITE (RFC 3261 §14.2) and an offer in an UPDATE (RFC 3311 §5.2)
+ * because the first offer is not answered.
+ */
+export function answerEarly(dialog: LiveDialog, incoming: Incoming): void {
+  const { request, flow } = incoming;
+  if (request.method !== 'UPDATE' || hasDescription(request)) {
+    incoming.comeAgain();
+    return;
+  }
+  dialog.refresh(request);
+  incoming.respond(200, { contact: dialog.contactFor(flow) });
+}
+
 /** Nothing but the end of waiting happens to the session of an early dialog on our side. */
-const EARLY: SessionUsage = {
-  session: undefined,
-  receive: (incoming) => {
-    // RFC 3311 §5.2 for UPDATE; others are asked to come again once there is a session.
-    incoming.respond(500, { headers: [{ name: 'Retry-After', value: '1' }] });
-  },
-  receiveAck: () => undefined,
-  close: () => undefined,
-  drop: () => undefined,
-};
+function early(dialog: LiveDialog): SessionUsage {
+  return {
+    session: undefined,
+    receive: (incoming) => {
+      answerEarly(dialog, incoming);
+    },
+    receiveAck: () => undefined,
+    close: () => undefined,
+    drop: () => undefined,
+  };
+}
 
 interface EarlyDialog {
   readonly dialog: LiveDialog;
@@ -47,12 +65,12 @@ export class EarlyDialogs {
     const known = this.#byTag.get(toTag);
     if (known !== undefined && rseq !== known.rseq + 1) return false;
     if (known === undefined && this.#byTag.size >= this.#core.limits.branches) return true;
-    const early = known ?? this.#open(response, sent, toTag);
-    early.rseq = rseq;
+    const branch = known ?? this.#open(response, sent, toTag);
+    branch.rseq = rseq;
     const content = answer();
     const rack = { name: 'RAck', value: `${String(rseq)} ${String(response.cseq.seq)} INVITE` };
     const prack = { method: 'PRACK', content: { ...content, headers: [rack, ...(content.headers ?? [])] }, digest };
-    sendInDialog(this.#core, early.dialog, prack, { onResponse: () => undefined, onFailed: () => undefined });
+    sendInDialog(this.#core, branch.dialog, prack, { onResponse: () => undefined, onFailed: () => undefined });
     return true;
   }
 
@@ -84,10 +102,10 @@ export class EarlyDialogs {
     tag: string,
   ): EarlyDialog {
     const dialog = LiveDialog.asClient(request, response, flow, chosen);
-    dialog.session = EARLY;
+    dialog.session = early(dialog);
     this.#core.dialogs.add(dialog, flow?.remote.address ?? '');
-    const early = { dialog, rseq: 0 };
-    this.#byTag.set(tag, early);
-    return early;
+    const opened = { dialog, rseq: 0 };
+    this.#byTag.set(tag, opened);
+    return opened;
   }
 }

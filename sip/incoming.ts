@@ -52,6 +52,12 @@ export class Incoming {
     return this.#send(status, parts);
   }
 
+  /** Asks for the request again, after 0 to 10 s by lot (RFC 3261 §14.2, RFC 3311 §5.2). */
+  comeAgain(): void {
+    const seconds = Math.floor(Math.random() * 11);
+    this.respond(500, { headers: [{ name: 'Retry-After', value: String(seconds) }] });
+  }
+
   get #fields(): LogFields {
     return { flow: this.flow.id, callId: this.request.callId, method: this.request.method };
   }

@@ -249,3 +249,8 @@ function relatedParams({ contentType, contentId }: PartToSend): string {
   const type = contentType.split(';')[0]?.trim() ?? '';
   return `;type=${quote(type)}${contentId === undefined ? '' : `;start=${quote(`<${contentId}>`)}`}`;
 }
+
+/** Whether a message carries a session description, alone or as a part: an offer, or the answer to one. */
+export function hasDescription(message: SipMessage): boolean {
+  return findPart(bodyOf(message), 'application/sdp') !== undefined;
+}

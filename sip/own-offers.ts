@@ -8,37 +8,38 @@ import type { SipRequest, SipResponse } from './message.ts';
 import type { OutgoingRequest } from './outgoing.ts';
 import type { Timer } from './timers.ts';
 
-/** A re-INVITE of ours: running, or waiting for its turn. */
+/** A re-INVITE or UPDATE of ours: running, or waiting for its turn. */
 export interface Offer {
+  readonly method: 'INVITE' | 'UPDATE';
   readonly content: Content;
   readonly done: (outcome: Outcome) => void;
-  readonly ack: ((response: SipResponse) => Content | undefined) | undefined;
+  /** Makes the content of the ACK; not with UPDATE. */
+  readonly ack?: ((response: SipResponse) => Content | undefined) | undefined;
 }
 
-/** What the re-INVITEs of a session need of it. */
+/** What the offers of a session need of it. */
 export interface OfferingSession {
   readonly dialog: LiveDialog;
   readonly digest: DigestClient | undefined;
   /** We made the Call-ID of the dialog. */
   readonly ownsCallId: boolean;
-  /** An INVITE of the peer, or our 2xx to one, is not through yet. */
+  /** An INVITE or UPDATE of the peer, or our 2xx to an INVITE, is not through yet. */
   readonly isBusy: boolean;
   readonly isOver: boolean;
   /** The headers that each of them carries. */
   offerHeaders(): readonly HeaderLine[];
-  /** The first 2xx: sends the ACK. */
-  /** `invite` is the re-INVITE as it was sent last. */
-  offerAccepted(invite: SipRequest, response: SipResponse, offer: Offer): void;
+  /** The first 2xx; of an INVITE it sends the ACK. `sent` is the request as it was sent last. */
+  offerAccepted(sent: SipRequest, response: SipResponse, offer: Offer): void;
   /** The 2xx again. */
   acknowledgeAgain(response: SipResponse): void;
   /** It is done with, one way or another. */
-  offerDone(outcome: Outcome): void;
+  offerDone(method: string, outcome: Outcome): void;
 }
 
 /** How long a re-INVITE may wait for its final response before it is cancelled, in milliseconds. */
 const PATIENCE = 60_000;
 
-/** The re-INVITEs that we send in one session, one after another (RFC 3261 §14.1). */
+/** The re-INVITEs and UPDATEs that we send in one session, one after another (RFC 3261 §14.1, RFC 3311 §5.1). */
 export class OwnOffers {
   readonly #core: Core;
   readonly #session: OfferingSession;
@@ -53,13 +54,15 @@ export class OwnOffers {
     this.#session = session;
   }
 
-  get isRunning(): boolean {
-    return this.#running !== undefined;
+  /** Whether one of them runs that an offer of the peer would cross: all but an UPDATE without an offer of its own. */
+  get isOpen(): boolean {
+    const running = this.#running;
+    return running !== undefined && (running.method === 'INVITE' || running.content.body !== undefined);
   }
 
   add(offer: Offer): void {
     if (this.#waiting.length >= this.#core.limits.queuedPerDialog) {
-      offer.done({ is: 'failed', status: 503, reason: 'too many re-INVITEs wait' });
+      offer.done({ is: 'failed', status: 503, reason: 'too many offers wait' });
       return;
     }
     this.#waiting.push(offer);
@@ -82,11 +85,11 @@ export class OwnOffers {
 
   #start(offer: Offer): void {
     const { clock } = this.#core;
-    const { content } = offer;
+    const { method, content } = offer;
     const session = this.#session;
     this.#running = offer;
     const what = {
-      method: 'INVITE',
+      method,
       content: { ...content, headers: [...session.offerHeaders(), ...(content.headers ?? [])] },
       digest: session.digest,
       stillWanted: () => !session.isOver,
@@ -94,6 +97,7 @@ export class OwnOffers {
     sendInDialog(this.#core, session.dialog, what, {
       onSent: (outgoing) => {
         this.#outgoing = outgoing;
+        if (method === 'UPDATE') return; // timer F ends it
         this.#patience = clock.after(PATIENCE, () => {
           this.#giveUp();
         });
@@ -135,12 +139,12 @@ export class OwnOffers {
       });
       return;
     }
-    const invite = this.#outgoing?.request;
-    if (status < 300 && invite !== undefined) this.#session.offerAccepted(invite, response, offer);
+    const sent = this.#outgoing?.request;
+    if (status < 300 && sent !== undefined) this.#session.offerAccepted(sent, response, offer);
     this.#finish(offer, { is: 'response', response });
   }
 
-  /** RFC 3261 §14.1: who made the Call-ID waits 2.1–4 s, the other 0–2 s, in steps of 10 ms. */
+  /** RFC 3261 §14.1, RFC 3311 §5.3: who made the Call-ID waits 2.1–4 s, the other 0–2 s, in steps of 10 ms. */
   #glareTime(): number {
     const steps = Math.random();
     return this.#session.ownsCallId ? 2100 + Math.floor(steps * 191) * 10 : Math.floor(steps * 201) * 10;
@@ -156,7 +160,7 @@ export class OwnOffers {
     if (this.#running !== offer) return;
     this.#stopRunning();
     offer.done(outcome);
-    this.#session.offerDone(outcome);
+    this.#session.offerDone(offer.method, outcome);
     this.next();
   }
 }

@@ -1,9 +1,11 @@
 import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
+import { answerEarly } from './early-dialogs.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
+import { hasDescription } from './multipart.ts';
 import { reliability, ReliableResponses } from './reliable.ts';
 import { descriptionOf, LiveSession } from './session.ts';
 import { answerTimer, timerOptions } from './session-timer.ts';
@@ -110,6 +112,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     const { request, flow } = this;
     const options = timerOptions(core.sessionTimer, parts.sessionTimer);
     const { agreed, headers } = answerTimer(request, options);
+    const offers = parts.body !== undefined && !hasDescription(request);
     const dialog = this.#openDialog();
     dialog.contact = parts.contact;
     const session = new LiveSession({
@@ -129,7 +132,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
         contact: dialog.contactFor(flow),
         headers: [...recordRoute(request), allow, supported, ...allowEvents, ...headers, ...(parts.headers ?? [])],
       });
-      session.awaitFirstAck(this.#incoming, response, agreed);
+      session.awaitFirstAck(this.#incoming, response, agreed, offers);
       // The transaction stays for a while (timer L); the INVITE need not.
       this.#incoming.transaction.user = session;
     };
@@ -159,13 +162,13 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     this.#abort?.abort();
   }
 
-  /** Requests in the early dialog: only BYE has a meaning there (RFC 3261 §15). */
+  /** Requests in the early dialog (RFC 3261 §15: BYE ends it). */
   receive(incoming: Incoming): void {
     if (incoming.request.method === 'PRACK') this.#reliableResponses().receive(incoming);
     else if (incoming.request.method === 'BYE') {
       incoming.respond(200);
       this.cancel(487);
-    } else incoming.respond(491);
+    } else answerEarly(this.#openDialog(), incoming);
   }
 
   close(): void {

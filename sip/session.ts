@@ -19,7 +19,7 @@ import { checkLines } from './headers.ts';
 import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
-import { bodyOf, findPart } from './multipart.ts';
+import { hasDescription } from './multipart.ts';
 import { sendAck } from './outgoing.ts';
 import { type Offer, type OfferingSession, OwnOffers } from './own-offers.ts';
 import type { ReliableResponses } from './reliable.ts';
@@ -81,9 +81,9 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   #first = false;
   /** The peer's re-INVITE or UPDATE that has no final response yet. */
   #incomingOffer: Incoming | undefined;
+  /** The 2xx that waits for its ACK carries an offer, which the ACK will answer. */
+  #awaitsAnswer = false;
   readonly #offers: OwnOffers;
-  /** UPDATEs of ours with an offer that is not answered yet (RFC 3311 §5.2). */
-  #updates = 0;
   /** Repeats the ACK of our last INVITE when its 2xx comes again. */
   #ackAgain: { readonly seq: number; readonly send: () => void } | undefined;
   /** `close` was called before the ACK came: the BYE has to wait (RFC 3261 §15). */
@@ -129,13 +129,14 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   // ------------------------------------------------------------------------------------------------- as server
 
   /** Our 2xx to the first INVITE was sent: its ACK is waited for. */
-  awaitFirstAck(incoming: Incoming, response: Buffer, agreed: SessionInterval | undefined): void {
+  awaitFirstAck(incoming: Incoming, response: Buffer, agreed: SessionInterval | undefined, offers: boolean): void {
     this.#first = true;
-    this.#awaitAck(incoming, response);
+    this.#awaitAck(incoming, response, offers);
     this.#keepTime(agreed, 'uas');
   }
 
-  #awaitAck({ transaction, request }: Incoming, response: Buffer): void {
+  #awaitAck({ transaction, request }: Incoming, response: Buffer, offers: boolean): void {
+    this.#awaitsAnswer = offers;
     this.#accepted?.stop();
     this.#accepted = new Accepted(this.#core, { transaction, response, status: 200, seq: request.cseq.seq }, () => {
       this.#core.log.warn('no ACK: the session ends', this.#fields());
@@ -160,6 +161,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     if (this.#accepted?.seq !== ack.cseq.seq) return;
     this.#accepted.stop();
     this.#accepted = undefined;
+    this.#awaitsAnswer = false;
     const first = this.#first;
     this.#first = false;
     if (this.#state === 'accepted') this.#state = 'confirmed';
@@ -215,18 +217,19 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   /** re-INVITE (RFC 3261 §14.2) and UPDATE (RFC 3311 §5.2). */
   #receiveOffer(incoming: Incoming): void {
-    if (this.#incomingOffer?.answered === false) {
-      const seconds = Math.floor(Math.random() * 10);
-      incoming.respond(500, { headers: [{ name: 'Retry-After', value: String(seconds) }] });
+    const { request, transaction } = incoming;
+    const offer = hasDescription(request);
+    const exchange = offer || request.method === 'INVITE';
+    const pending = this.#incomingOffer?.answered === false ? this.#incomingOffer.request.method : undefined;
+    if (pending !== undefined && (exchange || pending === 'UPDATE')) {
+      incoming.comeAgain();
       return;
     }
-    const { request, transaction } = incoming;
-    const offer = findPart(bodyOf(request), 'application/sdp') !== undefined;
-    if (this.#offers.isRunning || (offer && this.#updates > 0)) {
+    if (exchange && (this.#offers.isOpen || this.#awaitsAnswer)) {
       incoming.respond(491);
       return;
     }
-    this.#incomingOffer = incoming;
+    if (exchange || pending === undefined) this.#incomingOffer = incoming;
     transaction.user = {
       onAck: (ack) => {
         this.receiveAck(ack);
@@ -281,7 +284,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     });
     this.#keepTime(agreed, 'uas');
     this.#noteDescription(answer);
-    if (request.method === 'INVITE') this.#awaitAck(incoming, response);
+    if (request.method === 'INVITE') this.#awaitAck(incoming, response, !hasDescription(request));
     else this.#offers.next();
   }
 
@@ -319,24 +322,14 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     const told = this.#telling(done);
     const acknowledging = ack && ((response: SipResponse) => this.#tell(() => ack(response)));
     if (this.#state === 'ended') told(ENDED);
-    else this.#offers.add({ content, done: told, ack: acknowledging });
+    else this.#offers.add({ method: 'INVITE', content, done: told, ack: acknowledging });
   }
 
   update(content: Content, done: (outcome: Outcome) => void): void {
     checkLines(content.headers);
     const told = this.#telling(done);
-    const timed = { ...content, headers: [...this.#timerHeaders(), ...(content.headers ?? [])] };
-    const offers = content.body === undefined ? 0 : 1;
-    this.#updates += offers;
-    this.#send('UPDATE', timed, (outcome) => {
-      this.#updates -= offers;
-      if (outcome.is === 'response' && outcome.response.status < 300) {
-        this.dialog.refresh(outcome.response);
-        this.#keepTime(readTimer(outcome.response, this.#timerOptions), 'uac');
-        this.#noteDescription(content);
-      }
-      told(outcome);
-    });
+    if (this.#state === 'ended') told(ENDED);
+    else this.#offers.add({ method: 'UPDATE', content, done: told });
   }
 
   request(method: string, content: Content, done: (outcome: Outcome) => void, credentials?: CredentialsFor): void {
@@ -404,7 +397,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#end({ why: 'gone', reason: `${method}: ${String(status)}` });
   }
 
-  // -------------------------------------------------------------------------------------------- re-INVITE of ours
+  // ----------------------------------------------------------------------------------- re-INVITE and UPDATE of ours
 
   get isOver(): boolean {
     return this.#state === 'ended';
@@ -424,16 +417,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     if (this.#state !== 'ended') this.#timer.start(agreed, role);
   }
 
-  offerAccepted(invite: SipRequest, response: SipResponse, { content, ack }: Offer): void {
+  offerAccepted(sent: SipRequest, response: SipResponse, { method, content, ack }: Offer): void {
     this.dialog.refresh(response);
     this.#noteAllow(response);
-    this.acknowledge(invite, ack?.(response));
+    if (method === 'INVITE') this.acknowledge(sent, ack?.(response));
     this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
     this.#noteDescription(content);
   }
 
-  offerDone(outcome: Outcome): void {
-    this.#noticeEnd('INVITE', outcome);
+  offerDone(method: string, outcome: Outcome): void {
+    this.#noticeEnd(method, outcome);
   }
 
   // ------------------------------------------------------------------------------------------------- the rest

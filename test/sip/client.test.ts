@@ -550,9 +550,17 @@ t.test('RFC 3262 §4: reliable provisional responses are acknowledged in their e
   t.strictSame(heard, ['progress 183', 'progress 183', 'progress 183']);
   t.equal(agent.counts.dialogs, 2);
   const inEarly = { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.headers.get('From'), 'Call-ID': sent.callId };
-  peer.say(head('UPDATE', { ...inEarly, CSeq: '1 UPDATE' }, 'sip:room@10.0.0.2:5060'));
+  const update = head(
+    'UPDATE',
+    { ...inEarly, CSeq: '1 UPDATE', 'Content-Type': 'application/sdp' },
+    'sip:room@10.0.0.2:5060',
+  );
+  peer.say(`${update}\n\nv=0`);
   clock.advance(1);
-  t.equal(peer.statuses.at(-1), '500 UPDATE');
+  t.equal(peer.statuses.at(-1), '500 UPDATE', 'RFC 3311 §5.2: its offer');
+  peer.say(head('UPDATE', { ...inEarly, CSeq: '2 UPDATE' }, 'sip:room@10.0.0.2:5060'));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '200 UPDATE', 'a target refresh');
   peer.answer(sent, 200, { toTag: 'bob' });
   clock.advance(1);
   t.equal(peer.request('ACK').headers.get('Route'), undefined, '§13.2.2.4: the route set of the 2xx');

@@ -470,6 +470,84 @@ t.test('RFC 3311 §5.2: UPDATE', (t) => {
   t.end();
 });
 
+t.test('RFC 3261 §14.2, RFC 3311 §5.2: no offer is taken while another one has no answer', (t) => {
+  const withOffer = { 'Content-Type': 'application/sdp' };
+  const early = stage({
+    onInvite: (invite) => {
+      invite.ring(180);
+    },
+  });
+  early.peer.say(`${head('INVITE', withOffer)}\n\nv=0`);
+  early.clock.advance(1);
+  const To = early.peer.response(180).headers.get('To');
+  const inEarly = (method: string, seq: number, more: Record<string, string>): string => {
+    const text = head(method, { To, CSeq: `${String(seq)} ${method}`, ...more });
+    early.peer.say(more['Content-Type'] === undefined ? text : `${text}\n\nv=0`);
+    early.clock.advance(1);
+    return early.peer.statuses.at(-1) ?? '';
+  };
+  t.equal(inEarly('INVITE', 2, withOffer), '500 INVITE', 'a second INVITE');
+  t.ok((early.peer.response(500).retryAfter?.seconds ?? 99) <= 10);
+  t.equal(inEarly('UPDATE', 3, withOffer), '500 UPDATE');
+  t.ok((early.peer.response(500).retryAfter?.seconds ?? 99) <= 10);
+  t.equal(inEarly('UPDATE', 4, { Contact: '<sip:new@10.0.0.1>' }), '200 UPDATE', 'nothing is offered in it');
+  t.ok(early.peer.response(200).contact);
+
+  let answer: ((answer: { status: number }) => void) | undefined;
+  const onOffer = (): Promise<{ status: number }> => new Promise((resolve) => (answer = resolve));
+  const made = stage({ onInvite: (invite) => void invite.accept({ ...SDP, session: { onOffer } }) });
+  const { peer, clock } = made;
+  peer.say(head('INVITE'));
+  clock.advance(1);
+  const to = peer.response(200).headers.get('To') ?? '';
+  const say = (method: string, seq: number, more: Record<string, string> = {}): string => {
+    const text = head(method, { To: to, CSeq: `${String(seq)} ${method}`, ...more });
+    peer.say(more['Content-Type'] === undefined ? text : `${text}\n\nv=0`);
+    clock.advance(1);
+    return peer.statuses.at(-1) ?? '';
+  };
+  t.equal(say('UPDATE', 2, withOffer), '491 UPDATE', 'our 200 has made an offer');
+  t.equal(say('INVITE', 3, withOffer), '491 INVITE');
+  t.equal(say('UPDATE', 4), '200 UPDATE');
+  say('ACK', 1, withOffer);
+  say('INVITE', 5, withOffer);
+  t.equal(say('UPDATE', 6), '200 UPDATE', 'nothing is offered in it');
+  t.equal(say('UPDATE', 7, withOffer), '500 UPDATE', 'theirs has no answer yet');
+  answer?.({ status: 200 });
+  t.end();
+});
+
+t.test('RFC 3311 §5.1, §5.3: UPDATE waits for the offer that is open, and is tried again after 491', async (t) => {
+  const outcomes: number[] = [];
+  let answer: ((answer: { status: number }) => void) | undefined;
+  const onOffer = (): Promise<{ status: number }> => new Promise((resolve) => (answer = resolve));
+  const { peer, clock, session, inDialog } = call({ ...SDP, session: { onOffer } });
+  const updates = (): number => peer.requests.filter(({ method }) => method === 'UPDATE').length;
+  peer.say(`${inDialog('INVITE', 2, { 'Content-Type': 'application/sdp' })}\n\nv=0`);
+  clock.advance(1);
+  session.update(SDP, (outcome) => outcomes.push(outcome.is === 'response' ? outcome.response.status : outcome.status));
+  clock.advance(1);
+  t.equal(updates(), 0, 'theirs is not answered');
+  answer?.({ status: 200 });
+  await new Promise(setImmediate);
+  clock.advance(1);
+  peer.say(inDialog('ACK', 2));
+  clock.advance(1);
+  const first = peer.request('UPDATE');
+  t.ok(first.supported.includes('timer'), 'RFC 4028 §7.4: what the INVITE supported');
+  peer.say(inDialog('INVITE', 3));
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '491 INVITE', 'its 200 would be a second offer');
+  peer.answer(first, 491);
+  clock.advance(2100);
+  const again = peer.request('UPDATE');
+  t.equal(again.cseq.seq, first.cseq.seq + 1);
+  peer.answer(again, 200);
+  clock.advance(1);
+  t.strictSame(outcomes, [200]);
+  t.end();
+});
+
 t.test('RFC 4028 §9: session timer as server', (t) => {
   const small = stage({ onInvite: (invite) => void invite.accept({}) }, { sessionTimer: { min: 300 } });
   small.peer.say(head('INVITE', { Supported: 'timer', 'Session-Expires': '120' }));
@@ -586,7 +664,7 @@ t.test('Limits: what exceeds one is refused 503 with a line in the log', (t) => 
   const reasons: string[] = [];
   for (let i = 0; i < 3; i++)
     session.reInvite(SDP, (outcome) => reasons.push(outcome.is === 'failed' ? outcome.reason : 'answered'));
-  t.strictSame(reasons, ['too many re-INVITEs wait']);
+  t.strictSame(reasons, ['too many offers wait']);
   t.ok(lines);
   t.end();
 });
