@@ -111,7 +111,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     const core = this.#core;
     const { request, flow } = this;
     const options = timerOptions(core.sessionTimer, parts.sessionTimer);
-    const { agreed, headers } = answerTimer(request, options);
+    const { headers } = answerTimer(request, options);
     const offers = parts.body !== undefined && !hasDescription(request);
     const dialog = this.#openDialog();
     dialog.contact = parts.contact;
@@ -132,7 +132,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
         contact: dialog.contactFor(flow),
         headers: [...recordRoute(request), allow, supported, ...allowEvents, ...headers, ...(parts.headers ?? [])],
       });
-      session.awaitFirstAck(this.#incoming, response, agreed, offers);
+      session.awaitFirstAck(this.#incoming, response, offers);
       // The transaction stays for a while (timer L); the INVITE need not.
       this.#incoming.transaction.user = session;
     };

@@ -1,4 +1,4 @@
-import type { SessionTimerOptions } from './api.ts';
+import type { Limits, Outcome, SessionTimerOptions } from './api.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import type { Clock, Timer } from './timers.ts';
@@ -71,16 +71,13 @@ export function askTimer(options: SessionTimerOptions | undefined, refresher?: R
 /**
  * What the 2xx to a request of ours has agreed on (RFC 4028 §7.2). A peer that does not know the extension leaves the
  * refreshes to us: they find out when it is gone.
+ * @param asked the interval that the request asked for
  */
-export function readTimer(
-  response: SipResponse,
-  options: SessionTimerOptions | undefined,
-): SessionInterval | undefined {
+function readTimer(response: SipResponse, asked: number): SessionInterval {
   const expires = response.sessionExpires;
-  if (options === undefined) return undefined;
-  if (expires === undefined) return { interval: options.interval, refresher: 'uac' };
+  if (expires === undefined) return { interval: asked, refresher: 'uac' };
   // §4, §9: no less than 90 s, and no more than we have asked for, whatever the peer says.
-  const interval = Math.max(Math.min(expires.seconds, options.interval), LEAST_INTERVAL);
+  const interval = Math.max(Math.min(expires.seconds, asked), LEAST_INTERVAL);
   return { interval, refresher: expires.params.get('refresher') === 'uas' ? 'uas' : 'uac' };
 }
 
@@ -91,49 +88,122 @@ export function raised(options: SessionTimerOptions, response: SipResponse): Ses
   return { min: minSe, interval: Math.max(options.interval, minSe) };
 }
 
-/** The clock of one session (RFC 4028 §10). */
+/** What becomes of the session when the timer says so. */
+export interface TimedSession {
+  /** Half of the interval is over, and it is on us to refresh: by a request with the headers of `ask`. */
+  refresh(): void;
+  /** Nobody has refreshed: it is time to send BYE. */
+  expired(): void;
+}
+
+/** The session timer of one session (RFC 4028 §7.4, §10). */
 export class SessionTimer {
   readonly #clock: Clock;
-  readonly #refresh: () => void;
-  readonly #expired: () => void;
-  #timer: Timer | undefined;
+  readonly #options: SessionTimerOptions | undefined;
+  readonly #session: TimedSession;
+  #end: Timer | undefined;
+  #endsAt = 0;
+  #next: Timer | undefined;
   #refreshes = false;
+  /** The interval that holds, or that was asked for last. */
+  #interval: number;
+  /** The largest Min-SE that this dialog has seen (§7.4). */
+  #least: number;
+  /** What the last refresh was refused with. */
+  #refusal: number | undefined;
+  /** How often a longer interval was wanted since the last refresh that succeeded. */
+  #prolonged = 0;
+  readonly #repeats: number;
 
-  /**
-   * @param refresh half of the interval is over, and it is on us to refresh
-   * @param expired nobody has refreshed: it is time to send BYE
-   */
-  constructor(clock: Clock, refresh: () => void, expired: () => void) {
+  /** @param options none: no timer ever runs */
+  constructor(
+    { clock, limits }: { readonly clock: Clock; readonly limits: Pick<Limits, 'repeats'> },
+    options: SessionTimerOptions | undefined,
+    session: TimedSession,
+  ) {
     this.#clock = clock;
-    this.#refresh = refresh;
-    this.#expired = expired;
+    this.#repeats = limits.repeats;
+    this.#options = options;
+    this.#session = session;
+    this.#interval = options?.interval ?? 0;
+    this.#least = options?.min ?? LEAST_INTERVAL;
   }
 
-  /** Whether we refresh; undefined while no timer runs. */
-  get refreshes(): boolean | undefined {
-    return this.#timer === undefined ? undefined : this.#refreshes;
+  /** The headers of a request of ours: the interval and the refresher stay as they are (§7.4). */
+  ask(): readonly HeaderLine[] {
+    if (this.#options === undefined) return [];
+    this.#interval = Math.max(this.#interval, this.#least);
+    const refresher = this.#end === undefined ? undefined : this.#refreshes ? 'uac' : 'uas';
+    return askTimer({ interval: this.#interval, min: this.#least }, refresher);
+  }
+
+  /**
+   * What we answer to a request of the peer; it counts when `agree` is called.
+   * @throws SipError 422 when the interval asked for is too small
+   */
+  answer(request: SipRequest): TimerAnswer {
+    return answerTimer(request, this.#options);
+  }
+
+  /** A request of the peer gets its 2xx. */
+  agree(request: SipRequest): void {
+    this.#least = Math.max(this.#least, request.minSe ?? 0);
+    this.#start(this.answer(request).agreed, 'uas');
+  }
+
+  /** A request of ours got its 2xx. */
+  agreed(response: SipResponse): void {
+    if (this.#options !== undefined) this.#start(readTimer(response, this.#interval), 'uac');
+  }
+
+  /**
+   * A refresh of ours was refused, and the session goes on. It is tried again (§10): at once with the longer interval
+   * that a 422 wants; else once for the same status, after its Retry-After, or after half of the time that is left when
+   * the fault is the server's. When that does not help either, the session expires.
+   */
+  refused(outcome: Outcome): void {
+    const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
+    const { minSe, retryAfter } = outcome.is === 'response' ? outcome.response : {};
+    if (status === 422 && minSe !== undefined && minSe > this.#least) {
+      if (++this.#prolonged > this.#repeats) return;
+      this.#least = minSe;
+      this.#session.refresh();
+      return;
+    }
+    if (this.#end === undefined || status === this.#refusal) return;
+    this.#refusal = status;
+    const left = this.#endsAt - this.#clock.now();
+    const wait = retryAfter === undefined ? left / 2 : retryAfter.seconds * 1000;
+    if (wait < left && (retryAfter !== undefined || Math.floor(status / 100) === 5)) this.#refreshAfter(wait);
   }
 
   /** Starts anew with what was agreed; `ours` is our role in that request. */
-  start(agreed: SessionInterval | undefined, ours: Refresher): void {
+  #start(agreed: SessionInterval | undefined, ours: Refresher): void {
     this.stop();
     if (agreed === undefined) return;
     const { interval, refresher } = agreed;
+    this.#interval = interval;
     this.#refreshes = refresher === ours;
+    this.#refusal = undefined;
+    this.#prolonged = 0;
+    // A refresh that succeeds starts anew; one that fails leaves the end where it was.
     const end = (interval - Math.min(32, interval / 3)) * 1000;
-    if (!this.#refreshes) {
-      this.#timer = this.#clock.after(end, this.#expired);
-      return;
-    }
-    this.#timer = this.#clock.after(interval * 500, () => {
-      // A refresh that succeeds starts anew; one that fails leaves the end where it was.
-      this.#timer = this.#clock.after(end - interval * 500, this.#expired);
-      this.#refresh();
+    this.#endsAt = this.#clock.now() + end;
+    this.#end = this.#clock.after(end, () => {
+      this.#session.expired();
+    });
+    if (this.#refreshes) this.#refreshAfter(interval * 500);
+  }
+
+  #refreshAfter(ms: number): void {
+    this.#next = this.#clock.after(ms, () => {
+      this.#session.refresh();
     });
   }
 
   stop(): void {
-    this.#timer?.stop();
-    this.#timer = undefined;
+    this.#end?.stop();
+    this.#end = undefined;
+    this.#next?.stop();
   }
 }

@@ -25,15 +25,7 @@ import { type Offer, type OfferingSession, OwnOffers } from './own-offers.ts';
 import type { ReliableResponses } from './reliable.ts';
 import type { ServerTransactionUser } from './server-transaction.ts';
 import { receiveRefer } from './refer.ts';
-import {
-  answerTimer,
-  askTimer,
-  raised,
-  readTimer,
-  type Refresher,
-  type SessionInterval,
-  SessionTimer,
-} from './session-timer.ts';
+import { SessionTimer } from './session-timer.ts';
 
 /** What a session starts with. */
 export interface SessionStart {
@@ -67,7 +59,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   readonly dialog: LiveDialog;
   readonly #core: Core;
   readonly #handlers: SessionHandlers;
-  #timerOptions: SessionTimerOptions | undefined;
   readonly #timer: SessionTimer;
   readonly ownsCallId: boolean;
   readonly digest: DigestClient | undefined;
@@ -93,7 +84,6 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#core = start.core;
     this.dialog = start.dialog;
     this.#handlers = start.handlers;
-    this.#timerOptions = start.timer;
     this.#description = start.description;
     this.#reliable = start.reliable;
     this.digest = start.digest;
@@ -101,16 +91,15 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#state = this.ownsCallId ? 'confirmed' : 'accepted';
     this.#noteAllow(start.peer);
     this.#offers = new OwnOffers(start.core, this);
-    this.#timer = new SessionTimer(
-      start.core.clock,
-      () => {
+    this.#timer = new SessionTimer(start.core, start.timer, {
+      refresh: () => {
         this.#refresh();
       },
-      () => {
+      expired: () => {
         this.#bye([{ name: 'Reason', value: 'SIP;cause=408;text="session timer expired"' }]);
         this.#end({ why: 'expired' });
       },
-    );
+    });
     this.dialog.session = this;
   }
 
@@ -129,10 +118,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   // ------------------------------------------------------------------------------------------------- as server
 
   /** Our 2xx to the first INVITE was sent: its ACK is waited for. */
-  awaitFirstAck(incoming: Incoming, response: Buffer, agreed: SessionInterval | undefined, offers: boolean): void {
+  awaitFirstAck(incoming: Incoming, response: Buffer, offers: boolean): void {
     this.#first = true;
     this.#awaitAck(incoming, response, offers);
-    this.#keepTime(agreed, 'uas');
+    this.#timer.agree(incoming.request);
   }
 
   #awaitAck({ transaction, request }: Incoming, response: Buffer, offers: boolean): void {
@@ -243,7 +232,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     };
     const handlers = this.#handlers;
     const answer = (): Answer | Promise<Answer> => {
-      const timer = answerTimer(request, this.#timerOptions);
+      const timer = this.#timer.answer(request);
       if (request.method === 'UPDATE' && !offer) return { status: 200, headers: timer.headers };
       if (handlers.onOffer === undefined) {
         return offer ? { status: 488 } : { ...this.#description, status: 200, headers: timer.headers };
@@ -275,14 +264,13 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     }
     this.dialog.refresh(request);
     this.#noteAllow(request);
-    const { agreed } = answerTimer(request, this.#timerOptions);
     const { allow, supported } = this.#core.capabilities;
     const response = incoming.respond(answer.status, {
       ...answer,
       contact: this.dialog.contactFor(incoming.flow),
       headers: [allow, supported, ...(answer.headers ?? [])],
     });
-    this.#keepTime(agreed, 'uas');
+    this.#timer.agree(request);
     this.#noteDescription(answer);
     if (request.method === 'INVITE') this.#awaitAck(incoming, response, !hasDescription(request));
     else this.#offers.next();
@@ -292,7 +280,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   /** Our first INVITE was answered 2xx. */
   confirmedByClient(response: SipResponse): void {
-    this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
+    this.#timer.agreed(response);
   }
 
   /** Sends the ACK to a 2xx to `invite` (RFC 3261 §13.2.2.4). */
@@ -409,19 +397,15 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   offerHeaders(): readonly HeaderLine[] {
     const { allow, supported } = this.#core.capabilities;
-    return [allow, supported, ...this.#timerHeaders()];
-  }
-
-  /** An answer may come after the end (a BYE that crosses it): there is nothing to refresh then. */
-  #keepTime(agreed: SessionInterval | undefined, role: 'uac' | 'uas'): void {
-    if (this.#state !== 'ended') this.#timer.start(agreed, role);
+    return [allow, supported, ...this.#timer.ask()];
   }
 
   offerAccepted(sent: SipRequest, response: SipResponse, { method, content, ack }: Offer): void {
     this.dialog.refresh(response);
     this.#noteAllow(response);
     if (method === 'INVITE') this.acknowledge(sent, ack?.(response));
-    this.#keepTime(readTimer(response, this.#timerOptions), 'uac');
+    // It may come after the end (a BYE that crosses it): there is nothing to refresh then.
+    if (this.#state !== 'ended') this.#timer.agreed(response);
     this.#noteDescription(content);
   }
 
@@ -431,33 +415,16 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
 
   // ------------------------------------------------------------------------------------------------- the rest
 
-  /**
-   * RFC 4028 §10: by UPDATE where the peer allows it, else by a re-INVITE with our last description.
-   * @param repeats how often it may be repeated with a longer interval
-   */
-  #refresh(repeats = this.#core.limits.repeats): void {
+  /** RFC 4028 §10: by UPDATE where the peer allows it, else by a re-INVITE with our last description. */
+  #refresh(): void {
     const failed = (outcome: Outcome): void => {
       const status = outcome.is === 'failed' ? outcome.status : outcome.response.status;
       if (status < 300) return;
       this.#core.log.warn(`session refresh failed: ${String(status)}`, this.#fields());
-      const longer =
-        outcome.is === 'response' &&
-        status === 422 &&
-        repeats > 0 &&
-        this.#timerOptions &&
-        raised(this.#timerOptions, outcome.response);
-      if (!longer) return;
-      this.#timerOptions = longer;
-      this.#refresh(repeats - 1);
+      this.#timer.refused(outcome);
     };
     if (this.allows('UPDATE') === true) this.update({}, failed);
     else this.reInvite(this.#description, failed);
-  }
-
-  #timerHeaders(): readonly HeaderLine[] {
-    const { refreshes } = this.#timer;
-    const refresher: Refresher | undefined = refreshes === undefined ? undefined : refreshes ? 'uac' : 'uas';
-    return askTimer(this.#timerOptions, refresher);
   }
 
   #noteAllow(message: SipRequest | SipResponse): void {

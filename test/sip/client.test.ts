@@ -462,12 +462,34 @@ t.test('RFC 4028 §7.2, §10: of a peer without session timer we find out when i
   clock.advance(1);
   const second = peer.request('UPDATE');
   t.equal(second.headers.get('Session-Expires'), '2000;refresher=uac', 'a longer interval when the peer wants it');
-  peer.answer(second, 500);
-  clock.advance(800_000);
+  peer.answer(second, 503, { headers: [{ name: 'Retry-After', value: '20' }] });
+  clock.advance(19_990);
+  t.equal(peer.request('UPDATE'), second);
+  clock.advance(20);
+  const third = peer.request('UPDATE');
+  t.not(third, second, '§10: tried again after its Retry-After');
+  peer.answer(third, 500);
+  clock.advance(430_000);
+  const fourth = peer.request('UPDATE');
+  t.not(fourth, third, 'after half of the time that is left');
+  peer.answer(fourth, 500);
+  clock.advance(410_000);
+  t.equal(peer.request('UPDATE'), fourth, 'the same answer twice: not for ever');
   t.strictSame(ended, []);
-  clock.advance(70_000);
+  clock.advance(10_000);
   t.strictSame(ended, ['expired'], 'a refresh that fails leaves the end where it was');
   t.ok(peer.request('BYE'));
+
+  const shorter = calls();
+  const agreed = [
+    { name: 'Allow', value: 'INVITE, UPDATE' },
+    { name: 'Session-Expires', value: '600;refresher=uac' },
+  ];
+  shorter.peer.answer(shorter.peer.request('INVITE'), 200, { toTag: 'bob', headers: agreed });
+  shorter.clock.advance(300_001);
+  const refresh = shorter.peer.request('UPDATE');
+  t.equal(refresh.headers.get('Session-Expires'), '600;refresher=uac', '§7.4: the interval that holds');
+  t.ok(refresh.supported.includes('timer'), '§7.4: what the INVITE supported');
 
   const silent = calls();
   silent.peer.answer(silent.peer.request('INVITE'), 200, { toTag: 'bob' });
