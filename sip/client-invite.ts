@@ -43,11 +43,8 @@ export class ClientInvite implements OutgoingInvite {
   #timerOptions: SessionTimerOptions | undefined;
   #outgoing: OutgoingRequest;
   #state: OutgoingInviteState = { is: 'calling' };
-  #session: LiveSession | undefined;
-  /** How many branches have answered 2xx. */
-  #branches = 0;
-  #provisional = false;
-  #cancelSent = false;
+  /** The branches that have answered 2xx, by the peer's tag: the first is the call, the others are ended. */
+  readonly #sessions = new Map<string, LiveSession>();
   /** How often a 422 had it sent again. */
   #prolonged = 0;
   #giveUp: Timer | undefined;
@@ -82,8 +79,13 @@ export class ClientInvite implements OutgoingInvite {
   cancel(): void {
     if (this.#state.is !== 'calling' && this.#state.is !== 'proceeding') return;
     this.#state = { is: 'cancelling' };
-    this.#outgoing.tryNoMore();
-    if (this.#provisional) this.#sendCancel();
+    this.#outgoing.cancel(() => {
+      // §9.1: without a final response within 64*T1 the INVITE counts as cancelled.
+      this.#giveUp = this.#core.clock.after(64 * this.#core.transactions.base.T1, () => {
+        this.#outgoing.abandon();
+        this.#failed({ is: 'failed', status: 408, reason: 'no response to CANCEL' });
+      });
+    });
   }
 
   /** Ends it without waiting for anything: the user agent has closed. */
@@ -135,7 +137,6 @@ export class ClientInvite implements OutgoingInvite {
     this.#parts = { ...this.#parts, to, route: undefined, flow: undefined, ...way };
     this.#sending = outside(this.#core, 'INVITE', this.#parts, this.#headers(), true, same);
     this.#early.end();
-    this.#provisional = false;
     this.#state = { is: 'calling' };
     this.#outgoing = this.#send();
     this.#outgoing.start();
@@ -160,12 +161,7 @@ export class ClientInvite implements OutgoingInvite {
   }
 
   #progress(response: SipResponse, outgoing: OutgoingRequest): void {
-    this.#provisional = true;
-    if (this.#state.is === 'cancelling') {
-      this.#sendCancel();
-      return;
-    }
-    if (response.status === 100) return;
+    if (this.#state.is === 'cancelling' || response.status === 100) return;
     const sent = { request: outgoing.request, flow: outgoing.flow, chosen: this.#parts.flow === outgoing.flow };
     const { digest } = this.#sending;
     const answer = (): Content => this.#tell(() => this.#handlers.onEarlyOffer?.(response)) ?? {};
@@ -174,37 +170,25 @@ export class ClientInvite implements OutgoingInvite {
     this.#tell(() => this.#handlers.onProgress?.(response));
   }
 
-  #sendCancel(): void {
-    if (this.#cancelSent) return;
-    this.#cancelSent = true;
-    this.#outgoing.cancel();
-    // §9.1: without a final response within 64*T1 the INVITE counts as cancelled.
-    this.#giveUp = this.#core.clock.after(64 * this.#core.transactions.base.T1, () => {
-      this.#outgoing.abandon();
-      this.#failed({ is: 'failed', status: 408, reason: 'no response to CANCEL' });
-    });
-  }
-
   #accepted(response: SipResponse, outgoing: OutgoingRequest): void {
-    const known = this.#session;
-    if (known !== undefined && known.dialog.remoteTag === (response.toTag ?? '')) {
+    const tag = response.toTag ?? '';
+    const known = this.#sessions.get(tag);
+    if (known !== undefined) {
       known.acknowledgeAgain(response);
       return;
     }
-    if (this.#branches >= this.#core.limits.branches) return;
-    this.#branches++;
+    if (this.#sessions.size >= this.#core.limits.branches) return;
     const state = this.#state;
-    const late = known !== undefined || state.is === 'cancelling' || state.is === 'failed';
+    const late = this.#sessions.size > 0 || state.is === 'cancelling' || state.is === 'failed';
     const session = this.#openSession(response, outgoing, late ? {} : (this.#parts.session ?? {}));
+    this.#sessions.set(tag, session);
     if (late) {
       // Another branch of a fork, or too late (§13.2.2.4, §9.1): acknowledged and ended.
-      this.#session ??= session;
       session.acknowledge(outgoing.request, undefined);
       session.close();
       if (state.is === 'cancelling') this.#failed({ is: 'failed', status: 503, reason: 'cancelled' });
       return;
     }
-    this.#session = session;
     this.#settle({ is: 'accepted', session });
     try {
       session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response));

@@ -51,7 +51,9 @@ export class OutgoingRequest {
   #targets: readonly Target[] = [];
   #transaction: ClientTransaction | undefined;
   #over = false;
-  #triesNoMore = false;
+  /** It was given up; called when the CANCEL leaves. */
+  #cancelled: (() => void) | undefined;
+  #cancelSent = false;
   #challenged = 0;
 
   constructor(core: Core, sending: Sending, user: SendingUser) {
@@ -85,16 +87,24 @@ export class OutgoingRequest {
     this.#transaction?.drop();
   }
 
-  /** The next final response counts, whatever it is: no other address and no credentials are tried. */
-  tryNoMore(): void {
+  /**
+   * Gives the INVITE up (RFC 3261 §9.1): CANCEL as soon as a provisional response to its latest attempt is here. The next
+   * final response counts, whatever it is: no other address and no credentials are tried.
+   * @param sent the CANCEL leaves
+   */
+  cancel(sent: () => void): void {
     this.#targets = [];
-    this.#triesNoMore = true;
+    this.#cancelled = sent;
+    if (this.#transaction === undefined) this.#fail(503, 'cancelled');
+    else if (this.#transaction.state === 'proceeding') this.#sendCancel();
   }
 
-  /** CANCEL for the INVITE that was sent (RFC 3261 §9.1): same branch, same way. */
-  cancel(): void {
+  /** By the same branch and the same way. */
+  #sendCancel(): void {
     const flow = this.flow;
-    if (flow === undefined) return;
+    if (flow === undefined || this.#cancelSent) return;
+    this.#cancelSent = true;
+    this.#cancelled?.();
     const cancel = derived('CANCEL', this.request);
     const branch = cancel.branch ?? '';
     const user = { onResponse: () => undefined, onFailure: () => undefined, ackFor: () => new Uint8Array(0) };
@@ -134,6 +144,10 @@ export class OutgoingRequest {
     this.#targets = rest;
     this.#core.transport.connect(target, (flow) => {
       if (this.#over) return;
+      if (this.#cancelled !== undefined) {
+        this.#fail(503, 'cancelled');
+        return;
+      }
       if (!('failed' in flow)) {
         this.#attempt(flow);
         return;
@@ -170,6 +184,7 @@ export class OutgoingRequest {
 
   #receive(response: SipResponse): void {
     if (this.#over) return;
+    if (response.status < 200 && this.#cancelled !== undefined) this.#sendCancel();
     if (response.status === 503 && this.#targets.length > 0) this.#next('503');
     else if (!this.#answersChallenge(response)) this.#user.onResponse(response);
   }
@@ -178,7 +193,7 @@ export class OutgoingRequest {
   #answersChallenge(response: SipResponse): boolean {
     const { digest, request, nextSeq } = this.#sending;
     const flow = this.#transaction?.flow;
-    if (digest === undefined || flow === undefined || this.#triesNoMore) return false;
+    if (digest === undefined || flow === undefined || this.#cancelled !== undefined) return false;
     if (response.status !== 401 && response.status !== 407) return false;
     if (++this.#challenged > this.#core.limits.repeats) return false;
     const lines = tell(this.#core.log, () => digest.answer(request, response), { callId: request.callId });

@@ -114,12 +114,12 @@ export class OwnOffers {
   /** RFC 3261 §9.1: CANCEL, and if that brings no final response either it counts as failed. */
   #giveUp(): void {
     const { clock, transactions } = this.#core;
-    this.#outgoing?.tryNoMore();
-    this.#outgoing?.cancel();
     const offer = this.#running;
-    this.#patience = clock.after(64 * transactions.base.T1, () => {
-      this.#outgoing?.abandon();
-      if (offer !== undefined) this.#finish(offer, { is: 'failed', status: 408, reason: 'no response to re-INVITE' });
+    this.#outgoing?.cancel(() => {
+      this.#patience = clock.after(64 * transactions.base.T1, () => {
+        this.#outgoing?.abandon();
+        if (offer !== undefined) this.#finish(offer, { is: 'failed', status: 408, reason: 'no response to re-INVITE' });
+      });
     });
   }
 

@@ -111,6 +111,14 @@ t.test('RFC 3261 §13.2.2.4: another branch of a fork is acknowledged and ended'
     peer.requests.map(({ method, toTag }) => `${method} ${toTag ?? ''}`),
     ['INVITE ', 'ACK bob', 'ACK bobs-other-phone', 'BYE bobs-other-phone'],
   );
+  peer.answer(peer.request('BYE'), 200);
+  peer.answer(sent, 200, { toTag: 'bobs-other-phone' });
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.slice(4).map(({ method, toTag }) => `${method} ${toTag ?? ''}`),
+    ['ACK bobs-other-phone'],
+    'its 2xx again: the ACK again, and no second BYE',
+  );
   t.equal(sessions.length, 1);
   t.equal(agent.counts.dialogs, 1);
   t.strictSame(ended, []);
@@ -152,6 +160,52 @@ t.test('RFC 3261 §9.1: CANCEL waits for a provisional response', (t) => {
   t.strictSame(heard, ['487']);
   clock.advance(40_000);
   t.equal(clock.waiting, 0);
+  t.end();
+});
+
+t.test('RFC 3261 §9.1: a provisional response counts only for the attempt it answers', (t) => {
+  const credentials = () => ({ username: 'alice', password: 'secret' });
+  const { peer, clock, heard, invite } = calls({ credentials });
+  const first = peer.request('INVITE');
+  peer.answer(first, 100);
+  const challenge = [{ name: 'WWW-Authenticate', value: 'Digest realm="r", nonce="n", algorithm=MD5, qop="auth"' }];
+  peer.answer(first, 401, { toTag: 'bob', headers: challenge });
+  clock.advance(1);
+  const second = peer.request('INVITE');
+  t.not(second.branch, first.branch);
+  invite.cancel();
+  clock.advance(400);
+  t.notOk(peer.requests.some(({ method }) => method === 'CANCEL'));
+  peer.answer(second, 100);
+  clock.advance(1);
+  t.equal(peer.request('CANCEL').branch, second.branch);
+  peer.answer(second, 487, { toTag: 'bob' });
+  clock.advance(1);
+  t.strictSame(heard, ['487']);
+
+  const lookups: (() => void)[] = [];
+  const { network, clock: time } = agentAt();
+  const outcomes: string[] = [];
+  const slow = new UserAgent(
+    {
+      clock: time,
+      transport: (handlers) => {
+        const host = network.host('10.0.0.3')(handlers);
+        const locate = host.locate.bind(host);
+        host.locate = (hop, bytes, done) => void lookups.push(() => locate(hop, bytes, done));
+        return host;
+      },
+    },
+    { onInvite: () => undefined, onSubscribe: () => undefined },
+  );
+  const early = slow.invite(
+    { uri: BOB, from: ROOM },
+    { onAccepted: () => undefined, onFailed: (outcome) => outcomes.push(told(outcome)) },
+  );
+  early.cancel();
+  t.strictSame(outcomes, ['failed 503']);
+  for (const answer of lookups) answer();
+  t.equal(slow.counts.clientTransactions, 0, 'one that was cancelled before it had an address is never sent');
   t.end();
 });
 
