@@ -474,7 +474,7 @@ export interface IncomingRefer {
   readonly method: string;
   readonly referredBy: NameAddr | undefined;
   /**
-   * 202, and an implicit subscription whose NOTIFYs tell the progress (first one: 100 Trying, sent at once); or 200
+   * 200, and an implicit subscription whose NOTIFYs tell the progress (first one: 100 Trying, sent at once); or 200
    * with `Refer-Sub: false` and no subscription when the peer asked so (RFC 4488). `undefined` when already answered,
    * or refused now because it cannot be read.
    */

@@ -100,7 +100,6 @@ class Progress implements ReferProgress {
     const { seq } = incoming.request.cseq;
     // RFC 3515 §2.4.6: from the second REFER of a dialog on the number of the REFER tells its NOTIFYs apart.
     const params = dialog?.referred === true ? Params.of({ id: seq }) : Params.none;
-    if (dialog !== undefined) dialog.referred = true;
     this.#subscription = openSubscription(core, incoming, {
       event: { value: REFER_PACKAGE.name, params },
       package: REFER_PACKAGE,
@@ -114,6 +113,7 @@ class Progress implements ReferProgress {
       status: 200, // RFC 7647 §5: no longer 202
       headers,
     });
+    this.#subscription.dialog.referred = true;
   }
 
   report(status: number, reason: string = reasonPhrase(status)): void {

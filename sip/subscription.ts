@@ -34,9 +34,9 @@ export interface SubscriptionStart {
   readonly forget: (subscription: LiveSubscription) => void;
 }
 
-/** Responses to NOTIFY that end the subscription (RFC 6665 §4.2.2). */
+/** Responses to NOTIFY that end the subscription (RFC 6665 §4.2.2; 408 says what timer F says, RFC 3261 §12.2.1.2). */
 const SUBSCRIPTION_IS_GONE: ReadonlySet<number> = new Set([
-  404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
+  404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
 ]);
 
 /** Which cause says more: of several that are due only the greatest is told. */
@@ -296,7 +296,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       if (retryAfter !== undefined) {
         this.#notBefore = this.#core.clock.now() + retryAfter * 1000;
         this.#mark('repeated');
-      }
+      } else if (this.#due !== undefined) this.#mark('repeated'); // what has changed meanwhile is told all the same
     }
   }
 

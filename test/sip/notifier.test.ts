@@ -319,7 +319,7 @@ t.test('RFC 6665 §4.2.2: nothing to say, nothing sent', (t) => {
 });
 
 t.test('RFC 6665 §4.2.2: 481 and silence end it, 500 does not', (t) => {
-  for (const answer of [481, 404, undefined]) {
+  for (const answer of [481, 404, 408, undefined]) {
     const { clock, subscriber, ended, agent } = stage();
     subscriber.answer = answer;
     subscriber.subscribe(600);
@@ -338,6 +338,12 @@ t.test('RFC 6665 §4.2.2: 481 and silence end it, 500 does not', (t) => {
   agent.changed('conference', 'room');
   clock.advance(1);
   t.strictSame(causes, ['subscribed', 'changed', 'repeated'], 'the peer may have missed one');
+  clock.advance(6000);
+  subscriber.answer = 500;
+  agent.changed('conference', 'room');
+  agent.changed('conference', 'room');
+  clock.advance(6000);
+  t.strictSame(causes.slice(3), ['changed', 'repeated'], 'what changed while it was under way is told all the same');
   t.end();
 });
 
@@ -517,6 +523,19 @@ t.test('RFC 3515 §2.4.6: several REFERs in a dialog are told apart', (t) => {
   clock.advance(1);
   t.equal(peer.request('NOTIFY').headers.get('Event'), 'refer;id=3');
   t.equal(Buffer.from(peer.request('NOTIFY').body).toString(), 'SIP/2.0 404 Not Found\r\n');
+
+  const outside = referring();
+  outside.peer.say(head('REFER', { 'Refer-To': '<sip:carol@example.com>' }));
+  outside.clock.advance(1);
+  outside.peer.answer(outside.peer.request('NOTIFY'), 200);
+  const tagged = outside.peer.response(200).headers.get('To');
+  outside.peer.say(head('REFER', { To: tagged, CSeq: '2 REFER', 'Refer-To': '<sip:dave@example.com>' }));
+  outside.clock.advance(1);
+  t.equal(
+    outside.peer.request('NOTIFY').headers.get('Event'),
+    'refer;id=2',
+    'also in the dialog that a REFER has made',
+  );
   t.end();
 });
 
