@@ -79,6 +79,8 @@ export class LiveDialog implements Dialog {
   readonly #waiting: ((heard: () => void) => void)[] = [];
   #unheard = false;
   #flowSentBy: Partial<HostPort> | undefined;
+  /** Our Contact has to be a sips URI, whatever way the request came (§12.1.1). */
+  #sipsContact = false;
 
   private constructor(state: DialogState) {
     this.callId = state.callId;
@@ -113,6 +115,7 @@ export class LiveDialog implements Dialog {
       localSeq: Math.floor(Math.random() * 0x7fff),
       remoteSeq: cseq.seq,
     });
+    dialog.#sipsContact = isSips(request.uri) || isSips((dialog.routeSet[0] ?? { uri: remoteTarget }).uri);
     dialog.#heardBy(flow, request);
     return dialog;
   }
@@ -246,7 +249,7 @@ export class LiveDialog implements Dialog {
 
   /** Our Contact in requests and responses that leave by `flow`. */
   contactFor(flow: Flow): NameAddr {
-    return contactFor(this.contact, this.#local.uri, flow, this.secure);
+    return contactFor(this.contact, this.#local.uri, flow, this.secure || this.#sipsContact);
   }
 
   /**
@@ -280,12 +283,19 @@ export class LiveDialog implements Dialog {
     if (flow === undefined || !flow.open || (this.secure && !flow.secure)) return undefined;
     const top = this.routeSet[0]?.uri;
     if (top === undefined) return flow;
-    return top.kind === 'sip' && (isAddress(flow, top) || this.#isSentBy(top)) ? flow : undefined;
+    return top.kind === 'sip' && this.#isFlowPeer(flow, top) ? flow : undefined;
   }
 
-  #isSentBy(uri: SipUri): boolean {
+  /**
+   * Whether a URI names the peer at the other end of the flow: by the flow's address, or as the peer names itself in Via,
+   * which tells the port that a connection from an ephemeral one belongs to.
+   */
+  #isFlowPeer(flow: Flow, uri: SipUri): boolean {
+    const port = portOf(uri.port, uri);
     const sentBy = this.#flowSentBy;
-    return sentBy !== undefined && sentBy.host === uri.host && portOf(sentBy.port, uri) === portOf(uri.port, uri);
+    const named = sentBy !== undefined && portOf(sentBy.port, uri) === port;
+    const here = hostOf(uri) === flow.remote.address;
+    return (here && port === flow.remote.port) || (named && (here || sentBy.host === uri.host));
   }
 }
 
@@ -295,8 +305,11 @@ function portOf(port: number | undefined, { scheme, params }: SipUri): number {
 
 /** Whether a URI names the address at the other end of a flow; of a connection the port may be an ephemeral one. */
 function isAddress(flow: Flow, uri: SipUri): boolean {
-  const host = uri.host.startsWith('[') ? uri.host.slice(1, -1) : uri.host;
-  return host === flow.remote.address && (flow.reliable || portOf(uri.port, uri) === flow.remote.port);
+  return hostOf(uri) === flow.remote.address && (flow.reliable || portOf(uri.port, uri) === flow.remote.port);
+}
+
+function hostOf({ host }: SipUri): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host;
 }
 
 /** Whether a URI names just what a flow that we opened leads to. */

@@ -370,6 +370,25 @@ t.test('RFC 3261 §12: the latest flow stands for the Contact only without a rou
     named.peer.request('MESSAGE'),
     'a proxy that says the same name in Via and Record-Route is the peer of the flow',
   );
+  // Over a connection the peer's port tells nothing: the one in its Via does.
+  for (const [sentBy, by] of [
+    ['10.0.0.1:5080', 'route'],
+    ['10.0.0.1:5070', 'flow'],
+  ] as const) {
+    const invites: IncomingInvite[] = [];
+    const wired = stage({ onInvite: (invite) => void invites.push(invite) }, {}, { transport: 'TCP' });
+    const host = wired.network.hosts.get('10.0.0.2');
+    const hops: (number | undefined)[] = [];
+    if (host !== undefined) host.locate = (hop) => void hops.push(hop.port);
+    const recorded = { 'Record-Route': '<sip:10.0.0.1:5070;transport=tcp;lr>' };
+    wired.peer.say(head('INVITE', { ...recorded, Via: `SIP/2.0/TCP ${sentBy};branch=z9hG4bK-${by}` }));
+    wired.clock.advance(1);
+    const accepted = invites[0]?.accept(SDP);
+    accepted?.request('MESSAGE', {}, () => undefined);
+    wired.clock.advance(1);
+    t.strictSame(hops, by === 'route' ? [5070] : []);
+    t.equal(wired.peer.requests.length, by === 'route' ? 0 : 1);
+  }
   t.end();
 });
 
@@ -798,6 +817,16 @@ t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow wi
   session?.dialog.flow?.close('test');
   session?.request('MESSAGE', {}, (outcome) => outcomes.push(outcome.is));
   t.strictSame(hops, [true], 'only TLS will do');
+  for (const [headers, contact] of [
+    [{ Contact: '<sips:alice@10.0.0.1>' }, '<sips:room@10.0.0.2:5060>'],
+    [{ Contact: '<sip:alice@10.0.0.1>', 'Record-Route': '<sips:10.0.0.1;lr>' }, '<sips:room@10.0.0.2:5060>'],
+    [{ Contact: '<sips:alice@10.0.0.1>', 'Record-Route': '<sip:10.0.0.1;lr>' }, '<sip:room@10.0.0.2:5060>'],
+  ] as const) {
+    const made = stage({ onInvite: (invite) => void invite.accept({}) });
+    made.peer.say(head('INVITE', headers));
+    made.clock.advance(1);
+    t.equal(made.peer.response(200).headers.get('Contact'), contact, JSON.stringify(headers));
+  }
   t.strictSame(outcomes, ['failed']);
   t.end();
 });
