@@ -44,6 +44,7 @@ export * from './cpim.ts';
 export * from './cpim-format.ts';
 export type { FileDates, FileDescription, FileHash, FileRange, FileSelector } from './file-selector.ts';
 export * from './imdn.ts';
+export * from './imdn-aggregate.ts';
 export * from './iscomposing.ts';
 export * from './sdp.ts';
 export * from './uri.ts';

@@ -4,6 +4,7 @@ import t from 'tap';
 import { parseCpim } from '../../msrp/cpim.ts';
 import { formatCpim } from '../../msrp/cpim-format.ts';
 import { MsrpError } from '../../msrp/errors.ts';
+import { formatAggregate, isAggregate, parseAggregate } from '../../msrp/imdn-aggregate.ts';
 import { type Disposition, formatImdn, imdnExtensions, imdnHeadersOf, isImdn, parseImdn } from '../../msrp/imdn.ts';
 import { formatIsComposing, parseIsComposing } from '../../msrp/iscomposing.ts';
 import { parseXml } from '../../msrp/xml.ts';
@@ -123,6 +124,70 @@ t.test('RFC 5438 §11: notifications printed and read are the same', async () =>
       },
     ),
     { numRuns: 200 },
+  );
+});
+
+t.test('RFC 5438 §8.3: notifications together, as the example has them', async (t) => {
+  const message = parseCpim(vector('rfc5438-8.3'));
+  t.ok(isAggregate(message));
+  t.notOk(isImdn(message));
+  t.same(
+    parseAggregate(message).map(({ messageId, recipientUri, disposition }) => [messageId, recipientUri, disposition]),
+    [
+      ['34jk324j', 'im:bob@example.com', { kind: 'delivery', status: 'delivered' }],
+      ['34jk324j', 'im:bob@example.com', { kind: 'display', status: 'displayed' }],
+    ],
+  );
+});
+
+const aggregate = (contentType: string, content: string | Uint8Array, more = ''): ReturnType<typeof parseCpim> => {
+  const head = bytes(`\r\nContent-Type: ${contentType}\r\nContent-Disposition: notification\r\n${more}\r\n`);
+  const rest = typeof content === 'string' ? bytes(content) : content;
+  return parseCpim(new Uint8Array([...head, ...rest]));
+};
+
+t.test('RFC 5438 §8.3, RFC 2046 §5.1: notifications put together and read are the same', async (t) => {
+  const given = ['b', 'd'].map((messageId) => ({
+    messageId,
+    dateTime: '',
+    recipientUri: `sip:${messageId}@x`,
+    disposition: { kind: 'display', status: 'displayed' } as const,
+  }));
+  const { contentType, content } = formatAggregate(given.map((each) => bytes(formatImdn(each))));
+  t.same(parseAggregate(aggregate(contentType, content)), given);
+  const text = new TextDecoder().decode(content);
+  t.match(text, /^--(\S+)\r\n.*\r\n--\1--\r\n$/s);
+  for (const each of given) t.ok(text.includes(`\r\n\r\n${formatImdn(each)}\r\n--`), 'octets unchanged');
+});
+
+t.test('RFC 2046 §5.1.1: what is no multipart of notifications', async (t) => {
+  const part = `Content-Type: message/imdn+xml\n\n${formatImdn({ messageId: '1', dateTime: '', disposition: undefined })}`;
+  const mixed = (content: string, boundary = 'b'): ReturnType<typeof parseAggregate> =>
+    parseAggregate(aggregate(`multipart/mixed;boundary=${boundary}`, content));
+  t.equal(mixed(`a word before\n--b\n${part}\n--b--\na word behind`).length, 1, 'bare line ends, prologue, epilogue');
+  t.equal(mixed(`--b\nContent-Type: text/plain\n\nhi\n--b  \n${part}\n--b--`).length, 1, 'another type');
+  t.equal(mixed(`--b\nX: y\n\n--bb\nx--b\n--b\n${part}\n--b--`).length, 1, 'what only looks like a boundary');
+  t.equal(mixed('--b--').length, 0);
+  for (const each of ['', 'hi', '--c--', `--b\n${part}`])
+    t.throws(() => mixed(each), { name: 'MsrpError', status: 400 }, each);
+  t.throws(() => mixed('--b--', '""'), { name: 'MsrpError', status: 400 }, 'no boundary');
+  t.throws(
+    () => mixed(`--b\nContent-Type: message/imdn+xml\n\n<imdn/>\n--b--`),
+    { name: 'MsrpError', status: 400 },
+    'no notification',
+  );
+  t.throws(() => mixed(`${'--b\n\n'.repeat(1002)}--b--`), { name: 'MsrpError', status: 413 }, 'too many parts');
+  const other = bytes('\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n--b--');
+  t.notOk(isAggregate(parseCpim(other)), 'not said to be a notification');
+  t.equal(
+    parseAggregate(
+      aggregate(
+        'multipart/mixed;boundary=b',
+        Buffer.from(`--b\n${part}\n--b--`).toString('base64'),
+        'Content-Transfer-Encoding: base64\r\n',
+      ),
+    ).length,
+    1,
   );
 });
 
