@@ -1,6 +1,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 import { isPresent } from '../conference/roster.ts';
+import type { Aggregation } from './aggregation.ts';
 import type { Fates } from './fates.ts';
 import { nameOf } from './names.ts';
 import type { Past } from './past.ts';
@@ -31,6 +32,7 @@ export interface ArrivalsParts {
   readonly voice: Voice;
   readonly fates: Fates;
   readonly past: Past;
+  readonly notifications: Aggregation;
   readonly welcome: Welcome;
   /** Runs the replays of all rooms. */
   readonly pump: ReplayPump;
@@ -68,6 +70,7 @@ export class Arrivals {
     }
     if (this.#lobby.delete(endpoint)) recipient.deliver(voice.line(voice.texts.admitted, recipient));
     this.detach(endpoint);
+    this.#parts.notifications.flush(recipient.user);
     if (arrival === undefined) this.#parts.switch.add(recipient);
     else {
       this.#welcome(recipient, arrival);
@@ -79,6 +82,7 @@ export class Arrivals {
   detach(endpoint: EndpointId): void {
     const there = this.#parts.switch.at(endpoint);
     this.#lobby.delete(endpoint);
+    if (there !== undefined) this.#parts.notifications.flush(there.user);
     if (there instanceof Replay) there.stop();
     this.#parts.switch.remove(endpoint);
   }
@@ -109,7 +113,7 @@ export class Arrivals {
   }
 
   #replay(recipient: Recipient, { wish, after }: Arrival): void {
-    const { uri, voice, fates, past, welcome, pump, now, warn } = this.#parts;
+    const { uri, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
     const { texts } = voice;
     const replay: Replay = new Replay({
       past,
@@ -118,6 +122,7 @@ export class Arrivals {
       wish,
       after,
       now: now(),
+      notifications,
       heading: (count, since, missed) =>
         voice.line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since)), recipient),
       chosen: (copies) => {

@@ -1,4 +1,5 @@
 import {
+  AGGREGATE_MEDIA_TYPE,
   type AcceptedTypes,
   type CloseReason,
   type Incoming,
@@ -17,6 +18,7 @@ import {
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
 import { Admission } from './admission.ts';
+import { Aggregate } from './aggregation.ts';
 import { Congestion } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
@@ -171,6 +173,10 @@ export class ChatSession implements Recipient, SessionHandlers {
    */
   deliver(copy: Copy): void {
     const { wrappedType } = copy.said;
+    if (copy instanceof Aggregate && !this.#takes(AGGREGATE_MEDIA_TYPE)) {
+      for (const notification of copy.apart) this.deliver(notification);
+      return;
+    }
     let message: PreparedMessage | undefined = copy.msrp;
     if (wrappedType !== undefined && !this.#takes(wrappedType)) {
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
@@ -179,7 +185,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     }
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
-    if (copy.n !== undefined && copy.n > (this.#through ?? 0)) this.#through = copy.n;
+    if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
     const queued = this.#congestion.send(message);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }

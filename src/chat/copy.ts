@@ -24,6 +24,11 @@ export class Copy {
     this.#quoteOf = quoteOf;
   }
 
+  /** Who has been given this has come so far in the room's log. */
+  get through(): EventNumber | undefined {
+    return this.n;
+  }
+
   /**
    * For MSRP: the very bytes that came in (RFC 7701 §6.1), under a Message-ID of our own. It is the same whenever this
    * message is rendered, so that one who gets it again can tell.

@@ -17,8 +17,8 @@ import type { Speaker } from './speaker.ts';
 interface Origin {
   readonly author: UserUri;
   readonly audience: Audience;
-  /** Who has told what of it: one notification of each kind from each (RFC 5438 §7.2.1). */
-  readonly told: Set<string>;
+  /** Who has told what of it, by kind: one notification of each kind from each (RFC 5438 §7.2.1). */
+  readonly told: Map<string, Set<UserUri>>;
 }
 
 /** Where a notification goes. */
@@ -26,7 +26,7 @@ export type Route = { readonly to: UserUri } | 'nowhere' | 'not-yours';
 
 /** RFC 5438 §10 has a token; what is longer than this is not remembered. */
 const MESSAGE_ID = /^[\x21-\x7e]{1,255}$/;
-/** Most notifications about one message that are told apart; later ones go nowhere. */
+/** Most notifications of one kind about one message that are told apart; later ones go nowhere. */
 const MAX_TOLD = 4096;
 
 /**
@@ -45,7 +45,7 @@ export class Dispositions {
   /** Remembers a message that was said. Who used a Message-ID first keeps it. */
   note({ imdnId, by, audience }: Pick<Said, 'imdnId' | 'by' | 'audience'>): void {
     if (imdnId === undefined || this.#origins.has(imdnId)) return;
-    this.#origins.set(imdnId, { author: by, audience, told: new Set() });
+    this.#origins.set(imdnId, { author: by, audience, told: new Map() });
     for (const oldest of this.#origins.keys()) {
       if (this.#origins.size <= this.#window) break;
       this.#origins.delete(oldest);
@@ -61,10 +61,18 @@ export class Dispositions {
     const origin = about === undefined ? undefined : this.#origins.get(about);
     if (origin === undefined || origin.author === user) return 'nowhere';
     if (origin.audience.to === 'user' && origin.audience.user !== user) return 'not-yours';
-    const key = `${disposition?.kind ?? 'other'} ${user}`;
-    if (origin.told.has(key) || origin.told.size >= MAX_TOLD) return 'nowhere';
-    origin.told.add(key);
+    const kind = disposition?.kind ?? 'processing';
+    const told = origin.told.get(kind) ?? new Set();
+    if (told.has(user) || told.size >= MAX_TOLD) return 'nowhere';
+    origin.told.set(kind, told.add(user));
     return { to: origin.author };
+  }
+
+  /** Whether all have told this kind of thing of a message who could: its addressee, or so many others. */
+  isComplete({ of, notification }: Disposition, others: number): boolean {
+    const origin = this.#origins.get(of);
+    if (origin === undefined) return false;
+    return (origin.told.get(notification)?.size ?? 0) >= (origin.audience.to === 'user' ? 1 : others);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
 import { commandHelp, type NoOrder } from './commands.ts';
 import { Copy } from './copy.ts';
-import { dispositionEvent, Dispositions } from './dispositions.ts';
+import { dispositionEvent, type Dispositions } from './dispositions.ts';
 import type { Duplicates } from './duplicates.ts';
 import { Echoes } from './echoes.ts';
 import { messageFields } from './message-fields.ts';
@@ -30,6 +30,7 @@ export interface PostsParts {
   readonly voice: Voice;
   readonly moderation: Moderation;
   readonly duplicates: Duplicates;
+  readonly dispositions: Dispositions;
   readonly append: Append;
   readonly now: () => number;
   /** A line for the operator. */
@@ -42,7 +43,6 @@ export interface PostsParts {
  */
 export class Posts {
   readonly #parts: PostsParts;
-  readonly #dispositions = new Dispositions();
   readonly #echoes = new Echoes();
 
   constructor(parts: PostsParts) {
@@ -125,9 +125,9 @@ export class Posts {
 
   /** Sends a notification to the author of the message that it is about (RFC 5438). */
   #report(speaker: Speaker, posting: Posting, post: Notification, settled: (verdict: Verdict) => void): void {
-    const { rules, present, append, now } = this.#parts;
+    const { rules, present, dispositions, append, now } = this.#parts;
     const refusal = rules.speak(speaker, EVERYONE, post.kind, posting.body.length);
-    const route = refusal === undefined ? this.#dispositions.route(speaker.user, post.imdn) : 'nowhere';
+    const route = refusal === undefined ? dispositions.route(speaker.user, post.imdn) : 'nowhere';
     if (refusal !== undefined) settled(refusal);
     else if (route === 'nowhere') settled('taken');
     else if (route === 'not-yours' || !present.means(post.to, route.to)) settled({ refused: 'recipient-unknown' });
@@ -160,11 +160,6 @@ export class Posts {
     if ('refused' in post) return post;
     if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
     return this.#objection(speaker, post.audience, post.kind, size) ?? post;
-  }
-
-  /** Notes what was said, so that notifications about it find their way back. */
-  remember(said: Said): void {
-    this.#dispositions.note(said);
   }
 }
 

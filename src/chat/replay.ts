@@ -1,7 +1,7 @@
 import type { Millis } from '../conference/events.ts';
 import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
-import { IMDN_MEDIA_TYPE } from '../../msrp/index.ts';
+import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
 import type { Past } from './past.ts';
 import type { Recipient } from './recipient.ts';
@@ -31,6 +31,7 @@ export interface ReplayParts {
   /** The device has had everything up to here; undefined for one that is new. */
   readonly after: EventNumber | undefined;
   readonly now: Millis;
+  readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. */
   readonly heading: (count: number, since: Millis, missed: boolean) => Copy;
   /** These are going to be given to the recipient. */
@@ -82,6 +83,8 @@ export class Replay implements Recipient {
     else
       this.#take(past.notifications(this.user, after), (missed) => {
         if (this.#state === 'over') return;
+        // What waits to go with others may be among the missed ones.
+        parts.notifications.flush(this.user);
         const last = missed.at(-1)?.n ?? after;
         this.#aside = [...missed, ...this.#aside.filter(({ n }) => n === undefined || n > last)];
         begin();
@@ -121,9 +124,10 @@ export class Replay implements Recipient {
 
   /** What is kept comes when its turn has come, and what is neither kept nor the room's own is late by then. */
   deliver(copy: Copy): void {
-    if (copy.said.wrappedType === IMDN_MEDIA_TYPE) {
-      this.#aside.push(copy);
-      if (this.#aside.length > MOST_ASIDE) this.#aside.shift();
+    const notifications = notificationsIn(copy);
+    if (notifications.length > 0) {
+      this.#aside.push(...notifications);
+      if (this.#aside.length > MOST_ASIDE) this.#aside.splice(0, this.#aside.length - MOST_ASIDE);
     } else if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
   }
 
@@ -141,12 +145,12 @@ export class Replay implements Recipient {
 
   /** Delivers up to so many; gives how many it were. */
   step(budget: number): number {
-    const { recipient } = this.#parts;
+    const { recipient, notifications } = this.#parts;
     let count = 0;
     while (this.#state === 'delivering' && count < budget && recipient.backlog < ENOUGH_WAITING) {
       const copy = this.#ahead[this.#at];
       if (copy === undefined && this.#aside.length > 0) {
-        this.#ahead = this.#aside;
+        this.#ahead = notifications.gather(this.#aside, recipient);
         this.#aside = [];
         this.#at = 0;
         continue;
@@ -157,7 +161,7 @@ export class Replay implements Recipient {
       }
       this.#at += 1;
       recipient.deliver(copy);
-      if (copy.said.wrappedType !== IMDN_MEDIA_TYPE) this.#delivered = copy.n;
+      if (notificationsIn(copy).length === 0) this.#delivered = copy.n;
       count += 1;
     }
     return count;

@@ -3,9 +3,10 @@ import type { ConferenceEvent, Said } from '../conference/events.ts';
 import type { RoomUri } from '../conference/ids.ts';
 import type { Append, Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
+import { Aggregation, DEFAULT_AGGREGATION } from './aggregation.ts';
 import { Arrivals, type Welcome } from './arrivals.ts';
 import { Copy } from './copy.ts';
-import { asSaid } from './dispositions.ts';
+import { asSaid, Dispositions } from './dispositions.ts';
 import type { Domains } from './domains.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Failure, Fates, type MessageFate } from './fates.ts';
@@ -77,6 +78,8 @@ export class ChatRoom {
   readonly #duplicates: Duplicates;
   readonly #past: Past;
   readonly #quotes = new Quotes();
+  readonly #dispositions = new Dispositions();
+  readonly #notifications: Aggregation;
   /** Events given to the log whose fate is not known yet. */
   #underWay = 0;
 
@@ -102,10 +105,19 @@ export class ChatRoom {
       },
       append,
     });
-    this.arrivals = new Arrivals({ ...parts, switch: this.#switch, voice, fates, past: this.#past });
+    this.#notifications = new Aggregation({
+      room: uri,
+      limits: { ...DEFAULT_AGGREGATION, period: parts.policy.notificationPeriod },
+      now,
+      recipientsOf: (user) => this.#switch.of(user),
+      shown: (user) => conference.endpointsOf(user)[0]?.entity ?? user,
+    });
+    const heard = { past: this.#past, notifications: this.#notifications };
+    this.arrivals = new Arrivals({ ...parts, ...heard, switch: this.#switch, voice, fates });
     const duplicates = (this.#duplicates = new Duplicates(parts.duplicateWindow));
     const { moderation } = this;
-    this.posts = new Posts({ ...parts, rules, present, switch: this.#switch, voice, moderation, duplicates, append });
+    const judges = { rules, present, moderation, duplicates, dispositions: this.#dispositions };
+    this.posts = new Posts({ ...parts, ...judges, switch: this.#switch, voice, append });
     this.streams = new Streams({
       judge: (speaker, posting, size) => this.posts.judgeLarge(speaker, posting, size),
       duplicates,
@@ -163,7 +175,10 @@ export class ChatRoom {
       return changed;
     }
     this.streams.hear({ n, event });
-    if (event.type === 'disposition') this.#switch.give(event.to, new Copy(asSaid(event), n));
+    if (event.type === 'disposition') {
+      const all = this.#dispositions.isComplete(event, this.conference.occupancy - 1);
+      this.#notifications.take(new Copy(asSaid(event), n), event.to, all);
+    }
     this.moderation.heard(event);
     this.voice.announce(event);
     return changed;
@@ -183,7 +198,7 @@ export class ChatRoom {
   }
 
   #remember(said: Said): void {
-    this.posts.remember(said);
+    this.#dispositions.note(said);
     this.moderation.remember(said);
     this.#quotes.note(said);
   }

@@ -57,11 +57,6 @@ export class MsrpSwitch {
     return this.#byUser.get(user) ?? NOBODY;
   }
 
-  /** Delivers to all devices of a user, whatever they know of private messages. */
-  give(user: UserUri, copy: Copy): void {
-    for (const recipient of this.of(user)) recipient.deliver(copy);
-  }
-
   /** Those whom `fanOut` would reach. The list is the caller's to keep; the endpoint it came from may be in it. */
   addressed({ audience }: Said): readonly Addressed[] {
     if (audience.to === 'everyone') return (this.#everybody ??= [...this.#recipients.values()].map(remembered));

@@ -13,6 +13,8 @@ import {
   imdnHeadersOf,
   type IncomingMessage,
   ISCOMPOSING_MEDIA_TYPE,
+  type Imdn,
+  isAggregate,
   isImdn,
   isMessageId,
   type MessageId,
@@ -24,6 +26,7 @@ import {
   type Outcome,
   type Outgoing,
   parseCpim,
+  parseAggregate,
   parseImdn,
   parseIsComposing,
   prepare,
@@ -185,11 +188,16 @@ export class ChatSession {
       const { state, refresh = 120 } = parseIsComposing(message.content);
       this.#handlers.composing(from.uri, state === 'active', refresh);
     } else if (isImdn(message)) {
-      const { messageId, disposition } = parseImdn(message.content);
-      this.#handlers.receipt({ messageId, from: from.uri, status: disposition?.status ?? 'unknown' });
+      this.#tellReceipt(parseImdn(contentOf(message)), from.uri);
+    } else if (isAggregate(message)) {
+      for (const imdn of parseAggregate(message)) this.#tellReceipt(imdn, imdn.recipientUri ?? from.uri);
     } else {
       this.#handlers.message(this.#chatMessage(message, from));
     }
+  }
+
+  #tellReceipt({ messageId, disposition }: Imdn, from: string): void {
+    this.#handlers.receipt({ messageId, from, status: disposition?.status ?? 'unknown' });
   }
 
   #chatMessage(message: CpimMessage, from: { readonly name?: string; readonly uri: string }): ChatMessage {

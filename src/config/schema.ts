@@ -71,6 +71,7 @@ const room = z.strictObject({
   history_messages: z.int().min(0),
   history_within: duration.nullable(),
   missed_messages: z.int().min(0),
+  aggregate_notifications: duration,
 });
 
 /** All that is configured of one room. */

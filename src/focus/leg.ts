@@ -361,8 +361,9 @@ export class Leg implements SessionHandlers {
 
   /** Nothing more is delivered, until `#attach`. */
   #pause(): void {
-    this.#position = this.media.chat?.position ?? this.#position;
+    // First, since what waited to go with others is given, or lost, now.
     this.room.arrivals.detach(this.id);
+    this.#position = this.media.chat?.position ?? this.#position;
   }
 
   /** The last message that this device has had: in this call, or when it was here last. */

@@ -41,6 +41,8 @@ export interface RoomPolicy {
   readonly endsWithCreator: boolean;
   /** How long a nickname that was given up is kept for who had it, in milliseconds. */
   readonly nicknameQuarantine: Millis;
+  /** How long notifications about one message wait for others, to go together (RFC 5438 §8.3); 0: each goes at once. */
+  readonly notificationPeriod: Millis;
   /** The lowest role that may do something, where it differs from the built-in table. */
   readonly roleNeeded: { readonly [A in Act]?: Role };
 }
@@ -58,6 +60,7 @@ export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   reservedNicknames: [],
   accountNicknames: new Map(),
   nicknameQuarantine: 60_000,
+  notificationPeriod: 0,
   requireTls: false,
   endsWithCreator: false,
   roleNeeded: {},

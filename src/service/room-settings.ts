@@ -65,6 +65,7 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     reservedNicknames: room.reserved_nicknames,
     accountNicknames: new Map(Object.entries(room.account_nicknames).map(([name, user]) => [name, userUri(user)])),
     nicknameQuarantine: room.nickname_quarantine,
+    notificationPeriod: room.aggregate_notifications,
     ...(room.creator_role === null || room.permanent ? {} : { creatorRole: room.creator_role }),
     requireTls: room.require_tls,
     endsWithCreator: room.ends_with_creator && !room.permanent,

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { join, type Member, raise, ROOM } from './stage.ts';
+import { parseAggregate, parseCpim } from '../../msrp/index.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
 
 const NS = 'NS: imdn <urn:ietf:params:imdn>';
 let count = 0;
@@ -133,6 +134,102 @@ t.test('RFC 5438: an author who is away is told when he comes back', async (t) =
     /message\/imdn/,
     'she alone',
   );
+});
+
+/** The notifications that came in one message, and in how many. */
+const together = (body: string | undefined): readonly string[] =>
+  parseAggregate(parseCpim(Buffer.from(body ?? ''))).map(
+    ({ messageId, recipientUri, disposition }) => `${messageId} ${recipientUri ?? ''} ${disposition?.status ?? ''}`,
+  );
+
+t.test('RFC 5438 §8.3: notifications go together when everybody has told', async (t) => {
+  const stage = await raise('rooms.defaults.aggregate_notifications=1h');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const plain = newPath();
+  const old = messageSdp(plain).replace('accept-wrapped-types:*', 'accept-wrapped-types:text/plain message/imdn+xml');
+  const desk = await join(stage, 'alice', ROOM, { body: old }, plain);
+  const bob = await join(stage, 'bob');
+  const carol = await join(stage, 'carol');
+  const dave = await join(stage, 'dave', ROOM, { headers: ['Privacy: id'] });
+  const alias = /sip:anonymous-[0-9a-f]+@anonymous\.invalid/.exec(
+    (await dave.line.hears('You are anonymous here')).body ?? '',
+  )?.[0];
+  t.equal(await ask(alice, 'id-all', 'who reads this?'), '200');
+  const seen = imdn('id-all', bob.uri);
+  t.equal(await report(bob, alice.uri, seen), '200');
+  t.equal(await report(carol, alice.uri, imdn('id-all', ROOM)), '200', '§11.1.3: the To of the message');
+  t.equal(await report(bob, alice.uri, imdn('id-all', bob.uri, 'delivery', 'delivered')), '200', 'another kind');
+  t.equal(await report(dave, alice.uri, imdn('id-all', dave.uri), alias), '200');
+  const told = await alice.line.hears('multipart/mixed');
+  t.match(told.body, /\r\nContent-Disposition: notification\r\n/);
+  t.match(told.body, /^From: <sip:lobby@127\.0\.0\.1>\r\nTo: <sip:alice@127\.0\.0\.1>\r\n/);
+  t.ok(told.body?.includes(`Content-Type: message/imdn+xml\r\n\r\n${seen}\r\n--`), 'as it was received');
+  t.same(together(told.body), [
+    `id-all ${bob.uri} displayed`,
+    `id-all ${carol.uri} displayed`,
+    `id-all ${bob.uri} delivered`,
+    `id-all ${String(alias)} displayed`,
+  ]);
+  t.notMatch(told.body, /sip:dave/, '§8: who is anonymous is not named');
+  await desk.hears('who reads this?');
+  t.ok((await desk.line.hears('id-all')).body?.endsWith(seen), '§8.3: individual ones, for who takes no multipart');
+  for (let i = 0; i < 3; i++) t.match((await desk.line.hears('id-all')).body, /Content-Type: message\/imdn\+xml/);
+  t.equal(await ask(alice, 'id-private', 'psst', bob.uri), '200');
+  t.equal(await report(bob, alice.uri, imdn('id-private', bob.uri)), '200');
+  t.match((await alice.line.hears('id-private')).body, /Content-Type: message\/imdn\+xml/, 'one is told as it is');
+  await alice.say('end');
+  await bob.hears('end');
+  t.same(alice.line.heard(), []);
+});
+
+t.test('RFC 5438 §8.3: notifications go together when the time is over', async (t) => {
+  const stage = await raise('rooms.defaults.aggregate_notifications=100ms');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const readers = [await join(stage, 'bob'), await join(stage, 'carol')];
+  await join(stage, 'dave');
+  t.equal(await ask(alice, 'id-timer', 'who reads this?'), '200');
+  const answers = readers.map((reader) => report(reader, alice.uri, imdn('id-timer', reader.uri)));
+  t.same(await Promise.all(answers), ['200', '200']);
+  t.same(together((await alice.line.hears('multipart/mixed')).body), [
+    `id-timer sip:bob@127.0.0.1 displayed`,
+    `id-timer sip:carol@127.0.0.1 displayed`,
+  ]);
+});
+
+t.test('RFC 5438 §8.3: what waits is lost neither when the author goes nor when the service ends', async (t) => {
+  const data = t.testdir();
+  const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.aggregate_notifications=1h'];
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const first = await raise(...options);
+  const bob = await join(first, 'bob');
+  const carol = await join(first, 'carol');
+  const alice = await join(first, 'alice', ROOM, { instance });
+  t.equal(await ask(alice, 'id-1', 'who reads this?'), '200');
+  t.equal(await report(bob, alice.uri, imdn('id-1', bob.uri)), '200');
+  t.equal(await bob.say('said after it'), '200');
+  await alice.hears('said after it');
+  alice.line.close();
+  await alice.leave();
+  t.equal(await report(carol, alice.uri, imdn('id-1', carol.uri)), '200', 'while she is away');
+  const again = await join(first, 'alice', ROOM, { instance });
+  const both = [`id-1 ${bob.uri} displayed`, `id-1 ${carol.uri} displayed`];
+  t.same(together((await again.line.hears('multipart/mixed')).body), both, 'both when she is back');
+  t.equal(await ask(again, 'id-2', 'and this?'), '200');
+  t.equal(await report(bob, alice.uri, imdn('id-2', bob.uri)), '200');
+  const desk = await join(first, 'alice');
+  t.match((await again.line.hears('id-2')).body, /<displayed\/>/, 'at once when another device comes');
+  t.equal(await report(carol, alice.uri, imdn('id-2', carol.uri, 'delivery', 'delivered')), '200');
+  again.line.answers = false;
+  await first.close();
+  t.match((await again.line.hears('id-2')).body, /<delivered\/>/, 'at the end');
+  desk.line.close();
+
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  const last = await join(second, 'alice', ROOM, { instance });
+  t.match((await last.line.hears('id-2')).body, /<delivered\/>/, 'again, since she had not answered');
 });
 
 t.test('RFC 7701 §5.2, RFC 3323: somebody anonymous stays so', async (t) => {

@@ -116,11 +116,6 @@ export class SipPhone {
     return this.#requests.filter((request) => request.method === method).length;
   }
 
-  /** Reads nothing more, and so answers nothing. */
-  pause(): void {
-    this.#socket.pause();
-  }
-
   hangUp(): void {
     this.#socket.destroy();
   }

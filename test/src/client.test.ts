@@ -159,6 +159,21 @@ t.test('RFC 5438: who has read what', async (t) => {
   await Promise.all([alice.room.leave(), bob.room.leave()]);
 });
 
+t.test('RFC 5438 §8.3: who has read what, told together', async (t) => {
+  const stage = await raise('rooms.defaults.aggregate_notifications=1h');
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice', { receipts: true });
+  const readers = [await enter(stage, 'Bob'), await enter(stage, 'Carol')];
+  const said = await alice.room.say('read this');
+  for (const { room, diary } of readers) room.seen(await diary.heard('read this'));
+  await alice.diary.until(() => alice.diary.receipts.length === 2);
+  t.same(alice.diary.receipts.toSorted(), [
+    `${said.messageId} sip:bob@127.0.0.1 displayed`,
+    `${said.messageId} sip:carol@127.0.0.1 displayed`,
+  ]);
+  await Promise.all([alice, ...readers].map(({ room }) => room.leave()));
+});
+
 t.test('files go to everybody, up to what the room takes', async (t) => {
   const stage = await raise('msrp.max_message=200KiB');
   t.teardown(() => stage.close());
