@@ -380,7 +380,7 @@ export class Session implements MsrpSession, ReceiverHost {
       view.getInt32(end + 19) === likely.idLow &&
       view.getUint8(at + 4) === 0x20 &&
       view.getUint8(at + 25) <= 0x20 &&
-      view.getUint8(end - 1) === 0x0a &&
+      view.getInt16(end - 2) === 0x0d0a &&
       view.getUint8(end + 23) === 0x24 &&
       view.getInt16(end + 24) === 0x0d0a;
     if (!same) return 0;

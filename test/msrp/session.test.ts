@@ -475,6 +475,31 @@ t.test('expected responses are recognised by every octet that matters', async (t
   t.equal(told.outcomes.length, 5);
 });
 
+t.test(
+  'RFC 4975 §7.2: one wrong octet in start line or end-line, and it is not the 200 that was expected',
+  async (t) => {
+    const START = 'MSRP 12345678abcdefgh 200 '.length;
+    const END = '\r\n-------12345678abcdefgh$\r\n'.length;
+    const length = answerTo({ id: 'x'.repeat(16), what: '', fields: {}, body: '', flag: '' }).length;
+    for (let wrong = 0; wrong < length; wrong++) {
+      if (wrong === START) wrong = length - END;
+      const rig = new Rig();
+      const { session, flow, told } = bindSession(rig);
+      const answer = () => {
+        session.send(plain('x', { outcomes: 'all' }));
+        rig.settle();
+        const { id } = framesOf(flow.read())[0] ?? never();
+        return answerTo({ id, what: '', fields: {}, body: '', flag: '' });
+      };
+      flow.say(answer());
+      const good = answer();
+      flow.say(`${good.slice(0, wrong)}~${good.slice(wrong + 1)}`);
+      const delivered = told.outcomes.filter(({ outcome }) => outcome.kind === 'delivered');
+      t.equal(delivered.length, 1, `octet ${wrong}`);
+    }
+  },
+);
+
 t.test('RFC 4975 §7.1.2: a REPORT is never answered, whatever it says', async (t) => {
   const rig = new Rig();
   const { flow, ask, told } = bindSession(rig);
