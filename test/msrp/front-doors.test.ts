@@ -1,20 +1,29 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createContext, runInContext } from 'node:vm';
 import { build } from 'esbuild';
 import t from 'tap';
 
-t.test('the ten lines of msrp/README.md do what they say', async (t) => {
-  const [, code = ''] = /```js\n([^]*?)```/.exec(readFileSync('msrp/README.md', 'utf8')) ?? [];
-  const file = join(t.testdir(), 'example.mjs');
-  writeFileSync(file, code);
-  const example = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] });
-  t.teardown(() => example.kill());
-  example.stderr.on('data', (bytes: Buffer) => t.fail(bytes.toString()));
-  const [said] = (await once(example.stdout, 'data')) as [Buffer];
-  t.equal(said.toString(), 'hello bob\n');
+t.test('the examples of msrp/README.md do what they say', async (t) => {
+  const blocks = [...readFileSync('msrp/README.md', 'utf8').matchAll(/```js\n([^]*?)```/g)].map(
+    ([, code = '']) => code,
+  );
+  const says = ['hello bob\n', '42\n', 'delivered\n'];
+  t.equal(blocks.length, says.length);
+  for (const [n, code] of blocks.entries()) {
+    const cwd = t.testdir({ 'example.mjs': code });
+    const example = spawn(process.execPath, ['example.mjs'], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    t.teardown(() => example.kill());
+    example.stderr.on('data', (bytes: Buffer) => t.fail(bytes.toString()));
+    const [said] = (await once(example.stdout, 'data')) as [Buffer];
+    t.equal(said.toString(), says[n]);
+    if (n === 0) continue;
+    // The others end by themselves, having closed all that they opened.
+    t.same(await once(example, 'exit'), [0, null]);
+    if (n === 2) t.equal(readFileSync(join(cwd, 'received'), 'utf8'), code);
+  }
 });
 
 /** Two endpoints in a world without Node: flows by hand, turns as microtasks. Gives what was heard. */
