@@ -62,7 +62,7 @@ export class TestFlow implements Flow {
   readonly secure: boolean;
   readonly peer;
   readonly keepsBytes: boolean;
-  readonly #written: (() => string)[] = [];
+  #written: (() => string)[] = [];
   /** False: writes stay untaken until `drain`. */
   taking = true;
   paused = false;
@@ -83,8 +83,8 @@ export class TestFlow implements Flow {
 
   write(bytes: Uint8Array): boolean {
     const taken = latin1(bytes);
-    // Who keeps the octets looks at them later.
-    this.#written.push(this.keepsBytes ? () => latin1(bytes) : () => taken);
+    // Who keeps the octets, for good or until it has drained, looks at them later.
+    this.#written.push(this.keepsBytes || !this.taking ? () => latin1(bytes) : () => taken);
     return this.taking;
   }
 
@@ -123,6 +123,7 @@ export class TestFlow implements Flow {
 
   drain(): void {
     this.taking = true;
+    if (!this.keepsBytes) this.#written = this.writes.map((taken) => () => taken);
     this.#handlers?.drained();
   }
 

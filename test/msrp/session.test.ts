@@ -259,6 +259,25 @@ t.test('RFC 4975 §7.1: transaction ids differ by session and by message', async
   t.ok(frames.every(({ id }) => /^[A-Za-z0-9]{16}$/.test(id)));
 });
 
+t.test('RFC 4975 §7.1: a transaction id that stands in the body is not taken', async (t) => {
+  Object.defineProperty(crypto, 'getRandomValues', { value: (array: Uint8Array) => array.fill(0), configurable: true });
+  t.teardown(() => {
+    Reflect.deleteProperty(crypto, 'getRandomValues');
+    // Nothing foretold is left for others.
+    while (plain('').idPart.startsWith('AAAA'));
+  });
+  // What was random before is used up; from then on ids can be foretold: they count.
+  let last = plain('').idPart;
+  for (let more = 0; more < 500 || /^....[789]/.test(last); more++) last = plain('').idPart;
+  t.match(last, /^AAAA/);
+  const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  const next = `AAAA${ALPHABET.charAt(ALPHABET.indexOf(last.charAt(4)) + 1)}${last.slice(5)}`;
+  t.equal(plain('').idPart, next, 'foretold');
+  const after = `AAAA${ALPHABET.charAt(ALPHABET.indexOf(last.charAt(4)) + 2)}${last.slice(5)}`;
+  const body = `look: \r\n-------12345678${after}$\r\n`;
+  t.notOk(body.includes(plain(body).idPart));
+});
+
 t.test('RFC 4975 §7.1: octets of any value arrive as they were sent', async (t) => {
   const rig = new Rig();
   const { told, flow, ask } = bindSession(rig);
@@ -368,6 +387,31 @@ t.test('RFC 4975 §7.1.1: large messages of sessions on one connection take turn
   }
 });
 
+t.test('RFC 4975 §7.1.1: a large message is interrupted for a response or a report alone', async (t) => {
+  const rig = new Rig();
+  const { session, flow, ask } = bindSession(rig);
+  session.send(plain('f'.repeat(900_000)));
+  flow.taking = false;
+  rig.settle();
+  flow.say(ask('SEND', ['Success-Report: yes', ...TEXT], 'hello'));
+  flow.drain();
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what, flag }) => what + flag),
+    ['SEND+', '200 OK$', 'REPORT$', 'SEND$'],
+  );
+});
+
+t.test('RFC 4975 §7.1.1: large messages of one session take turns', async (t) => {
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig);
+  session.send(plain('1'.repeat(500_000)));
+  session.send(plain('2'.repeat(500_000)));
+  rig.settle();
+  const begins = framesOf(flow.read()).map(({ body = '' }) => body[0]);
+  t.same(begins.slice(0, 6), ['1', '2', '1', '2', '1', '2']);
+});
+
 t.test('peers that cannot put chunks together get one unbroken chunk', async (t) => {
   const rig = new Rig();
   const { session, flow, ask } = bindSession(rig, { chunks: false });
@@ -415,6 +459,32 @@ t.test('RFC 4975 §7.1.1: no answer within 30 s of handing over', async (t) => {
   rig.clock.advance(2_000);
   t.equal(told.outcomes.length, 2);
 });
+
+t.test(
+  'RFC 4975 §7.1.1: with Failure-Report partial no answer is no failure, and a large message goes on',
+  async (t) => {
+    const rig = new Rig();
+    const { session, flow, told } = bindSession(rig);
+    let given = 0;
+    const source: StreamSource = { pull: () => (given++ % 2 === 0 ? utf8('x'.repeat(3000)) : 'later') };
+    const options = { contentType: 'a/b', failureReport: 'partial', outcomes: 'all' } as const;
+    const stream = session.stream(options, source);
+    if (typeof stream === 'string') throw new Error(stream);
+    rig.settle();
+    session.send(plain('interrupts it', { failureReport: 'no' }));
+    rig.settle();
+    rig.clock.advance(31_000);
+    stream.wake();
+    rig.settle();
+    session.send(plain('interrupts it', { failureReport: 'no' }));
+    rig.settle();
+    t.same(
+      framesOf(flow.read()).map(({ flag }) => flag),
+      ['+', '$', '+', '$'],
+    );
+    t.same(told.outcomes, []);
+  },
+);
 
 t.test('RFC 4975 §7.1.1: outcomes as far as they are asked for, in whatever order the answers come', async (t) => {
   const rig = new Rig();
@@ -1414,6 +1484,19 @@ t.test('a flow that keeps what it is given gets memory of its own', async (t) =>
     framesOf(flow.read()).map(({ body }) => body),
     ['one', 'two', 'three'],
   );
+});
+
+t.test('what a flow has not taken yet stays as it is while others write', async (t) => {
+  const rig = new Rig();
+  const [slow, quick] = [bindSession(rig), bindSession(rig)];
+  slow.flow.taking = false;
+  slow.session.send(plain('for the slow one'));
+  rig.settle();
+  for (let n = 0; n < 10; n++) quick.session.send(plain('for the quick one'));
+  rig.settle();
+  t.equal(framesOf(quick.flow.read()).length, 10);
+  t.equal(framesOf(slow.flow.read())[0]?.body, 'for the slow one');
+  slow.flow.drain();
 });
 
 t.test('limits: connections that come and go leave nothing behind', async (t) => {
