@@ -97,6 +97,8 @@ export class LegMedia {
   readonly #files: FileLines;
   /** What we said last. */
   #local: SessionDescription | undefined;
+  /** Our offer has no answer yet. */
+  #offered = false;
   #silenced = false;
   #closed = false;
   #plan: MediaPlan = { message: undefined, audio: undefined, files: [], faults: [] };
@@ -121,6 +123,11 @@ export class LegMedia {
     return this.#audio !== undefined;
   }
 
+  /** Whether an offer of ours has no answer yet. */
+  get awaitsAnswer(): boolean {
+    return this.#offered;
+  }
+
   /** Whether the peer wants to hear what is said (RFC 3264 §8.4: it may hold the line). */
   get listens(): boolean {
     const direction = this.#plan.message?.media.direction;
@@ -136,6 +143,7 @@ export class LegMedia {
 
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
   async answer(offer: SessionDescription): Promise<SessionDescription | NoMedia> {
+    this.#offered = false;
     const plan = planMedia(offer, this.#parts.policy);
     const chat = this.#chatFor(plan.message);
     const audio = plan.audio === undefined ? undefined : (this.#audio ?? (await this.#parts.audio.open()));
@@ -146,7 +154,8 @@ export class LegMedia {
     }
     if (chat === undefined && audio === undefined) {
       // A file alone would be a participant who neither hears nor is heard.
-      return { faults: plan.faults.length > 0 ? plan.faults : ['a message line for the chat is needed'] };
+      const why = plan.audio === undefined ? 'a message line for the chat is needed' : 'no port for audio is free';
+      return { faults: plan.faults.length > 0 ? plan.faults : [why] };
     }
     this.#use(plan, chat, audio);
     this.#files.use(plan.files);
@@ -167,6 +176,7 @@ export class LegMedia {
    * has called without an offer, and as configured for whom we call: an inactive line would look like a call on hold.
    */
   async offer(start: 'called' | 'calling' = 'called'): Promise<SessionDescription> {
+    this.#offered = true;
     if (this.#local !== undefined) return this.#say(this.#directed(this.#local));
     const lines: SdpMedia[] = [];
     const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
@@ -185,6 +195,7 @@ export class LegMedia {
   /** Takes the peer's answer to our offer. Undefined: at least one line is in use. */
   settle(answer: SessionDescription): NoMedia | undefined {
     const offer = this.#local;
+    this.#offered = false;
     if (offer === undefined) return { faults: ['an answer without an offer'] };
     try {
       matchAnswer(offer, answer);
@@ -202,7 +213,8 @@ export class LegMedia {
     if (chat !== undefined && setupAfterAnswer('actpass', plan.message?.media.setup) === 'active' && !chat.isBound) {
       chat.dial();
     }
-    return chat === undefined && audio === undefined ? { faults: plan.faults } : undefined;
+    if (chat !== undefined || audio !== undefined) return undefined;
+    return { faults: plan.faults.length > 0 ? plan.faults : ['no line is in use'] };
   }
 
   /** The media as the roster shows them, each with its direction as the participant sees it (RFC 4575 §5.8.5). */

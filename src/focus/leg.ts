@@ -10,6 +10,7 @@ import {
   type SessionDescription,
   type SessionEnd,
   type SessionHandlers,
+  SipError,
   type SipRequest,
 } from '../../sip/index.ts';
 import type { ChatSession } from '../chat/chat-session.ts';
@@ -21,12 +22,12 @@ import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
-import type { LegMedia } from './leg-media.ts';
+import type { LegMedia, NoMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { noListHere } from './recipient-list.ts';
 import { sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
-import { noMediaAnswer } from './warnings.ts';
+import { noMediaAnswer, noMediaReason } from './warnings.ts';
 
 /** What a leg is made with. */
 export interface LegParts {
@@ -167,7 +168,7 @@ export class Leg implements SessionHandlers {
     this.#state = { is: 'answered', session };
     const refusal = answer === undefined ? { faults: ['no answer to our offer'] } : this.media.settle(answer);
     if (refusal === undefined) this.#join();
-    else this.end({ method: 'failed', reason: `SIP;cause=488;text="${refusal.faults.join(', ')}"` });
+    else this.end({ method: 'failed', reason: noMediaReason(refusal) });
   }
 
   /** Whom we call does not come. */
@@ -210,7 +211,7 @@ export class Leg implements SessionHandlers {
 
   /** From the dialog: the ACK of a re-INVITE, with the answer when the offer was ours. */
   onOfferAck(ack: SipRequest): void {
-    if (sdpOf(ack) !== undefined && this.#settle(ack)) this.#mediaChanged();
+    if (ack.body.length > 0 && this.#settle(ack)) this.#mediaChanged();
   }
 
   /** From the dialog, or from outside of it: a text by SIP MESSAGE. */
@@ -390,12 +391,13 @@ export class Leg implements SessionHandlers {
     this.room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
   }
 
+  /** Where the offer was ours, the ACK has the answer (RFC 3261 §13.2.2.4); one that has none, or junk, ends the call. */
   #settle(ack: SipRequest): boolean {
-    const answer = sdpOf(ack);
-    if (answer === undefined) return true;
-    const refusal = this.media.settle(answer);
+    if (!this.media.awaitsAnswer) return true;
+    const answer = answerIn(ack);
+    const refusal = 'faults' in answer ? answer : this.media.settle(answer);
     if (refusal === undefined) return true;
-    this.end({ method: 'failed', reason: `SIP;cause=488;text="${refusal.faults.join(', ')}"` });
+    this.end({ method: 'failed', reason: noMediaReason(refusal) });
     return false;
   }
 
@@ -477,6 +479,16 @@ function hangUp(state: Exclude<LegState, { readonly is: 'ended' }>, reason: stri
 /** A description as the content of a message. */
 export function sdpContent(description: SessionDescription): Content {
   return { contentType: 'application/sdp', body: formatSdp(description) };
+}
+
+/** The answer to our offer that an ACK has to bring. */
+function answerIn(ack: SipRequest): SessionDescription | NoMedia {
+  try {
+    return sdpOf(ack) ?? { faults: ['no answer to our offer'] };
+  } catch (fault) {
+    if (fault instanceof SipError) return { faults: [fault.message] };
+    throw fault;
+  }
 }
 
 function departureOf(end: SessionEnd): LegEnd {

@@ -273,6 +273,22 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
   });
 });
 
+t.test('RFC 3261 §13.2.2.4: an ACK without the answer that our offer wants ends the call', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const reasonFor = async (name: string, answer?: { readonly contentType: string; readonly body: string }) => {
+    const who = await phone(stage, name);
+    const { response, dialog } = await who.request('INVITE', ROOM);
+    t.equal(response.status, 200);
+    who.ack(dialog, answer);
+    return (await who.next('BYE')).headers.get('Reason');
+  };
+  t.equal(await reasonFor('alice'), 'SIP;cause=488;text="no answer to our offer"');
+  t.match(await reasonFor('bob', { contentType: SDP, body: 'junk' }), /^SIP;cause=488;text="[^"]*junk[^"]*"$/);
+  const nothing = sdp('m=message 0 TCP/MSRP *', 'm=audio 0 RTP/AVP 0');
+  t.equal(await reasonFor('carol', nothing), 'SIP;cause=488;text="no line is in use"');
+});
+
 t.test('RFC 4975 §5.4: a leg without its chat session ends once, after the grace time', async (t) => {
   const stage = await raise('msrp.grace=150ms', 'msrp.bind_timeout=150ms');
   t.teardown(() => stage.close());
