@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `grouptextchat COMMAND`. */
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { ApiError } from './cli/api.ts';
 import { CertificateError } from './ops/certificate.ts';
 import { askPassword, NoAnswer } from './cli/prompt.ts';
@@ -16,7 +16,7 @@ import { LogOpenError } from './log/sqlite.ts';
 /** The options that say where the configuration comes from. */
 interface ConfigOptions {
   readonly config?: string;
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
 }
 
 /** What commander makes of the options of `chat` and `watch`. */
@@ -50,7 +50,7 @@ program
   .option('--say <text>', 'say this and leave; may be repeated', collect)
   .option('--stay', 'do not leave after --say, nor at the end of the input')
   .option('--nick <nickname>', 'take this nickname')
-  .option('--history <much>', 'how much of the past to show: 20 (messages), 30m, 12h; 0 for none')
+  .option('--history <much>', 'how much of the past to show: 20 (messages), 30m, 12h; 0 for none', historyOf)
   .option('--server <url>', "WebSocket of the server (default: ws://HOST:8080/ws, HOST being the room's)")
   .option('--as <address>', 'your SIP address (default: made of your name and HOST); the password is in GTC_PASSWORD')
   .option('--json', 'print one JSON object a line')
@@ -162,7 +162,13 @@ configured(user.command('remove <name>'))
 function configured(command: Command): Command {
   return command
     .option('-c, --config <file>', 'configuration file (YAML); config/default.yaml explains every key [GTC_CONFIG]')
-    .option('--set <key=value>', 'set one key, such as sip.port=5070; may be repeated', collect, []);
+    .option('--set <key=value>', 'set one key, such as sip.port=5070; may be repeated', collect);
+}
+
+function historyOf(value: string): string {
+  if (!/^\d+[smhd]?$/.test(value))
+    throw new InvalidArgumentError('Give a number of messages (20) or a time (30m, 12h).');
+  return value;
 }
 
 /** A password is not for the command line, where others on the machine can read it. */
@@ -174,7 +180,7 @@ function collect(value: string, before: readonly string[] = []): readonly string
   return [...before, value];
 }
 
-function configOf({ config, set }: ConfigOptions): Config {
+function configOf({ config, set = [] }: ConfigOptions): Config {
   return loadConfig({ file: config ?? process.env.GTC_CONFIG, environment: process.env, options: set });
 }
 

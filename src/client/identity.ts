@@ -11,10 +11,14 @@ export interface Identity {
 
 /** Reads a room's address; `lobby@host` is taken for `sip:lobby@host`. Throws `ClientError` `address`. */
 export function parseRoomUri(text: string): URI {
+  return parseSipUri(text, 'is no address of a room; one looks like sip:lobby@example.com');
+}
+
+function parseSipUri(text: string, complaint: string): URI {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(text)?.[1];
   const uri = UserAgent.makeURI(scheme === undefined ? `sip:${text}` : text);
   if (uri?.user === undefined || uri.user === '' || uri.host === '' || !/^sips?$/i.test(uri.scheme)) {
-    throw new ClientError('address', `${text} is no address of a room; one looks like sip:lobby@example.com`);
+    throw new ClientError('address', `${text} ${complaint}`);
   }
   return uri;
 }
@@ -27,7 +31,9 @@ export function defaultServer(room: URI): string {
 
 /** An address for somebody who gives only a name: the name as user part at the room's host. */
 export function identityOf(name: string, room: URI, uri?: string): Identity {
-  if (uri !== undefined) return { name, uri: parseRoomUri(uri).toString() };
+  if (uri !== undefined) {
+    return { name, uri: parseSipUri(uri, 'is no SIP address; yours looks like sip:alice@example.com').toString() };
+  }
   const user = encodeURIComponent(name.trim().toLowerCase().replace(/\s+/g, '.')).replace(/%20/g, '.');
   return { name, uri: `sip:${user === '' ? 'anonymous' : user}@${room.host}` };
 }

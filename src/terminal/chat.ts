@@ -66,6 +66,10 @@ class Chat {
   #lastSaid: { readonly id: string; readonly readers: Set<string> } | undefined;
   #own: Person | undefined;
   #typing = false;
+  /** It says something and leaves: what others say and do is shown only as JSON, to a program. */
+  readonly #brief: boolean;
+  /** What came in before it was shown where we are; undefined from then on. */
+  #early: ChatEvent[] | undefined = [];
   /** The room has been shown once; from then on, what changes. */
   #greeted = false;
   /** Authors whom the roster does not show, or not yet: they can be spoken to. */
@@ -74,9 +78,13 @@ class Chat {
   constructor(options: ChatOptions, terminal: Terminal) {
     this.#options = options;
     this.#screen = new Screen(terminal, { json: options.json === true, colour: options.colour !== false });
+    const { say, stay, json } = options;
+    this.#brief = say !== undefined && stay !== true && json !== true;
     this.#over = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    // Whoever read what we print has seen enough.
+    terminal.output.on('error', () => this.#finish());
   }
 
   async run(uri: string): Promise<number> {
@@ -93,7 +101,8 @@ class Chat {
   }
 
   async #enter(uri: string): Promise<Room | undefined> {
-    const { name = loginName(), server, as, password, history, verbose } = this.#options;
+    const { name = loginName(), server, as, password, verbose } = this.#options;
+    const { history = this.#brief ? '0' : undefined } = this.#options;
     try {
       // A script that only says something wants to know at once that it cannot.
       const enter = this.#screen.attended || this.#options.stay === true ? stayInRoom : joinRoom;
@@ -112,6 +121,7 @@ class Chat {
         {
           message: (message) => this.#heard(message),
           roster: (roster, change, view) => {
+            if (this.#brief) return;
             if (!this.#greeted) this.#who(view, roster);
             this.#greeted = true;
             for (const person of change?.joined ?? []) {
@@ -143,7 +153,11 @@ class Chat {
     const { name = loginName(), nick, say, stay } = this.#options;
     this.#own = { name, uri: room.ownUri };
     this.#screen.own = room.ownUri;
-    this.#show({ type: 'entered', room: room.uri, as: this.#own });
+    this.#screen.show({ type: 'entered', room: room.uri, as: this.#own });
+    if (!this.#brief) this.#screen.guide();
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const event of early) this.#show(event);
     if (nick !== undefined) {
       const { status, comment } = await room.nickname(nick);
       if (status !== 200) this.#show({ type: 'notice', text: `! no nickname: ${status} ${comment}` });
@@ -298,12 +312,14 @@ class Chat {
 
   #fail(why: ClientError): void {
     this.#exit = exitCodeOf(why);
+    this.#early = undefined;
     this.#show({ type: 'closed', reason: reasonOf(why), ...(why.status === undefined ? {} : { status: why.status }) });
     this.#finish();
   }
 
   #show(event: ChatEvent): void {
-    this.#screen.show(event);
+    if (this.#early === undefined) this.#screen.show(event);
+    else this.#early.push(event);
   }
 }
 

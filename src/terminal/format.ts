@@ -1,15 +1,15 @@
 import type { ChatEvent, Person } from './events.ts';
 import { type Dress, harmless, harmlessLine, timeOf } from './text.ts';
 
+/** What somebody is told who can write here. */
+export const HOW_TO = 'Write and press Enter to speak; /help tells more; Ctrl-D leaves.';
+
 /** An event in words for people; undefined for what they need not see. */
 export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Date): string | undefined {
   const name = (person: Person): string => dress.name(harmlessLine(person.name));
   switch (event.type) {
     case 'entered':
-      return (
-        `You are in ${dress.bold(event.room)} as ${name(event.as)} (${event.as.uri}).\n` +
-        dress.dim('Write and press Enter to speak; /help tells more; Ctrl-D leaves.')
-      );
+      return `You are in ${dress.bold(event.room)} as ${name(event.as)} (${event.as.uri}).`;
     case 'room':
       return formatRoom(event, own, dress);
     case 'joined':
@@ -43,8 +43,13 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
     case 'back':
       return '* back in the room';
     case 'closed':
-      return `! ${harmlessLine(event.reason)}${event.status === undefined ? '' : ` (${event.status})`}`;
+      return `! ${harmlessLine(event.reason)}${codeOf(event)}`;
   }
+}
+
+/** The code, where the reason does not name it. */
+function codeOf({ reason, status }: ChatEvent & { type: 'closed' }): string {
+  return status === undefined || reason.includes(String(status)) ? '' : ` (${status})`;
 }
 
 function formatRoom(event: ChatEvent & { type: 'room' }, own: string, dress: Dress): string {

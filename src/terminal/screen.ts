@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { ChatEvent } from './events.ts';
-import { formatEvent } from './format.ts';
+import { formatEvent, HOW_TO } from './format.ts';
 import { colourDress, type Dress, harmlessLine, plainDress } from './text.ts';
 
 /** Where a command reads and writes. */
@@ -107,6 +107,11 @@ export class Screen {
     const text = this.#json ? JSON.stringify(event) : formatEvent(event, this.#own, this.#dress, now);
     if (text === undefined) return;
     this.print(text);
+  }
+
+  /** Tells how to use it, where that can be used. */
+  guide(): void {
+    if (this.attended && !this.#json) this.print(this.#dress.dim(HOW_TO));
   }
 
   /** Prints a text as it stands, above the line being typed. */

@@ -32,6 +32,8 @@ export async function runWatch(
   const over = new Promise<void>((resolve) => {
     finish = resolve;
   });
+  // Whoever read what we print has seen enough.
+  output.on('error', finish);
   const fail = (why: ClientError): void => {
     exit = exitCodeOf(why);
     output.write(

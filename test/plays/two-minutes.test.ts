@@ -117,6 +117,11 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   await listener.shows(/"type":"room"/);
   const say = start('chat', ROOM, '--name', 'Cron', '--say', 'backup done', '--say', 'zweite Zeile: ü', ...server);
   t.equal(await say.exit, 0);
+  t.equal(
+    say.output,
+    `You are in ${ROOM} as Cron (sip:cron@127.0.0.1).\n`,
+    'what others say and do is not its business',
+  );
   await listener.shows(/zweite Zeile/);
   const heard = listener.json.filter(({ type, text }) => type === 'message' && /backup|Zeile/.test(String(text)));
   t.match(heard, [
@@ -126,6 +131,7 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   const pipe = start('chat', ROOM, '--name', 'Pipe', '--json', ...server);
   pipe.process.stdin.end('one\ntwo\n');
   t.equal(await pipe.exit, 0);
+  t.equal(pipe.json[0]?.['type'], 'entered', 'where one is comes before what is there');
   t.same(
     pipe.json.filter(({ type }) => type === 'said').map(({ text }) => text),
     ['one', 'two'],
@@ -136,13 +142,32 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   t.equal(await listener.exit, 0);
 });
 
+t.test('whoever reads the output may have seen enough', async (t) => {
+  const cut = [start('watch', ROOM, '--json', ...server), start('chat', ROOM, '--json', '--stay', ...server)];
+  await cut[0]?.shows(/"version":/);
+  await cut[1]?.shows(/"type":"room"/);
+  for (const command of cut) command.process.stdout.destroy();
+  const bob = start('chat', ROOM, '--name', 'Bob', '--say', 'hi', ...server);
+  t.equal(await bob.exit, 0);
+  for (const command of cut) {
+    t.equal(await command.exit, 0);
+    t.equal(command.errors, '');
+  }
+});
+
 t.test('exit codes tell what went wrong', async (t) => {
   const address = start('chat', 'lobby', ...server);
+  const own = start('chat', ROOM, '--as', 'zed', ...server);
+  const history = start('chat', ROOM, '--history', 'much', ...server);
+  const unreachable = start('chat', ROOM, '--server', 'ws://127.0.0.1:1/ws');
+  const refused = start('watch', 'sip:lobby@elsewhere.example', ...server);
   t.equal(await address.exit, 2);
   t.match(address.output, /no address of a room/);
-  const unreachable = start('chat', ROOM, '--server', 'ws://127.0.0.1:1/ws');
+  t.equal(await own.exit, 2);
+  t.match(own.output, /zed is no SIP address/);
+  t.equal(await history.exit, 1);
+  t.match(history.errors, /--history .*'much' is invalid\. Give a number of messages/);
   t.equal(await unreachable.exit, 3);
-  const refused = start('watch', 'sip:lobby@elsewhere.example', ...server);
   t.equal(await refused.exit, 1);
 });
 

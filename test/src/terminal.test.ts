@@ -60,7 +60,11 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'closed', reason: 'over', status: 410 }), '! over (410)');
   t.equal(words({ type: 'away', reason: 'gone' }), '! gone; trying to come back …');
   t.equal(words({ type: 'back' }), '* back in the room');
-  t.match(words({ type: 'entered', room: 'sip:r@x', as: me }), /^You are in sip:r@x as Me \(sip:me@x\)\.\n/);
+  t.equal(
+    words({ type: 'closed', reason: 'sip:r@x does not let us in: 404 Not Here', status: 404 }),
+    '! sip:r@x does not let us in: 404 Not Here',
+  );
+  t.equal(words({ type: 'entered', room: 'sip:r@x', as: me }), 'You are in sip:r@x as Me (sip:me@x).');
   t.equal(
     words({ type: 'room', uri: 'sip:r@x', subject: 'tea', people: [zoe, me], chatUris: ['sip:r@x', 'xmpp:r@y'] }),
     'Here: Zoe, Me (you)\nSubject: tea\nAddress of this room: sip:r@x xmpp:r@y',
