@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { ConfigError, type ConfigFault } from './faults.ts';
 import { unknownKey, type KeyPath } from './keys.ts';
-import { openToNetwork } from './network.ts';
+import { type Contradiction, openToNetwork } from './network.ts';
 import { schema, type Config } from './schema.ts';
 import { fromEnvironment, fromOptions, fromYaml, overlay, type Source, type Value } from './sources.ts';
 
@@ -36,13 +36,51 @@ export function readConfig(input: ConfigInput): Config {
   const value = sources.reduce<Value>((below, source) => overlay(below, source.value), {});
   const parsed = schema.safeParse(value);
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => describe(issue, value, place)));
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
-
-  const crossed = [...contradictions(parsed.data), ...openToNetwork(parsed.data)];
-  if (crossed.length > 0) {
-    throw new ConfigError(crossed.map(({ path, message }) => ({ place: place(path), key: path.join('.'), message })));
+  // What is well by itself is looked at together also when something else is not.
+  const { data } = parsed.success ? parsed : schema.safeParse(soundPart(parsed.error.issues, value, sources[0]?.value));
+  const amiss = new Set(parsed.success ? [] : parsed.error.issues.map(({ path }) => path.map(String).join('.')));
+  if (data !== undefined) {
+    const crossed = [...contradictions(data), ...openToNetwork(data)].filter(({ keys }) => !keys.some(isAmong(amiss)));
+    for (const { keys, message } of crossed) {
+      const path = keys[0].split('.');
+      faults.push({ place: place(path), key: keys[0], message });
+    }
   }
+  if (!parsed.success || faults.length > 0) throw new ConfigError(inOrder(faults));
   return parsed.data;
+}
+
+/** The configuration with the defaults where it is at fault. */
+function soundPart(issues: readonly z.core.$ZodIssue[], value: Value, defaults: Value = {}): Value {
+  const sound = issues.reduce((rest, issue) => {
+    const path = issue.path.map(String);
+    const names = issue.code === 'unrecognized_keys' ? issue.keys : [];
+    return names.length === 0
+      ? without(rest, path)
+      : names.reduce((less, name) => without(less, [...path, name]), rest);
+  }, value);
+  return overlay(defaults, sound);
+}
+
+/** A value without what stands at the path; a list with a fault in it goes as a whole. */
+function without(value: Value, [name, ...rest]: KeyPath): Value {
+  if (name === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).flatMap(([key, below]): [string, Value][] => {
+    if (key !== name) return [[key, below]];
+    return rest.length === 0 || Array.isArray(below) ? [] : [[key, without(below, rest)]];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Whether a key, or something around or in it, is among those. */
+function isAmong(keys: ReadonlySet<string>): (key: string) => boolean {
+  return (key) => [...keys].some((each) => `${each}.`.startsWith(`${key}.`) || `${key}.`.startsWith(`${each}.`));
+}
+
+/** The faults of a file by their lines; all others where they were found. */
+function inOrder(faults: readonly ConfigFault[]): readonly ConfigFault[] {
+  const lineOf = ({ place }: ConfigFault): number => Number(/:(\d+):\d+$/.exec(place)?.[1] ?? 0);
+  return [...faults].sort((a, b) => lineOf(a) - lineOf(b));
 }
 
 /** The same, with the file read from disk. A file that cannot be read is a fault too. */
@@ -83,19 +121,35 @@ function step(value: Value | undefined, name: string): Value | undefined {
   return Object.entries(value).find(([key]) => key === name)?.[1];
 }
 
-/** Keys that are each well but do not go together. */
-function contradictions(config: Config): readonly { readonly path: KeyPath; readonly message: string }[] {
+/** Keys that are each well but do not go together; the first of each is the one to change. */
+function contradictions(config: Config): readonly Contradiction[] {
   const { sip, msrp, tls, http, audio, roster } = config;
-  const checks: readonly (readonly [boolean, string, string])[] = [
-    [sip.udp || sip.tcp, 'sip.udp', 'one of sip.udp and sip.tcp must be true'],
-    [sip.t1 >= 1 && sip.t2 >= sip.t1, 'sip.t2', 'must be at least sip.t1, and that more than 0'],
-    [sip.session_minimum >= 90_000, 'sip.session_minimum', 'must be at least 90s (RFC 4028 §4)'],
-    [sip.session_expires >= sip.session_minimum, 'sip.session_expires', 'must be at least sip.session_minimum'],
-    [msrp.queue_bytes >= msrp.stream_above, 'msrp.queue_bytes', 'must be at least msrp.stream_above'],
-    [(tls.certificate === null) === (tls.key === null), 'tls', 'certificate and key go together'],
-    [!http.tls || tls.certificate !== null, 'http.tls', 'needs tls.certificate and tls.key'],
-    [audio.first_port > 0 && audio.last_port > audio.first_port, 'audio.last_port', 'must be above audio.first_port'],
-    [roster.expires >= roster.expires_minimum, 'roster.expires', 'must be at least roster.expires_minimum'],
+  const checks: readonly (readonly [boolean, Contradiction['keys'], string])[] = [
+    [sip.udp || sip.tcp, ['sip.udp', 'sip.tcp'], 'one of sip.udp and sip.tcp must be true'],
+    [sip.t1 >= 1 && sip.t2 >= sip.t1, ['sip.t2', 'sip.t1'], 'must be at least sip.t1, and that more than 0'],
+    [sip.session_minimum >= 90_000, ['sip.session_minimum'], 'must be at least 90s (RFC 4028 §4)'],
+    [
+      sip.session_expires >= sip.session_minimum,
+      ['sip.session_expires', 'sip.session_minimum'],
+      'must be at least sip.session_minimum',
+    ],
+    [
+      msrp.queue_bytes >= msrp.stream_above,
+      ['msrp.queue_bytes', 'msrp.stream_above'],
+      'must be at least msrp.stream_above',
+    ],
+    [(tls.certificate === null) === (tls.key === null), ['tls'], 'certificate and key go together'],
+    [!http.tls || tls.certificate !== null, ['http.tls', 'tls'], 'needs tls.certificate and tls.key'],
+    [
+      audio.first_port > 0 && audio.last_port > audio.first_port,
+      ['audio.last_port', 'audio.first_port'],
+      'must be above audio.first_port',
+    ],
+    [
+      roster.expires >= roster.expires_minimum,
+      ['roster.expires', 'roster.expires_minimum'],
+      'must be at least roster.expires_minimum',
+    ],
   ];
-  return checks.filter(([holds]) => !holds).map(([, key, message]) => ({ path: key.split('.'), message }));
+  return checks.filter(([holds]) => !holds).map(([, keys, message]) => ({ keys, message }));
 }

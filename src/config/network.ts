@@ -1,10 +1,15 @@
 /** A server that the network can reach must be protected, or its operator must have said otherwise in words. */
-import type { KeyPath } from './keys.ts';
 import { OPENLY, type Config } from './schema.ts';
 import { isLoopback } from './units.ts';
 
+/** Keys that do not go together, as dotted paths; the first is the one to change. */
+export interface Contradiction {
+  readonly keys: readonly [string, ...string[]];
+  readonly message: string;
+}
+
 /** What is missing before the configuration may be used beyond this machine; empty if nothing is. */
-export function openToNetwork(config: Config): readonly { readonly path: KeyPath; readonly message: string }[] {
+export function openToNetwork(config: Config): readonly Contradiction[] {
   const hosts = [
     ...config.sip.host.map((host) => ['sip', host] as const),
     ...config.msrp.host.map((host) => ['msrp', host] as const),
@@ -12,7 +17,7 @@ export function openToNetwork(config: Config): readonly { readonly path: KeyPath
   ];
   const [exposed, host] = hosts.find(([, host]) => !isLoopback(host)) ?? [];
   if (exposed === undefined) return [];
-  const reached = `${exposed}.host ${host} can be reached from the network`;
+  const reached = `${host} can be reached from the network`;
   const risks = [
     {
       taken: config.auth.mode === 'open',
@@ -30,7 +35,7 @@ export function openToNetwork(config: Config): readonly { readonly path: KeyPath
   return risks
     .filter(({ taken, words }) => taken && !config.open_to_network.includes(words))
     .map(({ words, because, instead }) => ({
-      path: [exposed, 'host'],
+      keys: [`${exposed}.host`, 'open_to_network', 'auth', 'tls'],
       message: `${reached}, and ${because}: set ${instead}, or say open_to_network: [${words}]`,
     }));
 }

@@ -147,6 +147,26 @@ t.test('every fault is named, at its place, all at once', async (t) => {
   );
 });
 
+t.test('keys that do not go together are told beside other faults, in the order of the file', async (t) => {
+  const text = [
+    'audio: { mode: loud, first_port: 50000, last_port: 40000 }',
+    'tls: { certificate: chain.pem }',
+    'prt: 1',
+    'sip: { host: 0.0.0.0, t1: 5, t2: 1ms }',
+    'peers: [{ user_agent: A, chunks: perhaps }]',
+  ].join('\n');
+  t.match(faultsOf(file(text)), [
+    /^my\.yaml:1:\d+: audio\.mode: expected/,
+    /^my\.yaml:1:\d+: audio\.last_port: must be above audio\.first_port/,
+    /^my\.yaml:2:1: tls: certificate and key go together/,
+    /^my\.yaml:3:1: prt: no such key/,
+    /^my\.yaml:4:\d+: sip\.t1: expected a duration/,
+    /^my\.yaml:4:\d+: sip\.host: 0\.0\.0\.0 can be reached.*anybody may join/,
+    /^my\.yaml:5:\d+: peers\.0\.chunks: expected boolean/,
+  ]);
+  t.equal(faultsOf(file(text)).length, 7, 'nothing is said of t2 while t1 is not known');
+});
+
 t.test('broken YAML is told with line and column', async (t) => {
   t.match(faultsOf(file('sip:\n  port: [1\n')), [/^my\.yaml:\d+:\d+: /]);
   t.match(faultsOf(file('sip: { port: 1 }\nsip: { port: 2 }')), [/^my\.yaml:2:1: Map keys must be unique/]);
@@ -178,8 +198,8 @@ t.test('beyond loopback without authentication or TLS only if the configuration 
   for (const part of ['sip', 'msrp', 'http']) {
     const open = [`${part}.host=0.0.0.0`];
     t.match(faultsOf({ options: open }), [
-      new RegExp(`${part}\\.host 0\\.0\\.0\\.0 can be reached.*auth\\.mode is open.*${OPENLY.auth}`),
-      new RegExp(`${part}\\.host 0\\.0\\.0\\.0 can be reached.*no certificate.*${OPENLY.tls}`),
+      new RegExp(`${part}\\.host: 0\\.0\\.0\\.0 can be reached.*auth\\.mode is open.*${OPENLY.auth}`),
+      new RegExp(`${part}\\.host: 0\\.0\\.0\\.0 can be reached.*no certificate.*${OPENLY.tls}`),
     ]);
     t.same(faultsOf({ options: [...open, `open_to_network=[${OPENLY.auth}, ${OPENLY.tls}]`] }), []);
     t.equal(faultsOf({ options: [...open, `open_to_network=[${OPENLY.tls}]`] }).length, 1);
