@@ -303,14 +303,16 @@ async function wire(
       { protocol: 'HTTP', transport: 'TCP', host: httpAddress.address, port: httpAddress.port },
     ],
     reload: (changed) => {
-      const change = compareConfigs(current, changed);
+      const { reloadable } = compareConfigs(current, changed);
+      // What needs a restart still is as it was at the start.
+      const { fixed } = compareConfigs(config, changed);
       current = changed;
       peers.configure(changed.peers.map(peerFamily));
       const renewal = certificates.renew(changed);
       if (renewal === 'renewed')
         log.info('the certificate is another', { expires: certificates.current.expires.toISOString() });
       else if (renewal !== 'unchanged') log.error('the certificate stays as it was', { reason: renewal.message });
-      return change;
+      return { reloadable, fixed };
     },
     close,
   };

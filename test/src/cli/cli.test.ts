@@ -152,6 +152,13 @@ t.test(
     child.kill('SIGHUP');
     await told('the configuration is not taken over');
     t.match(log(), /fault=".*my\.yaml:1:12: logging\.level: /);
+    writeFileSync(config, 'logging: { level: info }\n');
+    child.kill('SIGHUP');
+    await told('taken over key=logging.level\n');
+    writeFileSync(config, 'logging: { level: info }\n# again\n');
+    child.kill('SIGHUP');
+    await told('the configuration has not changed');
+    t.equal(log().split('needs a restart').length - 1, 1, 'what is again as it was at the start needs none');
     t.equal(child.exitCode, null);
   },
 );
