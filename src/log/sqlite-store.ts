@@ -1,5 +1,5 @@
 /** The SQLite file of the room log: its schema and every statement. Used by the worker, where blocking hurts nobody. */
-import { statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Database from 'libsql';
 import type { RoomKeeping } from './room-log.ts';
@@ -61,6 +61,8 @@ export class SqliteStore {
   /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
   constructor(file: string, maxPages?: number) {
     this.#path = resolve(file);
+    // What is said in rooms is not for everybody with an account on this machine; SQLite gives its other files this mode.
+    closeSync(openSync(this.#path, 'a', 0o600));
     const db = new Database(this.#path, { timeout: 1000 });
     this.#db = db;
     try {

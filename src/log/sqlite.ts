@@ -44,9 +44,14 @@ export function openSqliteLog(options: SqliteLogOptions): Promise<RoomLog> {
   return new Promise((resolve, reject) => {
     const log: SqliteLog = new SqliteLog(options, (fault) => {
       if (fault === undefined) resolve(log);
-      else reject(new LogOpenError(`the room log ${options.file} cannot be opened: ${fault}`));
+      else reject(new LogOpenError(`the room log ${options.file} ${whyNotOpen(fault)}`));
     });
   });
+}
+
+function whyNotOpen(fault: string): string {
+  if (!fault.startsWith('SQLITE_BUSY')) return `cannot be opened: ${fault}`;
+  return 'is in use by another process: is the service running already?';
 }
 
 interface Entry {

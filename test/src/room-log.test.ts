@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -417,7 +417,13 @@ t.test('SQLite: a file in use by another log is refused', async (t) => {
   const file = newFile();
   const log = await diskLog(t, { file });
   await kept(log, said('a'));
-  await t.rejects(diskLog(t, { file }), /locked/);
+  await t.rejects(diskLog(t, { file }), /in use by another process: is the service running already\?/);
+  const files = readdirSync(folder).filter((name) => join(folder, name).startsWith(file));
+  t.same(
+    files.map((name) => statSync(join(folder, name)).mode & 0o077),
+    files.map(() => 0),
+    'what is said is for nobody else on this machine',
+  );
   await log.close();
   t.equal((await diskLog(t, { file })).last(ROOM), 1);
 });
