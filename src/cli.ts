@@ -193,6 +193,11 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** What helps against a port that is taken. */
+const PORTS =
+  'is the service running already? Other ports are chosen by sip.port, msrp.port and http.port, `grouptextchat doctor` ' +
+  'looks at all of them';
+
 /** What people do wrong is told in words; anything else is a bug, and loud. */
 function explain(error: unknown): void {
   const expected =
@@ -204,7 +209,8 @@ function explain(error: unknown): void {
     error instanceof LogOpenError;
   if (!expected && !isSystemError(error)) throw error;
   const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';
-  process.stderr.write(`grouptextchat: ${heading}${error.message}\n`);
+  const advice = 'code' in error && error.code === 'EADDRINUSE' ? `; ${PORTS}` : '';
+  process.stderr.write(`grouptextchat: ${heading}${error.message}${advice}\n`);
   process.exitCode = 1;
 }
 

@@ -55,9 +55,14 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
   const http = addresses.find(({ protocol }) => protocol === 'HTTP');
   const scheme = config.http.tls ? ['https', 'wss'] : ['http', 'ws'];
   const domain = config.domains[0] ?? hostOf(sip?.host ?? '127.0.0.1');
-  const uri = `sip:lobby@${domain}${sip === undefined || sip.port === 5060 ? '' : `:${sip.port}`}`;
+  const room = config.rooms.on_demand ? 'lobby' : (Object.keys(config.rooms.named)[0] ?? 'lobby');
+  const uri = `sip:${room}@${domain}${sip === undefined || sip.port === 5060 ? '' : `:${sip.port}`}`;
   const web = http === undefined ? '' : `${hostOf(http.host)}:${http.port}`;
   const server = http === undefined || http.port === 8080 ? '' : ` --server ${scheme[1]}://${web}/ws`;
+  const people =
+    config.auth.mode === 'open'
+      ? ['--name Alice', '--name Bob']
+      : ['alice', 'bob'].map((name) => `--as sip:${name}@${domain}`);
   const lines = [
     `grouptextchat ${version} is serving`,
     '',
@@ -69,10 +74,13 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
           row('State', `${scheme[0]}://${web}/health and /metrics`),
         ]),
     '',
-    `Every name is a room. Try ${uri}, from two more terminals:`,
+    `${config.rooms.on_demand ? 'Every name is a room. ' : ''}Try ${uri}, from two more terminals${
+      config.auth.mode === 'open'
+        ? ''
+        : ', as users made by `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD'
+    }:`,
     '',
-    `  npx grouptextchat chat ${uri}${server} --name Alice`,
-    `  npx grouptextchat chat ${uri}${server} --name Bob`,
+    ...people.map((who) => `  npx grouptextchat chat ${uri}${server} ${who}`),
     '',
     `or see who is there: npx grouptextchat watch ${uri}${server}`,
     '',

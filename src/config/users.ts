@@ -158,7 +158,7 @@ function read(path: string, realm: string): Content {
     if (codeOf(error) === 'ENOENT') return { realm, users: {} };
     throw new UserFileError(`${path} cannot be read: ${reasonOf(error)}`);
   }
-  const parsed = content.safeParse(jsonOf(text));
+  const parsed = content.safeParse(jsonOf(path, text));
   if (!parsed.success) throw new UserFileError(`${path} is no user file: ${z.prettifyError(parsed.error)}`);
   if (parsed.data.realm !== realm) {
     throw new UserFileError(
@@ -174,11 +174,11 @@ function versionOf(path: string): string {
   return found === undefined ? '' : `${found.ino}:${found.mtimeMs}:${found.size}`;
 }
 
-function jsonOf(text: string): unknown {
+function jsonOf(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
-    return undefined;
+  } catch (error) {
+    throw new UserFileError(`${path} is no user file: ${reasonOf(error)}`);
   }
 }
 

@@ -178,7 +178,10 @@ t.test('serve: a port that is taken is told in one line', async (t) => {
     `http.port=${port}`,
   ]);
   t.equal(code, 1);
-  t.match(err, new RegExp(`^grouptextchat: .*EADDRINUSE.*${port}\\n$`, 'm'));
+  t.match(
+    err,
+    new RegExp(`^grouptextchat: .*EADDRINUSE.*:${port}; is the service running already\\? .*http\\.port.*\\n$`),
+  );
 });
 
 t.test('serve: refuses to be open to the network without being told so', async (t) => {
@@ -213,6 +216,10 @@ t.test('the greeting names what is needed and no more', async (t) => {
   t.match(elsewhere, '  SIP        [::]:5070 (UDP)\n');
   t.match(elsewhere, 'chat sip:lobby@a.example:5070 --server ws://[::1]:81/ws --name Alice');
   t.match(elsewhere, 'The network can reach it.');
+  const closed = readConfig({ options: ['auth.mode=digest', 'rooms.on_demand=false', 'rooms.named.den={}'] });
+  const guarded = greeting(closed, standard, '1');
+  t.match(guarded, /^Try sip:den@127\.0\.0\.1, .* `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD:$/m);
+  t.match(guarded, '  npx grouptextchat chat sip:den@127.0.0.1 --as sip:alice@127.0.0.1\n');
 });
 
 t.test('doctor finds what is in the way', async (t) => {
