@@ -272,8 +272,9 @@ export interface IncomingInvite {
   /**
    * A provisional response 101–199 with our tag; repeated every minute (RFC 3261 §13.3.1.1). Sent reliably when the
    * peer requires it, or supports it and the response has a body (RFC 3262).
+   * @param onPrack hears of the description in the PRACK that acknowledges it; absent: a new offer there is refused 488
    */
-  ring(answer: Answer | 180 | 181 | 182 | 183): void;
+  ring(answer: Answer | 180 | 181 | 182 | 183, onPrack?: (prack: IncomingPrack) => Answering): void;
   /**
    * 200, repeated until its ACK comes. `undefined` when the invite is no longer pending: it was cancelled meanwhile, or
    * cannot be accepted and has been refused with what is wrong with it (400, 422).
@@ -281,6 +282,13 @@ export interface IncomingInvite {
   accept(parts: AcceptParts): InviteSession | undefined;
   /** A final response 300–699. Does nothing when no longer pending. */
   refuse(answer: Answer): void;
+}
+
+/** A PRACK with a session description (RFC 3262 §5). */
+export interface IncomingPrack {
+  readonly request: SipRequest;
+  /** It offers something new, which its 200 answers; else it answers what the provisional response has offered. */
+  readonly offer: boolean;
 }
 
 /** The 200 to an INVITE and what follows. */

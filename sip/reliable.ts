@@ -1,16 +1,24 @@
-import type { Answer } from './api.ts';
+import type { Answer, Answering, IncomingPrack } from './api.ts';
 import type { Core } from './core.ts';
 import type { HeaderLine } from './errors.ts';
 import { RACK } from './fields.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
+import { hasDescription } from './multipart.ts';
 import type { Timer } from './timers.ts';
 
 /** Sends the provisional response with these headers; gives its bytes. */
 type Send = (answer: Answer, headers: readonly HeaderLine[]) => Buffer;
 
+/** A provisional response to be sent reliably. */
+export interface Reliably {
+  readonly answer: Answer;
+  /** Hears of a description in its PRACK. */
+  readonly onPrack: ((prack: IncomingPrack) => Answering) | undefined;
+}
+
 /** One reliable provisional response until its PRACK comes. */
-interface Unacknowledged {
+interface Unacknowledged extends Pick<Reliably, 'onPrack'> {
   readonly rseq: number;
   readonly status: number;
   readonly response: Buffer;
@@ -29,7 +37,11 @@ export class ReliableResponses {
   readonly #incoming: Incoming;
   readonly #send: Send;
   readonly #gaveUp: () => void;
-  readonly #waiting: Answer[] = [];
+  readonly #waiting: Reliably[] = [];
+  /** How far offer and answer have come (§5): the INVITE offers, or a response of ours does; `done` when answered. */
+  #exchange: 'none' | 'theirs' | 'ours' | 'done';
+  /** A PRACK with a description that the application has not answered yet. */
+  #answering = false;
   #rseq = 1 + Math.floor(Math.random() * 0x3fffffff);
   #current: Unacknowledged | undefined;
   #again: Timer | undefined;
@@ -42,18 +54,19 @@ export class ReliableResponses {
     this.#incoming = incoming;
     this.#send = send;
     this.#gaveUp = gaveUp;
+    this.#exchange = hasDescription(incoming.request) ? 'theirs' : 'none';
   }
 
   /** Sends it when the one before it is acknowledged. */
-  send(answer: Answer): void {
-    if (this.#current !== undefined) this.#waiting.push(answer);
-    else this.#start(answer);
+  send(response: Reliably): void {
+    if (this.#current !== undefined) this.#waiting.push(response);
+    else this.#start(response);
   }
 
-  /** Runs `then` at once, or when a description under way is acknowledged: no 2xx before that (RFC 3262 §3). */
+  /** Runs `then` at once, or when a description under way is acknowledged and answered: no 2xx before that (§3). */
   beforeAccepting(then: () => void): void {
     this.#waiting.length = 0;
-    if (this.#current?.hasBody === true) {
+    if (this.#current?.hasBody === true || this.#answering) {
       this.#whenAcknowledged = then;
       return;
     }
@@ -62,7 +75,7 @@ export class ReliableResponses {
     then();
   }
 
-  /** PRACK: 200 when it acknowledges what is under way, else 481. */
+  /** PRACK: 2xx when it acknowledges what is under way, else 481. */
   receive(incoming: Incoming): void {
     const rack = incoming.request.headers.read(RACK);
     const current = this.#current;
@@ -71,9 +84,46 @@ export class ReliableResponses {
       incoming.respond(481);
       return;
     }
+    const described = hasDescription(incoming.request);
     this.#stopTimers();
     this.#current = undefined;
-    incoming.respond(200);
+    if (described) this.#answerDescription(incoming, current.onPrack);
+    else {
+      incoming.respond(200);
+      this.#acknowledged();
+    }
+  }
+
+  /**
+   * §5: an offer is possible once the first one has its answer. Deviation: §3 wants 2xx for each PRACK that matches. An
+   * offer that is not taken has none to carry its answer, so it is refused as in UPDATE (RFC 3311 §5.2), and the response
+   * counts as acknowledged all the same.
+   */
+  #answerDescription(incoming: Incoming, onPrack: Reliably['onPrack']): void {
+    const { request } = incoming;
+    const offer = this.#exchange !== 'ours';
+    const expected = !offer || this.#exchange === 'done';
+    if (!offer) this.#exchange = 'done';
+    const proceed = (): void => {
+      this.#answering = false;
+      this.#acknowledged();
+    };
+    this.#answering = true;
+    incoming.settle(
+      () => (expected ? onPrack?.({ request, offer }) : undefined) ?? { status: offer ? 488 : 200 },
+      (answer) => {
+        incoming.respond(answer.status, answer);
+        proceed();
+      },
+      (error) => {
+        incoming.fail(error);
+        proceed();
+      },
+    );
+  }
+
+  /** What has waited for the PRACK. */
+  #acknowledged(): void {
     const then = this.#whenAcknowledged;
     this.#whenAcknowledged = undefined;
     if (then !== undefined) then();
@@ -89,14 +139,16 @@ export class ReliableResponses {
     this.#whenAcknowledged = undefined;
   }
 
-  #start(answer: Answer): void {
+  #start({ answer, onPrack }: Reliably): void {
     const { clock, transactions } = this.#core;
     const rseq = this.#rseq++;
     const response = this.#send(answer, [
       { name: 'Require', value: '100rel' },
       { name: 'RSeq', value: String(rseq) },
     ]);
-    this.#current = { rseq, status: answer.status, response, hasBody: answer.body !== undefined };
+    this.#current = { rseq, status: answer.status, response, hasBody: answer.body !== undefined, onPrack };
+    if (answer.body !== undefined && this.#exchange === 'none') this.#exchange = 'ours';
+    else if (answer.body !== undefined && this.#exchange === 'theirs') this.#exchange = 'done';
     this.#repeat(transactions.base.T1);
     this.#end = clock.after(64 * transactions.base.T1, () => {
       this.stop();

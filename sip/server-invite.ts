@@ -1,4 +1,12 @@
-import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
+import type {
+  AcceptParts,
+  Answer,
+  Answering,
+  IncomingInvite,
+  IncomingPrack,
+  InviteSession,
+  InviteState,
+} from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
 import { answerEarly } from './early-dialogs.ts';
@@ -70,10 +78,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     return this.#abort.signal;
   }
 
-  ring(answer: Answer | 180 | 181 | 182 | 183): void {
+  ring(answer: Answer | 180 | 181 | 182 | 183, onPrack?: (prack: IncomingPrack) => Answering): void {
     if (this.#state.is !== 'pending') return;
     this.#orFail(() => {
-      this.#ring(answer);
+      this.#ring(typeof answer === 'number' ? { status: answer } : answer, onPrack);
     });
   }
 
@@ -93,17 +101,16 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     }
   }
 
-  #ring(answer: Answer | 180 | 181 | 182 | 183): void {
-    const given: Answer = typeof answer === 'number' ? { status: answer } : answer;
+  #ring(given: Answer, onPrack: ((prack: IncomingPrack) => Answering) | undefined): void {
     const dialog = this.#openDialog();
     dialog.session = this;
     const asked = reliability(this.request);
     const reliable = asked === 'required' || (asked === 'supported' && given.body !== undefined);
-    if (reliable) this.#reliableResponses().send(given);
+    if (reliable) this.#reliableResponses().send({ answer: given, onPrack });
     else this.#send(given, []);
     this.#ringing?.stop();
     this.#ringing = this.#core.clock.after(RING_AGAIN, () => {
-      this.ring(given);
+      this.ring(given, onPrack);
     });
   }
 

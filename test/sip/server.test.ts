@@ -913,6 +913,54 @@ t.test('RFC 3262 §3: provisional responses sent reliably', (t) => {
   t.end();
 });
 
+t.test('RFC 3262 §5: descriptions in PRACK: the answer to ours, or a new offer', async (t) => {
+  const sdp = { 'Content-Type': 'application/sdp' };
+  for (const offerless of [true, false]) {
+    const invites: IncomingInvite[] = [];
+    const heard: boolean[] = [];
+    let answer: ((answer: { status: number; contentType: string; body: string }) => void) | undefined;
+    const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
+    const supported = { Supported: '100rel' };
+    peer.say(offerless ? head('INVITE', supported) : `${head('INVITE', { ...supported, ...sdp })}\n\nv=0`);
+    clock.advance(1);
+    invites[0]?.ring({ status: 183, ...SDP }, ({ offer }) => {
+      heard.push(offer);
+      return offer ? new Promise((resolve) => (answer = resolve)) : { status: 200 };
+    });
+    clock.advance(1);
+    const { rseq, headers } = peer.response(183);
+    const To = headers.get('To');
+    peer.say(`${head('PRACK', { To, CSeq: '2 PRACK', RAck: `${String(rseq)} 1 INVITE`, ...sdp })}\n\nv=0 again`);
+    clock.advance(1);
+    t.strictSame(heard, [!offerless]);
+    invites[0]?.accept(offerless ? {} : SDP);
+    clock.advance(1);
+    if (!offerless) {
+      t.equal(peer.statuses.at(-1), '183 INVITE', 'no 2xx to the INVITE while the offer in the PRACK has no answer');
+      answer?.({ status: 200, contentType: 'application/sdp', body: 'v=0 answer' });
+      await new Promise(setImmediate);
+      clock.advance(1);
+    }
+    t.strictSame(peer.statuses.slice(-2), ['200 PRACK', '200 INVITE']);
+    const prack = peer.responses.find(({ cseq }) => cseq.method === 'PRACK');
+    t.equal(Buffer.from(prack?.body ?? '').toString(), offerless ? '' : 'v=0 answer');
+  }
+
+  const refused = stage({
+    onInvite: (invite) => {
+      invite.ring({ status: 183, ...SDP });
+    },
+  });
+  refused.peer.say(`${head('INVITE', { Supported: '100rel', ...sdp })}\n\nv=0`);
+  refused.clock.advance(1);
+  const { rseq, headers } = refused.peer.response(183);
+  const rack = { To: headers.get('To'), CSeq: '2 PRACK', RAck: `${String(rseq)} 1 INVITE` };
+  refused.peer.say(`${head('PRACK', { ...rack, ...sdp })}\n\nv=0`);
+  refused.clock.advance(10_000);
+  t.strictSame(refused.peer.statuses, ['183 INVITE', '488 PRACK'], 'nobody takes the offer; repeated no more');
+  t.end();
+});
+
 t.test('RFC 3262 §3: without PRACK the INVITE is refused; without 100rel nothing is reliable', (t) => {
   const { peer, clock, agent } = stage({
     onInvite: (invite) => {
