@@ -28,6 +28,7 @@ const skip = skipWithout('sipp');
 const callers: readonly (readonly [string, string])[] = [
   ['uac-session', 'room'],
   ['uac-cancel', 'ring'],
+  ['uac-prack', 'early'],
   ['uac-options', 'room'],
   ['uac-message', 'room'],
   ['uac-digest', 'proved'],
@@ -121,6 +122,11 @@ const callees: Readonly<Record<string, (uri: Uri, t: Test) => Promise<void>>> = 
     t.equal(statusOf(await ask(uri, 'MESSAGE')), 200);
   },
   'uas-digest-invite': async (uri, t) => {
+    const { session, ended } = await call(uri);
+    session.close();
+    t.equal((await ended).why, 'closed');
+  },
+  'uas-prack': async (uri, t) => {
     const { session, ended } = await call(uri);
     session.close();
     t.equal((await ended).why, 'closed');

@@ -32,7 +32,7 @@ export const account = { realm: 'small', username: 'alice', password: 'secret' }
 
 /**
  * A user agent as somebody would first build one on the library. What it does depends on the user part it is asked
- * for: `ring` rings until it is cancelled, `proved` wants credentials, anybody else takes everything.
+ * for: `ring` rings until it is cancelled, `early` answers before it accepts, `proved` wants credentials, anybody else takes everything.
  */
 export class SmallUserAgent {
   readonly userAgent: UserAgent<SocketTransport>;
@@ -85,7 +85,10 @@ export class SmallUserAgent {
           const refusal = await this.#refusal(invite.request);
           if (refusal !== undefined) invite.refuse(refusal);
           else if (userOf(invite.request) === 'ring') invite.ring(180);
-          else this.#keep(invite.accept({ ...sdp, session: this.#session }));
+          else {
+            if (userOf(invite.request) === 'early') invite.ring({ status: 183, ...sdp });
+            this.#keep(invite.accept({ ...sdp, session: this.#session }));
+          }
         },
         onMessage: (incoming) => this.#message(incoming),
         onInfo: () => ({ status: 200 }),
