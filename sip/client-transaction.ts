@@ -1,5 +1,5 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
-import type { Timer, TimerName, TransactionTimes } from './timers.ts';
+import { TransactionTimers, type TransactionTimes } from './timers.ts';
 import type { Flow } from './transport/flow.ts';
 import type { SipResponse } from './message.ts';
 
@@ -113,9 +113,7 @@ export class ClientTransaction {
   #request: Uint8Array | undefined;
   #state: ClientState;
   #ack: Uint8Array | undefined;
-  #retransmission: Timer | undefined;
-  #lifetime: Timer | undefined;
-  #interval = 0;
+  readonly #timers: TransactionTimers<'A' | 'B' | 'D' | 'E' | 'F' | 'K' | 'M'>;
 
   constructor(host: ClientTransactionHost, user: ClientTransactionUser, parts: ClientTransactionParts) {
     const { invite, request } = parts;
@@ -126,6 +124,9 @@ export class ClientTransaction {
     this.#machine = invite ? inviteClient : nonInviteClient;
     this.#state = invite ? 'calling' : 'trying';
     this.#request = request;
+    this.#timers = new TransactionTimers(host, parts.flow.reliable, (name) => {
+      this.#apply(name);
+    });
   }
 
   get state(): ClientState {
@@ -137,9 +138,8 @@ export class ClientTransaction {
     const request = this.#request;
     if (request === undefined) return;
     const invite = this.#state === 'calling';
-    const interval = this.#timer(invite ? 'A' : 'E');
-    this.#startLifetime(invite ? 'B' : 'F');
-    if (interval > 0) this.#startRetransmission(invite ? 'A' : 'E', interval);
+    this.#timers.end(invite ? 'B' : 'F');
+    this.#timers.repeat(invite ? 'A' : 'E');
     if (!this.#host.send(this.flow, request)) this.#apply('transport error');
   }
 
@@ -189,58 +189,31 @@ export class ClientTransaction {
         this.#user.onFailure('transport error');
         return;
       case 'stop timers':
-        this.#stop();
+        this.#timers.stop();
         return;
       case 'again A':
-        this.#startRetransmission('A', this.#interval * 2);
+        this.#timers.again('A');
         return;
       case 'again E':
-        this.#startRetransmission('E', Math.min(this.#interval * 2, this.#host.base.T2));
+        this.#timers.again('E', this.#host.base.T2);
         return;
       case 'again E at T2':
-        this.#startRetransmission('E', this.#host.base.T2);
+        this.#timers.repeat('E', this.#host.base.T2);
         return;
       case 'start D':
-        this.#startLifetime('D');
+        this.#timers.end('D');
         return;
       case 'start K':
-        this.#startLifetime('K');
+        this.#timers.end('K');
         return;
       case 'start M':
-        this.#startLifetime('M');
+        this.#timers.end('M');
         return;
     }
   }
 
-  #timer(name: TimerName): number {
-    return (this.flow.reliable ? this.#host.reliable : this.#host.unreliable)[name] ?? 0;
-  }
-
-  #startRetransmission(name: 'A' | 'E', ms: number): void {
-    this.#interval = ms;
-    this.#retransmission = this.#host.clock.after(ms, () => {
-      this.#apply(name);
-    });
-  }
-
-  #startLifetime(name: 'B' | 'D' | 'F' | 'K' | 'M'): void {
-    const ms = this.#timer(name);
-    if (ms === 0) this.#apply(name);
-    else
-      this.#lifetime = this.#host.clock.after(ms, () => {
-        this.#apply(name);
-      });
-  }
-
-  #stop(): void {
-    this.#retransmission?.stop();
-    this.#lifetime?.stop();
-    this.#retransmission = undefined;
-    this.#lifetime = undefined;
-  }
-
   #end(): void {
-    this.#stop();
+    this.#timers.stop();
     this.#request = undefined;
     this.#host.clientEnded(this);
   }

@@ -89,13 +89,21 @@ export class Incoming {
     if (!this.answered) this.#send(error.status, { reason: error.reason, headers: error.headers });
   }
 
-  /** Does what an application that has been given the request asks for; what the peer did wrong is answered. */
-  orFail<T>(answer: () => T): T | undefined {
+  /**
+   * Does what an application that has been given the request asks for. It answers when it likes, so it is not the one to
+   * hear what the peer did wrong: that goes to `failed`, by default `fail`.
+   */
+  orFail<T>(
+    answer: () => T,
+    failed: (error: SipError) => void = (error) => {
+      this.fail(error);
+    },
+  ): T | undefined {
     try {
       return answer();
     } catch (error) {
       if (!(error instanceof SipError)) throw error;
-      this.fail(error);
+      failed(error);
       return undefined;
     }
   }

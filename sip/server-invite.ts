@@ -90,15 +90,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     return this.#orFail(() => this.#accept(parts));
   }
 
-  /** The application answers when it likes, so it is not the one to hear that the peer's INVITE cannot be read. */
   #orFail<T>(answer: () => T): T | undefined {
-    try {
-      return answer();
-    } catch (error) {
-      if (!(error instanceof SipError)) throw error;
+    return this.#incoming.orFail(answer, (error) => {
       this.fail(error);
-      return undefined;
-    }
+    });
   }
 
   #ring(given: Answer, onPrack: ((prack: IncomingPrack) => Answering) | undefined): void {

@@ -1,6 +1,6 @@
 import { classOf, type Machine, type ResponseClass } from './machine.ts';
 import type { SipRequest } from './message.ts';
-import type { Timer, TimerName, TransactionTimes } from './timers.ts';
+import { TransactionTimers, type TransactionTimes } from './timers.ts';
 import type { Flow, ViaAddress } from './transport/flow.ts';
 
 /** States of a server transaction; `trying` only without INVITE, `accepted` and `confirmed` only with. */
@@ -109,9 +109,7 @@ export class ServerTransaction {
   readonly #machine: Machine<ServerState, ServerEvent, ServerAction>;
   #state: ServerState;
   #last: Uint8Array | undefined;
-  #retransmission: Timer | undefined;
-  #lifetime: Timer | undefined;
-  #interval = 0;
+  readonly #timers: TransactionTimers<'G' | 'H' | 'I' | 'J' | 'L'>;
   /** Our tag in all its responses, once it is made. */
   tag: string | undefined;
   /** Hears of ACKs; set by whoever answers the INVITE. */
@@ -126,6 +124,9 @@ export class ServerTransaction {
     this.via = parts.via;
     this.#machine = invite ? inviteServer : nonInviteServer;
     this.#state = invite ? 'proceeding' : 'trying';
+    this.#timers = new TransactionTimers(host, parts.flow.reliable, (name) => {
+      this.#apply(name);
+    });
     host.serverHolds(this.#keyBytes);
   }
 
@@ -188,27 +189,25 @@ export class ServerTransaction {
         this.user?.onNoAck();
         return;
       case 'stop timers':
-        this.#stop();
+        this.#timers.stop();
         return;
       case 'start G':
-        this.#interval = this.#timer('G');
-        if (this.#interval > 0) this.#startG();
+        this.#timers.repeat('G');
         return;
       case 'again G':
-        this.#interval = Math.min(this.#interval * 2, this.#host.base.T2);
-        this.#startG();
+        this.#timers.again('G', this.#host.base.T2);
         return;
       case 'start H':
-        this.#start('H');
+        this.#timers.end('H');
         return;
       case 'start I':
-        this.#start('I');
+        this.#timers.end('I');
         return;
       case 'start J':
-        this.#start('J');
+        this.#timers.end('J');
         return;
       case 'start L':
-        this.#start('L');
+        this.#timers.end('L');
         return;
     }
   }
@@ -218,34 +217,8 @@ export class ServerTransaction {
     this.#last = response;
   }
 
-  #timer(name: TimerName): number {
-    return (this.flow.reliable ? this.#host.reliable : this.#host.unreliable)[name] ?? 0;
-  }
-
-  #startG(): void {
-    this.#retransmission = this.#host.clock.after(this.#interval, () => {
-      this.#apply('G');
-    });
-  }
-
-  #start(name: 'H' | 'I' | 'J' | 'L'): void {
-    const ms = this.#timer(name);
-    if (ms === 0) this.#apply(name);
-    else
-      this.#lifetime = this.#host.clock.after(ms, () => {
-        this.#apply(name);
-      });
-  }
-
-  #stop(): void {
-    this.#retransmission?.stop();
-    this.#lifetime?.stop();
-    this.#retransmission = undefined;
-    this.#lifetime = undefined;
-  }
-
   #end(): void {
-    this.#stop();
+    this.#timers.stop();
     this.#remember(undefined);
     this.#host.serverHolds(-this.#keyBytes);
     this.#host.serverEnded(this);

@@ -89,6 +89,54 @@ export interface TransactionTimes {
   readonly unreliable: TimerTable;
 }
 
+/** The timers of one transaction: one that repeats a message, and one that ends its present state. */
+export class TransactionTimers<Name extends TimerName> {
+  readonly #times: TransactionTimes;
+  readonly #table: TimerTable;
+  readonly #fire: (name: Name) => void;
+  #repeating: Timer | undefined;
+  #interval = 0;
+  #ending: Timer | undefined;
+
+  constructor(times: TransactionTimes, reliable: boolean, fire: (name: Name) => void) {
+    this.#times = times;
+    this.#table = reliable ? times.reliable : times.unreliable;
+    this.#fire = fire;
+  }
+
+  /** Starts a timer of repetitions, by default at its first value; not over a transport that has none. */
+  repeat(name: Name, ms = this.#table[name] ?? 0): void {
+    if (ms === 0) return;
+    this.#interval = ms;
+    this.#repeating = this.#times.clock.after(ms, () => {
+      this.#fire(name);
+    });
+  }
+
+  /** The next repetition, after twice the time of the last one, but no more than `most`. */
+  again(name: Name, most = Infinity): void {
+    this.repeat(name, Math.min(this.#interval * 2, most));
+  }
+
+  /** Starts the timer that ends the state; one of 0 fires at once. */
+  end(name: Name): void {
+    const ms = this.#table[name] ?? 0;
+    if (ms === 0) this.#fire(name);
+    else
+      this.#ending = this.#times.clock.after(ms, () => {
+        this.#fire(name);
+      });
+  }
+
+  /** Stops both. */
+  stop(): void {
+    this.#repeating?.stop();
+    this.#ending?.stop();
+    this.#repeating = undefined;
+    this.#ending = undefined;
+  }
+}
+
 /** After this time an INVITE that nobody has answered gets its 100 (RFC 3261 §17.2.1), in milliseconds. */
 export const TRYING_INVITE = 200;
 
