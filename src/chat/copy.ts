@@ -37,8 +37,8 @@ export class Copy {
     if (this.#msrp !== undefined) return this.#msrp;
     const { contentType, cpim } = this.said;
     const id = this.n === undefined ? '' : msrpId(this.n, this.said);
-    this.#msrp = prepare({ ...(isMessageId(id) ? { messageId: id } : {}), contentType, body: cpim });
-    return this.#msrp;
+    const known = isMessageId(id);
+    return (this.#msrp = prepare(known ? { messageId: id, contentType, body: cpim } : { contentType, body: cpim }));
   }
 
   /** For MSRP sessions that do not take the type of a file: a line with its name, type and size; undefined for what is no file. */
@@ -76,11 +76,17 @@ export class Copy {
 
 /** A Message-ID for the message of that number: number and time tell it from all others of its room, the rest from other rooms'. */
 function msrpId(n: EventNumber, { at, by, messageId }: Said): string {
-  let mixed = 0;
-  for (const text of [by, messageId]) {
-    for (let i = 0; i < text.length; i += 1) mixed = (Math.imul(mixed, 31) + text.charCodeAt(i)) | 0;
-  }
-  return `n${n.toString(36)}.${at.toString(36)}.${(mixed >>> 0).toString(36)}`;
+  const mixed = mixedWith(mixedWith(0, by), messageId);
+  return `n${n.toString(36)}.${(at % SMALL).toString(36)}.${(mixed & (SMALL - 1)).toString(36)}`;
+}
+
+/** Of larger numbers the digits come ten times as slowly. */
+const SMALL = 2 ** 30;
+
+function mixedWith(before: number, text: string): number {
+  let mixed = before;
+  for (let i = 0; i < text.length; i += 1) mixed = (Math.imul(mixed, 31) + text.charCodeAt(i)) | 0;
+  return mixed;
 }
 
 /** The number of the message that was sent under this Message-ID; undefined for one without. */

@@ -2,6 +2,8 @@
 export class Recent<K, V> {
   readonly #limit: number;
   readonly #entries = new Map<K, V>();
+  /** The key set last: to set it again moves nothing. */
+  #newest: K | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -12,12 +14,12 @@ export class Recent<K, V> {
   }
 
   set(key: K, value: V): void {
-    this.#entries.delete(key);
+    if (key !== this.#newest) this.#entries.delete(key);
     this.#entries.set(key, value);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#limit) break;
-      this.#entries.delete(oldest);
-    }
+    this.#newest = key;
+    if (this.#entries.size <= this.#limit) return;
+    const [oldest] = this.#entries.keys();
+    if (oldest !== undefined) this.#entries.delete(oldest);
   }
 
   delete(key: K): void {
