@@ -1,10 +1,18 @@
 import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
 import type { ChatRefusal } from './refusals.ts';
 
-/** What is known of a message that came before. */
-type Entry =
-  { readonly state: 'kept'; readonly n: EventNumber } | { readonly state: 'waiting'; readonly settled: Settled[] };
 type Settled = (outcome: EventNumber | ChatRefusal) => void;
+
+/** A message that came for the first time, and what has become of it. Made and changed by `Duplicates` alone. */
+export interface FirstSending {
+  readonly key: string;
+  /** Its number, once it is kept. */
+  n: EventNumber | undefined;
+  /** Who wants to hear what becomes of it. */
+  waiting: Settled[];
+}
+
+const NOBODY: Settled[] = [];
 
 /**
  * Remembers the messages a room has taken, so that one sent again (after a lost session, RFC 4975 §5.4) is answered
@@ -12,8 +20,8 @@ type Settled = (outcome: EventNumber | ChatRefusal) => void;
  */
 export class Duplicates {
   // Two halves of the window: when the newer one is full, the older one is forgotten at once, which costs nothing per message.
-  #newer = new Map<string, Entry>();
-  #older = new Map<string, Entry>();
+  #newer = new Map<string, FirstSending>();
+  #older = new Map<string, FirstSending>();
   readonly #window: number;
 
   /** @param window messages remembered at most; the oldest half of them is forgotten together */
@@ -22,51 +30,46 @@ export class Duplicates {
   }
 
   /**
-   * Asks whether the message is new. If it is not, `settled` hears what became of the first one, now or later, and the
-   * answer is `true`. If it is, it is remembered as waiting until `settle` is called.
+   * Takes note of a message. One that is new is given back and waits until `settle` is called for it; for one that is not,
+   * nothing is given. `settled` hears what has become of the first, now or later.
    */
-  repeats(user: UserUri, id: MessageId, settled: Settled): boolean {
+  begin(user: UserUri, id: MessageId, settled: Settled): FirstSending | undefined {
     const key = keyOf(user, id);
-    const entry = this.#find(key);
-    if (entry === undefined) {
-      this.#remember(key, { state: 'waiting', settled: [settled] });
-      return false;
+    const known = this.#newer.get(key) ?? this.#older.get(key);
+    if (known === undefined) {
+      const first: FirstSending = { key, n: undefined, waiting: [settled] };
+      this.#remember(first);
+      return first;
     }
-    if (entry.state === 'kept') settled(entry.n);
-    else entry.settled.push(settled);
-    return true;
+    if (known.n === undefined) known.waiting.push(settled);
+    else settled(known.n);
+    return undefined;
   }
 
   /** Tells all who wait what became of the message; one that was not kept may be sent again. */
-  settle(user: UserUri, id: MessageId, outcome: EventNumber | ChatRefusal): void {
-    const key = keyOf(user, id);
-    const entry = this.#find(key);
-    const half = this.#newer.has(key) ? this.#newer : this.#older;
-    if (typeof outcome === 'number') half.set(key, { state: 'kept', n: outcome });
-    else half.delete(key);
-    if (entry?.state !== 'waiting') return;
-    for (const settled of entry.settled) settled(outcome);
+  settle(first: FirstSending, outcome: EventNumber | ChatRefusal): void {
+    if (typeof outcome === 'number') first.n = outcome;
+    else for (const half of [this.#newer, this.#older]) if (half.get(first.key) === first) half.delete(first.key);
+    const { waiting } = first;
+    first.waiting = NOBODY;
+    for (const settled of waiting) settled(outcome);
   }
 
   /** Notes a message found in the log, when the room is opened again. */
   restore(user: UserUri, id: MessageId, n: EventNumber): void {
-    this.#remember(keyOf(user, id), { state: 'kept', n });
+    this.#remember({ key: keyOf(user, id), n, waiting: NOBODY });
   }
 
-  #remember(key: string, entry: Entry): void {
-    this.#newer.set(key, entry);
+  #remember(first: FirstSending): void {
+    this.#newer.set(first.key, first);
     if (this.#newer.size < this.#window / 2) return;
     const forgotten = this.#older;
     this.#older = this.#newer;
     this.#newer = new Map();
-    for (const [old, waiting] of forgotten) {
+    for (const [key, old] of forgotten) {
       // One that waits has somebody to answer; the log bounds how many can wait.
-      if (waiting.state === 'waiting') this.#older.set(old, waiting);
+      if (old.n === undefined) this.#older.set(key, old);
     }
-  }
-
-  #find(key: string): Entry | undefined {
-    return this.#newer.get(key) ?? this.#older.get(key);
   }
 }
 

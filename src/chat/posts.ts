@@ -75,34 +75,34 @@ export class Posts {
       this.#report(speaker, posting, post, settled);
       return;
     }
-    // What was said once stays said: no rule is asked again about a message that is only sent again.
-    if (post.kind === 'message' && this.#parts.duplicates.repeats(speaker.user, posting.messageId, settled)) return;
-    const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
     if (post.kind === 'message') {
-      this.#say(speaker, posting, post, refusal);
+      this.#say(speaker, posting, post, settled);
       return;
     }
+    const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
     if (refusal === undefined) this.#parts.switch.fanOut(new Copy(this.#said(speaker, posting, post)));
     // A sign of writing that comes too fast is passed over: nobody misses it.
     settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
   }
 
-  #say(speaker: Speaker, posting: Posting, post: Message, refusal: ChatRefusal | undefined): void {
+  #say(speaker: Speaker, posting: Posting, post: Message, settled: (verdict: Verdict) => void): void {
     const { duplicates, append } = this.#parts;
-    const { user } = speaker;
-    const { messageId } = posting;
-    const objection = refusal ?? this.#echo(speaker, post);
+    // What was said once stays said: no rule is asked again about a message that is only sent again.
+    const first = duplicates.begin(speaker.user, posting.messageId, settled);
+    if (first === undefined) return;
+    const objection =
+      this.#objection(speaker, post.audience, 'message', posting.body.length) ?? this.#echo(speaker, post);
     if (objection !== undefined) {
-      duplicates.settle(user, messageId, objection);
+      duplicates.settle(first, objection);
       return;
     }
     append(this.#said(speaker, posting, post), (outcome) => {
-      duplicates.settle(user, messageId, outcome);
+      duplicates.settle(first, outcome);
     });
   }
 
   #said(speaker: Speaker, posting: Posting, post: Message): Said {
-    return { type: 'said', ...messageFields(speaker, posting, post, this.#parts.now()), cpim: posting.body };
+    return { type: 'said', cpim: posting.body, ...messageFields(speaker, posting, post, this.#parts.now()) };
   }
 
   /** Two rooms joined to each other must not talk for ever. */

@@ -1,7 +1,7 @@
 import type { Opened } from '../conference/events.ts';
 import type { EventNumber, StreamId } from '../conference/ids.ts';
 import type { Append, Logged } from '../log/room-log.ts';
-import type { Duplicates } from './duplicates.ts';
+import type { Duplicates, FirstSending } from './duplicates.ts';
 import { fileNameOf } from './file-name.ts';
 import { formatNote, LargeCopy, newStreamId } from './large-copy.ts';
 import { messageFields } from './message-fields.ts';
@@ -27,8 +27,7 @@ export interface StreamsParts {
 /** A large message under way. */
 interface UnderWay {
   readonly stream: SharedStream;
-  readonly speaker: Speaker;
-  readonly posting: Posting;
+  readonly first: FirstSending;
   /** Its number, once the log has kept its beginning. */
   n: EventNumber | undefined;
 }
@@ -63,14 +62,15 @@ export class Streams {
     settled: (verdict: StreamVerdict) => void,
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
-    if (duplicates.repeats(speaker.user, posting.messageId, settled)) return 'repeated';
+    const first = duplicates.begin(speaker.user, posting.messageId, settled);
+    if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
     if ('refused' in post) {
-      duplicates.settle(speaker.user, posting.messageId, post);
+      duplicates.settle(first, post);
       return post;
     }
     const id = newStreamId();
-    const underWay: UnderWay = { stream, speaker, posting, n: undefined };
+    const underWay: UnderWay = { stream, first, n: undefined };
     this.#underWay.set(id, underWay);
     append(this.#opened(id, speaker, posting, post, size), (outcome) => {
       if (typeof outcome === 'number') underWay.n = outcome;
@@ -96,10 +96,9 @@ export class Streams {
   close(id: StreamId, size: number): void {
     const underWay = this.#underWay.get(id);
     if (underWay === undefined) return;
-    const { speaker, posting } = underWay;
     this.#parts.append({ type: 'closed', at: this.#parts.now(), stream: id, size }, (outcome) => {
       if (typeof outcome !== 'number') this.#fail(id, outcome);
-      else this.#parts.duplicates.settle(speaker.user, posting.messageId, underWay.n ?? outcome);
+      else this.#parts.duplicates.settle(underWay.first, underWay.n ?? outcome);
     });
   }
 
@@ -115,9 +114,8 @@ export class Streams {
     const underWay = this.#underWay.get(id);
     this.#underWay.delete(id);
     if (underWay === undefined) return;
-    const { stream, speaker, posting } = underWay;
-    stream.abort();
-    this.#parts.duplicates.settle(speaker.user, posting.messageId, refusal);
+    underWay.stream.abort();
+    this.#parts.duplicates.settle(underWay.first, refusal);
   }
 
   /** From the log. */
