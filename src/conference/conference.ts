@@ -151,6 +151,11 @@ export class Conference {
       .flatMap((entry) => entry.endpoints.filter((endpoint) => endpoint.status !== 'disconnected'));
   }
 
+  /** Whether a user takes part now: has an endpoint that is neither gone nor still coming. */
+  isHere(user: UserUri): boolean {
+    return this.#roster.has(user);
+  }
+
   /** How many users take part now: have an endpoint that is neither gone nor still coming (RFC 4575 §5.5.1). */
   get userCount(): number {
     if (this.#countedAt !== this.#stateChanged) {

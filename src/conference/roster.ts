@@ -120,6 +120,14 @@ export class Roster {
     return [...(this.#entries.get(user) ?? [])].flatMap((entity) => this.#users.get(entity) ?? []);
   }
 
+  /** Whether somebody takes part by one endpoint at least. */
+  has(user: UserUri): boolean {
+    for (const entity of this.#entries.get(user) ?? []) {
+      if (this.#users.get(entity)?.endpoints.some(isPresent) === true) return true;
+    }
+    return false;
+  }
+
   /** The endpoint, also when it has departed and is still shown. */
   endpoint(id: EndpointId): Endpoint | undefined {
     return this.#endpoints.get(id);

@@ -2,7 +2,6 @@
 import type { Conference } from '../conference/conference.ts';
 import type { Audience, Millis } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
-import { isPresent } from '../conference/roster.ts';
 import { isAtLeast } from './roles.ts';
 import type { RateLimiter } from './rate.ts';
 import type { RoomPolicy } from './room-policy.ts';
@@ -30,9 +29,10 @@ export interface SpeakRequest {
 /** Rules for speaking that depend on nothing but the request; those of `rateRules` go after them. */
 export const SPEAK_RULES: readonly Rule<SpeakRequest>[] = [
   ({ conference, user, outside }) => {
-    const endpoints = conference.endpointsOf(user);
-    if (outside === true || endpoints.some(isPresent)) return undefined;
-    return { refused: endpoints.some(({ status }) => status === 'pending') ? 'in-lobby' : 'not-here' };
+    if (outside === true || conference.isHere(user)) return undefined;
+    return {
+      refused: conference.endpointsOf(user).some(({ status }) => status === 'pending') ? 'in-lobby' : 'not-here',
+    };
   },
   ({ policy, size }) => (size > policy.maxMessage ? { refused: 'too-large', maximum: policy.maxMessage } : undefined),
   ({ conference, user, kind }) =>
@@ -48,9 +48,7 @@ export const SPEAK_RULES: readonly Rule<SpeakRequest>[] = [
       : undefined,
   // RFC 7701 §6.2: 404.
   ({ conference, audience }) =>
-    audience.to === 'user' && !conference.endpointsOf(audience.user).some(isPresent)
-      ? { refused: 'recipient-unknown' }
-      : undefined,
+    audience.to === 'user' && !conference.isHere(audience.user) ? { refused: 'recipient-unknown' } : undefined,
   ({ conference, user, audience, kind, now }) => {
     if (conference.slowMode === 0 || kind !== 'message' || audience.to === 'user') return undefined;
     if (isAtLeast(conference.roleOf(user), 'moderator')) return undefined;
