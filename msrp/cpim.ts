@@ -67,16 +67,14 @@ export interface CpimLimits {
   readonly maxHeadBytes?: number;
 }
 
-const LF = 10;
-const CR = 13;
-const EQUALS = 61;
+const [TAB, LF, CR, SPACE, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 59, 61, 127] as const;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const HEADER =
-  /^((?:([!#-'*+\-0-9A-Z^-`a-z|~]+)\.)?([!#-'*+\-0-9A-Z^-`a-z|~]+(?:\.[!#-'*+\-0-9A-Z^-`a-z|~]+)*)):((?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*)[ \t]*(.*)$/s;
-const MIME_HEADER = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+)[ \t]*:[ \t]*(.*)$/s;
+const TOKEN = "[!#-'*+\\-0-9A-Z^-`a-z|~]+";
+/** The name of a message header: a prefix, if there is a dot, and what is behind it. */
+const NAME = new RegExp(`^${TOKEN}(?:\\.${TOKEN})*$`);
+const PARAMETERS = /(?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*/y;
+const MIME_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*$/;
 const BARE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+$/;
-/** CTL but for the tab, which clients do send between words. */
-const CONTROL = /[^\P{Cc}\t\u0080-\u009f]/u;
 
 /**
  * Reads a message/cpim object in one pass. Bare LF line ends, blanks around values, unquoted display names, a missing
@@ -86,35 +84,73 @@ const CONTROL = /[^\P{Cc}\t\u0080-\u009f]/u;
 export function parseCpim(bytes: Uint8Array, limits: CpimLimits = {}): CpimMessage {
   const reader = new HeadReader(bytes, limits.maxHeaders ?? 500, limits.maxHeadBytes ?? 65_536);
   const headers = headersOf(reader.block());
+  // Tabs apart, which clients do send between words.
+  if (reader.sawControl) throw new MsrpError(400, 'CPIM with a control character in a header');
   const mimeHeaders = mimeHeadersOf(reader.block());
-  const content = bytes.subarray(reader.position);
-  const own = headers.filter(({ namespace }) => namespace === CPIM_NAMESPACE);
-  const valuesOf = (name: string): string[] => own.filter((header) => header.name === name).map(({ value }) => value);
-  const isAuthor = ({ written, name, namespace }: CpimHeader): boolean =>
-    written === 'From' || (name === 'From' && namespace === CPIM_NAMESPACE);
-  if (headers.filter(isAuthor).length > 1) {
+  return new ReceivedCpim(bytes, headers, mimeHeaders, bytes.subarray(reader.position));
+}
+
+/** What nearly nobody asks for is read when it is. */
+class ReceivedCpim implements CpimMessage {
+  readonly bytes: Uint8Array;
+  readonly headers: readonly CpimHeader[];
+  readonly mimeHeaders: readonly MimeHeader[];
+  readonly content: Uint8Array;
+  readonly from: CpimAddress | undefined;
+  readonly to: readonly CpimAddress[];
+  readonly cc: readonly CpimAddress[];
+  readonly contentType: ContentType;
+
+  constructor(
+    bytes: Uint8Array,
+    headers: readonly CpimHeader[],
+    mimeHeaders: readonly MimeHeader[],
+    content: Uint8Array,
+  ) {
+    this.bytes = bytes;
+    this.headers = headers;
+    this.mimeHeaders = mimeHeaders;
+    this.content = content;
+    const to: CpimAddress[] = [];
+    const cc: CpimAddress[] = [];
+    let from: CpimAddress | undefined;
+    let authors = 0;
+    for (const { written, name, namespace, value } of headers) {
+      const isOwn = namespace === CPIM_NAMESPACE;
+      if (written === 'From' || (isOwn && name === 'From')) authors += 1;
+      if (!isOwn) continue;
+      if (name === 'From') from ??= parseCpimAddress(value);
+      else if (name === 'To') to.push(parseCpimAddress(value));
+      else if (name === 'cc') cc.push(parseCpimAddress(value));
+    }
     // Whichever From we checked, some client would show the other one.
-    throw new MsrpError(400, 'CPIM with two From headers');
+    if (authors > 1) throw new MsrpError(400, 'CPIM with two From headers');
+    this.from = from;
+    this.to = to;
+    this.cc = cc;
+    const type = mimeHeaders.find(({ name }) => name === 'content-type')?.value;
+    this.contentType = parseContentType(type === undefined || type === '' ? 'text/plain' : type);
   }
-  const [from] = valuesOf('From');
-  const [dateTime] = valuesOf('DateTime');
-  const contentType = mimeHeaders.find(({ name }) => name === 'content-type')?.value;
-  return {
-    bytes,
-    headers,
-    from: from === undefined ? undefined : parseCpimAddress(from),
-    to: valuesOf('To').map(parseCpimAddress),
-    cc: valuesOf('cc').map(parseCpimAddress),
-    dateTime: dateTime === undefined ? undefined : parseDateTime(dateTime),
-    subjects: own.filter(({ name }) => name === 'Subject').map(subjectOf),
-    require: valuesOf('Require')
-      .flatMap((value) => value.split(','))
+
+  get dateTime(): Date | undefined {
+    const written = this.#own('DateTime')[0]?.value;
+    return written === undefined ? undefined : parseDateTime(written);
+  }
+
+  get subjects(): readonly CpimSubject[] {
+    return this.#own('Subject').map(subjectOf);
+  }
+
+  get require(): readonly string[] {
+    return this.#own('Require')
+      .flatMap(({ value }) => value.split(','))
       .map((name) => name.trim())
-      .filter((name) => name !== ''),
-    mimeHeaders,
-    contentType: parseContentType(contentType === undefined || contentType === '' ? 'text/plain' : contentType),
-    content,
-  };
+      .filter((name) => name !== '');
+  }
+
+  #own(name: string): readonly CpimHeader[] {
+    return this.headers.filter((header) => header.name === name && header.namespace === CPIM_NAMESPACE);
+  }
 }
 
 /** The values of a header of some namespace, escapes undone, in order (RFC 3862 §3.4). */
@@ -206,35 +242,51 @@ class HeadReader {
   readonly #maxBytes: number;
   #linesLeft: number;
   position = 0;
+  /** Whether there was a control character that is no tab and does not end a line. */
+  sawControl = false;
 
   constructor(bytes: Uint8Array, maxHeaders: number, maxBytes: number) {
-    this.#bytes = bytes;
+    this.#bytes = octets(bytes);
     this.#linesLeft = maxHeaders;
     this.#maxBytes = maxBytes;
   }
 
   /** The lines up to the next blank one, which is passed over, or to the end. */
   block(): string[] {
+    const bytes = this.#bytes;
     const start = this.position;
-    for (;;) {
-      const lf = this.#bytes.indexOf(LF, this.position);
-      const end = lf < 0 ? this.#bytes.length : lf;
-      if (end > this.#maxBytes) throw new MsrpError(413, `CPIM with more than ${this.#maxBytes} octets of headers`);
-      const blank = end === this.position || (end === this.position + 1 && this.#bytes[this.position] === CR);
-      const lineStart = this.position;
-      this.position = lf < 0 ? end : lf + 1;
-      if (blank || lf < 0) return this.#lines(start, blank ? lineStart : end);
-      if (--this.#linesLeft < 0) throw new MsrpError(413, 'CPIM with too many headers');
+    const last = Math.min(bytes.length, this.#maxBytes + 1);
+    let line = start;
+    for (let at = start; at < last; at++) {
+      const octet = bytes[at] ?? 0;
+      if (octet >= SPACE && octet !== DELETE) continue;
+      if (octet === LF) {
+        const length = at - line - (at > line && bytes[at - 1] === CR ? 1 : 0);
+        this.position = at + 1;
+        if (length === 0) return linesOf(bytes, start, line);
+        if (--this.#linesLeft < 0) throw new MsrpError(413, 'CPIM with too many headers');
+        line = at + 1;
+      } else if (octet !== TAB && !(octet === CR && (at + 1 === bytes.length || bytes[at + 1] === LF))) {
+        this.sawControl = true;
+      }
     }
+    if (bytes.length > this.#maxBytes)
+      throw new MsrpError(413, `CPIM with more than ${this.#maxBytes} octets of headers`);
+    this.position = bytes.length;
+    return linesOf(bytes, start, bytes.length);
   }
+}
 
-  #lines(start: number, end: number): string[] {
-    if (start === end) return [];
-    const text = decodeHead(this.#bytes.subarray(start, end));
-    const lines = text.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line));
-    if (lines[lines.length - 1] === '') lines.pop();
-    return lines;
+function linesOf(bytes: Uint8Array, start: number, end: number): string[] {
+  const text = start === end ? '' : decodeHead(bytes.subarray(start, end));
+  const lines: string[] = [];
+  for (let at = 0; at < text.length;) {
+    const lf = text.indexOf('\n', at);
+    const behind = lf < 0 ? text.length : lf;
+    lines.push(text.slice(at, text.charCodeAt(behind - 1) === CR ? behind - 1 : behind));
+    at = behind + 1;
   }
+  return lines;
 }
 
 function decodeHead(bytes: Uint8Array): string {
@@ -252,36 +304,48 @@ function decodeHead(bytes: Uint8Array): string {
 function headersOf(lines: readonly string[]): CpimHeader[] {
   const namespaces = new Map<string, string>();
   let inForce = CPIM_NAMESPACE;
-  return lines.map((line) => {
-    const parts = CONTROL.test(line) ? null : HEADER.exec(line);
-    if (parts === null) throw new MsrpError(400, 'CPIM with a line that is no header');
-    const [, written = '', prefix, rest = '', parameters = '', blankEnded = ''] = parts;
-    const value = blankEnded.trimEnd();
-    const namespace = prefix === undefined ? inForce : namespaces.get(prefix);
+  const headers: CpimHeader[] = [];
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    const written = line.slice(0, Math.max(0, colon));
+    if (!NAME.test(written)) throw new MsrpError(400, 'CPIM with a line that is no header');
+    const parameters = parametersAt(line, colon + 1);
+    let start = colon + 1 + parameters.length;
+    while (line.charCodeAt(start) === SPACE || line.charCodeAt(start) === TAB) start++;
+    const value = line.slice(start).trimEnd();
+    const dot = written.indexOf('.');
+    const name = dot < 0 ? written : written.slice(dot + 1);
+    let namespace = dot < 0 ? inForce : namespaces.get(written.slice(0, dot));
     if (written === 'NS') {
+      namespace = CPIM_NAMESPACE;
       const [, declared, uri] = /^([^\s<]*)\s*<([^<>\s]+)>$/.exec(value) ?? [];
       if (declared === '' && uri !== undefined) inForce = uri;
       else if (declared !== undefined && uri !== undefined) namespaces.set(declared, uri);
-      return { written, name: rest, namespace: CPIM_NAMESPACE, parameters, value };
     }
-    return { written, name: rest, namespace, parameters, value };
-  });
+    headers.push({ written, name, namespace, parameters, value });
+  }
+  return headers;
+}
+
+function parametersAt(line: string, at: number): string {
+  if (line.charCodeAt(at) !== SEMICOLON) return '';
+  PARAMETERS.lastIndex = at;
+  return PARAMETERS.exec(line)?.[0] ?? '';
 }
 
 /** MIME headers may be folded (RFC 2045 by way of RFC 822). */
 function mimeHeadersOf(lines: readonly string[]): MimeHeader[] {
-  const unfolded: string[][] = [];
-  for (const line of lines) {
-    const last = unfolded[unfolded.length - 1];
-    if (last !== undefined && /^[ \t]/.test(line)) last.push(line.trim());
-    else unfolded.push([line]);
+  const headers: MimeHeader[] = [];
+  for (let at = 0; at < lines.length;) {
+    let line = lines[at++] ?? '';
+    for (let next = lines[at]; next !== undefined && /^[ \t]/.test(next); next = lines[++at]) line += ` ${next.trim()}`;
+    const colon = line.indexOf(':');
+    if (!MIME_NAME.test(line.slice(0, Math.max(0, colon)))) {
+      throw new MsrpError(400, 'CPIM content with a line that is no MIME header');
+    }
+    headers.push({ name: line.slice(0, colon).trimEnd().toLowerCase(), value: line.slice(colon + 1).trim() });
   }
-  return unfolded.map((folded) => {
-    const parts = MIME_HEADER.exec(folded.join(' '));
-    if (parts === null) throw new MsrpError(400, 'CPIM content with a line that is no MIME header');
-    const [, name = '', value = ''] = parts;
-    return { name: name.toLowerCase(), value: value.trim() };
-  });
+  return headers;
 }
 
 function subjectOf(header: CpimHeader): CpimSubject {
