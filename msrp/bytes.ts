@@ -47,6 +47,11 @@ export function allocateBriefly(size: number): Uint8Array {
   return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafe(size);
 }
 
+/** A copy, for as long as somebody likes; a small one may share memory with others, so that `buffer` is not its own. */
+export function copyOf(bytes: Uint8Array): Uint8Array {
+  return NodeBuffer === undefined ? new Uint8Array(bytes) : NodeBuffer.from(bytes);
+}
+
 /** Fresh memory of this size, its content arbitrary. */
 export function allocate(size: number): Uint8Array {
   return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafeSlow(size);

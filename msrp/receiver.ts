@@ -1,4 +1,5 @@
 import { Assembler, type ChunkReceiver, type ChunkResult } from './assembler.ts';
+import { copyOf } from './bytes.ts';
 import type { MsrpSession, SessionHandlers, SessionOptions } from './contract.ts';
 import { answerPath, formatReport, formatResponse, parseNickname, wantsAnswer } from './encode.ts';
 import type { MessageOpening, Reception } from './incoming.ts';
@@ -76,7 +77,7 @@ export class Receiver implements AnswerWay {
     if (reception === 'collect') {
       if (body.length > this.#assembler.maxMessageBytes) return this.answer(head, 413, 'message too large');
       // The octets given are the connection's; the message gets its own.
-      this.#handlers.message(this.#session, new ReceivedMessage(opening, new Uint8Array(body), head, this));
+      this.#handlers.message(this.#session, new ReceivedMessage(opening, copyOf(body), head, this));
     } else if ('refuse' in reception) {
       this.answer(head, reception.refuse.status, reception.refuse.comment);
     } else {
