@@ -125,6 +125,8 @@ export class Receiver implements AnswerWay {
     if (head.messageId === undefined || head.status === undefined) return;
     const { messageId, status, byteRange } = head;
     // §7.3.2: a report of failure counts like a response with that code.
+    // Deviation: it does not fail the session (§7.3.2, MUST), since gateways report what is wrong with one message alone.
+    // Its owner is told by `report`, and can close it.
     if (status.namespace === '000' && status.code >= 300) {
       this.#host.failureReported(messageId, status.code, status.comment);
     }
