@@ -47,7 +47,8 @@ const TAKEN: ChunkResult = { kind: 'taken' };
 /** A message of which at least one chunk has begun. */
 interface OpenMessage {
   readonly opening: MessageOpening;
-  heard: number;
+  /** When octets of it came last; undefined: since the last sweep. */
+  heard: number | undefined;
   /** Puts octets where they belong; `at` counts from 0. */
   place(at: number, bytes: Uint8Array): Refusal | undefined;
   /** A chunk has ended at `at`. */
@@ -113,6 +114,7 @@ export class Assembler {
     return {
       write: (bytes) => {
         if (refusal !== undefined) return undefined;
+        message.heard = undefined;
         refusal = message.place(at, bytes);
         at += bytes.length;
         if (refusal !== undefined) this.#refuse(message, refusal);
@@ -134,6 +136,7 @@ export class Assembler {
   /** Gives up messages of which no chunk came for too long. */
   sweep(now: number): void {
     for (const [id, message] of this.#open) {
+      message.heard ??= now;
       if (now - message.heard < this.#limits.chunkTimeout) continue;
       this.#open.delete(id);
       message.abort('no further chunk in time');
@@ -184,7 +187,7 @@ const TOO_LARGE: Refusal = { status: 413, comment: 'message too large' };
 class Refused implements OpenMessage {
   readonly opening: MessageOpening;
   readonly held = 0;
-  heard = 0;
+  heard: number | undefined;
   readonly #refusal: Refusal;
 
   constructor(opening: MessageOpening, refusal: Refusal) {
@@ -208,11 +211,12 @@ class Refused implements OpenMessage {
 /** Octets in one growing array, and which of them have been received. */
 class Collected implements OpenMessage {
   readonly opening: MessageOpening;
-  heard = 0;
+  heard: number | undefined;
   #buffer: Uint8Array = new Uint8Array(0);
   /** Ascending, apart from each other: [from, to) pairs in one list. */
   #ranges: number[] = [];
   #total: number | undefined;
+  #over = false;
   readonly #maxBytes: number;
   readonly #maxRanges: number;
   readonly #mayHold: (more: number) => boolean;
@@ -229,6 +233,7 @@ class Collected implements OpenMessage {
   }
 
   place(at: number, bytes: Uint8Array): Refusal | undefined {
+    if (this.#over) return GONE;
     const end = at + bytes.length;
     if (end > this.#maxBytes) return TOO_LARGE;
     if (end > this.#buffer.length && !this.#grow(end)) return { status: 413, comment: 'too much at once' };
@@ -238,6 +243,7 @@ class Collected implements OpenMessage {
   }
 
   end(at: number, flag: ContinuationFlag): ChunkResult {
+    if (this.#over) return { kind: 'refused', refusal: GONE };
     if (flag === '#') return TAKEN;
     if (flag === '$') this.#total = at;
     if (this.#total === undefined || !this.#covers(this.#total)) return TAKEN;
@@ -247,6 +253,7 @@ class Collected implements OpenMessage {
   }
 
   abort(): void {
+    this.#over = true;
     this.#buffer = new Uint8Array(0);
   }
 
@@ -296,7 +303,7 @@ class Collected implements OpenMessage {
 class Streamed implements OpenMessage {
   readonly opening: MessageOpening;
   readonly held = 0;
-  heard = 0;
+  heard: number | undefined;
   #next = 0;
   #over = false;
   readonly #sink: MessageSink;

@@ -869,6 +869,37 @@ t.test('RFC 7701 §6.1: chunk reception timer', async (t) => {
   t.same(sink.events.at(-1), 'abort: no further chunk in time');
 });
 
+t.test('RFC 7701 §6.1: a chunk that takes long to arrive is not given up while octets of it come', async (t) => {
+  const rig = new Rig();
+  const { flow, told } = bindSession(rig);
+  const to = String(told.bounds[0]?.localUri);
+  flow.say(
+    `MSRP slow1234 SEND\r\nTo-Path: ${to}\r\nFrom-Path: ${PEER}\r\nMessage-ID: slowslow\r\n` +
+      'Byte-Range: 1-*/400000\r\nContent-Type: text/plain\r\n\r\n',
+  );
+  for (let piece = 0; piece < 4; piece++) {
+    flow.say('x'.repeat(100_000));
+    rig.clock.advance(500_000);
+  }
+  flow.say('\r\n-------slow1234$\r\n');
+  t.ok(told.texts[0] === 'x'.repeat(400_000));
+  // One that has stood still for too long is gone, and does not come back without its beginning.
+  rig.settle();
+  flow.read();
+  flow.say(
+    `MSRP dead1234 SEND\r\nTo-Path: ${to}\r\nFrom-Path: ${PEER}\r\nMessage-ID: deaddead\r\n` +
+      `Byte-Range: 1-*/200000\r\nContent-Type: text/plain\r\n\r\n${'x'.repeat(100_000)}`,
+  );
+  rig.clock.advance(542_000);
+  flow.say(`${'x'.repeat(100_000)}\r\n-------dead1234$\r\n`);
+  rig.settle();
+  t.equal(told.texts.length, 1);
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what),
+    ['413 message is over'],
+  );
+});
+
 t.test('a session that ends gives up what it was receiving', async (t) => {
   const rig = new Rig();
   const { sink, flow, ask, session } = bindWithSink(rig);
