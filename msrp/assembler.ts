@@ -156,8 +156,15 @@ export class Assembler {
     return message;
   }
 
+  /** Makes place when there is none: of what was refused most senders send no more (RFC 4975 §10.5). */
+  #hasPlace(): boolean {
+    if (this.#open.size < this.#limits.maxMessages) return true;
+    const [refused] = [...this.#open].find(([, message]) => message instanceof Refused) ?? [];
+    return refused !== undefined && this.#open.delete(refused);
+  }
+
   #receive(opening: MessageOpening, decide: (opening: MessageOpening) => Reception): OpenMessage {
-    if (this.#open.size >= this.#limits.maxMessages) {
+    if (!this.#hasPlace()) {
       return new Refused(opening, {
         status: 413,
         comment: 'too many messages at once',

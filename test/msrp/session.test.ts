@@ -1097,6 +1097,63 @@ t.test('RFC 4975 §7.1: what is given up with # is never told as delivered', asy
   }
 });
 
+t.test('RFC 4975 §10.5: messages refused whose senders say no more take no place from others', async (t) => {
+  const rig = new Rig();
+  const { flow, ask, told } = bindSession(rig, { assembler: new Assembler({ maxMessages: 2, maxMessageBytes: 100 }) });
+  const first = (id: string, total: number) =>
+    ask('SEND', [`Message-ID: ${id}`, `Byte-Range: 1-*/${total}`, 'Content-Type: a/b'], 'xx', undefined, '+');
+  for (const id of ['big00001', 'big00002', 'big00003']) flow.say(first(id, 1000));
+  for (const id of ['good0001', 'good0002', 'good0003']) flow.say(first(id, 4));
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what.slice(0, 3)),
+    ['413', '413', '413', '200', '200', '413'],
+  );
+  flow.say(ask('SEND', ['Message-ID: good0001', 'Byte-Range: 3-4/4', 'Content-Type: a/b'], 'yy'));
+  t.same(told.texts, ['xxyy']);
+});
+
+t.test('a message that was begun and not answered when its session closes is lost, and told once', async (t) => {
+  const rig = new Rig();
+  const { session, told } = bindSession(rig);
+  let given = false;
+  const source: StreamSource = { pull: () => (given ? 'later' : ((given = true), utf8('x'.repeat(3000)))) };
+  const stream = session.stream({ contentType: 'a/b', outcomes: 'all' }, source);
+  rig.settle();
+  session.close();
+  t.same(told.outcomes, [{ message: stream, outcome: { kind: 'lost' } }]);
+});
+
+t.test('a message that was refused is not lost, too, when its session closes before the # is out', async (t) => {
+  const rig = new Rig();
+  const { session, flow, told } = bindSession(rig);
+  let given = false;
+  const source: StreamSource = { pull: () => (given ? 'later' : ((given = true), utf8('x'.repeat(3000)))) };
+  const stream = session.stream({ contentType: 'a/b' }, source);
+  rig.settle();
+  flow.taking = false;
+  session.send(plain('interrupts it', { failureReport: 'no' }));
+  rig.settle();
+  flow.say(answerTo(framesOf(flow.read())[0] ?? never(), '403 no'));
+  session.close();
+  t.same(told.outcomes, [{ message: stream, outcome: { kind: 'refused', status: 403, comment: 'no' } }]);
+});
+
+t.test('limits: octets that wait and messages that go piece by piece, together', async (t) => {
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig, { maxQueuedBytes: 10_000 });
+  flow.taking = false;
+  session.send(plain('x'));
+  rig.settle();
+  const sent = [4000, 4000, 4000, 2000, 100].map((size) => session.send(plain('y'.repeat(size))));
+  t.same(sent, ['queued', 'queued', 'full', 'queued', 'full']);
+  const source: StreamSource = { pull: () => 'later' };
+  const streams = Array.from({ length: 64 }, () => session.stream({ contentType: 'a/b' }, source));
+  t.equal(streams.filter((stream) => typeof stream === 'object').length, 62, 'and the two of 4000');
+  t.equal(streams.at(-1), 'full');
+  t.equal(bindSession(rig).session.send(plain('y'.repeat(4000))), 'queued');
+});
+
 t.test('RFC 4975 §10.8, §10.10: 481 and 506 end the session', async (t) => {
   for (const status of ['481 gone', '506 taken']) {
     const rig = new Rig();
@@ -1475,7 +1532,8 @@ t.test('limits: transactions that wait, messages that are open, octets of a mess
   t.equal(outcome(part('gaps0001', '9-*/*'), 'x', '#'), '413 too many gaps');
   t.equal(outcome(part('first001', '1-*/*'), 'x'.repeat(900), '+'), '200 OK');
   t.equal(outcome(part('second01', '1-*/*'), 'x'.repeat(900), '+'), '413 too much at once');
-  t.equal(outcome(part('third001', '1-*/*'), 'x', '+'), '413 too many messages at once');
+  t.equal(outcome(part('third001', '1-*/*'), 'x', '+'), '200 OK');
+  t.equal(outcome(part('fourth01', '1-*/*'), 'x', '+'), '413 too many messages at once');
   t.same(told.messages, []);
 });
 
