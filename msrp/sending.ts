@@ -260,11 +260,15 @@ export class Sending implements OutgoingStream {
     return this.#endChunk(turn, '$');
   }
 
-  /** RFC 4975 §7.1: `#` in the open chunk, or in one of its own, whose range then is empty (§7.1.1). */
+  /**
+   * RFC 4975 §7.1: `#` in the open chunk, or in one of its own, whose range then is empty (§7.1.1), but for whom has
+   * answered 413, and must be sent no further chunk (§10.5).
+   */
   #end(turn: Turn, envelope: Envelope): Chunk | undefined {
     this.over = true;
     if (!this.begun) return undefined;
     this.#empty = this.#chunk === undefined;
+    if (this.#empty && this.#fate?.kind === 'refused' && this.#fate.status === 413) return undefined;
     this.#open(turn, envelope);
     return this.#endChunk(turn, '#');
   }

@@ -991,17 +991,20 @@ t.test('RFC 4975 §7.3.2, §10.4, §10.5: responses and reports that stop a mess
     const first = frames[0] ?? never();
     flow.say(
       stop === 'response'
-        ? answerTo(first, '413 stop')
+        ? answerTo(first, `${code} stop`)
         : ask('REPORT', [
             `Message-ID: ${first.fields['Message-ID'] ?? ''}`,
             'Byte-Range: 1-10/10',
-            'Status: 000 413 stop',
+            `Status: 000 ${code} stop`,
           ]),
     );
     rig.settle();
-    const [last] = framesOf(flow.read());
-    t.same([last?.fields['Message-ID'], last?.flag, last?.body], [first.fields['Message-ID'], '#', '']);
-    t.same(told.outcomes, [{ message: stream, outcome: { kind: 'refused', status: 413, comment: 'stop' } }]);
+    // §10.5: whoever has said 413 must get no further chunk of it, not even an empty one.
+    t.same(
+      framesOf(flow.read()).map(({ fields, flag, body }) => [fields['Message-ID'], flag, body]),
+      code === 413 ? [] : [[first.fields['Message-ID'], '#', '']],
+    );
+    t.same(told.outcomes, [{ message: stream, outcome: { kind: 'refused', status: code, comment: 'stop' } }]);
   }
   const rig = new Rig();
   const { session, flow, told } = bindSession(rig);
