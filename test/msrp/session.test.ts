@@ -978,7 +978,12 @@ t.test(
 );
 
 t.test('RFC 4975 §7.3.2, §10.4, §10.5: responses and reports that stop a message', async (t) => {
-  for (const stop of ['response', 'report'] as const) {
+  for (const [stop, code] of [
+    ['response', 413],
+    ['report', 413],
+    ['response', 403],
+    ['report', 403],
+  ] as const) {
     const rig = new Rig();
     const { session, flow, ask, told } = bindSession(rig);
     let given = 0;
