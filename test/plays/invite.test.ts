@@ -1,10 +1,12 @@
 import t from 'tap';
 import { MsrpLine } from './msrp-line.ts';
-import { SipPhone } from './sip-phone.ts';
+import { type Extra, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { addUser } from '../../src/config/users.ts';
 import { makeCertificate } from '../../src/ops/certificate.ts';
 
 const SDP = 'application/sdp';
@@ -338,6 +340,53 @@ t.test('RFC 3261 §22: with accounts, who one is has to be proved', async (t) =>
   t.equal(response.status, 401);
   const challenges = response.wwwAuthenticate;
   t.ok(challenges.length >= 2, 'SHA-256 and MD5 side by side (RFC 8760 §2.3)');
+});
+
+t.test('RFC 3261 §22, RFC 8760: one is who one has proved to be, whatever the From says', async (t) => {
+  const users = `${t.testdir()}/users.json`;
+  addUser(users, 'grouptextchat', 'alice', 'secret');
+  const stage = await raise('auth.mode=digest', `auth.users=${users}`, 'domains=[example.org]');
+  t.teardown(() => stage.close());
+  const mallory = await phone(stage, 'mallory');
+  const hash = (algorithm: string, text: string): string =>
+    createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
+      .update(text)
+      .digest('hex');
+  const proving = async (algorithm: string, method: string, extra: Extra = {}, password = 'secret') => {
+    const { response } = await mallory.request(method, ROOM, extra);
+    t.equal(response.status, 401, `${method} without credentials`);
+    const challenges = response.headers
+      .all('WWW-Authenticate')
+      .filter((text) => text.includes(`algorithm=${algorithm}`));
+    const nonce = /nonce="([^"]+)"/.exec(challenges[0] ?? '')?.[1] ?? '';
+    const secret = hash(algorithm, `alice:grouptextchat:${password}`);
+    const proof = hash(algorithm, `${secret}:${nonce}:00000001:c:auth:${hash(algorithm, `${method}:${ROOM}`)}`);
+    const named = `username="alice", realm="grouptextchat", nonce="${nonce}", uri="${ROOM}", algorithm=${algorithm}`;
+    const credentials = `Authorization: Digest ${named}, qop=auth, nc=00000001, cnonce="c", response="${proof}"`;
+    return mallory.request(method, ROOM, { ...extra, headers: [...(extra.headers ?? []), credentials] });
+  };
+  for (const algorithm of ['MD5', 'SHA-256']) {
+    const own = newPath();
+    const offer = { contentType: SDP, body: messageSdp(own) };
+    t.equal((await proving(algorithm, 'INVITE', offer, 'guess')).response.status, 401, 'a wrong password');
+    const { response, dialog } = await proving(algorithm, 'INVITE', offer);
+    t.equal(response.status, 200);
+    mallory.ack(dialog);
+    const line = await MsrpLine.bind(own, pathOf(response.body));
+    t.equal((await line.say('sip:alice@example.org', ROOM, 'it is me')).what, '200');
+    t.match((await line.say(mallory.uri, ROOM, 'it is not')).what, /^403/);
+    const watched = await proving(algorithm, 'SUBSCRIBE', { headers: ['Event: conference', 'Expires: 600'] });
+    t.equal(watched.response.status, 200);
+    const document = Buffer.from((await mallory.next('NOTIFY')).body).toString();
+    t.match(document, /<user entity="sip:alice@example\.org"/);
+    t.notMatch(document, /sip:mallory@127\.0\.0\.1"/);
+    const text = await proving(algorithm, 'MESSAGE', { contentType: 'text/plain', body: 'and so am I' });
+    t.equal(text.response.status, 202, 'who is not in the call would be refused');
+    const invited = await proving(algorithm, 'REFER', { headers: ['Refer-To: <sip:carol@example.org>'] });
+    t.equal(invited.response.status, 404, 'let in, and told that she is not here');
+    await mallory.within(dialog, 'BYE');
+    line.close();
+  }
 });
 
 t.test('RFC 4579 §4.3: OPTIONS tells a conference', async (t) => {
