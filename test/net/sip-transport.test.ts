@@ -461,8 +461,9 @@ t.test('the trace sees every message, both ways; a flood of faults is few lines'
   const server = side(t, {
     maxLogLines: 3,
     clock: () => now,
-    trace: ({ direction, flow, message, at }) => {
+    trace: ({ direction, flow, message, at, to }) => {
       seen.push(`${direction} ${flow.id} ${text(message).split(' ')[0] ?? ''} ${at > 1_600_000_000_000}`);
+      if (to !== undefined) seen.push(`to ${to.port}`);
     },
   });
   const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
@@ -470,7 +471,19 @@ t.test('the trace sees every message, both ways; a flood of faults is few lines'
   socket.write(options('1'));
   const { flow } = await server.received.next();
   server.layer.respond(flow, viaOf('TCP', 9), Buffer.from(ok));
-  t.strictSame(seen, [`in ${flow.id} OPTIONS true`, `out ${flow.id} SIP/2.0 true`]);
+  t.strictSame(seen.splice(0), [`in ${flow.id} OPTIONS true`, `out ${flow.id} SIP/2.0 true`]);
+
+  const listening = await server.layer.listen({ transport: 'UDP', host: '127.0.0.1', port: 0 });
+  const [source, sentBy] = [await udpClient(t), await udpClient(t)];
+  source.socket.send(options('1'), listening.port, '127.0.0.1');
+  const udp = (await server.received.next()).flow;
+  server.layer.respond(udp, viaOf('UDP', sentBy.port), Buffer.from(ok));
+  udp.send(Buffer.from(options('2')));
+  t.strictSame(seen, [
+    `in ${udp.id} OPTIONS true`,
+    ...[`out ${udp.id} SIP/2.0 true`, `to ${sentBy.port}`],
+    `out ${udp.id} OPTIONS true`,
+  ]);
   for (let n = 0; n < 10; n += 1) {
     const bad = await client(t, port);
     bad.socket.write('\0');
