@@ -190,15 +190,17 @@ export class ClientInvite implements OutgoingInvite {
       return;
     }
     this.#settle({ is: 'accepted', session });
-    try {
-      session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response));
-    } catch (error) {
-      this.#core.log.error(
-        `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-      );
-      session.acknowledge(outgoing.request, undefined);
-      session.close();
-    }
+    session.dialog.ackFirst(() => {
+      try {
+        session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response));
+      } catch (error) {
+        this.#core.log.error(
+          `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        );
+        session.acknowledge(outgoing.request, undefined);
+        session.close();
+      }
+    });
   }
 
   #openSession(response: SipResponse, outgoing: OutgoingRequest, handlers: SessionHandlers): LiveSession {

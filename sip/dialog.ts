@@ -78,6 +78,8 @@ export class LiveDialog implements Dialog {
   #flow: Flow | undefined;
   readonly #waiting: ((heard: () => void) => void)[] = [];
   #unheard = false;
+  /** While an ACK is being made: what leaves right after it. */
+  #afterAck: (() => void)[] | undefined;
   #flowSentBy: Partial<HostPort> | undefined;
   /** Our Contact has to be a sips URI, whatever way the request came (§12.1.1). */
   #sipsContact = false;
@@ -232,7 +234,26 @@ export class LiveDialog implements Dialog {
     return true;
   }
 
+  /** What overtakes all that waits in turn: it leaves now, or as soon as an ACK that is being made has left. */
+  atOnce(send: () => void): void {
+    if (this.#afterAck === undefined) send();
+    else this.#afterAck.push(send);
+  }
+
+  /** Runs `acknowledge`, which makes an ACK and sends it: what is asked for meanwhile leaves after it. */
+  ackFirst(acknowledge: () => void): void {
+    const after: (() => void)[] = (this.#afterAck = []);
+    try {
+      acknowledge();
+    } finally {
+      this.#afterAck = undefined;
+      for (const send of after) send();
+      this.#nextTurn();
+    }
+  }
+
   #nextTurn(): void {
+    if (this.#afterAck !== undefined) return;
     if (this.#unheard && this.#flow?.reliable !== true) return;
     const send = this.#waiting.shift();
     if (send === undefined) return;

@@ -28,8 +28,8 @@ export interface InDialogUser {
 const WITH_CONTACT: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIBE', 'NOTIFY', 'REFER']);
 
 /**
- * Sends a request in a dialog when its turn has come (see `LiveDialog.inTurn`). A BYE overtakes all that waits: that is
- * of no use any more.
+ * Sends a request in a dialog when its turn has come (see `LiveDialog.inTurn`). A BYE overtakes all that waits (that is
+ * of no use any more), but not the ACK that is being made.
  */
 export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogRequest, user: InDialogUser): void {
   const { method, content, digest, stillWanted } = what;
@@ -63,7 +63,10 @@ export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogReque
     user.onSent?.(outgoing);
     outgoing.start();
   };
-  if (method === 'BYE') send(() => undefined);
-  else if (!dialog.inTurn(send, core.limits.queuedPerDialog))
+  if (method === 'BYE') {
+    dialog.atOnce(() => {
+      send(() => undefined);
+    });
+  } else if (!dialog.inTurn(send, core.limits.queuedPerDialog))
     user.onFailed({ is: 'failed', status: 503, reason: 'too many requests wait in the dialog' });
 }

@@ -403,7 +403,10 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   offerAccepted(sent: SipRequest, response: SipResponse, { method, content, ack }: Offer): void {
     this.dialog.refresh(response);
     this.#noteAllow(response);
-    if (method === 'INVITE') this.acknowledge(sent, ack?.(response));
+    if (method === 'INVITE')
+      this.dialog.ackFirst(() => {
+        this.acknowledge(sent, ack?.(response));
+      });
     // It may come after the end (a BYE that crosses it): there is nothing to refresh then.
     if (this.#state !== 'ended') this.#timer.agreed(response);
     this.#noteDescription(content);

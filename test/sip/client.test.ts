@@ -268,6 +268,63 @@ t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => 
   t.end();
 });
 
+t.test('RFC 3261 §13.2.2.4: what is asked for while the ACK is made leaves after it, also the BYE', (t) => {
+  const { agent, peer, clock } = agentAt();
+  const said = (): string[] => peer.requests.map(({ method }) => method);
+  const text = { contentType: 'text/plain', body: 'hi' };
+  let session: InviteSession | undefined;
+  agent.invite(
+    { uri: BOB, from: ROOM },
+    {
+      onAccepted: (accepted) => {
+        session = accepted;
+        accepted.request('MESSAGE', text, () => undefined);
+        return SDP;
+      },
+      onFailed: () => undefined,
+    },
+  );
+  clock.advance(1);
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', ...SDP });
+  clock.advance(1);
+  t.strictSame(said(), ['INVITE', 'ACK', 'MESSAGE']);
+  peer.answer(peer.request('MESSAGE'), 200);
+  clock.advance(1);
+  session?.reInvite(
+    {},
+    () => undefined,
+    () => {
+      session?.request('MESSAGE', text, () => undefined);
+      session?.close();
+      return SDP;
+    },
+  );
+  clock.advance(1);
+  peer.answer(peer.request('INVITE'), 200, SDP);
+  clock.advance(1);
+  t.strictSame(said().slice(3), ['INVITE', 'ACK', 'BYE'], 'which overtakes all else');
+
+  const refuses = agentAt();
+  refuses.agent.invite(
+    { uri: BOB, from: ROOM },
+    {
+      onAccepted: (accepted) => {
+        accepted.close();
+        return undefined;
+      },
+      onFailed: () => t.fail('it was accepted'),
+    },
+  );
+  refuses.clock.advance(1);
+  refuses.peer.answer(refuses.peer.request('INVITE'), 200, { toTag: 'bob', ...SDP });
+  refuses.clock.advance(1);
+  t.strictSame(
+    refuses.peer.requests.map(({ method }) => method),
+    ['INVITE', 'ACK', 'BYE'],
+  );
+  t.end();
+});
+
 t.test('RFC 3261 §22.2, RFC 8760: a challenge is answered once, and credentials go on in the dialog', async (t) => {
   const server = new DigestServer({ realm: 'there' });
   const ha1 = (user: string, realm: string, algorithm: Parameters<typeof digestHa1>[0]): string | undefined =>
