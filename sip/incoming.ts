@@ -76,7 +76,7 @@ export class Incoming {
     return bytes;
   }
 
-  /** The answer that an error asks for: a `SipError` of the peer's fault, or 500 for a bug of ours, which is logged. */
+  /** The answer that an error asks for: a `SipError` of the peer's fault, or 500 for a bug of ours; it is logged. */
   fail(error: unknown): void {
     const { log } = this.#core;
     const fields = this.#fields;
@@ -85,7 +85,7 @@ export class Incoming {
       if (!this.answered) this.#send(500, {});
       return;
     }
-    log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
+    if (!ORDINARY.has(error.status)) log.warn(`refused ${String(error.status)}: ${error.message}`, fields);
     if (!this.answered) this.#send(error.status, { reason: error.reason, headers: error.headers });
   }
 

@@ -1,16 +1,22 @@
+import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { generate } from 'selfsigned';
 import t from 'tap';
 import type { Test } from 'tap';
+import { WebSocket } from 'ws';
 import {
+  type Answer,
   type Dns,
   type Flow,
+  type IncomingRequest,
   type InviteSession,
   type ListenOptions,
   type Outcome,
+  type OutgoingRequestParts,
   parseNameAddr,
   parseUri,
   type SessionEnd,
@@ -417,3 +423,81 @@ t.test(
     t.strictSame(heard, { calls: 200, acks: 200, byes: 200 });
   },
 );
+
+t.test('the small server of sip/README.md does what it says, over each transport', async (t) => {
+  const [, [, example = ''] = []] = [...readFileSync('sip/README.md', 'utf8').matchAll(/```js\n([^]*?)```/g)];
+  // As it stands, but for its ports, which it tells.
+  const tell = "const tell = ({ transport, port }) => console.log('at', transport, port);";
+  const code = `${tell}${example}`
+    .replace(/await (agent\.transport\.listen\([^;]*\));/g, 'tell(await $1);')
+    .replace('.listen(8080)', ".listen(0, () => tell({ transport: 'WS', port: http.address().port }))")
+    .replace(/port: 506[01]/g, 'port: 0')
+    .replaceAll('0.0.0.0', local);
+  const made = await generate([{ name: 'commonName', value: 'x' }], { keyType: 'ec' });
+  const cwd = t.testdir({ 'server.mjs': code, 'cert.pem': made.cert, 'key.pem': made.private });
+  const server = spawn(process.execPath, ['server.mjs'], { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  t.teardown(() => server.kill());
+  let said = '';
+  server.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const ended = once(server, 'close');
+  while (!said.includes('at WS')) await soon();
+  const ports = new Map(Array.from(said.matchAll(/^at (\w+) (\d+)$/gm), ([, name = '', port = '']) => [name, port]));
+  t.strictSame([...ports.keys()].sort(), ['TCP', 'TLS', 'UDP', 'WS']);
+
+  const notified: string[] = [];
+  const client = await host(t, [{ transport: 'UDP', host: local, port: 0 }], {
+    tls: { verify: false },
+    trace: ({ direction, message }) => {
+      const text = Buffer.from(message).toString();
+      if (direction === 'in' && text.startsWith('NOTIFY')) notified.push(text);
+    },
+  });
+  const to = (transport: string): ReturnType<typeof parseUri> =>
+    parseUri(`sip:room@${local}:${ports.get(transport) ?? ''};transport=${transport.toLowerCase()}`);
+  const credentials = (): { username: string; password: string } => ({ username: 'alice', password: 'wonderland' });
+  const ask = (transport: string, method: string, more: Partial<OutgoingRequestParts>): Promise<number> =>
+    new Promise((resolve) => {
+      client.userAgent.request({ uri: to(transport), from: alice, method, ...more }, (outcome) => {
+        resolve(statusOf(outcome));
+      });
+    });
+  const text = (body: string): Partial<OutgoingRequestParts> => ({ contentType: 'text/plain', body, credentials });
+  t.equal(await ask('UDP', 'MESSAGE', { ...text('who?'), credentials: () => undefined }), 401);
+  for (const transport of ['UDP', 'TCP', 'TLS']) t.equal(await ask(transport, 'MESSAGE', text(transport)), 200);
+  const event = { headers: [{ name: 'Event', value: 'presence' }], credentials };
+  t.equal(await ask('UDP', 'SUBSCRIBE', event), 200);
+  while (notified.length === 0) await soon();
+  t.match(notified[0], /UDP\nTCP\nTLS$/);
+
+  t.equal(await ask('UDP', 'MESSAGE', text('call me')), 202);
+  while (client.ends.length === 0) await soon();
+  t.strictSame(client.ends.splice(0), ['bye'], 'it calls back, and ends the call');
+
+  const greeted = new Promise((resolve) => {
+    const onMessage = ({ request }: IncomingRequest): Answer => {
+      resolve(String(request.body));
+      return { status: 200 };
+    };
+    client.userAgent.invite(
+      { uri: to('TCP'), from: alice, credentials, contentType: 'application/sdp', body: 'v=0', session: { onMessage } },
+      { onAccepted: () => undefined, onFailed: resolve },
+    );
+  });
+  t.equal(await greeted, 'hello, alice');
+
+  const webSocket = new WebSocket(`ws://${local}:${ports.get('WS') ?? ''}`, 'sip');
+  await once(webSocket, 'open');
+  const head = ['OPTIONS', 'MESSAGE'].map(
+    (method, at) =>
+      `${method} sip:room@example.org SIP/2.0\r\nVia: SIP/2.0/WS x.invalid;branch=z9hG4bK${at}\r\nFrom: <sip:a@b>;tag=1\r\n` +
+      `To: <sip:room@example.org>\r\nCall-ID: ${at}\r\nCSeq: 1 ${method}\r\n\r\n`,
+  );
+  for (const status of ['200', '401']) {
+    webSocket.send(head.shift() ?? '');
+    const [answer] = (await once(webSocket, 'message')) as [Buffer];
+    t.match(answer.toString(), new RegExp(`^SIP/2.0 ${status} `));
+  }
+  webSocket.terminate();
+  server.kill('SIGTERM');
+  t.strictSame(await ended, [0, null], 'it ends when it is told to');
+});

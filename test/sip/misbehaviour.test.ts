@@ -400,7 +400,8 @@ t.test(
         onInvite: (invite) => {
           invite.refuse({ status: invite.request.callId === 'challenge' ? 401 : 488, headers: [warning] });
         },
-        onMessage: () => {
+        onMessage: ({ request }) => {
+          if (request.callId === 'challenge-too') throw new SipError(401, 'who are you?');
           throw new SipError(415, 'no such type here');
         },
       },
@@ -409,6 +410,7 @@ t.test(
     for (const [method, id] of [
       ['INVITE', 'challenge'],
       ['INVITE', 'call'],
+      ['MESSAGE', 'challenge-too'],
       ['MESSAGE', 'text'],
     ] as const) {
       made.peer.say(head(method, { 'Call-ID': id }));
