@@ -42,6 +42,12 @@ export function findBytes(bytes: Uint8Array, needle: Uint8Array, from = 0): numb
   return -1;
 }
 
+/** The same for a needle of ASCII characters. */
+export function findAscii(bytes: Uint8Array, needle: string): number {
+  if (NodeBuffer !== undefined && bytes instanceof NodeBuffer) return bytes.indexOf(needle, 0, 'latin1');
+  return findBytes(bytes, encoder.encode(needle));
+}
+
 /** Memory for what is soon done with, its content arbitrary: cheaper than memory of its own. */
 export function allocateBriefly(size: number): Uint8Array {
   return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafe(size);

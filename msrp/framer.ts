@@ -1,5 +1,5 @@
 import { allocate, decodeText, encodeText, findBytes, octets } from './bytes.ts';
-import { decodeHead, isTransactionId, remainsOf, type Remains } from './decode.ts';
+import { decodeHead, remainsOf, type Remains } from './decode.ts';
 import { MsrpError } from './errors.ts';
 import type { ContinuationFlag, Head, RequestHead, ResponseHead } from './message.ts';
 
@@ -141,14 +141,14 @@ export class Framer {
     for (let from = at + START.length; from + id < length; id++) {
       const octet = bytes[from + id] ?? 0;
       if (octet === SPACE) {
-        if (id < 4 || !isTransactionId(decodeText(bytes, from, from + id))) break;
+        if (id < 4) break;
         this.#needle = this.#endLine.subarray(0, BEFORE_ID + id);
         this.#state = 'inside';
         this.#endSearched = this.#headSearched = START.length + id;
         this.#headLength = -1;
         return true;
       }
-      if (id >= LONGEST_ID) break;
+      if (id >= LONGEST_ID || !mayStand(octet, id)) break;
       this.#endLine[BEFORE_ID + id] = octet;
     }
     if (at + START.length + id >= length) return false;
@@ -287,6 +287,13 @@ export class Framer {
     this.stop();
     this.#handlers.broken(fault, remains);
   }
+}
+
+/** Whether an octet may stand at this place of a transaction id (RFC 4975 §9: ident). */
+function mayStand(octet: number, place: number): boolean {
+  if ((octet >= 0x61 && octet <= 0x7a) || (octet >= 0x41 && octet <= 0x5a)) return true;
+  if (octet >= 0x30 && octet <= 0x39) return true;
+  return place > 0 && (octet === 0x2e || octet === 0x2d || octet === 0x2b || octet === 0x25 || octet === 0x3d);
 }
 
 /** Whether what there is behind the id can still become flag and CRLF. */

@@ -1,4 +1,4 @@
-import { allocateBriefly, encodeText, findBytes, octets } from './bytes.ts';
+import { allocateBriefly, encodeText, findAscii, octets } from './bytes.ts';
 import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
@@ -52,17 +52,22 @@ export class PreparedMessage implements Outgoing {
     const { before, after } = this.fields;
     const size = this.body.length;
     const head = encodeText(`${before}Byte-Range: 1-${size}/${size}\r\n${after}`);
-    const end = encodeText(`\r\n-------${' '.repeat(ID_PART)}${this.idPart}$\r\n`);
-    const tail = allocateBriefly(head.length + size + end.length);
+    const end = head.length + size;
+    const tail = allocateBriefly(end + END_LINE.length);
     tail.set(head);
     tail.set(this.body, head.length);
-    tail.set(end, head.length + size);
+    tail.set(END_LINE, end);
+    const place = tail.length - OPEN_PLACE + ID_PART;
+    for (let at = 0; at < ID_PART; at++) tail[place + at] = this.idPart.charCodeAt(at);
     return tail;
   }
 }
 
 /** From the end of `tail` back to the place left open for the session's part of the transaction id. */
 export const OPEN_PLACE = ID_PART + ID_PART + 3;
+
+/** With room for both parts of a transaction id. */
+const END_LINE = new Uint8Array(encodeText(`\r\n-------${' '.repeat(2 * ID_PART)}$\r\n`));
 
 /**
  * Renders a message: for any number of sessions, but for each of them once, since the message brings its part of the
@@ -92,7 +97,7 @@ export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, '
     if (OWN_FIELDS.has(name.toLowerCase())) throw new TypeError(`${name} is not for the caller to set`);
     after += formatField(name, value);
   }
-  after += `${formatField('Content-Type', options.contentType)}\r\n`;
+  after += `Content-Type: ${inOneLine('Content-Type', options.contentType)}\r\n\r\n`;
   if (before.length + after.length > MAX_FIELDS) throw new TypeError(`header fields above ${MAX_FIELDS} characters`);
   return { before, after };
 }
@@ -102,10 +107,13 @@ const FIELD_NAME = /^[A-Za-z][!#-'*+\-.0-9A-Z^-~]*$/;
 
 /** One header line. Throws a TypeError when name or value would break it. */
 export function formatField(name: string, value: string): string {
-  if (!FIELD_NAME.test(name) || LINE_BREAKING.test(value)) {
-    throw new TypeError(`no header field: ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
-  }
-  return `${name}: ${value}\r\n`;
+  if (!FIELD_NAME.test(name)) throw new TypeError(`no name of a header field: ${JSON.stringify(name)}`);
+  return `${name}: ${inOneLine(name, value)}\r\n`;
+}
+
+function inOneLine(name: string, value: string): string {
+  if (LINE_BREAKING.test(value)) throw new TypeError(`no value of ${name}: ${JSON.stringify(value)}`);
+  return value;
 }
 
 /** RFC 4975 §7.1: no end-line of ours may occur in the body, so its id does not. */
@@ -113,6 +121,6 @@ function idPartNotIn(body: Uint8Array): string {
   const haystack = octets(body);
   for (;;) {
     const part = newMessagePart();
-    if (body.length < ID_PART || findBytes(haystack, encodeText(part)) < 0) return part;
+    if (body.length < ID_PART || findAscii(haystack, part) < 0) return part;
   }
 }
