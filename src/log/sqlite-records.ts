@@ -32,8 +32,7 @@ export interface StoredRecord {
 /** The event as JSON, and the message bytes apart from it. */
 function split(event: ConferenceEvent): { readonly json: string; readonly body: Uint8Array | undefined } {
   if (!('cpim' in event)) return { json: JSON.stringify(event), body: undefined };
-  const { cpim, ...rest } = event;
-  return { json: JSON.stringify(rest), body: cpim };
+  return { json: JSON.stringify({ ...event, cpim: undefined }), body: event.cpim };
 }
 
 const NO_BODY = 0xffffffff;

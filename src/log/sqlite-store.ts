@@ -27,6 +27,9 @@ export interface StoredRoom {
   readonly last: number;
 }
 
+/** What a row of `events` holds, in the order of its columns. */
+type EventRow = [room: number, n: number, at: number, kind: number, event: Buffer, body: Buffer | null];
+
 /** What to read of a room. */
 export interface StoredRange {
   readonly from: number;
@@ -35,6 +38,9 @@ export interface StoredRange {
   /** Only notifications for this user. */
   readonly to: string | undefined;
 }
+
+/** Rows that go into the file by one statement, where there are so many: a call costs as much as three rows. */
+const ROWS = 16;
 
 /** Most rows that one step of pruning deletes, so that commits in between need not wait long. */
 const PRUNE_STEP = 2_000;
@@ -50,6 +56,7 @@ export class SqliteStore {
   readonly #addRoom;
   readonly #setLast;
   readonly #insert;
+  readonly #insertMany;
   readonly #putFact;
   readonly #dropFact;
   readonly #endFacts;
@@ -89,7 +96,9 @@ export class SqliteStore {
       this.#addRoom = db.prepare('INSERT INTO rooms (uri, last) VALUES (?, 0) RETURNING id');
       this.#setLast = db.prepare('UPDATE rooms SET last = ? WHERE id = ?');
       // Bound as bytes, stored as text: the worker need not decode it, and a human can read it.
-      this.#insert = db.prepare('INSERT INTO events VALUES (?, ?, ?, ?, CAST(? AS TEXT), ?)');
+      const row = '(?, ?, ?, ?, CAST(? AS TEXT), ?)';
+      this.#insert = db.prepare(`INSERT INTO events VALUES ${row}`);
+      this.#insertMany = db.prepare(`INSERT INTO events VALUES ${new Array(ROWS).fill(row).join(', ')}`);
       this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, CAST(? AS TEXT))');
       this.#dropFact = db.prepare('DELETE FROM facts WHERE room = ? AND key = ?');
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
@@ -123,6 +132,7 @@ export class SqliteStore {
     this.#transaction(
       () => {
         const last = new Map<number, number>();
+        let rows: EventRow[] = [];
         for (const record of readBatch(buffer, length)) {
           let room = this.#roomIds.get(record.room);
           if (room === undefined) {
@@ -131,7 +141,11 @@ export class SqliteStore {
             newRooms.push(record.room);
           }
           const kind = record.kind === KIND.end ? KIND.moment : record.kind;
-          this.#insert.run(room, record.n, record.at, kind, record.json, record.body);
+          rows.push([room, record.n, record.at, kind, record.json, record.body]);
+          if (rows.length === ROWS) {
+            this.#insertMany.run(rows.flat());
+            rows = [];
+          }
           if (record.kind === KIND.end) this.#endFacts.run(room);
           if (record.kind === KIND.fact) {
             if (record.clears) this.#dropFact.run(room, record.key);
@@ -139,6 +153,7 @@ export class SqliteStore {
           }
           last.set(room, record.n);
         }
+        for (const row of rows) this.#insert.run(row);
         for (const [room, n] of last) this.#setLast.run(n, room);
       },
       () => {
