@@ -2,6 +2,7 @@
  * The wiring of the running service: which part is given to which. What each part does stands in its own file.
  */
 import { hostname } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import { newNodeEndpoint, tcpDialer, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
@@ -51,7 +52,10 @@ export interface Service {
   readonly addresses: readonly ServedAddress[];
   /** Takes over what can be taken over without a restart, and says what that was and what not. */
   reload(config: Config): ConfigChange;
-  /** Says goodbye to everybody, keeps what is not kept yet, and gives all sockets back. */
+  /**
+   * Says goodbye to everybody, keeps what is not kept yet, and gives all sockets back; connections of peers that do not
+   * close their side a few seconds later.
+   */
   close(): Promise<void>;
 }
 
@@ -59,14 +63,17 @@ export interface Service {
 const SWEEP = 5_000;
 /** How often the past that need not be kept any longer is forgotten, in ms. */
 const PRUNE = 60_000;
+/** How much longer than `shutdown` peers may take to close their side of a connection, in ms; then they are cut off. */
+const CUT_OFF = 300;
 const STOPPING = 'the service is stopping';
 
 /** Starts the service. Rejects, with nothing left open, when an address cannot be listened at. */
 export async function startService(options: ServiceOptions): Promise<Service> {
-  // What has been opened, so that all of it is closed again: the last first.
-  const opened: (() => Promise<void> | void)[] = [];
+  const opened: Opened = { log: [], towardsPeers: [] };
   const close = async (): Promise<void> => {
-    for (let closer = opened.pop(); closer !== undefined; closer = opened.pop()) await closer();
+    await within(options.config.shutdown + CUT_OFF, unwind(opened.towardsPeers));
+    // Whatever peers do or leave undone, what was said is on disk.
+    await unwind(opened.log);
   };
   try {
     return await wire(options, opened, close);
@@ -76,9 +83,32 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
 }
 
+/** What has been opened, as what closes it again. */
+interface Opened {
+  readonly log: Closer[];
+  /** Sockets and what goes over them. */
+  readonly towardsPeers: Closer[];
+}
+
+type Closer = () => Promise<void> | void;
+
+/** Closes all, the last opened first. */
+async function unwind(closers: Closer[]): Promise<void> {
+  for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+}
+
+/** Waits for the end of something, but not longer than so many milliseconds. */
+async function within(milliseconds: number, end: Promise<void>): Promise<void> {
+  const enough = new AbortController();
+  const late = setTimeout(milliseconds, undefined, { signal: enough.signal }).catch(() => undefined);
+  await Promise.race([end, late]).finally(() => {
+    enough.abort();
+  });
+}
+
 async function wire(
   { config, log }: ServiceOptions,
-  opened: (() => Promise<void> | void)[],
+  { log: ofLog, towardsPeers: opened }: Opened,
   close: () => Promise<void>,
 ): Promise<Service> {
   let current = config;
@@ -91,7 +121,7 @@ async function wire(
   const gate = gateOf(config, domains, log);
 
   const roomLog = await openRoomLog(() => current, log.child('log'));
-  opened.push(() => roomLog.close());
+  ofLog.push(() => roomLog.close());
 
   const events: ConferenceEvents = new ConferenceEvents({
     userAgent: () => userAgent,

@@ -71,6 +71,30 @@ t.test('SIGTERM: no new joins, BYE and terminated NOTIFY to all, exit 0 within 5
   t.notMatch(errors(), /error/);
 });
 
+t.test(
+  'SIGTERM: peers that answer nothing and close nothing delay the end, and do not make it a failure',
+  async (t) => {
+    const data = directory();
+    t.teardown(() => {
+      rmSync(data, { recursive: true, force: true });
+    });
+    const { child, sip, errors } = await serve(data);
+    const alice = await join({ sip, host }, 'alice');
+    // Nothing that comes is read any more: the BYE is not answered, the end of the connections is not seen.
+    alice.phone.pause();
+    alice.line.pause();
+    const start = performance.now();
+    const exit = once(child, 'exit');
+    child.kill('SIGTERM');
+    const [code] = (await exit) as [number | null];
+    t.equal(code, 0);
+    t.ok(performance.now() - start < 5_000);
+    t.notMatch(errors(), /error/);
+    alice.phone.hangUp();
+    alice.line.close();
+  },
+);
+
 t.test('kill -9: every message that got its 200 is in the history after the restart', async (t) => {
   const data = directory();
   t.teardown(() => {

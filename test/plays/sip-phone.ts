@@ -116,6 +116,11 @@ export class SipPhone {
     return this.#requests.filter((request) => request.method === method).length;
   }
 
+  /** Reads nothing more, and so answers nothing. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   hangUp(): void {
     this.#socket.destroy();
   }
