@@ -48,7 +48,8 @@ const PRUNE_STEP = 2_000;
 /** The open file. Every method throws libsql's error when the file or the disk fails. */
 export class SqliteStore {
   readonly #path: string;
-  readonly #inode: number | undefined;
+  /** The file and its WAL, as this connection has left them. */
+  #left: readonly FileMark[];
   readonly #db: Database.Database;
   readonly #roomIds = new Map<string, number>();
   readonly #begin;
@@ -80,7 +81,6 @@ export class SqliteStore {
       db.pragma('journal_mode = WAL');
       db.pragma('synchronous = FULL');
       db.pragma('journal_size_limit = 67108864');
-      this.#inode = inode(this.#path);
       const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
       if (version !== 0 && version !== FORMAT)
         throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
@@ -109,15 +109,29 @@ export class SqliteStore {
       const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
       this.#readNotifications = db.prepare(read(isNotification));
       this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
+      this.#left = this.#marks();
     } catch (error) {
       db.close();
       throw error;
     }
   }
 
-  /** Whether the path still leads to the file that is open. */
-  isInPlace(): boolean {
-    return inode(this.#path) === this.#inode;
+  /**
+   * What has become of the file that is open. SQLite would go on writing into one that was removed, or into the hole where
+   * somebody has cut it, and a commit would be worth nothing; so this is asked before each.
+   */
+  place(): 'here' | 'moved' | 'cut short' {
+    const [file, wal] = this.#marks();
+    const [fileLeft, walLeft] = this.#left;
+    if (file?.inode !== fileLeft?.inode) return 'moved';
+    return isWhole(file, fileLeft) && isWhole(wal, walLeft) ? 'here' : 'cut short';
+  }
+
+  #marks(): readonly FileMark[] {
+    return [this.#path, `${this.#path}-wal`].map((path) => {
+      const found = statSync(path, { throwIfNoEntry: false });
+      return { inode: found?.ino, size: found?.size ?? 0 };
+    });
   }
 
   /** All rooms of the file. */
@@ -260,6 +274,7 @@ export class SqliteStore {
     try {
       work();
       this.#commit.run();
+      this.#left = this.#marks();
     } catch (error) {
       undone?.();
       // A full disk has rolled it back already (sqlite.org/lang_transaction.html §3.4).
@@ -280,9 +295,14 @@ function checkWhole(db: Database.Database): void {
   }
 }
 
-function inode(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
+/** A file as it was found; without an inode there was none. */
+interface FileMark {
+  readonly inode: number | undefined;
+  readonly size: number;
 }
+
+const isWhole = (now: FileMark | undefined, left: FileMark | undefined): boolean =>
+  left?.inode === undefined || (now?.inode === left.inode && now.size >= left.size);
 
 type Row = Readonly<Record<string, unknown>>;
 

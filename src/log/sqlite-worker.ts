@@ -41,17 +41,29 @@ const tell = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
 const { file, maxPages } = workerData as WorkerData;
 let store: SqliteStore | undefined;
 
-/**
- * The open file. When another one, or none, has taken its place (somebody moved a broken one away), that is opened.
- * Never the same file again: libsql holds its lock until the old connection's statements are collected.
- */
+/** The open file. Throws when it cannot be opened, and when what is kept in it would not be found again. */
 function opened(): SqliteStore {
-  if (store?.isInPlace() === false) {
+  store ??= new SqliteStore(file, maxPages);
+  switch (store.place()) {
+    case 'here':
+      return store;
+    case 'moved':
+      throw new Error('SQLITE_READONLY_DBMOVED: the file has been moved away or removed');
+    case 'cut short':
+      throw new Error('SQLITE_CORRUPT: the file or its WAL is corrupt, somebody has cut it short: move both away');
+  }
+}
+
+/**
+ * The open file, or that, old or new, which has taken its place (somebody moved a broken one away). Never the same file
+ * again: libsql holds its lock until the old connection's statements are collected.
+ */
+function openedAgain(): SqliteStore {
+  if (store?.place() === 'moved') {
     store.close();
     store = undefined;
   }
-  store ??= new SqliteStore(file, maxPages);
-  return store;
+  return opened();
 }
 
 /** The reason in words, for the log line and for whoever is refused. */
@@ -91,7 +103,7 @@ function receive(message: ToWorker): void {
   switch (message.type) {
     case 'batch':
       try {
-        (store ?? opened()).write(message.buffer, message.length);
+        opened().write(message.buffer, message.length);
         tell({ type: 'kept' });
       } catch (error) {
         tell({ type: 'failed', reason: reasonOf(error) });
@@ -108,8 +120,9 @@ function receive(message: ToWorker): void {
       return;
     case 'probe':
       try {
-        opened().probe(message.now);
-        tell({ type: 'opened', rooms: opened().rooms() });
+        const found = openedAgain();
+        found.probe(message.now);
+        tell({ type: 'opened', rooms: found.rooms() });
       } catch (error) {
         tell({ type: 'broken', reason: reasonOf(error) });
       }

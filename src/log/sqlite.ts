@@ -399,5 +399,6 @@ function inWords(reason: string): string {
   if (reason.startsWith('SQLITE_FULL')) return 'the disk is full';
   if (reason.startsWith('SQLITE_IOERR')) return 'the disk fails';
   if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(reason)) return 'the log is damaged';
+  if (reason.startsWith('SQLITE_READONLY')) return 'the log has been moved away or may not be written';
   return 'the log fails';
 }

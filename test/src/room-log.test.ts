@@ -444,6 +444,39 @@ t.test('SQLite: a file with damaged pages is not opened', async (t) => {
   t.equal((await diskLog(t, { file })).last(ROOM), 100);
 });
 
+t.test('SQLite: nothing is taken into a file that was removed while open, until another is in its place', async (t) => {
+  const lines = new Lines();
+  const file = newFile();
+  const log = await diskLog(t, { file, log: lines });
+  t.equal(await kept(log, said('x')), 1);
+  for (const name of readdirSync(folder)) if (join(folder, name).startsWith(file)) rmSync(join(folder, name));
+  t.match(await kept(log, said('y')), { refused: 'not-kept', reason: /the log has been moved away/ });
+  t.match(lines.lines[0], /^warn .*has been moved away or removed.*not kept: 1/);
+  await turn(() => log.health() === 'well');
+  t.equal(await kept(log, said('z')), 3, 'numbers go on');
+  await log.close();
+  const again = await diskLog(t, { file });
+  t.same(ids(await again.read(ROOM)), ['z']);
+  await again.close();
+});
+
+for (const [part, suffix] of [
+  ['the file', ''],
+  ['the WAL', '-wal'],
+] as const) {
+  t.test(`SQLite: nothing is taken any more when ${part} was cut short while open`, async (t) => {
+    const lines = new Lines();
+    const file = newFile();
+    const log = await diskLog(t, { file, log: lines });
+    t.equal(await kept(log, said('x')), 1);
+    truncateSync(`${file}${suffix}`, 0);
+    t.match(await kept(log, said('y')), { refused: 'not-kept', reason: /the log is damaged/ });
+    t.match(lines.lines[0], /^warn .*cut it short.*not kept: 1/);
+    t.match(log.health(), { reason: /the log is damaged/ });
+    await log.close();
+  });
+}
+
 t.test(
   'SQLite: a file that was destroyed while open is told, refused, and replaced when it is moved away',
   async (t) => {
