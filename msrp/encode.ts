@@ -36,10 +36,12 @@ export interface ReportContent {
 /** A REPORT. The paths as they stand in header fields. */
 export function formatReport(transactionId: string, toPath: string, fromPath: string, content: ReportContent): string {
   const { messageId, size, total, status, comment } = content;
+  // Of a peer that has counted characters there may be more octets than it has announced.
+  const all = total === undefined ? '*' : Math.max(size, total);
   const words = inLine(comment ?? STATUS_COMMENT[status] ?? '');
   return (
     `MSRP ${transactionId} REPORT\r\nTo-Path: ${toPath}\r\nFrom-Path: ${fromPath}\r\n` +
-    `Message-ID: ${messageId}\r\nByte-Range: 1-${size}/${total ?? '*'}\r\n` +
+    `Message-ID: ${messageId}\r\nByte-Range: 1-${size}/${all}\r\n` +
     `Status: 000 ${status}${words === '' ? '' : ` ${words}`}\r\n-------${transactionId}$\r\n`
   );
 }

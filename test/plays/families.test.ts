@@ -94,6 +94,8 @@ t.test('Blink takes a message in one piece only, whatever its size, and counts c
   t.equal(answer.what, '200');
   const report = await line.next(({ what }) => what === 'REPORT');
   t.match(report.headers.get('Status'), /^000 200/, 'what its "delivered" hangs on');
+  const octets = String(Buffer.byteLength(message));
+  t.equal(report.headers.get('Byte-Range'), `1-${octets}/${octets}`, 'RFC 4975 §7.1.2: never more than there is');
   t.equal((await bob.line.hears('über')).body, message);
 });
 
