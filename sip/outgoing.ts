@@ -50,6 +50,8 @@ export class OutgoingRequest {
   readonly #user: SendingUser;
   #targets: readonly Target[] = [];
   #transaction: ClientTransaction | undefined;
+  /** The addresses were looked up: there are no others. */
+  #located = false;
   #over = false;
   /** It was given up; called when the CANCEL leaves. */
   #cancelled: (() => void) | undefined;
@@ -124,6 +126,7 @@ export class OutgoingRequest {
       this.#fail(503, `no way to ${request.requestUri}`);
       return;
     }
+    this.#located = true;
     this.#core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
       if (this.#over) return;
       if ('failed' in found) this.#fail(503, found.reason);
@@ -211,7 +214,7 @@ export class OutgoingRequest {
     }
     const { hop, flow: preferred } = this.#sending;
     // The flow that stood for the address is gone: now the address itself.
-    if (flow === preferred && hop !== undefined && this.#targets.length === 0) this.#locate();
+    if (flow === preferred && hop !== undefined && !this.#located) this.#locate();
     else this.#next(`${flow.id} failed`);
   }
 

@@ -336,6 +336,47 @@ t.test('RFC 3261 §18.1.1, the deviation: a large NOTIFY reaches a client behind
   t.ok(notify.length > 5_000);
 });
 
+t.test(
+  'RFC 3261 §18.1.1: what no datagram can hold fails once where TCP is refused, and is not tried for ever',
+  async (t) => {
+    const ended: string[] = [];
+    const notifier = await host(t, [{ transport: 'TCP', host: local, port: 0 }], undefined, {
+      onSubscribe: (subscribe) => {
+        subscribe.accept({
+          resource: 'room',
+          content: () => ({ contentType: 'text/plain', body: 'n'.repeat(70_000) }),
+          onEnded: (why) => void ended.push(why),
+        });
+      },
+    });
+    const port = await portOf(notifier.transport, { transport: 'UDP', host: local, port: 0 });
+    const socket = createSocket('udp4');
+    t.teardown(() => socket.close());
+    socket.bind(0, local);
+    await once(socket, 'listening');
+    socket.send(
+      [
+        `SUBSCRIBE sip:room@${local}:${port} SIP/2.0`,
+        `Via: SIP/2.0/UDP ${local}:${socket.address().port};branch=z9hG4bKhuge;rport`,
+        'Max-Forwards: 70',
+        'From: <sip:carol@example.com>;tag=1',
+        'To: <sip:room@example.com>',
+        'Call-ID: huge',
+        'CSeq: 1 SUBSCRIBE',
+        `Contact: <sip:carol@${local}:${socket.address().port}>`,
+        'Event: conference',
+        'Content-Length: 0',
+        '',
+        '',
+      ].join('\r\n'),
+      port,
+      local,
+    );
+    while (ended.length === 0) await soon();
+    t.strictSame(ended, ['gone']);
+  },
+);
+
 /** Real UDP sockets whose user agents do not get 15 % of what arrives, the same of it in each run. */
 function losing(handlers: TransportHandlers, seed: number): TransportHandlers {
   let state = seed;
