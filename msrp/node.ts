@@ -21,8 +21,11 @@ export interface Listener {
   address(scheme?: MsrpScheme): LocalAddress;
   /** Replaces certificate and key for connections to come. */
   renew(tls: TlsOptions): void;
-  /** Takes no further connection; resolves when the last one is gone. */
-  close(): Promise<void>;
+  /**
+   * Takes no further connection; resolves when the last one is gone. `cutOff`: what is left after so many milliseconds is
+   * cut off; unless given, it is waited for.
+   */
+  close(cutOff?: number): Promise<void>;
 }
 
 /** Listens, and gives `endpoint` what connects. Rejects when the port cannot be had. */
@@ -34,7 +37,7 @@ export async function listen(endpoint: MsrpEndpoint, options: ListenOptions): Pr
     port,
     address: (scheme = 'msrp') => ({ scheme, host: advertise.host ?? options.host, port: advertise.port ?? port }),
     renew: (tls) => listener.renew(tls),
-    close: () => listener.close(),
+    close: (cutOff) => listener.close(cutOff),
   };
 }
 

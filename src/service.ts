@@ -63,15 +63,15 @@ export interface Service {
 const SWEEP = 5_000;
 /** How often the past that need not be kept any longer is forgotten, in ms. */
 const PRUNE = 60_000;
-/** How much longer than `shutdown` peers may take to close their side of a connection, in ms; then they are cut off. */
-const CUT_OFF = 300;
+/** How long peers may take to close their side of an MSRP connection when all is over, in ms. */
+const CUT_OFF = 1_000;
 const STOPPING = 'the service is stopping';
 
 /** Starts the service. Rejects, with nothing left open, when an address cannot be listened at. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const opened: Opened = { log: [], towardsPeers: [] };
   const close = async (): Promise<void> => {
-    await within(options.config.shutdown + CUT_OFF, unwind(opened.towardsPeers));
+    await within(options.config.shutdown, unwind(opened.towardsPeers));
     // Whatever peers do or leave undone, what was said is on disk.
     await unwind(opened.log);
   };
@@ -247,7 +247,7 @@ async function wire(
 
   const msrp: MsrpListener[] = [];
   opened.push(async () => {
-    await Promise.all(msrp.map(({ listener }) => listener.close()));
+    await Promise.all(msrp.map(({ listener }) => listener.close(CUT_OFF)));
   });
   for (const host of config.msrp.host) {
     msrp.push(await listenMsrpAt(host, msrp[0]?.listener.port ?? config.msrp.port, config, certificates, endpoint));

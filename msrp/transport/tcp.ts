@@ -136,13 +136,17 @@ export interface TcpListener {
   readonly port: number;
   /** Replaces certificate and key for connections to come. */
   renew(tls: TlsOptions): void;
-  close(): Promise<void>;
+  /** Takes no further connection; resolves when the last one is gone. What is left after so many milliseconds is cut off. */
+  close(cutOff?: number): Promise<void>;
 }
 
 /** Listens, and gives each connection to `accept`. Rejects when the port cannot be had. */
 export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void): Promise<TcpListener> {
   let secured = options.tls && securedBy(options.tls);
+  const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     const current = secured;
     accept(new SocketFlow(socket, current && (() => current)));
   });
@@ -154,7 +158,14 @@ export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void):
       resolve({
         port: portOf(server.address()),
         renew: (tls) => void (secured = securedBy(tls)),
-        close: () => new Promise((closed) => server.close(() => closed())),
+        close: async (cutOff) => {
+          const cut = () => {
+            for (const socket of sockets) socket.destroy();
+          };
+          const late = cutOff === undefined ? undefined : setTimeout(cut, cutOff);
+          await new Promise<void>((closed) => server.close(() => closed()));
+          clearTimeout(late);
+        },
       });
     });
   });

@@ -6,7 +6,7 @@ import { Logger } from '../ops/logger.ts';
 import { startService, type ServedAddress, type Service } from '../service.ts';
 
 /** How much longer than the configuration allows a stop may take before it is forced, in milliseconds. */
-const LAST_RESORT = 800;
+const LAST_RESORT = 900;
 
 /** Serves until a signal ends it. `load` reads the configuration, now and again on SIGHUP. */
 export async function serve(load: () => Config, version: string): Promise<void> {

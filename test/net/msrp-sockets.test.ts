@@ -113,6 +113,25 @@ const BIND = ['Message-ID: bindbind', 'Byte-Range: 1-0/0'];
 const TEXT = ['Message-ID: mess0001', 'Byte-Range: 1-5/5', 'Content-Type: text/plain'];
 const plain = (body: string) => prepare({ contentType: 'text/plain', body: utf8(body), outcomes: 'all' });
 
+t.test('a listener that closes waits for its connections, or cuts off what is left after a while', async (t) => {
+  const { endpoint, listener } = await device(t);
+  // Never closes its side, whatever it is told.
+  const socket = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.on('error', () => undefined);
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.resume();
+  const ended = once(socket, 'end');
+  while (endpoint.connectionCount === 0) await new Promise(setImmediate);
+  endpoint.close();
+  await ended;
+  const waits = listener.close();
+  t.equal(await Promise.race([waits, new Promise((resolve) => setImmediate(resolve, 'waits'))]), 'waits');
+  await listener.close(1);
+  t.pass('cut off');
+  await waits;
+});
+
 t.test('RFC 4975 §4: two endpoints exchange messages, small and large, both ways', async (t) => {
   const [alice, bob] = [await device(t), await device(t)];
   const b = bob.session();
