@@ -97,6 +97,11 @@ export interface Limits {
    * a longer session interval (422) (default 8); above, that answer is final.
    */
   readonly repeats: number;
+  /**
+   * NOTIFYs wait while so many bytes wait for their flow (default 262144): a proxy's connection carries the subscriptions
+   * of all who come through it.
+   */
+  readonly notifyBacklog: number;
   /** Bytes, header lines and Via values of one message. */
   readonly parser: ParserLimits;
 }

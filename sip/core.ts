@@ -72,6 +72,7 @@ export const DEFAULT_LIMITS: Omit<Limits, 'parser'> = {
   branches: 32,
   queuedPerDialog: 64,
   repeats: 8,
+  notifyBacklog: 262_144,
 };
 
 /** Reads from options and handlers what the user agent will say of itself. */

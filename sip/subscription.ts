@@ -39,6 +39,9 @@ const SUBSCRIPTION_IS_GONE: ReadonlySet<number> = new Set([
   404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604,
 ]);
 
+/** How often it is looked whether a flow has taken what waits for it, in milliseconds. */
+const LOOK_AGAIN = 20;
+
 /** Which cause says more: of several that are due only the greatest is told. */
 const WEIGHT: Readonly<Record<NotifyCause, number>> = {
   changed: 0,
@@ -64,6 +67,8 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
   /** Pacing: the next NOTIFY that only tells a change leaves not before. */
   #notBefore = 0;
   #pace: Timer | undefined;
+  /** Runs while too much waits for the flow. */
+  #backlog: Timer | undefined;
   /** When the last NOTIFY left. */
   #notifiedAt = 0;
   #rates: Rates = { least: undefined, longest: undefined };
@@ -190,7 +195,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
 
   #pump(): void {
     const cause = this.#due;
-    if (cause === undefined || this.#underWay) return;
+    if (cause === undefined || this.#underWay || this.#waitsForFlow(cause)) return;
     const wait = this.#notBefore - this.#core.clock.now();
     if (wait > 0 && WEIGHT[cause] <= WEIGHT.repeated) {
       this.#pace ??= this.#core.clock.after(wait, () => {
@@ -203,10 +208,23 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     else this.#takeTurn();
   }
 
+  /** What is said later says all that has happened until then; only a farewell does not wait. */
+  #waitsForFlow(cause: NotifyCause): boolean {
+    const { flow } = this.dialog;
+    const waits = cause !== 'terminated' && flow?.open === true && flow.queued > this.#core.limits.notifyBacklog;
+    if (waits) {
+      this.#backlog ??= this.#core.clock.after(LOOK_AGAIN, () => {
+        this.#backlog = undefined;
+        this.#pump();
+      });
+    }
+    return waits;
+  }
+
   /** Says what is due at this moment, which may be more than when it took its place in the queue. */
   readonly #takeTurn = (): void => {
     const cause = this.#due;
-    if (cause === undefined || this.#underWay) return;
+    if (cause === undefined || this.#underWay || this.#waitsForFlow(cause)) return;
     this.#due = undefined;
     const content = this.#content(cause);
     if (content !== undefined) this.#notify(cause, content);
@@ -325,6 +343,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     this.#due = undefined;
     this.#expiry?.stop();
     this.#pace?.stop();
+    this.#backlog?.stop();
     this.#quiet?.stop();
     this.#forget(this);
   }

@@ -142,7 +142,7 @@ export abstract class Connection implements Flow {
   }
 
   /** Bytes handed over and not yet taken by the system. */
-  protected abstract queued(): number;
+  abstract get queued(): number;
   /** Puts the bytes out or into the queue. */
   protected abstract write(bytes: Uint8Array): void;
   /** Ends the connection once the queue is out; bounded in time. */
@@ -153,8 +153,8 @@ export abstract class Connection implements Flow {
   protected abstract check(now: number, heardAt: number): Verdict;
 
   #write(message: Uint8Array): boolean {
-    if (this.queued() + message.length > this.context.limits.maxQueuedBytes) {
-      this.warn(`closed: the peer does not read, ${this.queued()} bytes are waiting`);
+    if (this.queued + message.length > this.context.limits.maxQueuedBytes) {
+      this.warn(`closed: the peer does not read, ${this.queued} bytes are waiting`);
       this.abort('the peer does not read');
       return false;
     }

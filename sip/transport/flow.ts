@@ -36,6 +36,8 @@ export interface Flow {
   readonly advertised: HostPort;
   /** False from the moment the connection is known to be gone (never false for UDP while its socket is open). */
   readonly open: boolean;
+  /** Bytes handed over and not yet taken by the system. For UDP always 0: a datagram waits for nobody. */
+  readonly queued: number;
   /**
    * Hands over one whole message; never waits. False: not sent, since the flow is closed or its send queue is full
    * (the transport has logged it in one line). The flow keeps the bytes by reference until they are written.

@@ -39,7 +39,7 @@ export class StreamConnection extends Connection {
     });
   }
 
-  protected queued(): number {
+  get queued(): number {
     return this.#socket.writableLength;
   }
 

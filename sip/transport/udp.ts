@@ -132,6 +132,7 @@ export class UdpFlow implements Flow {
   readonly transport = 'UDP';
   readonly reliable = false;
   readonly secure = false;
+  readonly queued = 0;
   readonly id: string;
   readonly local: Address;
   readonly remote: Address;

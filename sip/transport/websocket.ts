@@ -50,7 +50,7 @@ export class WebSocketConnection extends Connection {
     });
   }
 
-  protected queued(): number {
+  get queued(): number {
     return this.#webSocket.bufferedAmount;
   }
 

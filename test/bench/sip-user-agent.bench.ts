@@ -31,6 +31,7 @@ class Wire implements Flow {
   readonly remote: { address: string; port: number };
   readonly advertised = { host: '10.0.0.2', port: 5060 };
   readonly open = true;
+  readonly queued = 0;
   taken: Uint8Array[] = [];
 
   constructor(transport: TransportName, address = '10.0.0.1') {

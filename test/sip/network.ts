@@ -198,6 +198,7 @@ export class MemoryFlow implements Flow {
   readonly remote: { address: string; port: number };
   readonly advertised: { host: string; port: number };
   open = true;
+  queued = 0;
   readonly #host: Host;
 
   constructor(host: Host, to: string) {

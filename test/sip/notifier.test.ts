@@ -615,3 +615,27 @@ t.test('Limit of subscriptions in one dialog', (t) => {
   t.strictSame(peer.statuses, ['200 INVITE', '200 SUBSCRIBE', '200 SUBSCRIBE', '503 SUBSCRIBE']);
   t.end();
 });
+
+t.test('NOTIFYs wait while too much waits for their flow, and then say all that has happened', (t) => {
+  const { clock, network, agent, subscriber, subscriptions, causes } = stage({}, { limits: { notifyBacklog: 1000 } });
+  const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
+  if (flow === undefined) throw new Error('no flow');
+  flow.queued = 1001;
+  subscriber.subscribe(600);
+  clock.advance(1000);
+  t.equal(subscriber.responses.length, 1, 'a response does not wait');
+  agent.changed('conference', 'room');
+  clock.advance(10_000);
+  t.strictSame(causes, [], 'nothing is even written');
+  flow.queued = 1000;
+  clock.advance(100);
+  t.strictSame(causes, ['subscribed']);
+  flow.queued = 1001;
+  agent.changed('conference', 'room');
+  clock.advance(10_000);
+  t.equal(subscriber.notifies.length, 1);
+  subscriptions[0]?.terminate('noresource');
+  clock.advance(100);
+  t.strictSame(causes, ['subscribed', 'terminated'], 'a farewell does not wait');
+  t.end();
+});
