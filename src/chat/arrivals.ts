@@ -1,12 +1,13 @@
 import type { Conference } from '../conference/conference.ts';
-import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, type RoomUri, type UserUri } from '../conference/ids.ts';
 import { isPresent } from '../conference/roster.ts';
 import type { Aggregation } from './aggregation.ts';
 import type { Fates } from './fates.ts';
 import { nameOf } from './names.ts';
 import type { Past } from './past.ts';
+import type { PastWish } from './past-wish.ts';
 import type { Recipient } from './recipient.ts';
-import { type HistoryPolicy, type PastWish, Replay, type ReplayPump } from './replay.ts';
+import { type HistoryPolicy, Replay, type ReplayPump } from './replay.ts';
 import type { MsrpSwitch } from './switch.ts';
 import type { Voice } from './voice.ts';
 
@@ -49,6 +50,8 @@ export class Arrivals {
   readonly #parts: ArrivalsParts;
   /** Endpoints that have been told that they must wait. */
   readonly #lobby = new Set<EndpointId>();
+  /** What endpoints have asked for that are being sent something of the past already. */
+  readonly #asked = new Map<EndpointId, PastWish>();
 
   constructor(parts: ArrivalsParts) {
     this.#parts = parts;
@@ -78,10 +81,28 @@ export class Arrivals {
     }
   }
 
+  /**
+   * Somebody who is here wants something of the past, within what the room gives to newcomers: it comes to that endpoint
+   * alone, the messages as they were, and what is said meanwhile behind them. Tells why not, in words.
+   */
+  recall(endpoint: EndpointId, wish: PastWish): string | undefined {
+    const { voice, conference } = this.#parts;
+    const recipient = this.#parts.switch.at(endpoint);
+    if (recipient === undefined) return voice.texts.notHearing;
+    if (recipient instanceof Replay) {
+      if (this.#asked.has(endpoint)) return voice.texts.pastIsComing;
+      this.#asked.set(endpoint, wish);
+      return undefined;
+    }
+    this.#replay(recipient, { wish, after: undefined, asked: eventNumber(conference.last) });
+    return undefined;
+  }
+
   /** The endpoint gets nothing more, until `attach`. */
   detach(endpoint: EndpointId): void {
     const there = this.#parts.switch.at(endpoint);
     this.#lobby.delete(endpoint);
+    this.#asked.delete(endpoint);
     if (there !== undefined) this.#parts.notifications.flush(there.user);
     if (there instanceof Replay) there.stop();
     this.#parts.switch.remove(endpoint);
@@ -112,26 +133,34 @@ export class Arrivals {
     return others.length > MAX_NAMES ? [...names, `+${others.length - MAX_NAMES}`] : names;
   }
 
-  #replay(recipient: Recipient, { wish, after }: Arrival): void {
+  #replay(recipient: Recipient, come: Arrival & { readonly asked?: EventNumber }): void {
     const { uri, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
     const { texts } = voice;
     const replay: Replay = new Replay({
       past,
       recipient,
       policy: welcome.history,
-      wish,
-      after,
+      ...come,
       now: now(),
       notifications,
-      heading: (count, since, missed) =>
-        voice.line(missed ? texts.missed(count, new Date(since)) : texts.history(count, new Date(since)), recipient),
+      heading: (count, since) => {
+        const which = come.asked !== undefined ? 'asked' : come.after === undefined ? 'history' : 'missed';
+        return voice.line(texts[which](count, new Date(since)), recipient);
+      },
       chosen: (copies) => {
         const [from, through] = [copies[0]?.n, copies.at(-1)?.n];
         if (from !== undefined && through !== undefined) fates.replayed(recipient, from, through);
       },
       done: (fault) => {
-        if (fault !== undefined) warn(`${uri}: the past cannot be read: ${fault.message}`);
-        if (this.#parts.switch.at(recipient.endpoint) === replay) this.#parts.switch.add(recipient);
+        if (fault !== undefined) {
+          warn(`${uri}: the past cannot be read: ${fault.message}`);
+          recipient.deliver(voice.line(texts.pastUnreadable, recipient));
+        }
+        const { endpoint } = recipient;
+        if (this.#parts.switch.at(endpoint) !== replay) return;
+        this.#parts.switch.add(recipient);
+        const next = this.#asked.get(endpoint);
+        if (next !== undefined && this.#asked.delete(endpoint)) this.recall(endpoint, next);
       },
     });
     this.#parts.switch.add(replay);

@@ -3,6 +3,7 @@ import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
 import { absoluteUri, type AbsoluteUri, IdError, type MessageId, type UserUri } from '../conference/ids.ts';
 import type { Order } from './orders.ts';
+import { type PastWish, readDuration, readPastWish } from './past-wish.ts';
 import { identityOf, userNamed } from './who.ts';
 
 /** What a line means when it is no order. */
@@ -10,7 +11,9 @@ export type NoOrder =
   | { readonly say: 'help' }
   /** It is an order, but cannot be understood: how it is written. */
   | { readonly say: 'usage'; readonly usage: string }
-  | { readonly say: 'nobody' | 'several'; readonly name: string };
+  | { readonly say: 'nobody' | 'several'; readonly name: string }
+  /** Who gives it wants to be sent something of the past. */
+  | { readonly say: 'past'; readonly wish: PastWish };
 
 /** What reading a line needs to know. */
 export interface CommandContext {
@@ -121,14 +124,6 @@ function banned(
 }
 
 const because = (reason: string | undefined): { readonly reason?: string } => (reason === undefined ? {} : { reason });
-
-const MILLIS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `30s`, `10m`, `2h`, `7d` as milliseconds. */
-export function readDuration(text: string | undefined): Millis | undefined {
-  const [, count, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text ?? '') ?? [];
-  return count === undefined ? undefined : Number(count) * (MILLIS[unit] ?? 0);
-}
 
 const isRole = (word: string | undefined): word is Role =>
   word === 'owner' || word === 'moderator' || word === 'participant' || word === 'visitor';
@@ -286,6 +281,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: '/end [REASON]',
     help: 'the conference is over for everybody',
     read: (words) => ({ order: 'end', ...because(words.rest()) }),
+  },
+  history: {
+    usage: '/history [20|2h]',
+    help: 'the last messages, or those of the last time, once more to you alone',
+    read: (words) => {
+      const word = words.next();
+      const wish = word === undefined ? {} : readPastWish(word);
+      return wish === undefined ? undefined : { say: 'past', wish };
+    },
   },
   help: { usage: '/help', help: 'this list', read: () => ({ say: 'help' }) },
 };

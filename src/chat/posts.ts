@@ -1,5 +1,5 @@
 import type { Audience, Said } from '../conference/events.ts';
-import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
 import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
 import { commandHelp, type NoOrder } from './commands.ts';
@@ -10,6 +10,7 @@ import { Echoes } from './echoes.ts';
 import { messageFields } from './message-fields.ts';
 import type { Moderation } from './moderation.ts';
 import { EVERYONE, type Message, type Notification, type Posting, readPost } from './post.ts';
+import type { PastWish } from './past-wish.ts';
 import type { Present } from './present.ts';
 import { type ChatRefusal, reasonOf } from './refusals.ts';
 import type { RoomRules } from './rules.ts';
@@ -31,6 +32,8 @@ export interface PostsParts {
   readonly moderation: Moderation;
   readonly duplicates: Duplicates;
   readonly dispositions: Dispositions;
+  /** Sends something of the past to an endpoint, or tells why not. */
+  readonly recall: (endpoint: EndpointId, wish: PastWish) => string | undefined;
   readonly append: Append;
   readonly now: () => number;
   /** A line for the operator. */
@@ -136,7 +139,7 @@ export class Posts {
 
   /** An order in the chat: what comes of it, the one who gave it is told; what it changes, all see. */
   #command(speaker: Speaker, text: string, settled: (verdict: Verdict) => void): void {
-    const { rules, moderation, voice } = this.#parts;
+    const { rules, moderation, voice, recall } = this.#parts;
     const refusal = rules.pace(speaker.user);
     if (refusal !== undefined) {
       settled(refusal);
@@ -148,8 +151,10 @@ export class Posts {
         voice.tell(reasonOf(result), speaker.endpoint);
         settled(result);
       } else {
-        voice.tell(answerTo(result, voice.texts), speaker.endpoint);
+        // Answered first, so that the room's 200 stands before what it sends.
         settled('taken');
+        const answer = result.say === 'past' ? recall(speaker.endpoint, result.wish) : answerTo(result, voice.texts);
+        if (answer !== undefined) voice.tell(answer, speaker.endpoint);
       }
     });
   }
@@ -163,7 +168,7 @@ export class Posts {
   }
 }
 
-function answerTo(no: NoOrder, texts: Texts): string {
+function answerTo(no: Exclude<NoOrder, { readonly say: 'past' }>, texts: Texts): string {
   switch (no.say) {
     case 'help':
       return commandHelp();

@@ -16,7 +16,7 @@ export interface Recipient {
   readonly knowsRooms: boolean;
   /** Whether its peer knows how to show a private message (RFC 7701 §6.2, §8). */
   readonly takesPrivate: boolean;
-  /** Octets that wait for its peer. */
+  /** Octets that wait for its peer; `Infinity` when there is place for no more messages of the past. */
   readonly backlog: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;

@@ -4,6 +4,7 @@ import { LogReadError } from '../log/room-log.ts';
 import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
 import type { Past } from './past.ts';
+import type { PastWish } from './past-wish.ts';
 import type { Recipient } from './recipient.ts';
 
 /** How much of its past a room gives. */
@@ -16,24 +17,23 @@ export interface HistoryPolicy {
   readonly missed: number;
 }
 
-/** What of the past somebody wants, at most. */
-export interface PastWish {
-  readonly messages?: number;
-  readonly within?: Millis;
-}
-
 /** What a replay is made with. */
 export interface ReplayParts {
   readonly past: Past;
   readonly recipient: Recipient;
   readonly policy: HistoryPolicy;
   readonly wish: PastWish;
-  /** The device has had everything up to here; undefined for one that is new. */
+  /** The device has had everything up to here; undefined for one that is new, or has asked. */
   readonly after: EventNumber | undefined;
+  /**
+   * Somebody who is here has asked for it: up to here all is past, his own words with it; what comes behind is news to
+   * him. Undefined for one that comes in.
+   */
+  readonly asked?: EventNumber;
   readonly now: Millis;
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. */
-  readonly heading: (count: number, since: Millis, missed: boolean) => Copy;
+  readonly heading: (count: number, since: Millis) => Copy;
   /** These are going to be given to the recipient. */
   readonly chosen: (copies: readonly Copy[]) => void;
   /** All that is past has been delivered, or cannot be: what is said from now on goes to the recipient directly. */
@@ -46,7 +46,7 @@ const ENOUGH_WAITING = 64 * 1024;
 /** How many messages are looked at for those that concern somebody. */
 const LOOKED_AT = 1000;
 
-/** Most notifications that come while somebody catches up; the oldest are left out first. */
+/** Most notifications that come while somebody catches up, and most messages during one read; the oldest are left out first. */
 const MOST_ASIDE = 1000;
 
 /**
@@ -62,6 +62,8 @@ export class Replay implements Recipient {
   /** To be delivered, oldest first, and how far that is. */
   #ahead: readonly Copy[] = [];
   #at = 0;
+  /** What was said while the past was being read: it is among what is read, unless that fails. */
+  #meanwhile: Copy[] = [];
   /** Notifications (RFC 5438) that go behind the messages which they may be about. */
   #aside: Copy[] = [];
   /** The last message that was looked at. */
@@ -109,7 +111,7 @@ export class Replay implements Recipient {
 
   /** What it has not come to yet is on its way. */
   waits(n: EventNumber): boolean {
-    return n > (this.#delivered ?? 0) || this.#parts.recipient.waits(n);
+    return n > Math.max(this.#delivered ?? 0, this.#parts.asked ?? 0) || this.#parts.recipient.waits(n);
   }
 
   /** Whose place it holds. */
@@ -128,7 +130,12 @@ export class Replay implements Recipient {
     if (notifications.length > 0) {
       this.#aside.push(...notifications);
       if (this.#aside.length > MOST_ASIDE) this.#aside.splice(0, this.#aside.length - MOST_ASIDE);
-    } else if (copy.n === undefined && copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
+    } else if (copy.n === undefined) {
+      if (copy.said.endpoint === undefined) this.#parts.recipient.deliver(copy);
+    } else if (this.#state === 'reading') {
+      this.#meanwhile.push(copy);
+      if (this.#meanwhile.length > MOST_ASIDE) this.#meanwhile.shift();
+    }
   }
 
   /** RFC 7701 §6.1: chunks go to those who got the first one. The line that stands for it comes with the past. */
@@ -178,6 +185,7 @@ export class Replay implements Recipient {
         return;
       }
       this.#looked = copies.at(-1)?.n ?? this.#looked;
+      this.#meanwhile = [];
       this.#ahead = choose(copies);
       this.#at = 0;
       this.#state = 'delivering';
@@ -202,23 +210,26 @@ export class Replay implements Recipient {
 
   /** Of the past, what the room gives and the peer wants, after a line that says so. */
   #choose(copies: readonly Copy[]): readonly Copy[] {
-    const { policy, wish, after, now, recipient, heading } = this.#parts;
+    const { policy, wish, after, asked, now, recipient, heading } = this.#parts;
     const returns = after !== undefined;
     const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
     const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
-    const wanted = copies.filter((copy) => this.#concerns(copy) && now - copy.said.at <= within);
+    const isPast = ({ n }: Copy): boolean => asked === undefined || (n !== undefined && n <= asked);
+    const wanted = copies.filter(
+      (copy) => isPast(copy) && this.#concerns(copy, asked !== undefined) && now - copy.said.at <= within,
+    );
     const chosen = most <= 0 ? [] : wanted.slice(-most);
     const [oldest] = chosen;
-    if (oldest !== undefined) {
-      recipient.deliver(heading(chosen.length, oldest.said.at, returns));
-      this.#parts.chosen(chosen);
-    }
-    return chosen;
+    // Who has asked is answered, also when there is nothing.
+    if (oldest !== undefined || asked !== undefined) recipient.deliver(heading(chosen.length, oldest?.said.at ?? now));
+    if (oldest !== undefined) this.#parts.chosen(chosen);
+    const news = copies.filter((copy) => !isPast(copy) && this.#concerns(copy));
+    return news.length === 0 ? chosen : [...chosen, ...news];
   }
 
-  /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2). */
-  #concerns({ said }: Copy): boolean {
-    if (said.endpoint === this.endpoint) return false;
+  /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */
+  #concerns({ said }: Copy, own = false): boolean {
+    if (said.endpoint === this.endpoint && !own) return false;
     if (said.audience.to === 'everyone') return true;
     return this.takesPrivate && (said.audience.user === this.user || said.by === this.user);
   }
@@ -227,6 +238,7 @@ export class Replay implements Recipient {
     if (this.#state === 'over') return;
     this.stop();
     this.#parts.done(fault);
+    if (fault !== undefined) for (const copy of this.#meanwhile) this.#parts.recipient.deliver(copy);
   }
 }
 

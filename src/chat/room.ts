@@ -117,7 +117,14 @@ export class ChatRoom {
     const duplicates = (this.#duplicates = new Duplicates(parts.duplicateWindow));
     const { moderation } = this;
     const judges = { rules, present, moderation, duplicates, dispositions: this.#dispositions };
-    this.posts = new Posts({ ...parts, ...judges, switch: this.#switch, voice, append });
+    this.posts = new Posts({
+      ...parts,
+      ...judges,
+      switch: this.#switch,
+      voice,
+      recall: (endpoint, wish) => this.arrivals.recall(endpoint, wish),
+      append,
+    });
     this.streams = new Streams({
       judge: (speaker, posting, size) => this.posts.judgeLarge(speaker, posting, size),
       duplicates,
@@ -176,7 +183,7 @@ export class ChatRoom {
     }
     this.streams.hear({ n, event });
     if (event.type === 'disposition') {
-      const all = this.#dispositions.isComplete(event, this.conference.occupancy - 1);
+      const all = this.#dispositions.isComplete(event, this.conference.userCount - 1);
       this.#notifications.take(new Copy(asSaid(event), n), event.to, all);
     }
     this.moderation.heard(event);

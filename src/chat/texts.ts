@@ -8,6 +8,14 @@ export interface Texts {
   history(count: number, since: Date): string;
   /** The same to a device that has been here before. */
   missed(count: number, since: Date): string;
+  /** The same to somebody who is here and has asked for it; `count` may be 0. */
+  asked(count: number, since: Date): string;
+  /** To the same, when it is on its way already. */
+  readonly pastIsComing: string;
+  /** To the same, when nothing of the chat goes to his device. */
+  readonly notHearing: string;
+  /** Messages of before are kept, but cannot be had at present. */
+  readonly pastUnreadable: string;
   /** Somebody has given the conference another subject, or none. */
   subject(subject: string | undefined, by: string | undefined): string;
   /** What the subject is, to somebody who comes in. */
@@ -51,6 +59,11 @@ export interface Texts {
 export const ENGLISH: Texts = {
   history: (count, since) => `${messages(count)} of before you came, since ${time(since)}:`,
   missed: (count, since) => `${messages(count)} that you have missed, since ${time(since)}:`,
+  asked: (count, since) =>
+    count === 0 ? 'There is nothing of that time to show.' : `${messages(count)} again, since ${time(since)}:`,
+  pastIsComing: 'What was said before is on its way to you already.',
+  notHearing: 'Nothing of the chat goes to your device at present.',
+  pastUnreadable: 'What was said before cannot be read at present.',
   subject: (subject, by = 'The room') =>
     subject === undefined ? `${by} has taken the subject away.` : `${by} has set the subject: ${subject}`,
   subjectIs: (subject) => `The subject is: ${subject}`,

@@ -1,8 +1,6 @@
 import { formatUri, Params, type SipRequest } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
-import type { PastWish } from '../chat/replay.ts';
-
-const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+import { type PastWish, readPastWish } from '../chat/past-wish.ts';
 
 /**
  * How much of the past somebody asks for who calls a room: `;history=N` messages, or `;history=` with a duration (`90s`,
@@ -10,10 +8,7 @@ const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
  */
 export function pastWish({ uri }: SipRequest): PastWish {
   const text = uri.kind === 'sip' ? uri.params.get('history') : undefined;
-  const [, digits, unit] = /^(\d{1,6})([smhd]?)$/.exec(text ?? '') ?? [];
-  if (digits === undefined) return {};
-  const amount = Number(digits);
-  return isUnit(unit) ? { within: amount * UNITS[unit] } : { messages: amount };
+  return readPastWish(text ?? '') ?? {};
 }
 
 /** The device that calls (RFC 5626 §4.1), by the URN of its Contact; undefined when it names none. */
@@ -30,5 +25,3 @@ export function dialledUri({ to, uri }: SipRequest, domains: Domains): string {
   const known = domains.roomOf(to.uri) === undefined ? uri : to.uri;
   return known.kind === 'sip' ? formatUri({ ...known, params: Params.none, headers: [] }) : formatUri(known);
 }
-
-const isUnit = (text: string | undefined): text is keyof typeof UNITS => text !== undefined && text in UNITS;

@@ -4,7 +4,7 @@ import type { SipUserAgent } from '../../sip/index.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import { FileSession } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
-import type { PastWish } from '../chat/replay.ts';
+import type { PastWish } from '../chat/past-wish.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';

@@ -101,8 +101,9 @@ export class TextOut implements Recipient {
     this.#form = parts.form;
   }
 
+  /** Half of what may wait is enough: what is said now still finds its place. */
   get backlog(): number {
-    return this.#backlog;
+    return this.#waiting.length > this.#parts.limits.waiting / 2 ? Infinity : this.#backlog;
   }
 
   waits(n: EventNumber): boolean {

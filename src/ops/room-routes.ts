@@ -125,6 +125,8 @@ function misread(no: NoOrder): ApiAnswer {
       return { status: 404, body: { reason: `there is nobody called ${no.name}` } };
     case 'several':
       return { status: 409, body: { reason: `more than one is called ${no.name}` } };
+    case 'past':
+      return { status: 400, body: { reason: 'only who is in the room can be sent its past' } };
   }
 }
 

@@ -94,7 +94,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** What a moderator can order in rooms of this very service; elsewhere it would be said to everybody. */
 const ROOM_COMMANDS: ReadonlySet<string> = new Set([
   ...['mute', 'unmute', 'kick', 'ban', 'unban', 'role', 'retract', 'subject', 'slow', 'lock', 'unlock', 'lobby'],
-  ...['admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
+  ...['history', 'admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
 ]);
 
 /** Does what a line entered asks for: a command, or something to say. */

@@ -185,3 +185,95 @@ t.test('the past outlives the service', async (t) => {
   const carol = await join(second, 'carol');
   t.same((await next(carol, 4)).slice(1), ['one', 'two', 'three']);
 });
+
+t.test(
+  '/history: who is here is sent the last messages again, he alone, with their ids and his own words',
+  async (t) => {
+    const stage = await raise('rooms.defaults.history_messages=3');
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['one', 'two']);
+    const bob = await join(stage, 'bob', `${ROOM};history=0`);
+    const carol = await join(stage, 'carol', `${ROOM};history=0`);
+    await alice.say('three');
+    const three = await nextSend(bob.line);
+    await bob.say('four');
+    await next(carol, 2);
+    t.equal(await bob.say('/history 2'), '200');
+    t.match((await next(bob, 1))[0], /^2 messages again, since \d{4}-\d\d-\d\d \d\d:\d\d UTC:$/);
+    const again = await nextSend(bob.line);
+    t.equal(again.body, three.body);
+    t.equal(again.headers.get('Message-ID'), three.headers.get('Message-ID'));
+    t.same(await next(bob, 1), ['four']);
+    for (const order of ['/history', '/history 100', '/history 1h']) {
+      t.equal(await bob.say(order), '200');
+      t.same((await next(bob, 4)).slice(1), ['two', 'three', 'four'], `${order}: not more than the room gives`);
+    }
+    t.equal(await bob.say('/history soon'), '200');
+    t.same(await next(bob, 1), ['Write it so: /history [20|2h]']);
+    t.equal(await bob.say('/history 0'), '200');
+    t.same(await next(bob, 1), ['There is nothing of that time to show.']);
+    await alice.say('five');
+    t.same(await next(bob, 1), ['five']);
+    t.same(await next(carol, 1), ['five'], 'nobody else hears of it');
+  },
+);
+
+t.test('RFC 7701 §6.2: /history shows private messages to the two only', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['for all']);
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  const carol = await join(stage, 'carol', `${ROOM};history=0`);
+  t.equal((await alice.line.say(alice.uri, bob.uri, 'for bob')).what, '200');
+  await bob.hears('for bob');
+  for (const { name, sees } of [
+    { name: alice, sees: ['for all', 'for bob'] },
+    { name: bob, sees: ['for all', 'for bob'] },
+    { name: carol, sees: ['for all'] },
+  ]) {
+    t.equal(await name.say('/history 5'), '200');
+    t.same((await next(name, sees.length + 1)).slice(1), sees);
+  }
+});
+
+t.test('/history: what is said meanwhile comes behind it: nothing lost, nothing twice', async (t) => {
+  const stage = await raise(
+    `data=${t.testdir()}`,
+    'rooms.defaults.durability=disk',
+    'rooms.defaults.history_messages=5',
+    'rooms.defaults.messages_per_second=100000',
+    'rooms.defaults.messages_at_once=100000',
+  );
+  t.teardown(() => stage.close());
+  const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => String(from + i));
+  const alice = await past(stage, numbers(0, 20));
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  const saying = numbers(20, 120).map((number) => alice.say(number));
+  await bob.hears('20');
+  t.equal(await bob.say('/history 5'), '200');
+  await Promise.all([...saying, alice.say('end')]);
+  const heard: string[] = [];
+  while (heard.at(-1) !== 'end') heard.push(...(await next(bob, 1)));
+  const heading = heard.findIndex((text) => /^5 messages again/.test(text));
+  const before = heard.slice(0, heading).map(Number);
+  const behind = heard.slice(heading + 6, -1).map(Number);
+  t.same([...before, ...behind].join(), numbers(21, 120).join(), 'each once, in their order');
+  const again = heard.slice(heading + 1, heading + 6).map(Number);
+  t.equal(again.at(-1), before.at(-1) ?? 20, 'the past ends where the present began');
+});
+
+t.test('/history: one at a time, no faster than one may speak, and not from outside', async (t) => {
+  const stage = await raise(
+    'rooms.defaults.history_messages=5',
+    'rooms.defaults.messages_per_second=1',
+    'rooms.defaults.messages_at_once=4',
+  );
+  t.teardown(() => stage.close());
+  await past(stage, ['one']);
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  const asked = await Promise.all([1, 2, 3, 4, 5].map(() => bob.say('/history')));
+  t.same(asked, ['200', '200', '200', '200', '403']);
+  const texts = (await next(bob, 6)).map((text) => text.slice(0, 17)).toSorted();
+  t.same(texts.slice(0, 2), ['One message again', 'One message again']);
+  t.same(texts.slice(-2), ['one', 'one'], 'and one more waits its turn');
+});

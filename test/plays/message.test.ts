@@ -463,3 +463,18 @@ t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t)
   await max.say('/ban sip:ann@127.0.0.1');
   t.equal((await ann.request('MESSAGE', `${ROOM};pin=4711`, text)).response.status, 403, 'the banned have no say');
 });
+
+t.test('/history by MESSAGE: within the bounds of what may wait for a telephone', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=300', 'rooms.defaults.messages_at_once=1000');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const numbers = Array.from({ length: 250 }, (_, i) => String(i));
+  for (const number of numbers) t.equal(await zoe.say(number), '200');
+  const tom = await call(stage, 'tom', [], `${ROOM};history=0`);
+  t.equal(await tom.writes('/history 2'), 202);
+  t.match(await tom.reads(), /^2 messages again, since /);
+  t.same([await tom.reads(), await tom.reads()], ['zoe: 248', 'zoe: 249']);
+  t.equal(await tom.writes('/history 250'), 202);
+  t.match(await tom.reads(), /^250 messages again, since /);
+  for (const number of numbers) t.equal(await tom.reads(), `zoe: ${number}`, 'none left out');
+});

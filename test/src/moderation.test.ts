@@ -1,6 +1,7 @@
 import t from 'tap';
 import fc from 'fast-check';
-import { commandHelp, type CommandContext, isCommand, readCommand, readDuration } from '../../src/chat/commands.ts';
+import { commandHelp, type CommandContext, isCommand, readCommand } from '../../src/chat/commands.ts';
+import { readDuration } from '../../src/chat/past-wish.ts';
 import { Domains } from '../../src/chat/domains.ts';
 import { ConferenceHost } from '../../src/chat/host.ts';
 import { actOf, describeOrder, eventsOf, type Order } from '../../src/chat/orders.ts';
