@@ -7,6 +7,7 @@ import type { WebSocket } from 'ws';
 import { newNodeEndpoint, tcpDialer, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
+import { recordedFates } from './chat/recorded.ts';
 import { ConferenceHost } from './chat/host.ts';
 import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
@@ -205,7 +206,10 @@ async function wire(
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
   const api: readonly ApiRoute[] = [
-    ...messageRoutes((id) => [...host.rooms()].flatMap((room) => room.why(id))),
+    ...messageRoutes(async (id) => {
+      const remembered = [...host.rooms()].flatMap((room) => room.why(id));
+      return remembered.length > 0 ? remembered : recordedFates(roomLog, id);
+    }),
     ...roomRoutes({
       rooms: () => host.rooms(),
       open: async (name) => {

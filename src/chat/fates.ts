@@ -25,10 +25,14 @@ export type Fate =
   /** No answer came in time. */
   | { readonly is: 'unanswered' }
   /** Its session was over before the answer. */
-  | { readonly is: 'left' };
+  | { readonly is: 'left' }
+  /** Only on record: its device has since had, or refused, all up to this message and more. */
+  | { readonly is: 'passed' }
+  /** Only on record: it was in the room then. */
+  | { readonly is: 'unknown'; readonly detail?: string };
 
 /** What can be noted: what went wrong. */
-export type Failure = Exclude<Fate, { readonly is: 'delivered' | 'waiting' | 'replayed' }>;
+export type Failure = Exclude<Fate, { readonly is: 'delivered' | 'waiting' | 'replayed' | 'passed' | 'unknown' }>;
 
 /** One recipient of one message, and what became of it. */
 export interface RecipientFate {
@@ -43,6 +47,8 @@ export interface MessageFate {
   readonly n: EventNumber;
   readonly said: Said;
   readonly recipients: readonly RecipientFate[];
+  /** `log`: what became of it is not remembered, only that it was said, and what else is on record. */
+  readonly from: 'memory' | 'log';
 }
 
 interface Entry {
@@ -112,7 +118,13 @@ export class Fates {
   find(id: string, at: (endpoint: EndpointId) => Recipient | undefined): readonly MessageFate[] {
     return this.#entries
       .filter(({ said }) => said.messageId === id || said.imdnId === id)
-      .map((entry) => ({ room: this.#room, n: entry.n, said: entry.said, recipients: this.#recipients(entry, at) }));
+      .map((entry) => ({
+        room: this.#room,
+        n: entry.n,
+        said: entry.said,
+        recipients: this.#recipients(entry, at),
+        from: 'memory',
+      }));
   }
 
   /** Looks at the newest first: what fails, mostly fails soon. */

@@ -11,11 +11,12 @@ export async function why(config: Config, id: string): Promise<string> {
   return messages.map(inWords).join('\n');
 }
 
-function inWords({ room, number, from, to, at, recipients }: ToldFate): string {
+function inWords({ room, number, from, to, at, note, recipients }: ToldFate): string {
   const lines = recipients.map(
     ({ user, endpoint, fate, detail }) =>
       `  ${user} (${endpoint}): ${fate}${detail === undefined ? '' : ` (${detail})`}`,
   );
   const heading = `${room}, message ${number}: ${from} to ${to}, ${at}`;
-  return `${[heading, ...(lines.length === 0 ? ['  nobody was there'] : lines)].join('\n')}\n`;
+  const notes = note === undefined ? [] : [`  ${note}`];
+  return `${[heading, ...notes, ...(lines.length === 0 ? ['  nobody was there'] : lines)].join('\n')}\n`;
 }

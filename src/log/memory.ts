@@ -166,14 +166,10 @@ class RoomPast {
     }
   }
 
-  read({ from, last, messagesOnly, notificationsTo: user }: ReadRange): readonly Logged[] {
-    const all = messagesOnly === true ? this.#messages.all() : [...this.#messages.all(), ...this.#happenings.all()];
-    const wanted = all
-      .filter(
-        ({ n, event }) =>
-          n >= (from ?? 0) && (user === undefined || (event.type === 'disposition' && event.to === user)),
-      )
-      .sort((a, b) => a.n - b.n);
+  read({ from = eventNumber(0), last, ...only }: ReadRange): readonly Logged[] {
+    const messages = only.messagesOnly === true || only.knownBy !== undefined;
+    const all = messages ? this.#messages.all() : [...this.#messages.all(), ...this.#happenings.all()];
+    const wanted = all.filter(({ n, event }) => n >= from && isWanted(event, only)).sort((a, b) => a.n - b.n);
     const most = Math.min(last ?? MAX_READ, MAX_READ);
     return most === 0 ? [] : wanted.slice(-most);
   }
@@ -181,6 +177,17 @@ class RoomPast {
   facts(): readonly Logged[] {
     return [...this.#facts.values()].sort((a, b) => a.n - b.n);
   }
+}
+
+type Only = Pick<ReadRange, 'notificationsTo' | 'knownBy' | 'comingsOnly'>;
+
+function isWanted(event: ConferenceEvent, { notificationsTo, knownBy, comingsOnly }: Only): boolean {
+  if (notificationsTo !== undefined) return event.type === 'disposition' && event.to === notificationsTo;
+  if (knownBy !== undefined) {
+    const { type } = event;
+    return (type === 'said' || type === 'opened') && (event.messageId === knownBy || event.imdnId === knownBy);
+  }
+  return comingsOnly !== true || ['joined', 'admitted', 'left'].includes(event.type);
 }
 
 function lasts(logged: Logged): string | undefined {

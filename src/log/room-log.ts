@@ -46,7 +46,7 @@ export const DEFAULT_KEEPING: RoomKeeping = {
   maxBytes: 64 * 1024 * 1024,
 };
 
-/** Which events `read` gives. */
+/** Which events `read` gives; of what begins with "only", one. */
 export interface ReadRange {
   /** First number wanted. Default: the oldest kept. */
   readonly from?: EventNumber;
@@ -56,6 +56,10 @@ export interface ReadRange {
   readonly messagesOnly?: boolean;
   /** Only notifications (`disposition`) for this user. */
   readonly notificationsTo?: UserUri;
+  /** Only messages known by this id: their sender's Message-ID, or that of an IMDN. */
+  readonly knownBy?: string;
+  /** Only who came, was let in, and left (`joined`, `admitted`, `left`). */
+  readonly comingsOnly?: boolean;
 }
 
 /** Most events that one `read` gives. */

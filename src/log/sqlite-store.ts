@@ -37,6 +37,10 @@ export interface StoredRange {
   readonly messagesOnly: boolean;
   /** Only notifications for this user. */
   readonly to: string | undefined;
+  /** Only messages known by this id. */
+  readonly knownBy: string | undefined;
+  /** Only who came, was let in, and left. */
+  readonly comingsOnly: boolean;
 }
 
 /** Rows that go into the file by one statement, where there are so many: a call costs as much as three rows. */
@@ -64,6 +68,8 @@ export class SqliteStore {
   readonly #read;
   readonly #readMessages;
   readonly #readNotifications;
+  readonly #readKnown;
+  readonly #readComings;
   readonly #facts;
 
   /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
@@ -108,6 +114,11 @@ export class SqliteStore {
       this.#readMessages = db.prepare(read(`AND kind = ${String(KIND.message)}`));
       const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
       this.#readNotifications = db.prepare(read(isNotification));
+      const isKnown = `AND kind = ${String(KIND.message)} AND instr(event, ?) > 0`;
+      const bears = (name: string): string => `json_extract(event, '$.${name}') = ?`;
+      this.#readKnown = db.prepare(read(`${isKnown} AND (${bears('messageId')} OR ${bears('imdnId')})`));
+      const isComing = `AND json_extract(event, '$.type') IN ('joined', 'admitted', 'left')`;
+      this.#readComings = db.prepare(read(`AND kind = ${String(KIND.moment)} ${isComing}`));
       this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
       this.#left = this.#marks();
     } catch (error) {
@@ -180,11 +191,17 @@ export class SqliteStore {
   read(uri: string, range: StoredRange): readonly StoredRow[] {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return [];
-    const { from, limit, to } = range;
-    const statement = range.messagesOnly ? this.#readMessages : this.#read;
-    const rows =
-      to === undefined ? statement.all(room, from, limit) : this.#readNotifications.all(room, from, to, limit);
-    return rowsOf(rows).map(storedRow).reverse();
+    return rowsOf(this.#rows(room, range)).map(storedRow).reverse();
+  }
+
+  #rows(room: number, { from, limit, messagesOnly, to, knownBy, comingsOnly }: StoredRange): readonly unknown[] {
+    if (to !== undefined) return this.#readNotifications.all(room, from, to, limit);
+    if (knownBy !== undefined) {
+      // As it stands in JSON, so that most rows need not be read as such.
+      return this.#readKnown.all(room, from, JSON.stringify(knownBy), knownBy, knownBy, limit);
+    }
+    if (comingsOnly) return this.#readComings.all(room, from, limit);
+    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, limit);
   }
 
   /** The lasting facts, oldest first. */

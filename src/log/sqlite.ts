@@ -222,6 +222,8 @@ class SqliteLog implements RoomLog {
       limit,
       messagesOnly: range.messagesOnly === true,
       to: range.notificationsTo,
+      knownBy: range.knownBy,
+      comingsOnly: range.comingsOnly === true,
     };
     return this.#ask((id) => ({ type: 'read', id, room, range: stored }));
   }

@@ -1,4 +1,5 @@
 import type { MessageFate } from '../chat/fates.ts';
+import { LogReadError } from '../log/room-log.ts';
 import type { ApiRoute } from './api.ts';
 
 /** The API's answer to what became of a message. */
@@ -11,6 +12,8 @@ export interface ToldFate {
   /** `everyone`, or the one it was for. */
   readonly to: string;
   readonly at: string;
+  /** What has to be known to read the rest. */
+  readonly note?: string;
   readonly recipients: readonly {
     readonly user: string;
     readonly endpoint: string;
@@ -21,27 +24,39 @@ export interface ToldFate {
 
 /**
  * `GET /api/messages/:id`: what became of the messages with this Message-ID (the sender's, or that of an IMDN) for each
- * recipient. Known for the latest messages of rooms that are alive.
+ * recipient. Of the latest messages of rooms that are alive all is known; of others that are kept, what is on record.
  */
-export function messageRoutes(why: (id: string) => readonly MessageFate[]): readonly ApiRoute[] {
+export function messageRoutes(why: (id: string) => Promise<readonly MessageFate[]>): readonly ApiRoute[] {
   return [
     {
       method: 'GET',
       path: '/api/messages/:id',
-      handle: ({ params: { id = '' } }) => {
-        const found = why(id);
+      handle: async ({ params: { id = '' } }) => {
+        const found = await why(id).catch(unread);
+        if (found instanceof LogReadError)
+          return { status: 503, body: { reason: `the log cannot be read: ${found.message}` } };
         if (found.length > 0) return { status: 200, body: { messages: found.map(told) } };
         return {
           status: 404,
-          body: { reason: `nothing is known of a message ${id}: it is too old, or its room is empty` },
+          body: { reason: `nothing is known of a message ${id}: it was not said here, or is too old` },
         };
       },
     },
   ];
 }
 
-function told({ room, n, said, recipients }: MessageFate): ToldFate {
+function unread(fault: unknown): LogReadError {
+  if (fault instanceof LogReadError) return fault;
+  throw fault;
+}
+
+const ON_RECORD =
+  'What became of it is not remembered: the service was started since, its room was empty, or it is too long ago. ' +
+  'On record is who was in the room then.';
+
+function told({ room, n, said, recipients, from }: MessageFate): ToldFate {
   return {
+    ...(from === 'log' ? { note: ON_RECORD } : {}),
     room,
     number: n,
     messageId: said.messageId,

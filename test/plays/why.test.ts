@@ -82,6 +82,38 @@ t.test('for each message it is known what became of it for each recipient', asyn
   t.match(metrics, /^grouptextchat_rooms 1$/m);
 });
 
+t.test('after a restart it is known who was there, and said in words that the rest is not', async (t) => {
+  const data = t.testdir();
+  const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.lobby=false'];
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const first = await raise(...options);
+  const alice = await join(first, 'alice');
+  const bob = await join(first, 'bob', undefined, { instance });
+  const carol = await join(first, 'carol');
+  const early = await join(first, 'early');
+  await early.leave();
+  const say = (id: string, to = 'sip:lobby@127.0.0.1') => alice.line.say(alice.uri, to, 'hi', [`Message-ID: ${id}`]);
+  t.equal((await say('first1')).what, '200');
+  t.equal((await say('alone1', carol.uri)).what, '200');
+  await carol.hears('hi');
+  await bob.hears('hi');
+  t.equal(await carol.say('bye'), '200');
+  await bob.hears('bye');
+  await bob.leave();
+  await carol.leave();
+  await join(first, 'late');
+  await first.close();
+
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  const onRecord = ['sip:bob@127.0.0.1: passed', 'sip:carol@127.0.0.1: unknown'];
+  t.same(await fatesOf(second, data, 'first1'), onRecord);
+  t.same(await fatesOf(second, data, 'alone1'), ['sip:carol@127.0.0.1: unknown'], 'a private one was for one only');
+  const { messages } = (await (await ask(second, data, 'first1')).json()) as { readonly messages: readonly ToldFate[] };
+  t.match(messages[0]?.note, /^What became of it is not remembered/);
+  t.equal((await ask(second, data, 'first')).status, 404, 'not a part of an id');
+});
+
 t.test('grouptextchat why tells it in words', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`);
