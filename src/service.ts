@@ -17,6 +17,7 @@ import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
 import { DialOut } from './focus/dial-out.ts';
+import { FileCalls } from './focus/file-calls.ts';
 import { LegMaker } from './focus/leg-maker.ts';
 import { ModeratedLegs } from './focus/moderated-legs.ts';
 import { PeerTable } from './focus/peers.ts';
@@ -140,12 +141,13 @@ async function wire(
     domains,
     now,
   });
+  const fileCalls = new FileCalls({ legs: () => legs, grace: config.msrp.grace });
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
     settingsOf: (uri) => settingsOf(current, uri, factory.hasMade(uri)),
     newConference: (settings) => new Conference(settings),
-    watchers: [events, new ModeratedLegs(() => legs), countingWatcher(metrics)],
+    watchers: [events, new ModeratedLegs(() => legs), fileCalls, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
     texts: ENGLISH,
     deliveryFailed: failureCounter(metrics),
@@ -294,7 +296,8 @@ async function wire(
     log.child('focus').warn(line);
   };
   const referrals = new Referrals({ host, domains, gate, legs, dialOut, listEntries, warn });
-  const focus = new Focus({ host, domains, gate, peers, legs, events, factory, dialOut, referrals, listEntries, warn });
+  const callers = { legs, fileCalls, dialOut, referrals };
+  const focus = new Focus({ host, domains, gate, peers, ...callers, events, factory, listEntries, warn });
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {

@@ -32,6 +32,8 @@ export interface FileSessionParts {
   readonly congestedFor: number;
   /** Milliseconds without a chunk after which the file is given up. */
   readonly chunkTimeout: number;
+  /** The file has come, or will not. Comes when either is known first. */
+  readonly onOver?: () => void;
   readonly now: () => number;
 }
 
@@ -43,6 +45,7 @@ export class FileSession implements SessionHandlers {
   readonly #assembler: Assembler;
   readonly #admission = new Admission();
   #taken = false;
+  #over = false;
 
   constructor(parts: FileSessionParts) {
     this.#parts = parts;
@@ -63,6 +66,11 @@ export class FileSession implements SessionHandlers {
   /** Whether it can still be used. */
   get open(): boolean {
     return this.#session.state !== 'closed';
+  }
+
+  /** The file has come, or will not. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** The peer's side is known. `dial`: it is us who connect (RFC 4145 §4). */
@@ -103,6 +111,7 @@ export class FileSession implements SessionHandlers {
       },
       complete: () => {
         this.#taken = true;
+        this.#end();
       },
       file,
       now: now(),
@@ -118,6 +127,13 @@ export class FileSession implements SessionHandlers {
   /** From the MSRP session. */
   closed(): void {
     this.#assembler.abort('its session is over');
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#parts.onOver?.();
   }
 
   #post(message: Incoming, body: Uint8Array): void {
@@ -129,6 +145,7 @@ export class FileSession implements SessionHandlers {
       }
       // It may be sent again, when what stood against it is over.
       this.#taken = false;
+      this.#over = false;
       message.respond(msrpStatusOf(verdict), reasonOf(verdict));
     });
   }

@@ -8,7 +8,7 @@ import {
   peerOf,
   samePath,
 } from '../../msrp/index.ts';
-import { isRejected, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import { isRejected, rejectMedia, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
 import type { FileLine } from './media-plan.ts';
 
 /** The session of one file, as the lines of a leg use it. */
@@ -17,6 +17,8 @@ export interface FileTransfer {
   readonly localPath: MsrpPath;
   readonly remotePath: MsrpPath | undefined;
   readonly open: boolean;
+  /** The file has come, or will not. */
+  readonly over: boolean;
   meet(path: MsrpPath, how: { readonly dial: boolean }): void;
   admit(): void;
   close(detail: string): void;
@@ -62,6 +64,17 @@ export class FileLines {
       now.get(index)?.meet(media.path, { dial: answerSetup(media.setup) === 'active' });
     }
     if (this.#admitted) this.admit();
+  }
+
+  /** The address of ours that the peer sends to; undefined without a file. */
+  get host(): string | undefined {
+    const [first] = this.#byIndex.values();
+    return first === undefined ? undefined : peerOf(first.localPath).host;
+  }
+
+  /** Whether every file has come, or will not. */
+  get areOver(): boolean {
+    return [...this.#byIndex.values()].every(({ over }) => over);
   }
 
   /** Our answer to the line at that place; undefined if it is refused. */
@@ -124,6 +137,17 @@ export class FileLines {
     for (const transfer of this.#byIndex.values()) transfer.close(detail);
     this.#byIndex = new Map();
   }
+}
+
+/**
+ * The answer to a line for a file that is not taken: refused as any other, and RFC 5547 §8.3 wants `file-selector` and
+ * `file-transfer-id` as they were offered. Undefined for a line that is for no file.
+ */
+export function refusedFile(line: SdpMedia): SdpMedia | undefined {
+  const { attributes } = line;
+  if (!attributes.some(({ name }) => name === 'file-selector')) return undefined;
+  const mirrored = attributes.filter(({ name }) => name === 'file-selector' || name === 'file-transfer-id');
+  return { ...rejectMedia(line), attributes: mirrored };
 }
 
 const ANYTHING = new AcceptedTypes(['message/cpim', '*']);

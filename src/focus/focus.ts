@@ -7,6 +7,7 @@ import {
   type IncomingSubscribe,
   type OptionsAnswer,
   Params,
+  SipError,
   type SipRequest,
   type SipUri,
   type Uri,
@@ -23,8 +24,10 @@ import { FOCUS_CONTACT } from './contact.ts';
 import type { DialOut } from './dial-out.ts';
 import type { ConferenceEvents } from './event-package.ts';
 import type { Factory } from './factory.ts';
+import type { FileCalls } from './file-calls.ts';
 import { type Leg, sdpContent } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
+import { bringsOnlyFiles } from './media-plan.ts';
 import { openRoom } from './open-room.ts';
 import { ownLeg } from './own-leg.ts';
 import { type PeerTable, signsOf } from './peers.ts';
@@ -45,6 +48,7 @@ export interface FocusParts {
   readonly gate: Gate;
   readonly peers: PeerTable;
   readonly legs: LegMaker;
+  readonly fileCalls: FileCalls;
   readonly events: ConferenceEvents;
   readonly factory: Factory;
   readonly dialOut: DialOut;
@@ -144,6 +148,7 @@ export class Focus implements UserAgentHandlers {
   /** No further joins; everybody who is there is let go by BYE. */
   close(reason: string): void {
     this.#closing = true;
+    this.#parts.fileCalls.close(reason);
     for (const leg of [...this.#parts.legs.alive]) leg.end({ method: 'booted', reason });
   }
 
@@ -166,6 +171,12 @@ export class Focus implements UserAgentHandlers {
 
   async #join(entry: Entry, newUser: string | undefined): Promise<void> {
     const { invite, room, release, caller } = entry;
+    if (isForFiles(invite.request)) {
+      const profile = this.#parts.peers.profileOf(signsOf(invite.request));
+      const roomUri = dialledUri(invite.request, this.#parts.domains);
+      await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, ...pinOf(invite.request) });
+      return;
+    }
     const replaced = replacedLeg(invite.request, room, caller, this.#parts.legs);
     const recipients = recipientsOf(invite.request, this.#parts.listEntries);
     const no =
@@ -259,6 +270,17 @@ export class Focus implements UserAgentHandlers {
       session: leg,
     });
     if (session !== undefined) leg.answered(session);
+  }
+}
+
+/** Whether a call only brings files. One whose description cannot be read is refused for that where others are. */
+function isForFiles(request: SipRequest): boolean {
+  try {
+    const offer = sdpOf(request);
+    return offer !== undefined && bringsOnlyFiles(offer);
+  } catch (fault) {
+    if (fault instanceof SipError) return false;
+    throw fault;
   }
 }
 

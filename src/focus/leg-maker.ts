@@ -14,7 +14,7 @@ import type { AudioBridge } from './audio.ts';
 import type { Caller } from './caller.ts';
 import { Leg } from './leg.ts';
 import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
-import type { AudioMode } from './media-plan.ts';
+import type { AudioMode, MediaPolicy } from './media-plan.ts';
 import type { PeerProfile } from './peers.ts';
 import { TextLeg } from './text-leg.ts';
 import { DEFAULT_TEXT_LIMITS } from './text-out.ts';
@@ -132,12 +132,7 @@ export class LegMaker {
       chunkTimeout: options.chunkTimeout,
     });
     const media = new LegMedia({
-      policy: {
-        audio: options.audio,
-        tls: places.at('msrps', 'tcp', local) !== undefined,
-        plain: !room.rules.requiresTls,
-        maxFile: room.rules.maxMessage,
-      },
+      policy: this.#policy(room, local),
       places,
       local,
       audio,
@@ -183,6 +178,35 @@ export class LegMaker {
     return leg;
   }
 
+  /** The media of a call that only brings files, sent as this speaker; `over`: one of them has come, or will not. */
+  fileMedia(
+    { room, profile, local }: Pick<Entrance, 'room' | 'profile' | 'local'>,
+    speaker: Speaker,
+    over: () => void,
+  ): LegMedia {
+    const { places, audio, now } = this.#parts;
+    return new LegMedia({
+      policy: this.#policy(room, local),
+      places,
+      local,
+      audio,
+      newFile: (place, file) => this.#newFile({ room, profile }, speaker, place, file, over),
+      chatroom: [],
+      title: titleOf(room),
+      now,
+    });
+  }
+
+  #policy(room: ChatRoom, local: string): MediaPolicy {
+    const { options, places } = this.#parts;
+    return {
+      audio: options.audio,
+      tls: places.at('msrps', 'tcp', local) !== undefined,
+      plain: !room.rules.requiresTls,
+      maxFile: room.rules.maxMessage,
+    };
+  }
+
   #newChat(
     { room, profile }: Entrance,
     speaker: Speaker,
@@ -226,7 +250,13 @@ export class LegMaker {
     return chat;
   }
 
-  #newFile({ room, profile }: Entrance, speaker: Speaker, place: ChatPlace, file: FileDescription): FileSession {
+  #newFile(
+    { room, profile }: Pick<Entrance, 'room' | 'profile'>,
+    speaker: Speaker,
+    place: ChatPlace,
+    file: FileDescription,
+    onOver?: () => void,
+  ): FileSession {
     const { endpoint, options, now } = this.#parts;
     return new FileSession({
       endpoint,
@@ -236,6 +266,7 @@ export class LegMaker {
       collected: options.collected,
       congestedFor: options.congestedFor,
       chunkTimeout: options.chunkTimeout,
+      ...(onOver === undefined ? {} : { onOver }),
       session: {
         ...place,
         chunks: profile.chunks,
@@ -249,7 +280,7 @@ export class LegMaker {
 }
 
 /** A key for an endpoint: never used twice. */
-function newEndpointId(): EndpointId {
+export function newEndpointId(): EndpointId {
   return endpointId(randomBytes(9).toString('base64url'));
 }
 

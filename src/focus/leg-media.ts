@@ -33,7 +33,7 @@ import type { ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
 import { AUDIO_CODECS, type Direction } from './audio.ts';
-import { FileLines, type FileTransfer } from './file-lines.ts';
+import { FileLines, type FileTransfer, refusedFile } from './file-lines.ts';
 import {
   type AudioOffer,
   type FileLine,
@@ -71,7 +71,8 @@ export interface LegMediaParts {
   /** The address of ours to which the peer's SIP came. */
   readonly local: string;
   readonly audio: AudioBridge;
-  readonly newChat: (place: ChatPlace) => ChatSession;
+  /** Absent in a call that only brings files. */
+  readonly newChat?: (place: ChatPlace) => ChatSession;
   /** The session of a file that the peer sends. */
   readonly newFile: (place: ChatPlace, file: FileDescription) => FileTransfer;
   /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
@@ -88,7 +89,7 @@ export interface NoMedia {
 
 /**
  * The media of one leg through all its offers and answers (RFC 3264): at most one chat session and one line of audio, at
- * fixed places among the lines.
+ * fixed places among the lines. Or files alone, where that is all that the call is for.
  */
 export class LegMedia {
   readonly #parts: LegMediaParts;
@@ -144,7 +145,8 @@ export class LegMedia {
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
   async answer(offer: SessionDescription): Promise<SessionDescription | NoMedia> {
     this.#offered = false;
-    const plan = planMedia(offer, this.#parts.policy);
+    const filesOnly = this.#parts.newChat === undefined;
+    const plan = planMedia(offer, this.#parts.policy, filesOnly);
     const chat = this.#chatFor(plan.message);
     const audio = plan.audio === undefined ? undefined : (this.#audio ?? (await this.#parts.audio.open()));
     if (this.#closed) {
@@ -152,8 +154,7 @@ export class LegMedia {
       audio?.close();
       return { faults: ['the call is over'] };
     }
-    if (chat === undefined && audio === undefined) {
-      // A file alone would be a participant who neither hears nor is heard.
+    if (chat === undefined && audio === undefined && !(filesOnly && plan.files.length > 0)) {
       const why = plan.audio === undefined ? 'a message line for the chat is needed' : 'no port for audio is free';
       return { faults: plan.faults.length > 0 ? plan.faults : [why] };
     }
@@ -163,7 +164,7 @@ export class LegMedia {
       if (chat !== undefined && plan.message?.index === index) return this.#messageAnswer(chat, plan.message.media);
       if (audio !== undefined && plan.audio?.index === index) return this.#audioAnswer(audio, plan.audio, line);
       const file = plan.files.find((each) => each.index === index);
-      return file === undefined ? undefined : this.#files.answer(file);
+      return (file === undefined ? undefined : this.#files.answer(file)) ?? refusedFile(line);
     });
     if (chat !== undefined && plan.message !== undefined && answerSetup(plan.message.media.setup) === 'active') {
       if (!chat.isBound) chat.dial();
@@ -181,10 +182,8 @@ export class LegMedia {
     const lines: SdpMedia[] = [];
     const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
     const at = this.#parts.places.at(scheme, 'tcp', this.#parts.local);
-    if (at !== undefined) {
-      this.#chat = this.#parts.newChat({ at });
-      lines.push(this.#messageLine(this.#chat, 'actpass'));
-    }
+    this.#chat = at === undefined ? undefined : this.#parts.newChat?.({ at });
+    if (this.#chat !== undefined) lines.push(this.#messageLine(this.#chat, 'actpass'));
     this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
     if (this.#closed) this.close('the call is over');
     const direction = start === 'called' ? 'inactive' : this.#audioWish();
@@ -231,6 +230,11 @@ export class LegMedia {
     return media;
   }
 
+  /** Whether every file that was to come has come, or will not. */
+  get filesAreOver(): boolean {
+    return this.#files.areOver;
+  }
+
   /** The participant is in the room: the files that it sends may be judged. */
   admitFiles(): void {
     this.#files.admit();
@@ -252,7 +256,7 @@ export class LegMedia {
       return current;
     }
     const place = this.#placeFor(line.media);
-    return place === undefined ? undefined : this.#parts.newChat(place);
+    return place === undefined ? undefined : this.#parts.newChat?.(place);
   }
 
   #fileFor({ media, file }: FileLine): FileTransfer | undefined {
@@ -343,7 +347,7 @@ export class LegMedia {
   }
 
   #describer(): Describer {
-    const host = this.#chat === undefined ? this.#audio?.host : peerOf(this.#chat.localPath).host;
+    const host = this.#chat === undefined ? (this.#audio?.host ?? this.#files.host) : peerOf(this.#chat.localPath).host;
     const connection = connectionTo(host ?? '127.0.0.1');
     return { connection, origin: this.#local?.origin ?? newOrigin(connection, this.#parts.now()) };
   }

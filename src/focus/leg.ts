@@ -129,6 +129,16 @@ export class Leg implements SessionHandlers {
     return this.#parts.speaker.roomUri;
   }
 
+  /** As whom it sends into the room. */
+  get speaker(): Speaker {
+    return this.#parts.speaker;
+  }
+
+  /** The device, where it names itself. */
+  get instance(): string | undefined {
+    return this.#parts.instance;
+  }
+
   /** Its dialog, while it is not over. */
   get session(): InviteSession | undefined {
     return this.#state?.is === 'answered' || this.#state?.is === 'present' ? this.#state.session : undefined;

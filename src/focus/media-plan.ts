@@ -49,9 +49,9 @@ export interface MediaPlan {
 
 /**
  * Chooses the lines of a description that a room can use: the first message line that fits, the first audio line, and the
- * lines that bring files.
+ * lines that bring files; or nothing but these.
  */
-export function planMedia(description: SessionDescription, policy: MediaPolicy): MediaPlan {
+export function planMedia(description: SessionDescription, policy: MediaPolicy, filesOnly = false): MediaPlan {
   const faults: string[] = [];
   let message: MessageLine | undefined;
   let audio: AudioOffer | undefined;
@@ -62,6 +62,8 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy):
       const file = files.length < MAX_FILES ? readFile(description, line, policy) : 'too many files at once';
       if (typeof file === 'string') faults.push(file);
       else files.push({ index, ...file });
+    } else if (filesOnly) {
+      faults.push('this call only brings files');
     } else if (line.media === 'message' && message === undefined) {
       const media = readMessage(description, line, policy);
       if (typeof media === 'string') faults.push(media);
@@ -75,6 +77,12 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy):
     }
   }
   return { message, audio, files, faults };
+}
+
+/** Whether an offer is only for files (RFC 5547): who calls so does not come to take part. */
+export function bringsOnlyFiles({ media }: SessionDescription): boolean {
+  const lines = media.filter((line) => !isRejected(line));
+  return lines.length > 0 && lines.every(isForFile);
 }
 
 /** RFC 7701 §5.2: CPIM is what a room speaks. A sentence, if the line cannot be used. */

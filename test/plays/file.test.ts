@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import { MsrpLine } from './msrp-line.ts';
-import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
-import { SipPhone } from './sip-phone.ts';
+import { type Extra, SipPhone } from './sip-phone.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 
 /** What a client says of a file that it wants to send. */
 interface Wish {
@@ -216,14 +216,90 @@ t.test('RFC 5547: files that are not taken have port 0, and the chat goes on', a
     const { response, line } = await offerFile(alice, wish);
     t.equal(response.status, 200);
     t.match(line, /^message 0 /, why);
+    t.match(
+      line,
+      /^a=file-selector:name:"beach %221%22\.jpg" type:image\/jpeg size:\d+\r\na=file-transfer-id:\w+\r$/m,
+      '§8.3',
+    );
   }
   t.equal(await alice.say('still here'), '200');
-  const phone = await SipPhone.connect('bob', stage.sip);
-  const [head = ''] = messageSdp(newPath()).split('m=message');
-  const alone = `${head}${fileLine(newPath(), { size: 10 }).join('\r\n')}\r\n`;
-  const { response } = await phone.request('INVITE', ROOM, { contentType: 'application/sdp', body: alone });
-  t.equal(response.status, 488);
-  t.match(response.headers.get('Warning'), 'a message line for the chat is needed');
+});
+
+/** Calls a room with nothing but lines for files. */
+async function callForFile(stage: Stage, name: string, wish: Wish, extra: Extra = {}) {
+  const phone = await SipPhone.connect(name, stage.sip);
+  phone.instance = extra.instance;
+  const own = newPath();
+  const [head = ''] = messageSdp(own).split('m=message');
+  const body = `${head}${fileLine(own, wish).join('\r\n')}\r\n`;
+  const { response, dialog } = await phone.request('INVITE', ROOM, { contentType: 'application/sdp', body, ...extra });
+  if (response.status === 200) phone.ack(dialog);
+  const [line = ''] = linesOf(response.body);
+  return { phone, dialog, response, line, own, path: /^a=path:(\S+)/m.exec(line)?.[1] ?? '' };
+}
+
+t.test(
+  'RFC 5547 §8.3.1: a call of its own brings a file of who is in the room, and takes part in nothing',
+  async (t) => {
+    const stage = await raise('msrp.grace=100ms');
+    t.teardown(() => stage.close());
+    const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    const alice = await join(stage, 'alice', ROOM, { instance });
+    const desk = await join(stage, 'alice', ROOM, { instance: 'urn:uuid:00000000-0000-0000-0000-000000000002' });
+    const bob = await join(stage, 'bob');
+    for (const content of [small, large]) {
+      const call = await callForFile(stage, 'alice', { size: content.length, sha1: sha1(content) }, { instance });
+      t.equal(call.response.status, 200);
+      t.match(call.line, /^a=recvonly\r$/m);
+      t.notMatch(call.line, /^a=chatroom/m);
+      const [heard, atDesk] = [receive(bob, 'beach'), receive(desk, 'beach')];
+      t.same(new Set(await send(await MsrpLine.bind(call.own, call.path), content)), new Set(['200']));
+      t.match((await heard).text, /^From: <sip:alice@127\.0\.0\.1>\r\nTo: <sip:lobby@127\.0\.0\.1>\r\n/);
+      t.ok((await atDesk).text.endsWith(content), 'her other device gets it, too');
+      t.match((await call.phone.next('BYE')).headers.get('Reason'), /no more files/, 'it ends after its last file');
+    }
+    await bob.say('end');
+    await alice.hears('end');
+    t.same(alice.line.heard(), [], 'not the device that has sent it');
+    const roster = await bob.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 60'] });
+    t.equal(roster.response.status, 200);
+    const document = Buffer.from((await bob.phone.next('NOTIFY')).body).toString();
+    t.equal(document.match(/<endpoint /g)?.length, 3, 'in the roster are the three who take part');
+  },
+);
+
+t.test(
+  'RFC 5547: a call for a file is refused in words to who is not in the room, and ends with who leaves',
+  async (t) => {
+    const stage = await raise('msrp.max_message=200kB');
+    t.teardown(() => stage.close());
+    const { response: stranger } = await callForFile(stage, 'carol', { size: 10 });
+    t.equal(stranger.status, 403);
+    t.match(stranger.headers.get('Warning'), 'You are not a participant of this conference');
+    const alice = await join(stage, 'alice');
+    const { response: asks } = await callForFile(stage, 'alice', { size: 10, direction: 'recvonly' });
+    t.equal(asks.status, 488);
+    t.match(asks.headers.get('Warning'), 'no files to be had here');
+    const { response: huge } = await callForFile(stage, 'alice', { size: 300_000 });
+    t.match(huge.headers.get('Warning'), 'files of at most 200000 octets');
+    const calls = [];
+    for (let i = 0; i < 8; i += 1) calls.push(await callForFile(stage, 'alice', { size: 100_000 }));
+    t.same(new Set(calls.map(({ response }) => response.status)), new Set([200]));
+    t.equal((await callForFile(stage, 'alice', { size: 10 })).response.status, 486, 'eight at once');
+    await alice.leave();
+    for (const call of calls) t.match((await call.phone.next('BYE')).headers.get('Reason'), /its sender has left/);
+  },
+);
+
+t.test('RFC 5547: where strangers may say something, they may send a file', async (t) => {
+  const stage = await raise('rooms.defaults.strangers=allow');
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  const call = await callForFile(stage, 'carol', { size: small.length });
+  const heard = receive(bob, 'beach');
+  t.same(await send(await MsrpLine.bind(call.own, call.path), small), ['200']);
+  t.match((await heard).text, /^From: <sip:carol@/);
+  await call.phone.within(call.dialog, 'BYE');
 });
 
 t.test('RFC 5547 §9.1: a file that comes in CPIM goes on as it is', async (t) => {

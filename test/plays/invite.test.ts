@@ -128,8 +128,8 @@ t.test('RFC 5547 §8.2: a line for one file wherever it stands; without a chat b
     'a=file-transfer-id:vBnG916bdberum2fFEABR1FR3ExZMUrd',
   ];
   const alone = await alice.request('INVITE', ROOM, sdp(...file));
-  t.equal(alone.response.status, 488);
-  t.match(alone.response.headers.get('Warning'), /a message line for the chat is needed/);
+  t.equal(alone.response.status, 403, 'of somebody who is not in the room');
+  t.match(alone.response.headers.get('Warning'), /You are not a participant of this conference/);
   for (const [at, lines] of [
     [...file, ...messageLine(newPath())],
     [...messageLine(newPath()), ...file],
