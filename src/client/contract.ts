@@ -119,6 +119,11 @@ export interface Room {
   say(text: string, to?: string, again?: string): Promise<Said>;
   /** Sends a file to all, or to one participant; refused without being sent when the room takes none of its size. */
   sendFile(file: OutgoingFile, to?: string): Promise<Said>;
+  /**
+   * Asks a room of this service for the past once more, by its order `/history`: `20` messages, those of `2h`, or `''`
+   * for as many as it gives to newcomers. They come as messages, after a line of the room.
+   */
+  recall(wish: string): Promise<Said>;
   /** Tells the author of a message that it was read, if he wants to know. */
   seen(message: ChatMessage): void;
   /** Asks for a nickname, or gives it up with '' (RFC 7701 §7). */

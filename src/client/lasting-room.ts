@@ -105,6 +105,12 @@ class LastingRoom implements Room {
     }
   }
 
+  async recall(wish: string): Promise<Said> {
+    // What comes was shown before, and is wanted once more.
+    this.#known.clear();
+    return (await this.#room?.recall(wish)) ?? NOT_SAID;
+  }
+
   async sendFile(file: OutgoingFile, to?: string): Promise<Said> {
     return (await this.#room?.sendFile(file, to)) ?? NOT_SAID;
   }

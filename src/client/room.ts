@@ -31,6 +31,8 @@ export async function joinRoom(address: string, options: ClientOptions, handlers
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 /** Milliseconds between signs of life over a chat session, so that a server that is gone is noticed (RFC 7977 §6). */
 const KEEP_ALIVE = 30_000;
+/** Milliseconds before a roster is asked for again; a service that stops has hung up by then. */
+const AGAIN = 1_000;
 /** In a larger room everybody's word that he has read something would be more than what is said. */
 const MAX_RECEIPTS = 30;
 
@@ -56,6 +58,7 @@ class JoinedRoom implements Room {
   #media: MsrpMedia | MsrpError | undefined;
   #subscription: ConferenceSubscription | undefined;
   #roster: Roster | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
   #state: 'entering' | 'in' | 'out' = 'entering';
   #fail: (why: ClientError) => void = () => undefined;
   #bound: () => void = () => undefined;
@@ -124,9 +127,17 @@ class JoinedRoom implements Room {
       throw fault;
     }
     this.#state = 'in';
+    this.#subscribe();
+  }
+
+  #subscribe(): void {
+    if (this.#state !== 'in') return;
     this.#subscription = new ConferenceSubscription(this.#userAgent, this.#call.room, {
       changed: (view) => this.#changed(view),
-      ended: (why) => this.#handlers.rosterEnded?.(why),
+      ended: (why, again) => {
+        if (again) this.#again = setTimeout(() => this.#subscribe(), AGAIN);
+        else this.#handlers.rosterEnded?.(why);
+      },
     });
   }
 
@@ -136,6 +147,10 @@ class JoinedRoom implements Room {
 
   say(text: string, to = this.uri, again?: string): Promise<Said> {
     return this.#chat.say(text, to, this.#receipts && this.roster.size <= MAX_RECEIPTS, again);
+  }
+
+  recall(wish: string): Promise<Said> {
+    return this.#chat.say(`/history ${wish}`.trim(), this.uri, false);
   }
 
   async sendFile(file: OutgoingFile, to = this.uri): Promise<Said> {
@@ -249,6 +264,7 @@ class JoinedRoom implements Room {
   }
 
   async #close(): Promise<void> {
+    clearTimeout(this.#again);
     const ending = [this.#subscription?.close() ?? Promise.resolve(), this.#hungUp()];
     await stopUserAgent(
       this.#userAgent,

@@ -7,8 +7,11 @@ import { ClientError } from './errors.ts';
 export interface SubscriptionHandlers {
   /** The view has changed by a NOTIFY. */
   changed(view: ConferenceView): void;
-  /** No more NOTIFYs will come: refused, or ended by the server with this reason (RFC 6665 §4.1.3). */
-  ended(why: ClientError): void;
+  /**
+   * No more NOTIFYs will come: refused, or ended by the server with this reason (RFC 6665 §4.1.3). `again`: by one for
+   * which it wants to be asked once more.
+   */
+  ended(why: ClientError, again: boolean): void;
 }
 
 const CONFERENCE_INFO = 'application/conference-info+xml';
@@ -92,9 +95,8 @@ export class ConferenceSubscription {
     if (/^\s*terminated/i.test(state)) {
       const reason = /;\s*reason\s*=\s*([^;\s]+)/i.exec(state)?.[1] ?? 'no reason given';
       const over = new ClientError('over', 'the conference is over');
-      this.#end(
-        reason === 'noresource' ? over : new ClientError('lost', `the roster is not shown any more: ${reason}`),
-      );
+      const lost = new ClientError('lost', `the roster is not shown any more: ${reason}`);
+      this.#end(reason === 'noresource' ? over : lost, reason === 'deactivated' || reason === 'timeout');
     }
   }
 
@@ -115,10 +117,10 @@ export class ConferenceSubscription {
     this.#end(new ClientError('refused', `the room's roster is refused: ${statusCode} ${reasonPhrase}`, statusCode));
   }
 
-  #end(why: ClientError): void {
+  #end(why: ClientError, again = false): void {
     this.#leave();
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.#handlers.ended(why);
+    this.#handlers.ended(why, again);
   }
 }

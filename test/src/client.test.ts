@@ -217,6 +217,25 @@ t.test('the past, as much of it as asked for', async (t) => {
   await Promise.all([alice.room.leave(), bob.room.leave()]);
 });
 
+t.test('the past once more, though it was shown before', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=10');
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  const diary = new Diary();
+  const bob = await stayInRoom(ROOM, optionsFor(stage, 'Bob'), diary.handlers);
+  for (const text of ['one', 'two']) await alice.room.say(text);
+  await diary.heard('two');
+  t.match(await bob.recall('2'), { said: true });
+  await diary.until(() => diary.messages.filter(({ text }) => text === 'two').length === 2);
+  t.same(
+    diary.messages.map(({ text, status }) => (status ? text?.slice(0, 16) : text)),
+    ['one', 'two', '2 messages again', 'one', 'two'],
+  );
+  t.match(await bob.recall(''), { said: true }, 'as many as newcomers get');
+  await diary.until(() => diary.messages.length === 8);
+  await Promise.all([alice.room.leave(), bob.leave()]);
+});
+
 t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
   t.teardown(() => rmSync(data, { recursive: true, force: true }));
