@@ -284,7 +284,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   history: {
     usage: '/history [20|2h]',
-    help: 'the last messages, or those of the last time, once more to you alone',
+    help: 'what was said last, or in the last hours, once more to you alone',
     read: (words) => {
       const word = words.next();
       const wish = word === undefined ? {} : readPastWish(word);

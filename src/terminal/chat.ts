@@ -173,6 +173,8 @@ class Chat {
       room,
       show: (event: ChatEvent) => this.#show(event),
       say: (text: string, to?: Person) => this.#say(text, to),
+      order: (line: string) => this.#order(room.say(line), line),
+      recall: (wish: string) => this.#order(room.recall(wish), `/history ${wish}`.trim()),
       people: () => this.#people(),
       who: () => this.#who(room.view, room.roster),
       leave: () => this.#leaveWhenSaid(),
@@ -204,10 +206,21 @@ class Chat {
 
   /** Shows what becomes of something said; nobody leaves before that is known. */
   #await(outcome: Promise<Said>, text: string, to?: Person): void {
+    this.#order(
+      outcome.then((said) => {
+        if (said.said) this.#lastSaid = { id: said.messageId, readers: new Set() };
+        return said;
+      }),
+      text,
+      to,
+    );
+  }
+
+  /** The same with what nobody reads: an order to the room. */
+  #order(outcome: Promise<Said>, text: string, to?: Person): void {
     const shown = outcome.then((said) => {
       const { messageId: id } = said;
       if (said.said) {
-        this.#lastSaid = { id, readers: new Set() };
         this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to }) });
         return;
       }

@@ -1,5 +1,6 @@
 import type { Room } from '../client/index.ts';
 import type { ChatEvent, Person } from './events.ts';
+import { filesLike } from './files.ts';
 
 /** What commands act on. */
 export interface CommandContext {
@@ -7,6 +8,10 @@ export interface CommandContext {
   readonly show: (event: ChatEvent) => void;
   /** Says something, shows what became of it. */
   readonly say: (text: string, to?: Person) => void;
+  /** Gives the room itself an order. */
+  readonly order: (line: string) => void;
+  /** Asks the room for something of the past. */
+  readonly recall: (wish: string) => void;
   /** Whom one can speak to. */
   readonly people: () => readonly Person[];
   /** The room as it is now. */
@@ -87,6 +92,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       else saveFile(Number(number), path);
     },
   },
+  history: {
+    usage: '/history [20|2h]',
+    help: 'the last messages, or those of the last time, once more',
+    run: (wish, { room, recall, show }) => {
+      if (isOwn(room)) recall(wish);
+      else show({ type: 'notice', text: '! this room does not show its past again' });
+    },
+  },
   seen: { usage: '/seen', help: 'who has read what you said last', run: (_, context) => context.readers() },
   leave: { usage: '/leave', help: 'leave the room (Ctrl-D does the same)', run: (_, context) => context.leave() },
 };
@@ -94,7 +107,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 /** What a moderator can order in rooms of this very service; elsewhere it would be said to everybody. */
 const ROOM_COMMANDS: ReadonlySet<string> = new Set([
   ...['mute', 'unmute', 'kick', 'ban', 'unban', 'role', 'retract', 'subject', 'slow', 'lock', 'unlock', 'lobby'],
-  ...['history', 'admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
+  ...['admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
 ]);
 
 /** Does what a line entered asks for: a command, or something to say. */
@@ -108,22 +121,37 @@ export function enter(line: string, context: CommandContext): void {
   const word = name.toLowerCase();
   const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
   command?.run(argument.trim(), context);
-  const isRoom = context.room.server.startsWith('grouptextchat');
   // The room itself takes these, and answers to nobody else.
-  if (isRoom && (ROOM_COMMANDS.has(word) || word === 'help')) context.say(line.trim());
+  if (isOwn(context.room) && (ROOM_COMMANDS.has(word) || word === 'help')) context.order(line.trim());
   else if (command === undefined)
     context.show({ type: 'notice', text: `! there is no /${name}; /help shows what there is` });
 }
 
-/** What may stand for the last word of a line: commands at its beginning, names of people anywhere. */
-export function completions(line: string, people: readonly Person[]): readonly string[] {
-  const word = /\S*$/.exec(line)?.[0] ?? '';
-  const names = people.map(({ name }) => (/\s/.test(name) ? `"${name}"` : name));
+/** Whether a room is one of this very service. */
+const isOwn = ({ server }: CommandContext['room']): boolean => server.startsWith('grouptextchat');
+
+/** What may stand for the end of a line. */
+export interface Completions {
+  readonly choices: readonly string[];
+  /** The end of the line that one of them takes the place of. */
+  readonly word: string;
+}
+
+/** Commands at the beginning of a line, files behind `/file`, names of people anywhere else. */
+export function completions(line: string, people: readonly Person[]): Completions {
+  const [, path] = /^\/file\s+(.*)$/s.exec(line) ?? [];
+  if (path !== undefined) return { choices: filesLike(path), word: path };
+  const word = /"[^"]*$|\S*$/.exec(line)?.[0] ?? '';
+  const names = people.map(({ name }) => (/\s/.test(name) ? `"${name}" ` : `${name} `));
   const choices =
     line.startsWith('/') && !line.includes(' ')
       ? [...Object.keys(COMMANDS), ...ROOM_COMMANDS].map((name) => `/${name} `)
       : names;
-  return choices.filter((choice) => choice.toLowerCase().startsWith(word.toLowerCase()));
+  const lower = word.toLowerCase();
+  // A name with blanks is found as well by who has not begun with the quote.
+  const fits = (choice: string): boolean =>
+    choice.toLowerCase().startsWith(lower) || (word !== '' && choice.toLowerCase().startsWith(`"${lower}`));
+  return { choices: choices.filter(fits), word };
 }
 
 function personNamed(people: readonly Person[], wanted: string): Person | undefined {

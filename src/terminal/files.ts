@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import type { OutgoingFile } from '../client/index.ts';
@@ -28,6 +29,23 @@ export async function fileToSend(path: string): Promise<OutgoingFile> {
   const end = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
   return { name, contentType: TYPES[end] ?? 'application/octet-stream', content: await readFile(path) };
 }
+
+/** Files and folders whose path begins so, folders with a slash at their end; hidden ones only where they are asked for. */
+export function filesLike(path: string): readonly string[] {
+  const [, folder = '', start = ''] = /^(.*\/)?([^/]*)$/s.exec(path) ?? [];
+  try {
+    return readdirSync(folder === '' ? '.' : folder, { withFileTypes: true })
+      .filter(({ name }) => name.startsWith(start) && (start !== '' || !name.startsWith('.')))
+      .slice(0, MAX_COMPLETIONS)
+      .map((entry) => `${folder}${entry.name}${entry.isDirectory() ? '/' : ''}`);
+  } catch {
+    // No such folder, or not for us: nothing begins so.
+    return [];
+  }
+}
+
+/** More would fill the screen. */
+const MAX_COMPLETIONS = 100;
 
 /** A file that came. */
 export interface ReceivedFile {

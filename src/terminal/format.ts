@@ -19,7 +19,8 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
     case 'renamed':
       return dress.dim(`* ${harmlessLine(event.before)} is now `) + name(event.person);
     case 'announcement':
-      return dress.dim('* ') + harmless(event.text);
+      // The columns of a list stay below one another.
+      return (event.text.includes('\n') ? '  ' : dress.dim('* ')) + harmless(event.text);
     case 'message': {
       const alone = event.private ? dress.dim(' (to you alone)') : '';
       return `${dress.dim(timeOf(new Date(event.at), now))} ${name(event.from)}${alone}: ${harmless(event.text)}`;

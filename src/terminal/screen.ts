@@ -1,5 +1,6 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import type { Completions } from './commands.ts';
 import type { ChatEvent } from './events.ts';
 import { formatEvent, HOW_TO } from './format.ts';
 import { colourDress, type Dress, harmlessLine, plainDress } from './text.ts';
@@ -29,8 +30,8 @@ export interface ScreenHandlers {
   ended(): void;
   /** Something was typed into the line at hand. */
   typed?(line: string): void;
-  /** What may stand for the last word of a line. */
-  complete?(line: string): readonly string[];
+  /** What may stand for the end of a line, and for how much of it. */
+  complete?(line: string): Completions;
 }
 
 /**
@@ -76,8 +77,8 @@ export class Screen {
       prompt: this.#lively ? '> ' : '',
       historySize: 200,
       completer: (line: string): [string[], string] => {
-        const word = /\S*$/.exec(line)?.[0] ?? '';
-        return [[...(handlers.complete?.(line) ?? [])], word];
+        const { choices = [], word = '' } = handlers.complete?.(line) ?? {};
+        return [[...choices], word];
       },
     });
     this.#lines.on('line', (line) => {

@@ -50,6 +50,7 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'left', person: zoe }), '* Zoe left');
   t.equal(words({ type: 'renamed', person: zoe, before: 'Z' }), '* Z is now Zoe');
   t.equal(words({ type: 'announcement', at: '', text: 'Subject: tea' }), '* Subject: tea');
+  t.equal(words({ type: 'announcement', at: '', text: 'a\nb' }), '  a\n  b', 'a list stands by itself');
   t.equal(words({ type: 'said', id: '1', text: 'hi' }), undefined, 'what was typed is there already');
   t.equal(words({ type: 'said', id: '1', text: 'hi', to: zoe }), 'to Zoe alone: hi');
   t.equal(words({ type: 'refused', id: '1', text: 'hi', status: 403, reason: 'muted' }), '! not sent: hi (403 muted)');
@@ -165,6 +166,8 @@ t.test('commands', async (t) => {
     room,
     show: (event: ChatEvent) => shown.push(words(event) ?? ''),
     say: (text: string, to?: Person) => said.push(to === undefined ? text : `${to.name}: ${text}`),
+    order: (line: string) => said.push(`order: ${line}`),
+    recall: (wish: string) => said.push(`recall: ${wish}`),
     people: () => [zoe, { name: 'Zoe van Dyk', uri: 'sip:zvd@x' }],
     who: () => shown.push('who'),
     leave: () => left++,
@@ -204,22 +207,34 @@ t.test('commands', async (t) => {
   shown.length = 0;
   for (const line of ['/file a b.png', '/save 3', '/save 12 x y', '/seen']) type(line);
   t.same(shown.splice(0), ['send a b.png', 'save 3 here', 'save 12 x y', 'readers']);
-  for (const line of ['/file', '/save', '/save x', '/kick Zoe']) type(line);
-  t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 4, 'no order for a room of another service');
+  for (const line of ['/file', '/save', '/save x', '/kick Zoe', '/history 2']) type(line);
+  t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 5, 'no order for a room of another service');
   t.same(said, []);
   const here = { ...context, room: { ...room, server: 'grouptextchat 1' } };
-  for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense']) enter(line, here);
-  t.same(said, ['/kick Zoe for a reason', '/HELP'], 'what the room itself knows goes to it');
+  for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense', '/history 2h', '/history']) enter(line, here);
+  const orders = ['order: /kick Zoe for a reason', 'order: /HELP', 'recall: 2h', 'recall: '];
+  t.same(said, orders, 'what the room itself knows goes to it');
 });
 
 t.test('completion', async (t) => {
   const people = [zoe, { name: 'Zoe van Dyk', uri: 'y' }, { name: 'Yan', uri: 'x' }];
-  t.same(completions('/n', people), ['/nick ']);
-  t.same(completions('/mu', people), ['/mute ']);
-  t.same(completions('/msg zo', people), ['Zoe']);
-  t.same(completions('hello Y', people), ['Yan']);
-  t.same(completions('/msg ', people), ['Zoe', '"Zoe van Dyk"', 'Yan']);
-  t.same(completions('x', []), []);
+  const choices = (line: string, among = people): readonly string[] => completions(line, among).choices;
+  t.same(choices('/n'), ['/nick ']);
+  t.same(choices('/mu'), ['/mute ']);
+  t.same(choices('/hi'), ['/history ']);
+  t.same(choices('hello Y'), ['Yan ']);
+  t.same(choices('/msg '), ['Zoe ', '"Zoe van Dyk" ', 'Yan ']);
+  t.same(choices('x', []), []);
+  t.same(
+    completions('/msg zo', people),
+    { choices: ['Zoe ', '"Zoe van Dyk" '], word: 'zo' },
+    'quotes need not be typed',
+  );
+  t.same(completions('/msg "zoe v', people), { choices: ['"Zoe van Dyk" '], word: '"zoe v' }, 'nor end the word');
+  const folder = t.testdir({ 'a file.txt': '', album: {}, '.hidden': '' });
+  t.same(choices(`/file ${folder}/`), [`${folder}/a file.txt`, `${folder}/album/`]);
+  t.same(completions(`/file ${folder}/a f`, people), { choices: [`${folder}/a file.txt`], word: `${folder}/a f` });
+  t.same(choices(`/file ${folder}/nowhere/x`), []);
 });
 
 /** A terminal made of streams. */
