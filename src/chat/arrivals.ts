@@ -86,7 +86,7 @@ export class Arrivals {
    * alone, the messages as they were, and what is said meanwhile behind them. Tells why not, in words.
    */
   recall(endpoint: EndpointId, wish: PastWish): string | undefined {
-    const { voice, conference } = this.#parts;
+    const { voice } = this.#parts;
     const recipient = this.#parts.switch.at(endpoint);
     if (recipient === undefined) return voice.texts.notHearing;
     if (recipient instanceof Replay) {
@@ -94,7 +94,7 @@ export class Arrivals {
       this.#asked.set(endpoint, wish);
       return undefined;
     }
-    this.#replay(recipient, { wish, after: undefined, asked: eventNumber(conference.last) });
+    this.#replay(recipient, { wish, after: undefined }, true);
     return undefined;
   }
 
@@ -133,18 +133,21 @@ export class Arrivals {
     return others.length > MAX_NAMES ? [...names, `+${others.length - MAX_NAMES}`] : names;
   }
 
-  #replay(recipient: Recipient, come: Arrival & { readonly asked?: EventNumber }): void {
-    const { uri, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
+  #replay(recipient: Recipient, { wish, after }: Arrival, asked = false): void {
+    const { uri, conference, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
     const { texts } = voice;
     const replay: Replay = new Replay({
       past,
       recipient,
       policy: welcome.history,
-      ...come,
+      wish,
+      after,
+      present: eventNumber(conference.last),
+      asked,
       now: now(),
       notifications,
       heading: (count, since) => {
-        const which = come.asked !== undefined ? 'asked' : come.after === undefined ? 'history' : 'missed';
+        const which = asked ? 'asked' : after === undefined ? 'history' : 'missed';
         return voice.line(texts[which](count, new Date(since)), recipient);
       },
       chosen: (copies) => {

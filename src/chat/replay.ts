@@ -25,11 +25,10 @@ export interface ReplayParts {
   readonly wish: PastWish;
   /** The device has had everything up to here; undefined for one that is new, or has asked. */
   readonly after: EventNumber | undefined;
-  /**
-   * Somebody who is here has asked for it: up to here all is past, his own words with it; what comes behind is news to
-   * him. Undefined for one that comes in.
-   */
-  readonly asked?: EventNumber;
+  /** The newest event when it began. What comes behind is news, whatever is wanted of the past. */
+  readonly present: EventNumber;
+  /** Somebody who is here has asked for it: his own words are among what he gets. */
+  readonly asked: boolean;
   readonly now: Millis;
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. */
@@ -111,7 +110,8 @@ export class Replay implements Recipient {
 
   /** What it has not come to yet is on its way. */
   waits(n: EventNumber): boolean {
-    return n > Math.max(this.#delivered ?? 0, this.#parts.asked ?? 0) || this.#parts.recipient.waits(n);
+    const { asked, present } = this.#parts;
+    return n > Math.max(this.#delivered ?? 0, asked ? present : 0) || this.#parts.recipient.waits(n);
   }
 
   /** Whose place it holds. */
@@ -210,18 +210,16 @@ export class Replay implements Recipient {
 
   /** Of the past, what the room gives and the peer wants, after a line that says so. */
   #choose(copies: readonly Copy[]): readonly Copy[] {
-    const { policy, wish, after, asked, now, recipient, heading } = this.#parts;
+    const { policy, wish, after, present, asked, now, recipient, heading } = this.#parts;
     const returns = after !== undefined;
     const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
     const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
-    const isPast = ({ n }: Copy): boolean => asked === undefined || (n !== undefined && n <= asked);
-    const wanted = copies.filter(
-      (copy) => isPast(copy) && this.#concerns(copy, asked !== undefined) && now - copy.said.at <= within,
-    );
+    const isPast = ({ n }: Copy): boolean => n !== undefined && n <= present;
+    const wanted = copies.filter((copy) => isPast(copy) && this.#concerns(copy, asked) && now - copy.said.at <= within);
     const chosen = most <= 0 ? [] : wanted.slice(-most);
     const [oldest] = chosen;
     // Who has asked is answered, also when there is nothing.
-    if (oldest !== undefined || asked !== undefined) recipient.deliver(heading(chosen.length, oldest?.said.at ?? now));
+    if (oldest !== undefined || asked) recipient.deliver(heading(chosen.length, oldest?.said.at ?? now));
     if (oldest !== undefined) this.#parts.chosen(chosen);
     const news = copies.filter((copy) => !isPast(copy) && this.#concerns(copy));
     return news.length === 0 ? chosen : [...chosen, ...news];

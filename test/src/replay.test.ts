@@ -1,0 +1,111 @@
+import t from 'tap';
+import { formatCpim } from '../../msrp/index.ts';
+import { Copy } from '../../src/chat/copy.ts';
+import { Past } from '../../src/chat/past.ts';
+import type { PastWish } from '../../src/chat/past-wish.ts';
+import type { Recipient } from '../../src/chat/recipient.ts';
+import { Replay, ReplayPump } from '../../src/chat/replay.ts';
+import type { Said } from '../../src/conference/events.ts';
+import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { MemoryLog } from '../../src/log/memory.ts';
+import { type Logged, LogReadError } from '../../src/log/room-log.ts';
+
+const ROOM = roomUri('sip:room@example.com');
+const BOB = userUri('sip:bob@example.com');
+
+function said(text: string): Said {
+  const by = userUri('sip:alice@example.com');
+  const cpim = formatCpim({ from: { uri: by }, to: [{ uri: ROOM }], contentType: 'text/plain', content: text });
+  const types = { contentType: 'message/cpim', wrappedType: 'text/plain' };
+  const from = { at: 1, by, endpoint: endpointId('desk'), messageId: messageId(text), ...types };
+  return { type: 'said', audience: { to: 'everyone' }, ...from, cpim };
+}
+
+/** A log whose past is read when the test wants it. */
+class SlowLog extends MemoryLog {
+  #let: (fault?: LogReadError) => void = () => undefined;
+  readonly #wait = new Promise<LogReadError | undefined>((resolve) => (this.#let = resolve));
+
+  override async read(): Promise<readonly Logged[]> {
+    const before = await super.read(ROOM);
+    const fault = await this.#wait;
+    if (fault !== undefined) throw fault;
+    return before;
+  }
+
+  answer(fault?: LogReadError): void {
+    this.#let(fault);
+  }
+}
+
+/** A room where three things have been said, and a device that begins to hear it, or asks for the past. */
+function setUp(wish: PastWish, asked: boolean): { log: SlowLog; say: (text: string) => void; over: Promise<string[]> } {
+  const log = new SlowLog();
+  const past = new Past(log, ROOM, () => undefined);
+  const heard: string[] = [];
+  let attached: Recipient | undefined;
+  const device: Recipient = {
+    endpoint: endpointId('phone'),
+    user: BOB,
+    roomUri: ROOM,
+    knowsRooms: true,
+    takesPrivate: true,
+    backlog: 0,
+    waits: () => false,
+    deliverLarge: () => undefined,
+    deliver: (copy) => heard.push(copy.said.messageId),
+  };
+  log.follow(ROOM, ({ n, event }) => {
+    past.hear({ n, event });
+    if (event.type === 'said') attached?.deliver(new Copy(event, n));
+  });
+  const say = (text: string): void => {
+    log.append(ROOM, said(text));
+  };
+  for (const text of ['one', 'two', 'three']) say(text);
+  const over = new Promise<string[]>((resolve) => {
+    const replay = new Replay({
+      past,
+      recipient: device,
+      policy: { messages: 20, missed: 1000 },
+      wish,
+      after: undefined,
+      present: log.last(ROOM),
+      asked,
+      now: 1,
+      notifications: { flush: () => undefined, gather: (copies) => copies },
+      heading: (count) => new Copy(said(`before${count}`)),
+      chosen: () => undefined,
+      done: () => {
+        attached = device;
+        setImmediate(() => resolve(heard));
+      },
+    });
+    attached = replay;
+    new ReplayPump().add(replay);
+  });
+  return { log, say, over };
+}
+
+t.test('what is said while the past is being read is news, however little of the past is wanted', async (t) => {
+  for (const { wish, asked, before } of [
+    { wish: { messages: 0 }, asked: false, before: [] },
+    { wish: { messages: 1 }, asked: false, before: ['before1', 'three'] },
+    { wish: { within: 0 }, asked: false, before: ['before3', 'one', 'two', 'three'] },
+    { wish: { messages: 0 }, asked: true, before: ['before0'] },
+    { wish: { messages: 2 }, asked: true, before: ['before2', 'two', 'three'] },
+  ]) {
+    const { log, say, over } = setUp(wish, asked);
+    for (const text of ['four', 'five']) say(text);
+    log.answer();
+    t.same(await over, [...before, 'four', 'five'], JSON.stringify(wish));
+  }
+});
+
+t.test('what is said meanwhile is not lost when the past cannot be read', async (t) => {
+  const { log, say, over } = setUp({}, true);
+  for (const text of ['four', 'five']) say(text);
+  log.answer(new LogReadError('no disk'));
+  t.same(await over, ['four', 'five']);
+  t.equal(log.last(ROOM), eventNumber(5));
+});
