@@ -36,7 +36,8 @@ const UTF8 = new TextDecoder();
 /** Watches one room. */
 export class Echoes {
   readonly #limits: EchoLimits;
-  #heard: { readonly text: string; readonly by: EndpointId; readonly at: number }[] = [];
+  /** The oldest first. */
+  readonly #heard: { readonly text: string; readonly by: EndpointId; readonly at: number }[] = [];
   /** How many texts in a row an endpoint has given back. */
   readonly #inRow: Recent<EndpointId, number>;
 
@@ -50,7 +51,9 @@ export class Echoes {
     const text = textOf(message, this.#limits.length);
     if (text === undefined) return 'fine';
     const { memory, texts, tolerated } = this.#limits;
-    this.#heard = this.#heard.filter(({ at }) => now - at <= memory);
+    for (let [oldest] = this.#heard; oldest !== undefined && now - oldest.at > memory; [oldest] = this.#heard) {
+      this.#heard.shift();
+    }
     const isEcho = this.#heard.some((heard) => heard.by !== by && this.#gives(text, heard.text));
     if (!isEcho) this.#inRow.delete(by);
     const inRow = isEcho ? (this.#inRow.get(by) ?? 0) + 1 : 0;
