@@ -278,7 +278,7 @@ class HeadReader {
 }
 
 function linesOf(bytes: Uint8Array, start: number, end: number): string[] {
-  const text = start === end ? '' : decodeHead(bytes.subarray(start, end));
+  const text = decodeHead(bytes, start, end);
   const lines: string[] = [];
   for (let at = 0; at < text.length;) {
     const lf = text.indexOf('\n', at);
@@ -289,12 +289,12 @@ function linesOf(bytes: Uint8Array, start: number, end: number): string[] {
   return lines;
 }
 
-function decodeHead(bytes: Uint8Array): string {
-  const text = decodeUtf8(octets(bytes));
+function decodeHead(bytes: Uint8Array, start: number, end: number): string {
+  const text = decodeUtf8(bytes, start, end);
   // What is no UTF-8 became U+FFFD, which might also have been written: only then the slower decoder has to look.
   if (!text.includes('\ufffd')) return text;
   try {
-    return utf8.decode(bytes);
+    return utf8.decode(bytes.subarray(start, end));
   } catch {
     throw new MsrpError(400, 'CPIM headers are not UTF-8');
   }
