@@ -71,8 +71,8 @@ async function measure(durability: string): Promise<void> {
       sayOn(alice, 'alice', id, `new ${id}`);
     }, EVERY);
     const quiet = await pause(1000, () => delays);
-    delays = [];
     await ask(server);
+    delays = [];
     const order: JoinersOrder = { ...ports, joiners, messages };
     crowd.send(order);
     const seconds = await hear<number>(crowd);
