@@ -57,7 +57,9 @@ export class Replay implements Recipient {
   readonly user: UserUri;
   readonly #parts: ReplayParts;
   readonly #letGo: () => void;
-  #state: 'reading' | 'delivering' | 'over' = 'reading';
+  #state: 'reading' | 'read' | 'delivering' | 'over' = 'reading';
+  /** Chooses of what has been read. */
+  #choosing: () => void = () => undefined;
   /** To be delivered, oldest first, and how far that is. */
   #ahead: readonly Copy[] = [];
   #at = 0;
@@ -150,9 +152,13 @@ export class Replay implements Recipient {
     this.#letGo();
   }
 
-  /** Delivers up to so many; gives how many it were. */
+  /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
   step(budget: number): number {
     const { recipient, notifications } = this.#parts;
+    if (this.#state === 'read') {
+      this.#choosing();
+      return CHOICE;
+    }
     let count = 0;
     while (this.#state === 'delivering' && count < budget && recipient.backlog < ENOUGH_WAITING) {
       const copy = this.#ahead[this.#at];
@@ -190,6 +196,16 @@ export class Replay implements Recipient {
       this.#at = 0;
       this.#state = 'delivering';
     };
+    // Many who wait for one read would all choose in one turn. That there is nothing holds only now.
+    const takeInTurn = (copies: readonly Copy[]): void => {
+      if (this.#state === 'over') return;
+      if (copies.length === 0) {
+        take(copies);
+        return;
+      }
+      this.#state = 'read';
+      this.#choosing = () => take(copies);
+    };
     const read = this.#parts.past.read({
       last: LOOKED_AT,
       ...(this.#looked === undefined ? {} : { after: this.#looked }),
@@ -198,7 +214,7 @@ export class Replay implements Recipient {
       take(read);
       return;
     }
-    this.#take(read, take);
+    this.#take(read, takeInTurn);
   }
 
   #take(read: Promise<readonly Copy[]>, take: (copies: readonly Copy[]) => void): void {
@@ -242,6 +258,9 @@ export class Replay implements Recipient {
 
 /** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
 const PER_TURN = 256;
+
+/** To choose of what has been read takes about as long as to deliver so many. */
+const CHOICE = 32;
 
 /** How long to wait, in milliseconds, when nobody could take anything. */
 const PAUSE = 10;

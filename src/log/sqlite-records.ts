@@ -2,6 +2,7 @@
  * Events as bytes: how a batch travels to the worker and how rows travel back, one transferred buffer each. Nothing of
  * it is stored; the database has the parts in its columns.
  */
+import { setImmediate } from 'node:timers/promises';
 import { retentionOf } from '../conference/events.ts';
 import type { ConferenceEvent } from '../conference/events.ts';
 import { eventNumber } from '../conference/ids.ts';
@@ -195,11 +196,18 @@ export function packRows(rows: readonly StoredRow[]): { readonly buffer: ArrayBu
   return bytes.take();
 }
 
-/** Reads rows as the events they are. Throws when a row does not hold one: the file was changed by somebody else. */
-export function unpackRows(buffer: ArrayBuffer, length: number): readonly Logged[] {
+/** Rows that are read in one turn of the event loop: others have their turns between them. */
+const ROWS_PER_TURN = 100;
+
+/**
+ * Reads rows as the events they are, some in each turn. Rejects when a row does not hold one: the file was changed by
+ * somebody else.
+ */
+export async function unpackRows(buffer: ArrayBuffer, length: number): Promise<readonly Logged[]> {
   const cursor = new Cursor(buffer, length);
   const events: Logged[] = [];
   while (!cursor.done) {
+    if (events.length > 0 && events.length % ROWS_PER_TURN === 0) await setImmediate();
     const n = eventNumber(cursor.double());
     const parsed: unknown = JSON.parse(cursor.text());
     const body = cursor.bytes();

@@ -251,11 +251,11 @@ class SqliteLog implements RoomLog {
       await new Promise<void>((resolve) => batch.over.push(resolve));
   }
 
-  #answer(id: number, read: () => readonly Logged[]): void {
+  async #answer(id: number, buffer: ArrayBuffer, length: number): Promise<void> {
     const question = this.#questions.get(id);
     this.#questions.delete(id);
     try {
-      question?.answer(read());
+      question?.answer(await unpackRows(buffer, length));
     } catch (cause) {
       this.#unread(question, cause instanceof Error ? cause.message : String(cause));
     }
@@ -369,7 +369,7 @@ class SqliteLog implements RoomLog {
         return;
       case 'rows': {
         const { id, buffer, length } = message;
-        this.#answer(id, () => unpackRows(buffer, length));
+        void this.#answer(id, buffer, length);
         return;
       }
       case 'unread':
