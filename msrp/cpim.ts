@@ -9,6 +9,7 @@ export const CPIM_NAMESPACE = 'urn:ietf:params:cpim-headers:';
 export interface CpimAddress {
   /** Without quotes and escapes. */
   readonly name?: string;
+  /** Empty in a message that names somebody by what is no URI: whether that is 403 or 404 (RFC 7701 §6) its reader says. */
   readonly uri: string;
 }
 
@@ -119,9 +120,9 @@ class ReceivedCpim implements CpimMessage {
       const isOwn = namespace === CPIM_NAMESPACE;
       if (written === 'From' || (isOwn && name === 'From')) authors += 1;
       if (!isOwn) continue;
-      if (name === 'From') from ??= parseCpimAddress(value);
-      else if (name === 'To') to.push(parseCpimAddress(value));
-      else if (name === 'cc') cc.push(parseCpimAddress(value));
+      if (name === 'From') from ??= addressIn(value);
+      else if (name === 'To') to.push(addressIn(value));
+      else if (name === 'cc') cc.push(addressIn(value));
     }
     // Whichever From we checked, some client would show the other one.
     if (authors > 1) throw new MsrpError(400, 'CPIM with two From headers');
@@ -196,20 +197,24 @@ export function textOf(message: CpimMessage): string {
 
 /** Reads `[ Formal-name ] "<" URI ">"`; also a bare URI. Throws `MsrpError` 400. */
 export function parseCpimAddress(value: string): CpimAddress {
+  const address = addressIn(value);
+  if (address.uri === '') throw new MsrpError(400, 'CPIM address without a URI');
+  return address;
+}
+
+function addressIn(value: string): CpimAddress {
   const text = value.trim();
   const open = text.lastIndexOf('<');
   const close = text.indexOf('>', open);
-  if (open < 0 || close < 0) {
-    if (BARE_URI.test(text)) return { uri: text };
-    throw new MsrpError(400, 'CPIM address without a URI');
-  }
-  const uri = text.slice(open + 1, close).trim();
-  if (!BARE_URI.test(uri)) throw new MsrpError(400, 'CPIM address without a URI');
-  const formal = text.slice(0, open).trim();
+  const uri = open < 0 || close < 0 ? text : text.slice(open + 1, close).trim();
+  if (!BARE_URI.test(uri)) return NOBODY;
+  const formal = text.slice(0, Math.max(0, open)).trim();
   const quoted = formal.length > 1 && formal.startsWith('"') && formal.endsWith('"');
   const name = unescapeCpim(quoted ? formal.slice(1, -1) : formal);
   return name === '' ? { uri } : { name, uri };
 }
+
+const NOBODY: CpimAddress = { uri: '' };
 
 const ESCAPES: Readonly<Record<string, string>> = { b: '\b', t: '\t', n: '\n', r: '\r' };
 

@@ -149,6 +149,8 @@ t.test('RFC 3862 §4.1: addresses', async (t) => {
     parseCpim(cpim('To: <sip:a@x>\r\nTo: B <sip:b@x>\r\ncc: <sip:c@x>')).to.map(({ uri }) => uri),
     ['sip:a@x', 'sip:b@x'],
   );
+  const mistyped = parseCpim(cpim('From: Zoe <zoe>\r\nTo: <b@x>'));
+  t.same([mistyped.from, mistyped.to], [{ uri: '' }, [{ uri: '' }]], 'what is no URI is nobody’s (RFC 7701 §6.2: 404)');
   for (const second of [
     'From: <sip:b@x>',
     'NS: <urn:x>\r\nFrom: <sip:b@x>',
