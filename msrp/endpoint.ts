@@ -1,3 +1,4 @@
+import type { Assembler } from './assembler.ts';
 import type { Clock, TurnScheduler } from './clock.ts';
 import { systemClock } from './clock.ts';
 import { Connection, type Exchange } from './connection.ts';
@@ -65,6 +66,8 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
   readonly #dialled = new Map<string, Dialled>();
   /** Accepted connections without a session, by address. */
   readonly #vacant = new Map<string, number>();
+  /** What closed sessions left half received, for the next session of their user to go on with (RFC 4975 §5.4). */
+  readonly #interrupted = new Set<Assembler>();
   #stopSweeping: (() => void) | undefined;
   #closed = false;
 
@@ -108,6 +111,7 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
   close(detail = 'endpoint closed'): void {
     this.#closed = true;
     for (const session of [...this.#sessions.values()]) session.close(detail);
+    this.#interrupted.clear();
     for (const connection of [...this.#connections]) connection.finish();
   }
 
@@ -124,6 +128,8 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
   forget(session: Session): void {
     this.#sessions.delete(session.localUri.sessionId ?? '');
     for (const { waiting } of this.#dialled.values()) waiting.delete(session);
+    const { interrupted } = session.receiver;
+    if (interrupted !== undefined) this.#interrupted.add(interrupted);
     this.#restIfIdle();
   }
 
@@ -189,7 +195,7 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
   }
 
   #restIfIdle(): void {
-    if (this.#sessions.size > 0 || this.#connections.size > 0) return;
+    if (this.#sessions.size > 0 || this.#connections.size > 0 || this.#interrupted.size > 0) return;
     this.#stopSweeping?.();
     this.#stopSweeping = undefined;
   }
@@ -198,5 +204,10 @@ class Endpoint implements MsrpEndpoint, Home, Exchange {
     const now = this.now();
     for (const session of [...this.#sessions.values()]) session.sweep(now);
     for (const connection of [...this.#connections]) connection.sweep(now);
+    for (const assembler of [...this.#interrupted]) {
+      assembler.sweep(now);
+      if (assembler.openMessages === 0) this.#interrupted.delete(assembler);
+    }
+    this.#restIfIdle();
   }
 }

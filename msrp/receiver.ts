@@ -169,6 +169,11 @@ export class Receiver implements AnswerWay {
     this.#assembler.sweep(now);
   }
 
+  /** What holds messages half received that another session may go on with; its timer runs on when this one has closed. */
+  get interrupted(): Assembler | undefined {
+    return this.#ownAssembler || this.#assembler.openMessages === 0 ? undefined : this.#assembler;
+  }
+
   /** Gives up what is half received, unless another session may go on with it. */
   close(): void {
     if (this.#ownAssembler) this.#assembler.abort('session closed');
