@@ -193,10 +193,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void {
     const { wrappedType, contentType, size } = copy.opened;
-    if (
-      (wrappedType !== undefined && !this.#takes(wrappedType)) ||
-      (size ?? 0) > (this.#abilities?.maxSize ?? Infinity)
-    ) {
+    const maximum = this.#abilities?.maxSize ?? Infinity;
+    if ((wrappedType !== undefined && !this.#takes(wrappedType)) || (size ?? 0) > maximum) {
       this.deliver(copy);
       return;
     }
@@ -206,8 +204,10 @@ export class ChatSession implements Recipient, SessionHandlers {
       wake: () => {
         wake();
       },
-      detached: () => {
-        if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
+      maximum,
+      detached: (why) => {
+        if (why === 'too large') this.deliver(copy);
+        else if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
       },
     });
     const { messageId: id } = copy.msrp;

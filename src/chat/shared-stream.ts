@@ -28,8 +28,13 @@ export interface ReaderParts {
   readonly unbroken: boolean;
   /** There are more octets, or there will be none: ask again. */
   readonly wake: () => void;
-  /** It has held up the others for too long, or was kept waiting itself for too long, and gets no more. */
-  readonly detached: () => void;
+  /** Octets that its peer takes at most (RFC 4975 §8.6); what is larger shows only when it has come. */
+  readonly maximum: number;
+  /**
+   * It gets no more: it has held up the others for too long, or was kept waiting itself for too long, or there is more
+   * than its peer takes.
+   */
+  readonly detached: (why: 'too slow' | 'too large') => void;
 }
 
 /**
@@ -178,10 +183,10 @@ export class SharedStream {
       // When all of them are behind, none holds up the others.
       if (![...this.#readers].some(({ bytes }) => this.#size - bytes < window / 4)) return;
       for (const reader of [...this.#readers]) {
-        if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= patience) reader.detach();
+        if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= patience) reader.detach('too slow');
       }
     } else if (Date.now() - this.#quietSince > patience) {
-      for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach();
+      for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('too slow');
     }
   }
 }
@@ -212,6 +217,10 @@ export class Reader implements StreamSource {
       return piece;
     }
     const given = piece.subarray(this.#offset, this.#offset + max);
+    if (this.bytes + given.length > this.#parts.maximum) {
+      this.detach('too large');
+      return 'abort';
+    }
     this.bytes += given.length;
     this.#offset += given.length;
     if (this.#offset === piece.length) {
@@ -232,12 +241,12 @@ export class Reader implements StreamSource {
   }
 
   /** It is let go: its peer is told that the rest does not come. */
-  detach(): void {
+  detach(why: 'too slow' | 'too large'): void {
     if (this.#state !== 'reading') return;
     this.#state = 'detached';
     this.#stream.leave(this);
     this.#parts.wake();
-    this.#parts.detached();
+    this.#parts.detached(why);
   }
 
   /** It wants no more. Idempotent. */

@@ -171,6 +171,27 @@ t.test('a line stands for it: for who cannot take its type or size, and for who 
   await dave.hears(line);
 });
 
+t.test(
+  'RFC 4975 §8.6: who takes less than a message of unknown size turns out to have is spared the rest',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const alice = await join(stage, 'alice');
+    const bob = await join(stage, 'bob');
+    const small = newPath();
+    const carol = await join(stage, 'carol', ROOM, { body: messageSdp(small, ['a=max-size:100000']) }, small);
+    const body = picture(alice.uri, 150_000);
+    const sender = new Sender(alice, body, '*');
+    t.equal(await sender.send(90_000), '200');
+    t.equal(await sender.send(60_000), '200');
+    const [whole, part] = [await receive(bob), await receive(carol)];
+    t.same([whole.text === body, whole.flag], [true, '$']);
+    t.equal(part.flag, '#');
+    t.ok(part.text.length <= 100_000);
+    await carol.line.hears('[beach "1".jpg, image/jpeg]');
+  },
+);
+
 t.test('RFC 7701 §6.4: a reader that does not read is let go, and nobody waits for it for long', async (t) => {
   const stage = await raise('msrp.max_message=40MB', 'msrp.congested_for=1s');
   t.teardown(() => stage.close());

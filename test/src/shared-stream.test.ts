@@ -10,7 +10,12 @@ function stage(limits: Partial<StreamLimits> = {}) {
     { window: 1000, patience: 2000, ...limits },
   );
   const reader = (name: string, unbroken = false): Reader =>
-    stream.reader({ unbroken, wake: () => undefined, detached: () => told.push(`${name} detached`) });
+    stream.reader({
+      unbroken,
+      maximum: Infinity,
+      wake: () => undefined,
+      detached: (why) => told.push(`${name} detached: ${why}`),
+    });
   return { stream, told, reader };
 }
 
@@ -86,7 +91,7 @@ t.test('RFC 7701 §6.4: who holds up others for too long is let go, and those wh
   mock.timers.tick(1900);
   t.same(told, ['pause']);
   mock.timers.tick(200);
-  t.same(told, ['pause', 'resume', 'slow detached']);
+  t.same(told, ['pause', 'resume', 'slow detached: too slow']);
   t.equal(slow.pull(100), 'abort');
   stream.append(octets(100));
   t.same(drain(fast), { size: 100, then: 'later' });
@@ -98,7 +103,7 @@ t.test('a peer that can take nothing else meanwhile is not kept waiting for octe
   stream.start();
   stream.append(octets(100));
   mock.timers.tick(3000);
-  t.same(told, ['unbroken detached']);
+  t.same(told, ['unbroken detached: too slow']);
   t.same(drain(chunked), { size: 100, then: 'later' });
 });
 
