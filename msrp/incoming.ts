@@ -62,8 +62,11 @@ export interface IncomingMessage extends Incoming {
 
 /** A NICKNAME request (RFC 7701 §7.1). */
 export interface NicknameRequest {
-  /** Without its quotes and escapes; the empty string gives the nickname up (§7.3). At most 1023 octets. */
-  readonly nickname: string;
+  /**
+   * Without its quotes and escapes; the empty string gives the nickname up (§7.3). At most 1023 octets. Undefined when it
+   * is malformed: 424, unless nicknames are not allowed at all, which comes first (§7.1).
+   */
+  readonly nickname: string | undefined;
   /** Answers it: 200, 403, 424, 425 and the like; once. */
   respond(status: StatusCode, comment?: string): void;
 }

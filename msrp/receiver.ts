@@ -137,11 +137,9 @@ export class Receiver implements AnswerWay {
     if (this.#handlers.nickname === undefined) return this.answer(head, 501);
     const field = head.headers.find(({ name }) => name.toLowerCase() === 'use-nickname');
     if (field === undefined) return this.answer(head, 400, 'no Use-Nickname');
-    const nickname = parseNickname(field.value, this.#bareNicknames);
-    if (nickname === undefined) return this.answer(head, 424);
     let answered = false;
     this.#handlers.nickname(this.#session, {
-      nickname,
+      nickname: parseNickname(field.value, this.#bareNicknames),
       respond: (status, comment) => {
         if (!answered) this.answer(head, status, comment);
         answered = true;

@@ -61,7 +61,6 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   outranked: 403,
   'no-nicknames': 403,
   'nickname-malformed': 424,
-  'nickname-too-long': 424,
   'nickname-reserved': 425,
   'nickname-taken': 425,
 };

@@ -5,18 +5,18 @@ import type { ChatRoom } from './room.ts';
 import type { Speaker } from './speaker.ts';
 
 /**
- * Somebody asks for a nickname, or gives it up with '' (RFC 7701 §7). `settled` hears once, now or when the log has kept
+ * Somebody asks for a nickname, or gives it up with '' (RFC 7701 §7); undefined is one that cannot be read. `settled` hears once, now or when the log has kept
  * it, whether it is his.
  */
 export function rename(
   room: ChatRoom,
   { user, endpoint }: Speaker,
-  wanted: string,
+  wanted: string | undefined,
   settled: (refusal?: ChatRefusal) => void,
 ): void {
   const { conference } = room;
-  const nickname = wanted === '' ? undefined : enforceNickname(wanted);
-  const refusal = wanted === '' ? undefined : room.rules.nickname(user, wanted);
+  const nickname = enforceNickname(wanted ?? '');
+  const refusal = room.rules.nickname(user, wanted);
   if (refusal !== undefined) {
     settled(refusal);
     return;

@@ -2,7 +2,7 @@ import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
-import { NICKNAME_RULES } from '../policy/nicknames.ts';
+import { NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
@@ -130,17 +130,17 @@ export class RoomRules {
     return firstRefusal(this.#rates, { ...request, kind: 'message' });
   }
 
-  /** Judges who asks for a nickname (RFC 7701 §7.1). */
-  nickname(user: UserUri, nickname: string): Refusal | undefined {
+  /** Judges who asks for a nickname (RFC 7701 §7.1), or gives his up with '' (§7.3); undefined is what cannot be read. */
+  nickname(user: UserUri, wanted: string | undefined): Refusal | undefined {
     const now = this.#now();
-    const refusal = firstRefusal(NICKNAME_RULES, {
+    const refusal = firstRefusal(wanted === '' ? [nicknamesAllowed] : NICKNAME_RULES, {
       conference: this.#conference,
       policy: this.#policy,
       user,
-      nickname,
+      nickname: wanted ?? '',
       now,
     });
-    if (refusal !== undefined) return refusal;
+    if (refusal !== undefined || wanted === '') return refusal;
     const retryAfter = this.#nicknameTries.take(user, now);
     return retryAfter > 0 ? { refused: 'too-fast', retryAfter } : undefined;
   }

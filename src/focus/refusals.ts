@@ -31,7 +31,6 @@ const STATUS: Readonly<Record<Refusal['refused'], number>> = {
   outranked: 403,
   'no-nicknames': 403,
   'nickname-malformed': 400,
-  'nickname-too-long': 400,
   'nickname-reserved': 403,
   'nickname-taken': 403,
 };

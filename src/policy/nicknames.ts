@@ -6,26 +6,28 @@ import { enforceNickname, nicknameKey } from '../conference/nickname.ts';
 import type { RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
 
-/** A user asks for a nickname. Giving it up (RFC 7701 §7.3) needs no permission. */
+/** A user asks for a nickname. */
 export interface NicknameRequest {
   readonly conference: Conference;
   readonly policy: RoomPolicy;
   /** The authenticated identity: the nickname is tied to it, not to a display name. */
   readonly user: UserUri;
-  /** As it was asked for. */
+  /** As it was asked for; the empty string is none. */
   readonly nickname: string;
   readonly now: Millis;
 }
 
+/** Whether there are nicknames at all (403). To give one up (RFC 7701 §7.3), nothing else is asked. */
+export const nicknamesAllowed: Rule<NicknameRequest> = ({ policy }) =>
+  policy.nicknames ? undefined : { refused: 'no-nicknames' };
+
 /** Rules for a nickname, in the order of RFC 7701 §7.1: is it allowed at all (403), well-formed (424), free (425). */
 export const NICKNAME_RULES: readonly Rule<NicknameRequest>[] = [
-  ({ policy }) => (policy.nicknames ? undefined : { refused: 'no-nicknames' }),
+  nicknamesAllowed,
   ({ nickname }) =>
     enforceNickname(nickname) === undefined || nicknameKey(nickname) === undefined
       ? { refused: 'nickname-malformed' }
       : undefined,
-  ({ nickname, policy: { maxNickname } }) =>
-    Array.from(nickname).length > maxNickname ? { refused: 'nickname-too-long', maximum: maxNickname } : undefined,
   ({ nickname, user, policy: { reservedNicknames, accountNicknames } }) => {
     const key = nicknameKey(nickname);
     if (reservedNicknames.some((reserved) => nicknameKey(reserved) === key)) return { refused: 'nickname-reserved' };

@@ -39,7 +39,6 @@ export type Refusal =
   // to take a nickname
   | { readonly refused: 'no-nicknames' }
   | { readonly refused: 'nickname-malformed' }
-  | { readonly refused: 'nickname-too-long'; readonly maximum: number }
   | { readonly refused: 'nickname-reserved' }
   | { readonly refused: 'nickname-taken' };
 
@@ -100,8 +99,6 @@ export function sentenceOf(refusal: Refusal): string {
       return 'This room takes no nicknames';
     case 'nickname-malformed':
       return 'This cannot be a nickname';
-    case 'nickname-too-long':
-      return `A nickname has at most ${String(refusal.maximum)} characters here`;
     case 'nickname-reserved':
       return 'This nickname is reserved';
     case 'nickname-taken':

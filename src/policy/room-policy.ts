@@ -29,8 +29,6 @@ export interface RoomPolicy {
   readonly typingRate: Rate;
   /** Nicknames are taken (RFC 7701 §7). */
   readonly nicknames: boolean;
-  /** Longest nickname in code points; RFC 7701 §7.1 has at most 1023 octets. */
-  readonly maxNickname: number;
   /** Nicknames nobody may have. */
   readonly reservedNicknames: readonly string[];
   /** Nicknames that only one account may have, by nickname. */
@@ -56,7 +54,6 @@ export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   messageRate: { perSecond: 10, burst: 50 },
   typingRate: { perSecond: 1, burst: 5 },
   nicknames: true,
-  maxNickname: 64,
   reservedNicknames: [],
   accountNicknames: new Map(),
   nicknameQuarantine: 60_000,

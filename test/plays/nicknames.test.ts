@@ -70,12 +70,15 @@ t.test('RFC 7701 §7.1: malformed, reserved, unwanted', async (t) => {
   t.equal(await ask(alice, '"   "'), '424', 'nothing left by RFC 8266');
   t.equal(await ask(alice, '"a\u200bb"'), '424', 'a code point no nickname has');
   t.equal(await ask(alice, `"${'x'.repeat(1024)}"`), '424', 'more than 1023 octets');
+  t.equal(await ask(alice, `"${'x'.repeat(1023)}"`), '200', 'but not less');
   t.equal(await ask(alice, '"ADMIN"'), '425', 'a reserved word');
   t.equal(await ask(alice, '"boss"'), '425', 'bound to an account');
   t.equal(await ask(bob, '"Boss"'), '200', 'which may have it');
   t.equal((await alice.line.request('NICKNAME', [])).what, '400', 'no Use-Nickname');
   const carol = await join(stage, 'carol', 'sip:quiet@127.0.0.1');
   t.equal(await ask(carol, '"Carol"'), '403', 'the room takes none');
+  t.equal(await ask(carol, 'Carol'), '403', 'which is asked before it is read');
+  t.equal(await ask(carol, '""'), '403', 'and also of who gives one up');
   t.notMatch(carol.answer, /a=chatroom:[^\r]*nickname/, '§8: and does not say it does');
   t.match(alice.answer, /a=chatroom:nickname private-messages/);
 });
