@@ -305,10 +305,15 @@ class Chat {
       at,
       from: person,
       private: message.private,
+      ...(this.#isOwnAside(message) ? { to: this.#person(message.to) } : {}),
       contentType,
       text: isText ? text : `[${fileName ?? 'file'}, ${contentType}, ${size}; /save ${String(file)} keeps it]`,
       ...(file === undefined ? {} : { file }),
     };
+  }
+
+  #isOwnAside({ from, to }: ChatMessage): boolean {
+    return from === this.#room?.ownUri && to !== this.#room.uri && to !== this.#room.view.entity;
   }
 
   #person(uri: string): Person {

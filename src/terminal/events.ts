@@ -27,6 +27,8 @@ export type ChatEvent =
       readonly at: string;
       readonly from: Person;
       readonly private: boolean;
+      /** Of a private message of our own, that the past brings: whom it was for. */
+      readonly to?: Person;
       readonly contentType: string;
       readonly text: string;
       /** Of a file: the number under which `/save` finds it. */

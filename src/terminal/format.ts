@@ -22,7 +22,8 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
       // The columns of a list stay below one another.
       return (event.text.includes('\n') ? '  ' : dress.dim('* ')) + harmless(event.text);
     case 'message': {
-      const alone = event.private ? dress.dim(' (to you alone)') : '';
+      const to = event.private ? 'you' : event.to && harmlessLine(event.to.name);
+      const alone = to === undefined ? '' : dress.dim(` (to ${to} alone)`);
       return `${dress.dim(timeOf(new Date(event.at), now))} ${name(event.from)}${alone}: ${harmless(event.text)}`;
     }
     case 'said':

@@ -45,6 +45,7 @@ t.test('what others write cannot steer the terminal', async (t) => {
 t.test('events in words', async (t) => {
   t.equal(words(message('hi')), '12:34 Zoe: hi');
   t.equal(words(message('hi', { private: true })), '12:34 Zoe (to you alone): hi');
+  t.equal(words(message('hi', { to: zoe, from: me })), '12:34 Me (to Zoe alone): hi', 'our own, out of the past');
   t.equal(words(message('hi', { at: new Date(2025, 11, 31, 9, 5).toISOString() })), '2025-12-31 09:05 Zoe: hi');
   t.equal(words({ type: 'joined', person: zoe }), '* Zoe joined');
   t.equal(words({ type: 'left', person: zoe }), '* Zoe left');
