@@ -56,7 +56,7 @@ export interface Incoming extends MessageOpening {
 
 /** A whole message. */
 export interface IncomingMessage extends Incoming {
-  /** The message's own copy of its octets: may be kept, must not be changed. */
+  /** All its octets, the receiver's to keep; `body.buffer` may hold those of other messages as well, so it is not to be transferred. */
   readonly body: Uint8Array;
 }
 
