@@ -56,7 +56,7 @@ export interface Incoming extends MessageOpening {
 
 /** A whole message. */
 export interface IncomingMessage extends Incoming {
-  /** All its octets, the receiver's to keep; `body.buffer` may hold those of other messages as well, so it is not to be transferred. */
+  /** All its octets: may be kept, must not be changed, nor transferred, since `body.buffer` may hold those of other messages. */
   readonly body: Uint8Array;
 }
 
