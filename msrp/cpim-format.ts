@@ -40,17 +40,20 @@ export interface CpimStyle {
 /** TOKENCHAR of RFC 3862 §3.6, in words parted by single blanks. */
 const TOKENS = /^[!#-'*+\-.0-9A-Z^-`a-z|~\u0080-\u{10ffff}]+(?: [!#-'*+\-.0-9A-Z^-`a-z|~\u0080-\u{10ffff}]+)*$/u;
 const NOT_TOKEN = /[^!#-'*+\-.0-9A-Z^-`a-z|~\u0080-\u{10ffff}]+/gu;
+/** What is no NAMECHAR; the dot parts a prefix from its name. */
+const NOT_NAME = /[^!#-'*+\-.0-9A-Z^-`a-z|~]+/g;
 const ESCAPED: Readonly<Record<string, string>> = { '\\': '\\\\', '\b': '\\b', '\t': '\\t', '\n': '\\n', '\r': '\\r' };
 const encoder = new TextEncoder();
 
 /**
  * Writes a message/cpim object: CRLF line ends, one space after each colon, each URI in angle brackets. No text given
- * can break out of its header. `parseCpim` gives back the same values, names under `plain` excepted.
+ * can break out of its header. `parseCpim` gives back the same values, but for blanks at their ends (§2.2) and names under
+ * `plain`.
  */
 export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array {
   const lines: string[] = [];
   const add = (name: string, value: string): void => {
-    lines.push(`${name}: ${value}`);
+    lines.push(`${name}: ${value.trim()}`);
   };
   const address = (who: CpimAddress): string => formatCpimAddress(who, style);
   if (draft.from !== undefined) add('From', address(draft.from));
@@ -59,7 +62,7 @@ export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array 
   if (draft.dateTime !== undefined) add('DateTime', draft.dateTime.toISOString());
   for (const { text, language } of draft.subjects ?? []) {
     lines.push(
-      `Subject:${language === undefined ? '' : `;lang=${language.replace(/[^A-Za-z0-9-]/g, '')}`} ${escapeCpim(text)}`,
+      `Subject:${language === undefined ? '' : `;lang=${language.replace(/[^A-Za-z0-9-]/g, '')}`} ${escapeCpim(text).trim()}`,
     );
   }
   addExtensions(draft.extensions ?? [], add);
@@ -76,7 +79,7 @@ export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array 
 
 /** Writes `[ Formal-name ] "<" URI ">"` (RFC 3862 §4.1). */
 export function formatCpimAddress({ name, uri }: CpimAddress, style: CpimStyle = {}): string {
-  const place = `<${uri.replace(/[\p{Cc}\s<>]/gu, (char) => encodeURIComponent(char))}>`;
+  const place = uriText(uri);
   const names = style.names ?? 'grammar';
   if (name === undefined || name === '' || names === 'none') return place;
   if (TOKENS.test(name)) return `${name} ${place}`;
@@ -96,13 +99,18 @@ export function escapeCpim(text: string): string {
 
 function addExtensions(extensions: readonly CpimExtension[], add: (name: string, value: string) => void): void {
   const declared = new Map<string, string>();
-  for (const { namespace, prefix, name, value } of extensions) {
+  for (const { namespace, name, value, ...extension } of extensions) {
+    const prefix = extension.prefix.replace(NOT_NAME, '');
     if (declared.get(prefix) !== namespace) {
-      add('NS', `${prefix} <${namespace}>`);
+      add('NS', `${prefix} ${uriText(namespace)}`);
       declared.set(prefix, namespace);
     }
-    add(`${prefix}.${name}`, escapeCpim(value));
+    add(`${prefix}.${name.replace(NOT_NAME, '')}`, escapeCpim(value));
   }
+}
+
+function uriText(uri: string): string {
+  return `<${uri.replace(/[\p{Cc}\s<>]/gu, (char) => encodeURIComponent(char))}>`;
 }
 
 function oneLine(text: string): string {

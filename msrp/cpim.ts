@@ -76,6 +76,7 @@ const NAME = new RegExp(`^${TOKEN}(?:\\.${TOKEN})*$`);
 const PARAMETERS = /(?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*/y;
 const MIME_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*$/;
 const BARE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+$/;
+const QUOTED = /^"(?:[^"\\]|\\.)*"$/s;
 
 /**
  * Reads a message/cpim object in one pass. Bare LF line ends, blanks around values, unquoted display names, a missing
@@ -171,11 +172,18 @@ export function notUnderstood(
   message: CpimMessage,
   understood: (namespace: string | undefined, name: string) => boolean,
 ): string[] {
-  const prefixes = new Map(message.headers.map(({ written, name, namespace }) => [written, { name, namespace }]));
+  const headers = new Map(message.headers.map((header) => [header.written, header]));
+  const namespaces = new Map([['', CPIM_NAMESPACE]]);
+  for (const { written, value } of message.headers) {
+    const declared = written === 'NS' ? declarationOf(value) : undefined;
+    if (declared !== undefined) namespaces.set(declared.prefix, declared.namespace);
+  }
   return message.require.filter((written) => {
-    const header = prefixes.get(written) ?? {
-      namespace: written.includes('.') ? undefined : CPIM_NAMESPACE,
-      name: written,
+    const dot = written.indexOf('.');
+    // A feature needs no header of its name.
+    const header = headers.get(written) ?? {
+      namespace: namespaces.get(written.slice(0, Math.max(0, dot))),
+      name: written.slice(dot + 1),
     };
     return !understood(header.namespace, header.name);
   });
@@ -209,7 +217,10 @@ function addressIn(value: string): CpimAddress {
   const uri = open < 0 || close < 0 ? text : text.slice(open + 1, close).trim();
   if (!BARE_URI.test(uri)) return NOBODY;
   const formal = text.slice(0, Math.max(0, open)).trim();
-  const quoted = formal.length > 1 && formal.startsWith('"') && formal.endsWith('"');
+  const quoted = QUOTED.test(formal);
+  const bracket = quoted ? -1 : formal.indexOf('<');
+  // Whichever URI we took, some client would show the other one.
+  if (bracket >= 0 && formal.includes('>', bracket)) return NOBODY;
   const name = unescapeCpim(quoted ? formal.slice(1, -1) : formal);
   return name === '' ? { uri } : { name, uri };
 }
@@ -307,8 +318,7 @@ function decodeHead(bytes: Uint8Array, start: number, end: number): string {
 
 /** Gives each header the namespace that is in force where it stands (RFC 3862 §3.4). */
 function headersOf(lines: readonly string[]): CpimHeader[] {
-  const namespaces = new Map<string, string>();
-  let inForce = CPIM_NAMESPACE;
+  const namespaces = new Map([['', CPIM_NAMESPACE]]);
   const headers: CpimHeader[] = [];
   for (const line of lines) {
     const colon = line.indexOf(':');
@@ -320,16 +330,21 @@ function headersOf(lines: readonly string[]): CpimHeader[] {
     const value = line.slice(start).trimEnd();
     const dot = written.indexOf('.');
     const name = dot < 0 ? written : written.slice(dot + 1);
-    let namespace = dot < 0 ? inForce : namespaces.get(written.slice(0, dot));
+    let namespace = namespaces.get(dot < 0 ? '' : written.slice(0, dot));
     if (written === 'NS') {
       namespace = CPIM_NAMESPACE;
-      const [, declared, uri] = /^([^\s<]*)\s*<([^<>\s]+)>$/.exec(value) ?? [];
-      if (declared === '' && uri !== undefined) inForce = uri;
-      else if (declared !== undefined && uri !== undefined) namespaces.set(declared, uri);
+      const declared = declarationOf(value);
+      if (declared !== undefined) namespaces.set(declared.prefix, declared.namespace);
     }
     headers.push({ written, name, namespace, parameters, value });
   }
   return headers;
+}
+
+/** The value of an NS header (§4.6); an empty prefix declares the default namespace. */
+function declarationOf(value: string): { readonly prefix: string; readonly namespace: string } | undefined {
+  const [, prefix, namespace] = /^([^\s<]*)\s*<([^<>\s]+)>$/.exec(value) ?? [];
+  return prefix === undefined || namespace === undefined ? undefined : { prefix, namespace };
 }
 
 function parametersAt(line: string, at: number): string {

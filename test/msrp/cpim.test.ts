@@ -116,13 +116,17 @@ t.test('RFC 3862 §3.4: namespaces', async (t) => {
 
 t.test('RFC 3862 §3.5: what must be understood', async (t) => {
   const message = parseCpim(
-    cpim('NS: f <urn:f>\r\nRequire: f.Known,f.Strange, Subject\r\nRequire: g.Feature\r\nf.Known: 1\r\nf.Strange: 2'),
+    cpim(
+      'NS: f <urn:f>\r\nRequire: f.Known,f.Strange, Subject\r\nRequire: g.Feature,f.Feature\r\nf.Known: 1\r\n' +
+        'f.Strange: 2',
+    ),
   );
-  t.same(message.require, ['f.Known', 'f.Strange', 'Subject', 'g.Feature']);
+  t.same(message.require, ['f.Known', 'f.Strange', 'Subject', 'g.Feature', 'f.Feature']);
   t.same(
     notUnderstood(
       message,
-      (namespace, name) => namespace === CPIM_NAMESPACE || (namespace === 'urn:f' && name === 'Known'),
+      (namespace, name) =>
+        namespace === CPIM_NAMESPACE || (namespace === 'urn:f' && (name === 'Known' || name === 'Feature')),
     ),
     ['f.Strange', 'g.Feature'],
   );
@@ -138,12 +142,20 @@ t.test('RFC 3862 §4.1: addresses', async (t) => {
     ['sip:zoe@x', undefined, 'sip:zoe@x'],
     ['"" <sip:zoe@x>', undefined, 'sip:zoe@x'],
     ['<tel:+15551212>', undefined, 'tel:+15551212'],
+    ['<3 Zoe <sip:zoe@x>', '<3 Zoe', 'sip:zoe@x'],
   ];
   for (const [text, name, uri] of cases) {
     t.same(parseCpimAddress(text), name === undefined ? { uri } : { name, uri }, text);
   }
   for (const bad of ['', 'Zoe', '<>', '<zoe>', '<sip:zoe', 'Zoe <sip:a b>', '<sip:a<b>>x<']) {
     t.throws(() => parseCpimAddress(bad), { name: 'MsrpError', status: 400 }, bad);
+  }
+  for (const two of [
+    'Bob <sip:bob@x> <sip:eve@x>',
+    '"Bob"<sip:bob@x><sip:eve@x>',
+    '"Bob"<sip:bob@x> "Eve"<sip:eve@x>',
+  ]) {
+    t.throws(() => parseCpimAddress(two), { name: 'MsrpError', status: 400 }, two);
   }
   t.same(
     parseCpim(cpim('To: <sip:a@x>\r\nTo: B <sip:b@x>\r\ncc: <sip:c@x>')).to.map(({ uri }) => uri),
@@ -281,6 +293,28 @@ t.test('RFC 3862: printing', async (t) => {
       '',
       'Grüße',
     ].join('\r\n'),
+  );
+});
+
+t.test('RFC 3862 §2.2: whatever is printed stays in its header, without blanks at the ends of its line', async (t) => {
+  const evil = ' a>\r\nFrom: <sip:evil@x> ';
+  const text = printed({
+    from: { name: evil, uri: evil },
+    subjects: [{ text: evil, language: evil }],
+    extensions: [{ namespace: evil, prefix: evil, name: evil, value: evil }],
+    require: [evil],
+    contentType: evil,
+    mimeHeaders: [{ name: evil, value: evil }],
+  });
+  const lines = text.split('\r\n');
+  t.equal(lines.length, 5 + 1 + 2 + 2, 'headers, a blank line, MIME headers, a blank line and the content');
+  t.same(
+    lines.filter((line, n) => n > 0 && line.startsWith('From')),
+    [],
+  );
+  t.same(
+    lines.slice(0, 5).filter((line) => /^\s|\s$/.test(line)),
+    [],
   );
 });
 
