@@ -101,7 +101,10 @@ export function parseImdn(content: Uint8Array): Imdn {
   };
 }
 
-/** Writes a notification; `parseImdn` gives back the same. */
+/**
+ * Writes a notification; `parseImdn` gives back the same, but for one URI given without the other: the schema has both
+ * or neither (RFC 5438 §11.1.9), so each then stands for both.
+ */
 export function formatImdn(imdn: Imdn): string {
   const element = (name: string, text: string | undefined): string =>
     text === undefined ? '' : `<${name}>${escapeXml(text)}</${name}>`;
@@ -114,8 +117,8 @@ export function formatImdn(imdn: Imdn): string {
     `<?xml version="1.0" encoding="UTF-8"?>\r\n<imdn xmlns="${XML_NAMESPACE}">` +
     element('message-id', imdn.messageId) +
     element('datetime', imdn.dateTime) +
-    element('recipient-uri', imdn.recipientUri) +
-    element('original-recipient-uri', imdn.originalRecipientUri) +
+    element('recipient-uri', imdn.recipientUri ?? imdn.originalRecipientUri) +
+    element('original-recipient-uri', imdn.originalRecipientUri ?? imdn.recipientUri) +
     element('subject', imdn.subject) +
     `${notification}</imdn>`
   );

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { parseCpim } from '../../msrp/cpim.ts';
@@ -8,6 +9,7 @@ import { formatAggregate, isAggregate, parseAggregate } from '../../msrp/imdn-ag
 import { type Disposition, formatImdn, imdnExtensions, imdnHeadersOf, isImdn, parseImdn } from '../../msrp/imdn.ts';
 import { formatIsComposing, parseIsComposing } from '../../msrp/iscomposing.ts';
 import { parseXml } from '../../msrp/xml.ts';
+import { run, skipWithout } from '../interop/programs.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const vector = (name: string): Uint8Array => readFileSync(`test/vectors/cpim/${name}.cpim`);
@@ -119,13 +121,56 @@ t.test('RFC 5438 §11: notifications printed and read are the same', async () =>
         { requiredKeys: ['messageId', 'dateTime', 'disposition'] },
       ),
       (given) => {
-        t.same(parseImdn(bytes(formatImdn(given))), given);
+        const { recipientUri = given.originalRecipientUri, originalRecipientUri = given.recipientUri } = given;
+        const uris = recipientUri === undefined ? {} : { recipientUri, originalRecipientUri };
+        t.same(parseImdn(bytes(formatImdn(given))), { ...given, ...uris });
         return true;
       },
     ),
     { numRuns: 200 },
   );
 });
+
+t.test(
+  'RFC 5438 §11.1.9, RFC 3994 §6.1: what is printed is valid by their schemas',
+  { skip: skipWithout('xmllint') },
+  async (t) => {
+    const text = 'a<&>"\u00e9\u0001]]>';
+    const dateTime = '2008-04-04T12:16:49-05:00';
+    const [delivery, processing, display] = [
+      (['delivered', 'failed', 'forbidden', 'error'] as const).map((status) => ({ kind: 'delivery', status }) as const),
+      (['processed', 'stored', 'forbidden', 'error'] as const).map(
+        (status) => ({ kind: 'processing', status }) as const,
+      ),
+      (['displayed', 'forbidden', 'error'] as const).map((status) => ({ kind: 'display', status }) as const),
+    ];
+    const about = { messageId: text, dateTime };
+    const uri = 'sip:a@b.example;x=1';
+    const folder = t.testdir();
+    const validate = async (schema: readonly string[], documents: readonly string[]): Promise<void> => {
+      const files = documents.map((_, n) => join(folder, `${n}.xml`));
+      files.forEach((file, n) => writeFileSync(file, documents[n] ?? ''));
+      const { code, output } = await run('xmllint', ['--nonet', '--noout', ...schema, ...files]);
+      t.equal(code, 0, output);
+    };
+    await validate(
+      ['--relaxng', 'test/vectors/imdn.rng'],
+      [
+        ...[...delivery, ...processing, ...display, undefined].map((disposition) => ({ ...about, disposition })),
+        { ...about, disposition: undefined, recipientUri: uri },
+        { ...about, disposition: undefined, originalRecipientUri: uri },
+        { ...about, disposition: undefined, recipientUri: uri, originalRecipientUri: 'im:c@d', subject: text },
+      ].map(formatImdn),
+    );
+    await validate(
+      ['--schema', 'test/vectors/im-iscomposing.xsd'],
+      [
+        formatIsComposing({ state: 'idle' }),
+        formatIsComposing({ state: 'active', lastActive: new Date(0), contentType: text, refresh: 90 }),
+      ],
+    );
+  },
+);
 
 t.test('RFC 5438 §8.3: notifications together, as the example has them', async (t) => {
   const message = parseCpim(vector('rfc5438-8.3'));
@@ -151,6 +196,7 @@ t.test('RFC 5438 §8.3, RFC 2046 §5.1: notifications put together and read are 
     messageId,
     dateTime: '',
     recipientUri: `sip:${messageId}@x`,
+    originalRecipientUri: 'sip:list@x',
     disposition: { kind: 'display', status: 'displayed' } as const,
   }));
   const { contentType, content } = formatAggregate(given.map((each) => bytes(formatImdn(each))));
