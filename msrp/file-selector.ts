@@ -57,6 +57,7 @@ interface Attribute {
 const SELECTOR = /(name|size|type|hash):((?:[^\s"]|"[^"]*")*)/giy;
 const DATE = /(creation|modification|read):"([^"]*)"/giy;
 const BETWEEN = /\s*/y;
+const UNREADABLE = /\S+/y;
 
 /** Reads the file attributes of a media line; undefined when it has no `file-selector`. What cannot be read is left out. */
 export function parseFile(attributes: readonly Attribute[]): FileDescription | undefined {
@@ -97,10 +98,16 @@ function* scan(pattern: RegExp, text: string): Generator<[string, string]> {
     BETWEEN.lastIndex = at;
     BETWEEN.test(text);
     pattern.lastIndex = BETWEEN.lastIndex;
+    const start = BETWEEN.lastIndex;
     const found = pattern.exec(text);
-    if (found === null) return;
-    at = pattern.lastIndex;
-    yield [(found[1] ?? '').toLowerCase(), found[2] ?? ''];
+    if (found !== null) {
+      at = pattern.lastIndex;
+      yield [(found[1] ?? '').toLowerCase(), found[2] ?? ''];
+    } else {
+      UNREADABLE.lastIndex = start;
+      if (!UNREADABLE.test(text)) return;
+      at = UNREADABLE.lastIndex;
+    }
   }
 }
 
@@ -187,7 +194,7 @@ function formatDate(date: Date): string {
 }
 
 function rangeOf(text: string | undefined): FileRange | undefined {
-  const [, start, stop] = /^(\d{1,15})-(\d{1,15}|\*)$/.exec(text ?? '') ?? [];
-  if (start === undefined || stop === undefined) return undefined;
+  const [, start, stop] = /^([1-9]\d{0,14})-([1-9]\d{0,14}|\*)$/.exec(text ?? '') ?? [];
+  if (start === undefined || stop === undefined || Number(stop) < Number(start)) return undefined;
   return stop === '*' ? { start: Number(start) } : { start: Number(start), stop: Number(stop) };
 }

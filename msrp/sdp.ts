@@ -121,7 +121,8 @@ export function formatMsrpMedia(own: MsrpDescription): SdpMediaLine {
   const shown = own.cema === true ? own.path[0] : peerOf(own.path);
   const attributes: SdpAttribute[] = [];
   const add = (name: string, value?: string): void => {
-    attributes.push(value === undefined ? { name } : { name, value });
+    // What a byte-string of RFC 8866 §9 cannot hold would begin a line of its own.
+    attributes.push(value === undefined ? { name } : { name, value: value.replace(/[\0\r\n]+/g, ' ') });
   };
   add('accept-types', listOf(own.acceptTypes.entries));
   if (!own.acceptWrappedTypes.empty) add('accept-wrapped-types', listOf(own.acceptWrappedTypes.entries));
@@ -132,7 +133,7 @@ export function formatMsrpMedia(own: MsrpDescription): SdpMediaLine {
   if (own.cema === true) add('msrp-cema');
   for (const { hash, value } of own.fingerprints ?? []) add('fingerprint', `${hash} ${value}`);
   if (own.direction !== undefined && own.direction !== 'sendrecv') add(own.direction);
-  if (own.file !== undefined) attributes.push(...formatFile(own.file));
+  if (own.file !== undefined) for (const { name, value } of formatFile(own.file)) add(name, value);
   return {
     media: 'message',
     port: shown.port ?? 9,

@@ -241,6 +241,22 @@ t.test('RFC 4975 §8.1: what we print', async (t) => {
   t.ok(text(formatMsrpMedia(relayed)).includes('a=chatroom'));
 });
 
+t.test('RFC 8866 §9: no value leaves its line', async (t) => {
+  const evil = 'x\r\na=evil:1\0';
+  const { attributes } = formatMsrpMedia({
+    path: parseMsrpPath('msrp://a.example:1/s;tcp'),
+    acceptTypes: new AcceptedTypes([evil]),
+    acceptWrappedTypes: new AcceptedTypes([evil]),
+    chatroom: [evil],
+    fingerprints: [{ hash: evil, value: evil }],
+    file: { selector: { type: evil, hashes: [] }, transferId: evil, disposition: evil, icon: evil },
+  });
+  t.same(
+    attributes.filter(({ value = '' }) => /[\r\n\0]/.test(value)),
+    [],
+  );
+});
+
 t.test('no list is printed longer than twelve tokens', async (t) => {
   const many = Array.from({ length: 20 }, (_, at) => `text/x${at}`);
   const { attributes } = formatMsrpMedia({
@@ -293,6 +309,17 @@ t.test('RFC 5547 §6: names, types and the unreadable', async (t) => {
   t.same(file(':size:x hash:sha-1:zz name:"a')?.selector, { hashes: [] });
   t.equal(file(`:name:"${'a'.repeat(10)}" `)?.selector.name, 'a'.repeat(10));
   t.same(file(':size:1 hash:sha-1:AB hash:sha-256:cd')?.selector.hashes.length, 2, 'more than one hash');
+  t.same(file(':inode:7 name:"a b" color:"light blue" size:5')?.selector, { name: 'a b', size: 5, hashes: [] });
+});
+
+t.test('RFC 5547 §6: ranges count from 1 and do not end before they begin', async (t) => {
+  const range = (value: string): FileDescription['range'] =>
+    parseMsrpMedia(line(`m=message 1 TCP/MSRP *\n${A_PATH}\na=file-selector\na=file-range:${value}`)).file?.range;
+  t.same(range('1-1'), { start: 1, stop: 1 });
+  t.same(range('7-*'), { start: 7 });
+  for (const bad of ['0-5', '5-4', '1-0', '01-5', '*-5', '1-', '-1', '1-99999999999999999999']) {
+    t.equal(range(bad), undefined, bad);
+  }
 });
 
 t.test('property: a file description printed and read is the same', async () => {
@@ -318,7 +345,10 @@ t.test('property: a file description printed and read is the same', async () => 
       disposition: token,
       dates: fc.record({ creation: date, modification: date, read: date }, { requiredKeys: ['creation'] }),
       icon: token.map((id) => `cid:${id}@x`),
-      range: fc.record({ start: fc.nat(), stop: fc.nat() }, { requiredKeys: ['start'] }),
+      range: fc.oneof(
+        fc.nat().map((more) => ({ start: 1 + more })),
+        fc.tuple(fc.nat(), fc.nat()).map(([more, length]) => ({ start: 1 + more, stop: 1 + more + length })),
+      ),
     },
     { requiredKeys: ['selector'] },
   );
