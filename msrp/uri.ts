@@ -158,7 +158,7 @@ export function formatMsrpPath(path: MsrpPath): string {
   return path.length === 1 ? path[0].text : path.map(formatMsrpUri).join(' ');
 }
 
-/** Whether two paths name the same hops in the same order. */
+/** Whether two paths name the same hops in the same order (RFC 4975 §6.1). */
 export function sameMsrpPath(one: MsrpPath, other: MsrpPath): boolean {
   return one.length === other.length && one.every((uri, at) => other[at] !== undefined && sameMsrpUri(uri, other[at]));
 }
@@ -219,15 +219,4 @@ function groupsOf(text: string, last: boolean): number[] | undefined {
 
 function excerpt(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
-}
-
-/** Whether two paths name the same places in the same order (RFC 4975 §6.1). */
-export function samePath(one: MsrpPath, other: MsrpPath): boolean {
-  return (
-    one.length === other.length &&
-    one.every((uri, i) => {
-      const counterpart = other[i];
-      return counterpart !== undefined && msrpUriKey(uri) === msrpUriKey(counterpart);
-    })
-  );
 }

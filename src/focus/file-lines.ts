@@ -6,7 +6,7 @@ import {
   type FileDescription,
   type MsrpPath,
   peerOf,
-  samePath,
+  sameMsrpPath,
 } from '../../msrp/index.ts';
 import { isRejected, rejectMedia, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
 import type { FileLine } from './media-plan.ts';
@@ -156,5 +156,5 @@ function isSame(known: FileTransfer, { file, media }: FileLine): boolean {
   if (known.file.transferId !== file.transferId) return false;
   // What is over stays so: its sender only says again what it has said.
   if (!known.open) return file.transferId !== undefined;
-  return known.remotePath !== undefined && samePath(known.remotePath, media.path);
+  return known.remotePath !== undefined && sameMsrpPath(known.remotePath, media.path);
 }

@@ -11,7 +11,7 @@ import {
   peerOf,
   type MsrpScheme,
   type Setup,
-  samePath,
+  sameMsrpPath,
   setupAfterAnswer,
 } from '../../msrp/index.ts';
 import {
@@ -252,7 +252,10 @@ export class LegMedia {
   #chatFor(line: MessageLine | undefined): ChatSession | undefined {
     if (line === undefined) return undefined;
     const current = this.#chat;
-    if (current?.open === true && (current.remotePath === undefined || samePath(current.remotePath, line.media.path))) {
+    if (
+      current?.open === true &&
+      (current.remotePath === undefined || sameMsrpPath(current.remotePath, line.media.path))
+    ) {
       return current;
     }
     const place = this.#placeFor(line.media);
