@@ -7,7 +7,7 @@ import { Sending, sourceOf, type Chunk, type SendingOwner } from './sending.ts';
 import type { Pending, Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';
 
-/** Messages of one session sent piece by piece at a time, at most. */
+/** While so many messages of a session go piece by piece, no further stream is taken: its octets are not counted. */
 const MAX_SENDINGS = 64;
 const FIRST_SIZE = 8;
 
@@ -52,7 +52,8 @@ export class Outbox {
 
   /** Queues a message; false when the bound would be passed. */
   add(message: PreparedMessage): boolean {
-    if (this.#smallBytes + message.size > this.maxBytes || this.#isFull(message.size)) {
+    // The sum is not taken where small messages alone wait, as they mostly do.
+    if ((this.#sendings.length === 0 ? this.#smallBytes : this.bytes) + message.size > this.maxBytes) {
       this.#wasFull = true;
       return false;
     }
@@ -66,10 +67,6 @@ export class Outbox {
     this.#ring[this.#next++ & (this.#ring.length - 1)] = message;
     this.#smallBytes += message.tail.length;
     return true;
-  }
-
-  #isFull(more: number): boolean {
-    return this.#sendings.length > 0 && (this.#sendings.length >= MAX_SENDINGS || this.bytes + more > this.maxBytes);
   }
 
   /** Queues a message that comes piece by piece; undefined when too many of them are under way. */

@@ -1174,6 +1174,12 @@ t.test('limits: octets that wait and messages that go piece by piece, together',
   const streams = Array.from({ length: 64 }, () => session.stream({ contentType: 'a/b' }, source));
   t.equal(streams.filter((stream) => typeof stream === 'object').length, 62, 'and the two of 4000');
   t.equal(streams.at(-1), 'full');
+  const others = bindSession(rig, { maxQueuedBytes: 100 * 4000 });
+  others.flow.taking = false;
+  others.session.send(plain('x'));
+  rig.settle();
+  const many = Array.from({ length: 101 }, () => others.session.send(plain('y'.repeat(4000))));
+  t.equal(many.indexOf('full'), 100, 'however many they are');
   t.equal(bindSession(rig).session.send(plain('y'.repeat(4000))), 'queued');
 });
 
