@@ -1,4 +1,4 @@
-import { answerPath, formatResponse, wantsAnswer } from './encode.ts';
+import { answerPath, answeredBy, formatResponse, wantsAnswer } from './encode.ts';
 import { shownCertificate } from './certificate.ts';
 import type { CloseReason } from './contract.ts';
 import type { Remains } from './decode.ts';
@@ -183,7 +183,7 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   #complain(fault: MsrpError, remains: Remains | undefined): void {
     if (remains === undefined || !wantsAnswer(remains, fault.status)) return;
     this.answer(
-      formatResponse(remains.transactionId, fault.status, fault.message, answerPath(remains), remains.toPath),
+      formatResponse(remains.transactionId, fault.status, fault.message, answerPath(remains), answeredBy(remains)),
     );
   }
 
@@ -197,7 +197,7 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
       return undefined;
     }
     try {
-      return this.#lookUp(head);
+      return this.#bind(this.#lookUp(head), head);
     } catch (fault) {
       if (!(fault instanceof MsrpError)) throw fault;
       this.#refuse(head, fault.status, fault.message);
@@ -217,12 +217,19 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
       throw new MsrpError(403, 'too many sessions');
     }
     if (!session.admits(head)) throw new MsrpError(481, 'From-Path is not the one agreed on');
+    return session;
+  }
+
+  #bind(session: Session, head: RequestHead): Session | undefined {
     if (session.line === undefined) {
       const { fingerprints = [] } = session;
-      // Deviation: RFC 8122 §6.2 wants a connection without a certificate refused, too. Clients that show none are common,
+      // Deviation: RFC 8122 §6.2 wants a connection without a certificate ended, too. Clients that show none are common,
       // and they know the path, which nobody else was told.
       if (fingerprints.length > 0 && shownCertificate(this.flow, fingerprints) === 'another') {
-        throw new MsrpError(481, 'the certificate is not the one announced');
+        const detail = 'the certificate is not the one announced';
+        this.#refuse(head, 481, detail);
+        this.fail('protocol', detail);
+        return undefined;
       }
       this.#join(session);
       session.bindBy(head, this);
@@ -234,12 +241,13 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   #refuse(head: RequestHead, status: StatusCode, comment?: string): void {
     this.#exchange.log.debug(`msrp ${this.name}: ${head.method} to ${head.toPath} refused: ${status} ${comment ?? ''}`);
     if (!wantsAnswer(head, status)) return;
-    this.answer(formatResponse(head.transactionId, status, comment, answerPath(head), head.toPath));
+    this.answer(formatResponse(head.transactionId, status, comment, answerPath(head), answeredBy(head)));
   }
 
   #authenticate(head: RequestHead): void {
     const { auth } = this.#exchange;
-    if (auth === undefined) {
+    // One that goes on to another relay is not for us (RFC 4976 §6).
+    if (auth === undefined || head.toPath.includes(' ')) {
       this.#refuse(head, 501);
       return;
     }

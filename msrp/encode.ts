@@ -77,3 +77,8 @@ export function answerPath(head: { readonly method: string; readonly fromPath: s
   const space = head.fromPath.indexOf(' ');
   return head.method === 'SEND' && space >= 0 ? head.fromPath.slice(0, space) : head.fromPath;
 }
+
+/** RFC 4975 §7.2: it is answered by whom it came to, the leftmost of its To-Path. */
+export function answeredBy(head: { readonly toPath: string }): string {
+  return head.toPath.split(' ', 1)[0] ?? '';
+}

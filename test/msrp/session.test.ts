@@ -1379,6 +1379,14 @@ t.test('RFC 4976 §5.1, RFC 7977 §8.1: AUTH', async (t) => {
     `MSRP 49fi 200 OK\r\nTo-Path: ${from}\r\nFrom-Path: ${to}\r\nUse-Path: msrps://a.example.com:2855/jui787s2f;tcp\r\n` +
       'Expires: 900\r\n-------49fi$\r\n',
   );
+  flow.say(`MSRP 49fj AUTH\r\nTo-Path: ${to} msrps://b.example.com:2855;tcp\r\nFrom-Path: ${from}\r\n-------49fj$\r\n`);
+  rig.settle();
+  t.equal(
+    flow.read(),
+    `MSRP 49fj 501 Unknown Method\r\nTo-Path: ${from}\r\nFrom-Path: ${to}\r\n-------49fj$\r\n`,
+    'what a relay would have to pass on is nothing that we could answer; and From-Path is who answers (RFC 4975 §7.2)',
+  );
+  t.equal(requests.length, 1);
   const plainRig = new Rig();
   const refused = plainRig.accept();
   refused.say(askingFrom(to, from)('AUTH'));

@@ -234,6 +234,7 @@ t.test('RFC 8122 §6.2: who connects is asked for a certificate, and it must be 
     const b = bob.session({ at: bob.listener.address('msrps'), fingerprints: announced });
     const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, ...certificate });
     t.teardown(() => socket.destroy());
+    ended = once(socket, 'end');
     const peer = new RawPeer(socket);
     socket.on('session', (resumable) => (ticket = resumable));
     peer.say(askingFrom(String(b.session.localUri))('SEND', BIND));
@@ -241,6 +242,7 @@ t.test('RFC 8122 §6.2: who connects is asked for a certificate, and it must be 
     resumed = socket.isSessionReused();
     return / (\d{3} .*)\r/.exec(heard)?.[1] ?? '';
   };
+  let ended: Promise<unknown> = Promise.resolve();
   let ticket: Buffer | undefined;
   let resumed = false;
   t.equal(await bindBy({ cert: own.cert, key: own.private }), '200 OK');
@@ -248,6 +250,7 @@ t.test('RFC 8122 §6.2: who connects is asked for a certificate, and it must be 
   t.equal(await bindBy({ cert: own.cert, key: own.private, session: ticket }), '200 OK');
   t.ok(resumed, 'a resumed session is still known by its certificate');
   t.equal(await bindBy({ cert: other.cert, key: other.private }), '481 the certificate is not the one announced');
+  await ended;
   t.equal(await bindBy({}), '200 OK', 'without a certificate the path is the proof');
 });
 
