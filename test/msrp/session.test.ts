@@ -1744,6 +1744,24 @@ t.test('limits: a path that no head could carry is refused before it is written'
   t.equal(parseMsrpPath(long(2, 1500)).length, 2);
 });
 
+t.test('RFC 7701 §6.1: a chunk that has begun keeps its message, also before its first octet', async (t) => {
+  const told: string[] = [];
+  const sink: MessageSink = { write: () => undefined, end: () => undefined, abort: (reason) => void told.push(reason) };
+  const OPENING = { contentType: 'a/b', total: 10, successReport: false, failureReport: 'yes', headers: [] } as const;
+  const assembler = new Assembler({ chunkTimeout: 1000 });
+  const { messageId } = prepare({ contentType: 'a/b', body: utf8('x') });
+  const opening = { ...OPENING, messageId };
+  const begin = (start: number, now: number) => assembler.begin(opening, start, now, () => ({ sink }));
+  const first = begin(1, 0);
+  first.write(utf8('hello'));
+  first.end('+');
+  begin(6, 900);
+  assembler.sweep(1800);
+  t.same([assembler.openMessages, told], [1, []]);
+  assembler.sweep(1900);
+  t.same([assembler.openMessages, told], [0, ['no further chunk in time']]);
+});
+
 t.test('a session that closes while a chunk arrives hears nothing more, nor does its assembler', async (t) => {
   const rig = new Rig();
   const assembler = new Assembler();
