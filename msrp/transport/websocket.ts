@@ -5,7 +5,7 @@ import type { Flow, FlowHandlers, PeerAddress } from './flow.ts';
 export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
-  send(data: Uint8Array): void;
+  send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
   terminate?(): void;
   pause?(): void;
@@ -61,7 +61,7 @@ class WebSocketFlow implements Flow {
 
   write(bytes: Uint8Array): boolean {
     if (this.#ended) return true;
-    this.#socket.send(bytes);
+    this.#socket.send(isUnshared(bytes) ? bytes : new Uint8Array(bytes));
     if (this.#socket.bufferedAmount <= HIGH_WATER) return true;
     this.#lookAgain();
     return false;
@@ -97,6 +97,11 @@ class WebSocketFlow implements Flow {
     if (this.#socket.terminate === undefined) this.#socket.close(1000);
     else this.#socket.terminate();
   }
+}
+
+/** Browsers send no memory that other threads may change. */
+function isUnshared(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer;
 }
 
 function octetsOf(data: unknown): Uint8Array | undefined {

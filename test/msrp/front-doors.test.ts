@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createContext, runInContext } from 'node:vm';
 import { build } from 'esbuild';
 import t from 'tap';
+import { run } from '../interop/programs.ts';
 
 t.test('the examples of msrp/README.md do what they say', async (t) => {
   const blocks = [...readFileSync('msrp/README.md', 'utf8').matchAll(/```js\n([^]*?)```/g)].map(
@@ -58,6 +59,19 @@ const PORTABLE = `
   alice.send(MSRP.prepare({ contentType: 'text/plain', body: new Uint8Array(200000).fill(45) }));
   alice.dial();
 `;
+
+t.test('a browser’s WebSocket is one that webSocketFlow takes, by their types', async (t) => {
+  const code = [
+    `import { newEndpoint, webSocketFlow } from ${JSON.stringify(join(process.cwd(), 'dist/msrp/index.js'))};`,
+    `const socket = new WebSocket('wss://chat.example.com/', 'msrp');`,
+    `newEndpoint({ dialer: async () => webSocketFlow(socket, { secure: true }) });`,
+  ];
+  const cwd = t.testdir({ 'page.mts': code.join('\n') });
+  const options = '--ignoreConfig --noEmit --strict --module NodeNext --target ES2023 --lib ES2023,DOM'.split(' ');
+  const compiler = join('node_modules', 'typescript', 'bin', 'tsc');
+  const { code: exit, output } = await run(process.execPath, [compiler, ...options, join(cwd, 'page.mts')], 120);
+  t.equal(exit, 0, output);
+});
 
 t.test('msrp/index.ts bundles for a browser, and works where there is no Node', async (t) => {
   const { outputFiles, metafile } = await build({
