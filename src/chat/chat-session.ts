@@ -168,8 +168,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   /**
-   * RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable; of a file it is told that there
-   * is one.
+   * RFC 7701 §6.1: not to be sent where the wrapped type is known not to be acceptable; it is told in words there, so
+   * that nobody misses that something was said.
    */
   deliver(copy: Copy): void {
     const { wrappedType } = copy.said;
@@ -180,7 +180,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     let message: PreparedMessage | undefined = copy.msrp;
     if (wrappedType !== undefined && !this.#takes(wrappedType)) {
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
-      message = this.#takes('text/plain') ? copy.fileLine : undefined;
+      message = this.#takes('text/plain') ? copy.inWords : undefined;
       if (message === undefined) return;
     }
     // First, since a message that is left out at once is missing from then on.

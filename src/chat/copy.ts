@@ -1,7 +1,6 @@
 import { formatCpim, isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
-import { fileNameOf } from './file-name.ts';
 import { type PlainText, plainTextOf, type QuoteOf } from './plain-text.ts';
 
 /**
@@ -13,7 +12,7 @@ export class Copy {
   readonly said: Said;
   readonly #quoteOf: QuoteOf | undefined;
   #msrp: PreparedMessage | undefined;
-  #fileLine: PreparedMessage | undefined;
+  #inWords: PreparedMessage | undefined;
   #text: { readonly plain: PlainText | undefined } | undefined;
   #forms: Map<string, Uint8Array> | undefined;
 
@@ -41,12 +40,12 @@ export class Copy {
     return (this.#msrp = prepare(known ? { messageId: id, contentType, body: cpim } : { contentType, body: cpim }));
   }
 
-  /** For MSRP sessions that do not take the type of a file: a line with its name, type and size; undefined for what is no file. */
-  get fileLine(): PreparedMessage | undefined {
+  /** For MSRP sessions that do not take its type: it in words, of a file name, type and size; undefined for what is no text for people. */
+  get inWords(): PreparedMessage | undefined {
     const { text } = this;
-    if (text === undefined || fileNameOf(text.cpim) === undefined) return undefined;
+    if (text === undefined) return undefined;
     const { from, to, dateTime } = text.cpim;
-    const body = this.form('file line', () =>
+    const body = this.form('in words', () =>
       formatCpim({
         ...(from === undefined ? {} : { from }),
         to,
@@ -55,7 +54,7 @@ export class Copy {
         content: text.text,
       }),
     );
-    return (this.#fileLine ??= prepare({ messageId: this.msrp.messageId, contentType: 'message/cpim', body }));
+    return (this.#inWords ??= prepare({ messageId: this.msrp.messageId, contentType: 'message/cpim', body }));
   }
 
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */

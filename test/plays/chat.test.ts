@@ -80,6 +80,9 @@ t.test('RFC 7701 §5.2, §6.1: a wrapped type goes only where it is accepted', a
   );
   t.equal(answer.what, '200');
   t.equal(await alice.say('plain'), '200');
+  const told = (await bob.line.hears('hi')).body;
+  t.match(told, /Content-Type: text\/plain/, 'that something was said, he is told in words');
+  t.notMatch(told, /<b>/);
   await bob.hears('plain');
   t.same(bob.line.heard(), []);
 });
