@@ -1,6 +1,7 @@
 import {
   type Answer,
   type Content,
+  formatUri,
   type IncomingRequest,
   type InviteSession,
   type NameAddr,
@@ -65,8 +66,7 @@ export class TextLeg {
       room,
       roomUri: speaker.roomUri,
       form: profile.text,
-      // With a proxy between, nobody knows what the links beyond it are (RFC 3428 §8).
-      roomy: () => inside || (session.dialog.flow?.reliable === true && session.dialog.routeSet.length === 0),
+      space: () => (inside ? Infinity : this.#spaceOutside(session)),
       send: (content, done) => {
         if (inside) session.request('MESSAGE', content, done);
         else this.#sendOutside(session, content, done);
@@ -126,19 +126,29 @@ export class TextLeg {
   }
 
   /**
+   * RFC 3428 §8: a MESSAGE out of the call has at most 1300 octets, unless it goes over one connection that minds
+   * congestion: with a proxy between, nobody knows what the links beyond it are.
+   */
+  #spaceOutside(session: InviteSession): number {
+    const { dialog } = session;
+    if (dialog.flow?.reliable === true && dialog.routeSet.length === 0) return Infinity;
+    const { from, to } = this.#ends();
+    const headers = [from, to, ...dialog.routeSet].map(({ displayName = '', uri }) => displayName + formatUri(uri));
+    const size = [formatUri(dialog.remoteTarget), ...headers].reduce((sum, each) => sum + Buffer.byteLength(each), 0);
+    return MOST - HEAD - size - ROUTE * dialog.routeSet.length;
+  }
+
+  /**
    * Out of the call, to where it is registered: From the room, To the user. The From is another user part than the one
    * the roster is known by, since a client that has chat and roster under one URI is known to crash.
    */
   #sendOutside(session: InviteSession, content: Content, done: (outcome: Outcome) => void): void {
-    const { room, speaker } = this.#parts;
     const { dialog } = session;
-    const title = room.conference.subject ?? room.conference.settings.displayText;
     this.#parts.userAgent().request(
       {
         method: 'MESSAGE',
         uri: dialog.remoteTarget,
-        from: address(textAlias(parseUri(speaker.roomUri)), title?.slice(0, 60)),
-        to: address(parseUri(speaker.user), undefined),
+        ...this.#ends(),
         route: dialog.routeSet,
         ...(dialog.flow === undefined ? {} : { flow: dialog.flow }),
         ...content,
@@ -146,7 +156,23 @@ export class TextLeg {
       done,
     );
   }
+
+  #ends(): { readonly from: NameAddr; readonly to: NameAddr } {
+    const { room, speaker } = this.#parts;
+    const title = room.conference.subject ?? room.conference.settings.displayText;
+    return {
+      from: address(textAlias(parseUri(speaker.roomUri)), title?.slice(0, 60)),
+      to: address(parseUri(speaker.user), undefined),
+    };
+  }
 }
+
+/** Octets of a MESSAGE out of a call over UDP. */
+const MOST = 1300;
+/** Of these, what is in its head besides the URIs. */
+const HEAD = 400;
+/** Of each Route, besides its URI and the parameters of that. */
+const ROUTE = 'Route: <>\r\n'.length;
 
 function address(uri: Uri, displayName: string | undefined): NameAddr {
   return { uri, params: Params.none, ...(displayName === undefined ? {} : { displayName }) };

@@ -14,10 +14,10 @@ export interface TextLimits {
   readonly waiting: number;
   /** Octets of all that waits for one peer; beyond it the same. */
   readonly waitingBytes: number;
-  /** Octets of one text outside of a call where the MESSAGE must stay below 1300 octets in all (RFC 3428 §8). */
-  readonly smallText: number;
-  /** Octets of one text anywhere else. */
+  /** Octets of one text. */
   readonly largeText: number;
+  /** Octets of one text in any case, however little room its MESSAGE has. */
+  readonly leastText: number;
   /** How often one message is tried. */
   readonly tries: number;
   /** Messages lost in a row after which the peer gets no more. */
@@ -29,8 +29,8 @@ export interface TextLimits {
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waiting: 100,
   waitingBytes: 1_048_576,
-  smallText: 600,
   largeText: 32_768,
+  leastText: 100,
   tries: 3,
   losses: 5,
   pause: 2_000,
@@ -51,8 +51,8 @@ export interface TextOutParts {
   readonly roomUri: string;
   /** The form the peer shows. */
   readonly form: 'cpim' | 'plain';
-  /** Whether a large text can be sent: not out of a call over UDP. */
-  readonly roomy: () => boolean;
+  /** Octets of the body that the next MESSAGE may have: few out of a call over UDP (RFC 3428 §8), else Infinity. */
+  readonly space: () => number;
   /** Sends one MESSAGE; `done` comes once. */
   readonly send: (content: Content, done: (outcome: Outcome) => void) => void;
   /** A text goes out, as the peer will read it. */
@@ -68,6 +68,7 @@ interface Waiting {
 }
 
 const CUT = ' […]';
+const CUT_BYTES = Buffer.byteLength(CUT);
 
 /**
  * Delivers to one peer by SIP MESSAGE: one at a time (RFC 3428 §8), the rest waiting within bounds; in the form that the
@@ -234,24 +235,20 @@ export class TextOut implements Recipient {
     const author = this.#authorOf(copy);
     const plain = copy.text;
     const note = leftOut === 0 ? '' : `[${String(leftOut)} messages were left out]\n`;
-    const text = this.#cut(note + (plain?.text ?? ''));
     const aside = copy.said.audience.to === 'everyone' ? '' : ' (private)';
     // The room needs no name before its own lines.
-    const named = author === undefined ? text : `${author}${aside}: ${text}`;
+    const name = author === undefined ? '' : `${author}${aside}: `;
+    const whole = note + (plain?.text ?? '');
+    const isPlain = this.#form === 'plain';
+    const text = this.#cut(whole, () => (isPlain ? Buffer.byteLength(name) : this.#cpim(copy, author, '').length));
+    const named = name + text;
     // As it comes back from another room, even where the name stands apart: a bare "yes" may be an answer.
     this.#parts.onSent(named);
-    if (this.#form === 'plain') {
-      const body = (): Uint8Array => Buffer.from(named);
-      return { contentType: 'text/plain;charset=utf-8', body: this.#once(copy, 'plain', note, body) };
-    }
-    return { contentType: 'message/cpim', body: this.#once(copy, 'cpim', note, () => this.#cpim(copy, author, text)) };
-  }
-
-  /** The same bytes for all who have missed nothing. */
-  #once(copy: Copy, form: string, note: string, make: () => Uint8Array): Uint8Array {
-    return note === ''
-      ? copy.form(`message ${form} ${this.#parts.roomy() ? 'large' : 'small'} ${this.#parts.roomUri}`, make)
-      : make();
+    const make = (): Uint8Array => (isPlain ? Buffer.from(named) : this.#cpim(copy, author, text));
+    // The same bytes for all who have missed nothing.
+    const shared = note === '' && text === whole;
+    const body = shared ? copy.form(`message ${this.#form} ${this.#parts.roomUri}`, make) : make();
+    return { contentType: isPlain ? 'text/plain;charset=utf-8' : 'message/cpim', body };
   }
 
   /** Who of many has said it, where one endpoint speaks for them; undefined for the room itself. */
@@ -281,13 +278,15 @@ export class TextOut implements Recipient {
     );
   }
 
-  #cut(text: string): string {
-    const { smallText, largeText } = this.#parts.limits;
-    const room = this.#parts.roomy() ? largeText : smallText;
+  /** @param head octets of the body besides the text */
+  #cut(text: string, head: () => number): string {
+    const { largeText, leastText } = this.#parts.limits;
+    const space = this.#parts.space();
+    const room = space === Infinity ? largeText : Math.max(leastText, Math.min(largeText, space - head()));
     const bytes = Buffer.from(text);
     if (bytes.length <= room) return text;
     // A character cut in two shows as U+FFFD: it goes, too.
-    return `${bytes.toString('utf8', 0, room).replace(/\uFFFD+$/, '')}${CUT}`;
+    return `${bytes.toString('utf8', 0, room - CUT_BYTES).replace(/\uFFFD+$/, '')}${CUT}`;
   }
 }
 

@@ -82,7 +82,7 @@ t.test('loops: what comes back, and what answers to everything', (t) => {
 });
 
 /** A way out to one peer, whose answers the test gives. */
-function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = {}, roomy = true) {
+function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = {}, space = Infinity) {
   const conference = new Conference();
   const failures: (readonly [number, Failure])[] = [];
   const room = {
@@ -100,7 +100,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
     room,
     roomUri: ROOM,
     form,
-    roomy: () => roomy,
+    space: () => space,
     send: (content, done) => {
       sent.push(content);
       answer = done;
@@ -236,11 +236,22 @@ t.test('how far a peer has come: up to the first that it has not had, but for wh
 });
 
 t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between characters, and says so', (t) => {
-  const way = newWay('plain', { smallText: 10, largeText: 20 }, false);
-  way.say('äöüäöüäöü');
-  t.same(way.texts(), ['zoe: äöüäö […]']);
-  const roomy = newWay('plain', { smallText: 10, largeText: 19 });
+  const way = newWay('plain', { leastText: 10 }, 25);
+  way.say('äöüäöüäöüä');
+  t.same(way.texts(), ['zoe: äöüäöüäöüä'], 'it has just room, with the name');
+  way.answers(200);
+  way.say('äöüäöüäöüäö');
+  t.same(way.texts().slice(1), ['zoe: äöüäöüä […]']);
+  const rich = newWay('cpim', {}, 600);
+  rich.say('x'.repeat(600));
+  const [body = ''] = rich.texts();
+  t.equal(Buffer.byteLength(body), 600, 'with the head of CPIM');
+  t.match(body, /x \[…\]$/);
+  const tight = newWay('plain', { leastText: 20 }, -100);
+  tight.say('x'.repeat(30));
+  t.same(tight.texts(), [`zoe: ${'x'.repeat(14)} […]`], 'something is said in any case');
+  const roomy = newWay('plain', { largeText: 19 });
   roomy.say('äöüäöüäöüäöü');
-  t.same(roomy.texts(), ['zoe: äöüäöüäöü […]']);
+  t.same(roomy.texts(), ['zoe: äöüäöü […]']);
   t.end();
 });
