@@ -12,8 +12,14 @@ import type { PeerProfile } from './peers.ts';
 /** Texts that one leg of Asterisk's ConfBridge carries for many. */
 const CONFBRIDGE = 'application/x-asterisk-confbridge-chat+json';
 const TYPING = 'application/im-iscomposing+xml';
+/** What goes on as it came: signs of writing, and what stands for a file on a server or a place. */
+const AS_IT_CAME: readonly string[] = [
+  TYPING,
+  'application/vnd.gsma.rcs-ft-http+xml',
+  'application/vnd.gsma.rcspushlocation+xml',
+];
 /** What a MESSAGE may bring: the Accept of a 415. */
-export const MESSAGE_TYPES: readonly string[] = ['text/plain', 'text/html', 'message/cpim', TYPING, CONFBRIDGE];
+export const MESSAGE_TYPES: readonly string[] = ['text/plain', 'text/html', 'message/cpim', CONFBRIDGE, ...AS_IT_CAME];
 
 /** What a MESSAGE says, ready for the room. */
 export interface Incoming {
@@ -39,7 +45,8 @@ export interface MessagePlace {
  */
 export function readMessage(request: SipRequest, { room, roomUri, speaker, profile, now }: MessagePlace): Incoming {
   const body = inspectBody(request, MESSAGE_TYPES);
-  const part = body && leafParts(body, isKnown).find(isKnown);
+  const parts = body === undefined ? [] : leafParts(body, isKnown).filter(isKnown);
+  const [part] = parts;
   if (part === undefined) throw new SipError(400, 'no text in it');
   const id = idOf(request);
   const { type } = part.type;
@@ -47,18 +54,17 @@ export function readMessage(request: SipRequest, { room, roomUri, speaker, profi
     // The parser's bytes are a slice of what the socket gave.
     return { posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() }, text: undefined };
   }
-  const said = textOf(part, profile);
-  const aside = type === TYPING || said.author !== undefined ? undefined : addressed(said.text, room);
-  const name = said.author ?? nameIn(room, speaker);
+  const said = AS_IT_CAME.includes(type) ? undefined : saidIn(parts, profile);
+  const aside = said === undefined || said.author !== undefined ? undefined : addressed(said.text, room);
+  const name = said?.author ?? nameIn(room, speaker);
   const cpim = formatCpim({
     from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
     to: [{ uri: aside?.to ?? roomUri }],
     dateTime: new Date(now),
-    contentType: type === TYPING ? TYPING : 'text/plain;charset=utf-8',
-    content: aside?.text ?? said.text,
+    contentType: said === undefined ? type : 'text/plain;charset=utf-8',
+    content: aside?.text ?? said?.text ?? part.body,
   });
-  const posting: Posting = { messageId: id, contentType: 'message/cpim', body: cpim };
-  return { posting, text: type === TYPING ? undefined : said.text };
+  return { posting: { messageId: id, contentType: 'message/cpim', body: cpim }, text: said?.text };
 }
 
 function isKnown(part: BodyPart): boolean {
@@ -79,6 +85,14 @@ function idOf(request: SipRequest): MessageId {
 interface Said {
   readonly text: string;
   readonly author?: string;
+}
+
+/** The text of all parts that are text: nothing is lost of a multipart/mixed. */
+function saidIn(parts: readonly BodyPart[], profile: PeerProfile): Said {
+  const [first, ...more] = parts
+    .filter(({ type: { type } }) => type !== 'message/cpim' && !AS_IT_CAME.includes(type))
+    .map((part) => textOf(part, profile));
+  return { ...first, text: [first, ...more].map((said) => said?.text ?? '').join('\n') };
 }
 
 function textOf(part: BodyPart, profile: PeerProfile): Said {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { SipRequest } from '../../sip/index.ts';
+import { formatUri, type SipRequest } from '../../sip/index.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, raise, ROOM, type Stage } from './stage.ts';
 
@@ -132,14 +132,26 @@ t.test('the types of a MESSAGE: what is taken, what is refused, and how', async 
       'text/plain',
       'text/html',
       'message/cpim',
-      'application/im-iscomposing+xml',
       'application/x-asterisk-confbridge-chat+json',
+      'application/im-iscomposing+xml',
+      'application/vnd.gsma.rcs-ft-http+xml',
+      'application/vnd.gsma.rcspushlocation+xml',
     ],
   );
   const mixed =
     '--b\r\nContent-Type: text/plain\r\n\r\nof two\r\n--b\r\nContent-Type: image/png\r\nContent-Disposition: render;handling=optional\r\n\r\nx\r\n--b--';
   t.equal(await tom.writes(mixed, { contentType: 'multipart/mixed;boundary=b' }), 202);
   t.equal(bodyOf((await zoe.line.hears('of two')).body), 'of two');
+  const both =
+    '--b\r\nContent-Type: text/plain\r\n\r\none\r\n--b\r\nContent-Type: text/html\r\n\r\n<b>and two</b>\r\n--b--';
+  t.equal(await tom.writes(both, { contentType: 'multipart/mixed;boundary=b' }), 202);
+  t.equal(bodyOf((await zoe.line.hears('and two')).body), 'one\nand two', 'RFC 5621 §6: all that is text');
+  const file =
+    '<file xmlns="urn:gsma:params:xml:ns:rcs:rcs:fthttp"><file-info type="file"><file-size>12345</file-size><file-name>a.pdf</file-name><content-type>application/pdf</content-type><data url="https://files.example.org/abc"/></file-info></file>';
+  const max = await call(stage, 'max');
+  t.equal(await tom.writes(file, { contentType: 'application/vnd.gsma.rcs-ft-http+xml' }), 202);
+  t.equal(bodyOf((await zoe.line.hears('files.example.org')).body), file, 'a file on a server: as it came');
+  t.equal(await max.reads(), 'tom: [a.pdf, application/pdf, 12 kB: https://files.example.org/abc]');
   t.equal(await tom.writes('aGk=', { contentType: 'text/plain', headers: ['Content-Encoding: br'] }), 415);
   t.equal(await tom.writes('', {}), 202, 'nothing said');
   t.equal(await tom.writes('x', { contentType: 'nonsense' }), 400);
@@ -215,6 +227,25 @@ t.test('Linphone: out of the call, to its address of record, not From the roster
   t.equal(response.status, 200, 'it shows 202 as undelivered');
   await zoe.hears('answer');
 });
+
+t.test(
+  'RFC 3428 §8: out of the call by proxies no MESSAGE has more than 1300 octets, however long the way',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const routed = ['User-Agent: Linphone', `Record-Route: <sip:proxy.example.org;lr;ftag=${'y'.repeat(500)}>`];
+    const lin = await call(stage, 'lin', routed);
+    await zoe.say('x'.repeat(2000));
+    const message = await lin.message();
+    t.ok(message.headers.get('Route'));
+    t.match(textOf(message), /^zoe: x+ \[…\]$/);
+    const { method, headers, body } = message;
+    const head = [...headers].map(({ name, value }) => `${name}: ${value}\r\n`).join('');
+    const octets = `${method} ${formatUri(message.uri)} SIP/2.0\r\n${head}\r\n`.length + body.length;
+    t.ok(octets <= 1300 && octets > 1100, String(octets));
+  },
+);
 
 t.test('message/cpim where it is configured; a peer that refuses it gets plain text from then on', async (t) => {
   const stage = await raise('peers=[{user_agent: "Rich*", text: cpim}]');
