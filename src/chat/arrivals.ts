@@ -117,7 +117,7 @@ export class Arrivals {
     };
     const entity = conference.endpoint(endpoint)?.entity;
     // RFC 7701 §6.1: he has to call himself so, and sees it nowhere else before he speaks.
-    if (entity !== undefined && entity !== user) tell(texts.anonymous(entity));
+    if (entity !== undefined && (entity !== user || isAnonymous(entity))) tell(texts.anonymous(entity));
     if (after !== undefined) return;
     if (!recipient.knowsRooms) tell(texts.thisIsARoom(this.#namesBut(user)));
     if (welcome.text !== undefined) tell(welcome.text);
@@ -169,4 +169,9 @@ export class Arrivals {
     this.#parts.switch.add(replay);
     pump.add(replay);
   }
+}
+
+/** RFC 3323 §4.1.1.3: nobody's own address is there. */
+function isAnonymous(user: UserUri): boolean {
+  return user.endsWith('@anonymous.invalid');
 }

@@ -243,6 +243,8 @@ t.test('RFC 7701 §5.2, RFC 3323: somebody anonymous stays so', async (t) => {
   const alias = /sip:anonymous-[0-9a-f]+@anonymous\.invalid/.exec(refused.comment)?.[0] ?? '';
   t.not(alias, '', 'he is told his anonymous URI');
   t.match(notice, alias, 'and was when he came in');
+  const nameless = await join(stage, 'nameless', ROOM, { from: 'sip:anonymous@anonymous.invalid' });
+  await nameless.line.hears('You are anonymous here: others see sip:anonymous-');
   t.equal((await ghost.line.say(alias, ROOM, 'boo')).what, '200');
   await alice.hears('boo');
   t.equal((await alice.line.say(alice.uri, alias, 'who are you?')).what, '200', '§6.1: he is written to by it');

@@ -19,6 +19,8 @@ export interface Extra {
   readonly contentType?: string;
   /** The URN of the device, for those who name it in their Contact. */
   readonly instance?: string;
+  /** The URI of its From, where that is not the phone's own. */
+  readonly from?: string;
 }
 
 let count = 0;
@@ -125,13 +127,14 @@ export class SipPhone {
     this.#socket.destroy();
   }
 
-  #write(dialog: PhoneDialog, method: string, seq: number, { headers = [], body = '', contentType }: Extra): void {
+  #write(dialog: PhoneDialog, method: string, seq: number, extra: Extra): void {
+    const { headers = [], body = '', contentType, from = this.uri } = extra;
     count += 1;
     const lines = [
       `${method} ${dialog.target} SIP/2.0`,
       `Via: SIP/2.0/TCP 127.0.0.1:${String(this.#socket.localPort)};branch=z9hG4bKplay${String(count)}`,
       'Max-Forwards: 70',
-      `From: "${this.name}" <${this.uri}>;tag=${dialog.localTag}`,
+      `From: "${this.name}" <${from}>;tag=${dialog.localTag}`,
       `To: ${dialog.remote}`,
       `Call-ID: ${dialog.callId}`,
       `CSeq: ${String(seq)} ${method}`,
