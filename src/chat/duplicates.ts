@@ -1,6 +1,9 @@
 import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
 import type { ChatRefusal } from './refusals.ts';
 
+/** What is said, without the headers that a client may write anew; of what is large, only the beginning is known in time. */
+type Content = Uint8Array | 'large';
+
 type Settled = (outcome: EventNumber | ChatRefusal) => void;
 
 /** A message that came for the first time, and what has become of it. Made and changed by `Duplicates` alone. */
@@ -16,7 +19,8 @@ const NOBODY: Settled[] = [];
 
 /**
  * Remembers the messages a room has taken, so that one sent again (after a lost session, RFC 4975 §5.4) is answered
- * again but not said again. A Message-ID counts per user, since devices of one user share what they resend.
+ * again but not said again. A Message-ID counts per user, since devices of one user share what they resend, and only for
+ * the same content: a client that begins its counter anew says something else under an old id, and that must not be lost.
  */
 export class Duplicates {
   // Two halves of the window: when the newer one is full, the older one is forgotten at once, which costs nothing per message.
@@ -33,8 +37,8 @@ export class Duplicates {
    * Takes note of a message. One that is new is given back and waits until `settle` is called for it; for one that is not,
    * nothing is given. `settled` hears what has become of the first, now or later.
    */
-  begin(user: UserUri, id: MessageId, settled: Settled): FirstSending | undefined {
-    const key = keyOf(user, id);
+  begin(user: UserUri, id: MessageId, content: Content, settled: Settled): FirstSending | undefined {
+    const key = keyOf(user, id, content);
     const known = this.#newer.get(key) ?? this.#older.get(key);
     if (known === undefined) {
       const first: FirstSending = { key, n: undefined, waiting: [settled] };
@@ -56,8 +60,8 @@ export class Duplicates {
   }
 
   /** Notes a message found in the log, when the room is opened again. */
-  restore(user: UserUri, id: MessageId, n: EventNumber): void {
-    this.#remember({ key: keyOf(user, id), n, waiting: NOBODY });
+  restore(user: UserUri, id: MessageId, content: Content, n: EventNumber): void {
+    this.#remember({ key: keyOf(user, id, content), n, waiting: NOBODY });
   }
 
   #remember(first: FirstSending): void {
@@ -73,6 +77,13 @@ export class Duplicates {
   }
 }
 
-function keyOf(user: UserUri, id: MessageId): string {
-  return `${id} ${user}`;
+function keyOf(user: UserUri, id: MessageId, content: Content): string {
+  return `${id} ${user} ${content === 'large' ? content : `${content.length} ${hashOf(content)}`}`;
+}
+
+/** FNV-1a: whoever makes two contents alike only deceives himself. */
+function hashOf(content: Uint8Array): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < content.length; at++) hash = Math.imul(hash ^ (content[at] ?? 0), 0x01000193);
+  return hash;
 }

@@ -91,7 +91,7 @@ export class Posts {
   #say(speaker: Speaker, posting: Posting, post: Message, settled: (verdict: Verdict) => void): void {
     const { duplicates, append } = this.#parts;
     // What was said once stays said: no rule is asked again about a message that is only sent again.
-    const first = duplicates.begin(speaker.user, posting.messageId, settled);
+    const first = duplicates.begin(speaker.user, posting.messageId, post.cpim.content, settled);
     if (first === undefined) return;
     const objection =
       this.#objection(speaker, post.audience, 'message', posting.body.length) ?? this.#echo(speaker, post);

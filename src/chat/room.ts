@@ -1,3 +1,4 @@
+import { parseCpim } from '../../msrp/index.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Said } from '../conference/events.ts';
 import type { RoomUri } from '../conference/ids.ts';
@@ -200,7 +201,7 @@ export class ChatRoom {
   /** Notes a message of the past, so that it is known when it is sent again. */
   restore({ n, event }: Logged): void {
     if (event.type !== 'said') return;
-    this.#duplicates.restore(event.by, event.messageId, n);
+    this.#duplicates.restore(event.by, event.messageId, parseCpim(event.cpim).content, n);
     this.#remember(event);
   }
 

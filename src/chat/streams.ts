@@ -62,7 +62,7 @@ export class Streams {
     settled: (verdict: StreamVerdict) => void,
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
-    const first = duplicates.begin(speaker.user, posting.messageId, settled);
+    const first = duplicates.begin(speaker.user, posting.messageId, 'large', settled);
     if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
     if ('refused' in post) {

@@ -13,9 +13,10 @@ function come(
   duplicates: Duplicates,
   n: number,
   user = alice,
+  content = 'hello',
 ): { readonly heard: Verdict[]; readonly settle: ((outcome: EventNumber | ChatRefusal) => void) | undefined } {
   const heard: Verdict[] = [];
-  const first = duplicates.begin(user, id(n), (outcome) => heard.push(outcome));
+  const first = duplicates.begin(user, id(n), Buffer.from(content), (outcome) => heard.push(outcome));
   return { heard, settle: first && ((outcome) => duplicates.settle(first, outcome)) };
 }
 
@@ -28,6 +29,16 @@ t.test('RFC 4975 §5.4: a message sent again is answered again, not said again',
   t.strictSame([first.heard, second.heard], [[7], [7]], 'both hear when it is kept');
   t.strictSame(come(duplicates, 1), { heard: [7], settle: undefined });
   t.ok(come(duplicates, 1, bob).settle, 'a Message-ID counts per user');
+});
+
+t.test('RFC 4975 §7.1: what is said under a Message-ID of before, but is something else, is not lost', async (t) => {
+  const duplicates = new Duplicates(1000);
+  come(duplicates, 1, alice, 'one').settle?.(eventNumber(7));
+  t.ok(come(duplicates, 1, alice, 'two').settle);
+  t.equal(come(duplicates, 1, alice, 'one').settle, undefined);
+  duplicates.restore(alice, id(2), Buffer.from('three'), eventNumber(8));
+  t.ok(come(duplicates, 2, alice, 'eerht').settle);
+  t.equal(come(duplicates, 2, alice, 'three').settle, undefined);
 });
 
 t.test('what was not kept may be sent again', async (t) => {
