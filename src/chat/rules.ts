@@ -69,9 +69,9 @@ export class RoomRules {
   /** Judges who wants to come in; gives a seat, since it takes a while from the INVITE to the roster. */
   join(newcomer: Newcomer): Seat | Refusal {
     const request = { ...newcomer, conference: this.#conference, policy: this.#policy, now: this.#now() };
-    const refusal = firstRefusal(this.#join, request) ?? this.#full(newcomer.user);
-    if (refusal !== undefined) return refusal;
     const { user } = newcomer;
+    const refusal = firstRefusal(this.#join, request) ?? this.#full(user) ?? this.#manyDevices(user);
+    if (refusal !== undefined) return refusal;
     const waits = waitsInLobby(request);
     this.#seats.set(user, (this.#seats.get(user) ?? 0) + 1);
     let taken = true;
@@ -157,6 +157,15 @@ export class RoomRules {
   watch(user: UserUri, address: string): Refusal | undefined {
     const conference = this.#conference;
     return firstRefusal(WATCH_RULES, { conference, policy: this.#policy, user, address, now: this.#now() });
+  }
+
+  /** Devices that are on their way count like those that are in the roster. */
+  #manyDevices(user: UserUri): Refusal | undefined {
+    const maximum = this.#policy.maxDevices;
+    const coming = this.#seats.get(user) ?? 0;
+    return this.#conference.endpointsOf(user).length + coming >= maximum
+      ? { refused: 'too-many-devices', maximum }
+      : undefined;
   }
 
   /** The rule of the roster counts those who are in it; these are on their way. */
