@@ -182,6 +182,9 @@ export class ChatSession implements Recipient, SessionHandlers {
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
       message = this.#takes('text/plain') ? copy.inWords : undefined;
       if (message === undefined) return;
+    } else if (copy.said.cpim.length > (this.#abilities?.maxSize ?? Infinity) && wrappedType !== 'text/plain') {
+      // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
+      message = (this.#takes('text/plain') ? copy.inWords : undefined) ?? message;
     }
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.

@@ -7,6 +7,7 @@ import {
   type MessageSink,
   type Refusal as MsrpRefusal,
 } from '../../msrp/index.ts';
+import { bareFileName } from './file-name.ts';
 import { LargePosting, type LargePostingParts } from './large-posting.ts';
 
 /** What the posting of a file is made with. */
@@ -114,7 +115,9 @@ function isCpim({ contentType }: MessageOpening): boolean {
 }
 
 function formatHead({ file, speaker, opening, now }: FilePostingParts): Uint8Array {
-  const { name, size } = file.selector;
+  const { size } = file.selector;
+  // Also of some use to whoever saves what he gets under the name that it has.
+  const name = bareFileName(file.selector.name ?? '');
   const disposition = /^[a-z-]+$/.test(file.disposition ?? '') ? file.disposition : 'attachment';
   const parameters = [
     disposition,

@@ -331,6 +331,27 @@ t.test('RFC 7701 §6.1: who cannot take the type of a file is told its name, typ
     const { text } = await receive(bob, '[beach.jpg, image/jpeg, ');
     t.match(text, `From: <${alice.uri}>`);
   }
+  const tight = newPath();
+  const carol = await join(stage, 'carol', ROOM, { body: messageSdp(tight, ['a=max-size:500']) }, tight);
+  for (const [member, type] of [
+    [bob, 'image/gif'],
+    [carol, 'image/png'],
+  ] as const) {
+    const nameless = `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: ${type}\r\n\r\n${'x'.repeat(1000)}`;
+    t.same(await send(alice.line, nameless, 'message/cpim'), ['200'], 'also in the chat, and without a name');
+    await member.line.hears(`[${type}, 1000 bytes]`);
+  }
+});
+
+t.test('RFC 5547 §6: the name of a file is given on as a name, whatever it is', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const offered = await offerFile(alice, { size: small.length, name: '../../etc/x%0D%0AX-Evil: y' });
+  const heard = receive(bob, 'image/jpeg');
+  t.same(await send(await MsrpLine.bind(offered.own, offered.path), small), ['200']);
+  const { text } = await heard;
+  t.match(text, 'Content-Disposition: attachment; filename="xX-Evil: y"; size=');
 });
 
 t.test('a file that begins like a command is a file', async (t) => {
