@@ -68,6 +68,11 @@ export interface SessionOptions {
    * cannot be sent before its octets are all there.
    */
   readonly chunks?: boolean;
+  /**
+   * Octets of one chunk at most, for relays that hold each chunk whole; no bound unless given. Messages of up to 2048
+   * octets are sent whole all the same (RFC 4975 §7.1.1).
+   */
+  readonly maxChunkBytes?: number;
   /** True: From-Path and To-Path are matched by session id only (RFC 6714, peers behind boxes). False unless given. */
   readonly matchBySessionId?: boolean;
   /** Shared by the sessions of one user, so that chunks may continue on another session (RFC 4975 §5.4). */

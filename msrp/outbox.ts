@@ -17,7 +17,7 @@ const FIRST_SIZE = 8;
  */
 export class Outbox {
   readonly #owner: SendingOwner;
-  readonly #chunks: boolean;
+  readonly #maxChunkBytes: number | 'unbroken';
   readonly maxBytes: number;
   #ring: (PreparedMessage | undefined)[] = [];
   #first = 0;
@@ -27,10 +27,10 @@ export class Outbox {
   /** `send` has said `full` since it was last half empty. */
   #wasFull = false;
 
-  constructor(owner: SendingOwner, maxBytes: number, chunks: boolean) {
+  constructor(owner: SendingOwner, maxBytes: number, maxChunkBytes: number | 'unbroken') {
     this.#owner = owner;
     this.maxBytes = maxBytes;
-    this.#chunks = chunks;
+    this.#maxChunkBytes = maxChunkBytes;
   }
 
   /** Octets of messages that wait, wholly or in part. */
@@ -60,7 +60,7 @@ export class Outbox {
     if (message.tail === undefined) {
       const { messageId, failureReport, outcomes } = message;
       const options = { messageId, contentType: '', failureReport, outcomes, total: message.size };
-      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.#chunks, message));
+      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.#maxChunkBytes, message));
       return true;
     }
     if (this.#next - this.#first === this.#ring.length) this.#grow();
@@ -75,7 +75,7 @@ export class Outbox {
       this.#wasFull = true;
       return undefined;
     }
-    const sending = new Sending(options, source, this.#owner, this.#chunks);
+    const sending = new Sending(options, source, this.#owner, this.#maxChunkBytes);
     this.#sendings.push(sending);
     return sending;
   }

@@ -40,7 +40,7 @@ export interface SendingOwner {
 
 /**
  * A message that is sent piece by piece (RFC 4975 §5.1, §7.1.1): in as few chunks as possible, each interrupted only
- * when other traffic waits, or in one unbroken chunk for peers that cannot put chunks together.
+ * when other traffic waits or at its bound, or in one unbroken chunk for peers that cannot put chunks together.
  */
 export class Sending implements OutgoingStream {
   readonly messageId: MessageId;
@@ -50,6 +50,7 @@ export class Sending implements OutgoingStream {
   readonly outcomes: 'all' | 'failures' | 'none';
   /** Whether it may be broken into chunks. */
   readonly interruptible: boolean;
+  readonly #maxChunkBytes: number;
   readonly #fields: ChunkFields;
   readonly #total: number | undefined;
   readonly #source: StreamSource;
@@ -59,6 +60,8 @@ export class Sending implements OutgoingStream {
   /** The last octet pulled is held back until there is another or the end is known: no chunk may end up empty. */
   #kept: number | undefined;
   #chunk: Chunk | undefined;
+  /** What had been sent before it. */
+  #chunkFrom = 0;
   #chunkEnd: Uint8Array = new Uint8Array(0);
   /** The last octets of the open chunk, in which an end-line may have begun. */
   #tail: Uint8Array = new Uint8Array(0);
@@ -79,14 +82,15 @@ export class Sending implements OutgoingStream {
     options: StreamOptions,
     source: StreamSource,
     owner: SendingOwner,
-    interruptible: boolean,
+    maxChunkBytes: number | 'unbroken',
     message?: PreparedMessage,
   ) {
     this.messageId = options.messageId ?? newMessageId();
     this.message = message;
     this.failureReport = options.failureReport ?? 'yes';
     this.outcomes = options.outcomes ?? 'failures';
-    this.interruptible = interruptible;
+    this.interruptible = maxChunkBytes !== 'unbroken';
+    this.#maxChunkBytes = maxChunkBytes === 'unbroken' ? Infinity : maxChunkBytes;
     this.#fields = message?.fields ?? chunkFields(this.messageId, options);
     this.#total = options.total;
     this.#source = source;
@@ -160,7 +164,10 @@ export class Sending implements OutgoingStream {
     while (this.#fate === undefined && turn.at < until) {
       if (this.#chunk === undefined && turn.room < this.#roomToOpen(envelope)) return undefined;
       const head = this.#chunk === undefined ? this.#headRoom(envelope) : 0;
-      const piece = this.#pull(Math.max(1, until - turn.at - head));
+      const left = this.#maxChunkBytes - (this.#chunk === undefined ? 0 : this.#sent - this.#chunkFrom);
+      const piece = this.#pull(
+        Math.max(1, Math.min(until - turn.at - head, this.#kept === undefined ? left + 1 : left)),
+      );
       if (piece === 'later') {
         this.asleep = true;
         return undefined;
@@ -172,6 +179,7 @@ export class Sending implements OutgoingStream {
       if (piece === 'end') return this.#finish(turn, envelope);
       if (piece.length === 0) continue;
       if (!this.#writePiece(turn, envelope, piece)) return this.#interruptAt(turn, envelope, piece);
+      if (this.#sent - this.#chunkFrom >= this.#maxChunkBytes) return this.#endChunk(turn, '+');
     }
     if (this.#fate === undefined && turn.at >= until) return undefined;
     return turn.room < this.#roomToOpen(envelope) ? undefined : this.#end(turn, envelope);
@@ -196,6 +204,7 @@ export class Sending implements OutgoingStream {
     const idPart = this.begun ? newMessagePart() : (this.message?.idPart ?? newMessagePart());
     const chunk = new Chunk(this, idPart);
     this.#chunk = chunk;
+    this.#chunkFrom = this.#sent;
     this.#chunkEnd = octets(encodeText(`\r\n-------${envelope.idPart}${idPart}`));
     this.#tail = new Uint8Array(0);
     turn.text(envelope.head(idPart, 'SEND'));

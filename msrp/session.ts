@@ -103,7 +103,8 @@ export class Session implements MsrpSession, ReceiverHost {
     this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
     this.matchBySessionId = options.matchBySessionId ?? false;
     this.receiver = new Receiver(this, this, options);
-    this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.chunks ?? true);
+    const { chunks = true, maxChunkBytes = Infinity, maxQueuedBytes = 1024 * 1024 } = options;
+    this.outbox = new Outbox(this, maxQueuedBytes, chunks ? maxChunkBytes : 'unbroken');
     this.transactions = new Transactions(home.limits.maxOutstanding);
     this.#provedAt = home.now();
     this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);

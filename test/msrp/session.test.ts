@@ -1394,6 +1394,39 @@ t.test('RFC 4976 §5.1, RFC 7977 §8.1: AUTH', async (t) => {
   t.equal(framesOf(refused.read())[0]?.what, '501 Unknown Method');
 });
 
+t.test('RFC 4976 §6: chunks of a bounded size, for relays that hold each of them whole', async (t) => {
+  for (const [size, sizes] of [
+    [4096, [2048, 2048]],
+    [5000, [2048, 2048, 904]],
+    [6145, [2048, 2048, 2048, 1]],
+  ] as const) {
+    const rig = new Rig();
+    const { session, flow } = bindSession(rig, { maxChunkBytes: 2048 });
+    const body = utf8('abc'.repeat(size).slice(0, size));
+    let at = 0;
+    const pull = (max: number) => (at === size ? 'end' : body.subarray(at, (at += Math.min(max, size - at))));
+    session.send(prepare({ contentType: 'a/b', body }));
+    session.stream({ contentType: 'a/b', total: size }, { pull });
+    rig.settle();
+    const frames = framesOf(flow.read());
+    const ids = [...new Set(frames.map(({ fields }) => fields['Message-ID']))];
+    t.equal(ids.length, 2);
+    for (const id of ids) {
+      const chunks = frames.filter(({ fields }) => fields['Message-ID'] === id);
+      t.same(
+        chunks.map((chunk) => chunk.body?.length),
+        sizes,
+      );
+      t.equal(chunks.map((chunk) => chunk.body).join(''), latin1(body));
+      t.same(
+        chunks.map(({ flag }) => flag),
+        sizes.map((_, n) => (n === sizes.length - 1 ? '$' : '+')),
+      );
+      t.match(chunks[1]?.fields['Byte-Range'], new RegExp(`^2049-\\*/${size}$`));
+    }
+  }
+});
+
 t.test('RFC 7977 §5.1: one chunk in each WebSocket message, and large ones cut up', async (t) => {
   const rig = new Rig();
   const { session, flow, ask } = bindSession(rig, {}, { framing: 'message' });
