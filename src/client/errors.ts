@@ -14,10 +14,13 @@ export class ClientError extends Error {
   override readonly name = 'ClientError';
   readonly fault: ClientFault;
   readonly status: number | undefined;
+  /** Seconds before which the server does not want to be asked again. */
+  readonly retryAfter: number | undefined;
 
-  constructor(fault: ClientFault, message: string, status?: number) {
+  constructor(fault: ClientFault, message: string, status?: number, retryAfter?: number) {
     super(message);
     this.fault = fault;
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 }

@@ -16,6 +16,7 @@ export type {
 export { sameAddress } from './address.ts';
 export { ClientError, type ClientFault } from './errors.ts';
 export { type LastingHandlers, type LastingOptions, stayInRoom } from './lasting-room.ts';
+export { keepWatching, type LastingWatchHandlers } from './lasting-watch.ts';
 export { joinRoom } from './room.ts';
 export { type Participant, type Roster, type RosterChange, userPart } from './roster.ts';
 export { watchRoom } from './watch.ts';

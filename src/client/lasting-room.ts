@@ -1,6 +1,7 @@
 import { ConferenceView } from '../conference/view.ts';
+import { ComingBack, type Persistence } from './coming-back.ts';
 import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
-import { ClientError } from './errors.ts';
+import type { ClientError } from './errors.ts';
 import { joinRoom } from './room.ts';
 import { changeBetween, type Roster } from './roster.ts';
 
@@ -12,14 +13,8 @@ export interface LastingHandlers extends RoomHandlers {
   back?(): void;
 }
 
-export interface LastingOptions extends ClientOptions {
-  /** Milliseconds before each attempt to come back; the last one counts for all that follow. */
-  readonly pauses?: readonly number[];
-  /** Milliseconds after which coming back is given up; ten minutes unless given. */
-  readonly patience?: number;
-}
+export type LastingOptions = ClientOptions & Persistence;
 
-const PAUSES = [500, 1_000, 2_000, 5_000, 10_000, 30_000] as const;
 /** Messages known by their ids, so that what is sent again is shown once. */
 const MAX_KNOWN = 2_000;
 
@@ -37,13 +32,12 @@ class LastingRoom implements Room {
   readonly #address: string;
   readonly #options: LastingOptions;
   readonly #handlers: LastingHandlers;
+  readonly #comingBack: ComingBack;
   readonly #known = new Set<string>();
   #room: Room | undefined;
   #roster: Roster | undefined;
   #nickname = '';
   #state: 'in' | 'away' | 'out' = 'out';
-  #lostAt = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   /** Those who wait to be in the room again, or to hear that they never will. */
   #waiting: ((back: boolean) => void)[] = [];
 
@@ -51,6 +45,11 @@ class LastingRoom implements Room {
     this.#address = address;
     this.#options = options;
     this.#handlers = handlers;
+    this.#comingBack = new ComingBack(options, {
+      again: () => this.enter(),
+      back: () => void this.#cameBack(),
+      gaveUp: (why) => this.#lost(why),
+    });
   }
 
   get uri(): string {
@@ -155,27 +154,11 @@ class LastingRoom implements Room {
       return;
     }
     this.#state = 'away';
-    this.#lostAt = Date.now();
     this.#handlers.away?.(why);
-    this.#tryLater(0);
+    this.#comingBack.begin(why);
   }
 
-  #tryLater(attempt: number): void {
-    const pauses = this.#options.pauses ?? PAUSES;
-    const pause = pauses[Math.min(attempt, pauses.length - 1)] ?? 1_000;
-    this.#timer = setTimeout(() => void this.#comeBack(attempt), pause);
-  }
-
-  async #comeBack(attempt: number): Promise<void> {
-    try {
-      await this.enter();
-    } catch (fault) {
-      if (!(fault instanceof ClientError)) throw fault;
-      const { patience = 600_000 } = this.#options;
-      if (mayPass(fault) && Date.now() - this.#lostAt < patience) this.#tryLater(attempt + 1);
-      else this.#lost(new ClientError('dismissed', fault.message, fault.status));
-      return;
-    }
+  async #cameBack(): Promise<void> {
     this.#handlers.back?.();
     this.#release(true);
     if (this.#nickname !== '') await this.#room?.nickname(this.#nickname);
@@ -195,14 +178,9 @@ class LastingRoom implements Room {
 
   #end(): void {
     this.#state = 'out';
-    clearTimeout(this.#timer);
+    this.#comingBack.stop();
     this.#release(false);
   }
-}
-
-/** Whether it is a fault of the moment: nobody there, or a server that cannot at present (RFC 3261 §21.4.18, §21.5). */
-function mayPass({ fault, status = 0 }: ClientError): boolean {
-  return fault === 'unreachable' || fault === 'lost' || [408, 480].includes(status) || (status >= 500 && status < 600);
 }
 
 const NOT_SAID: Said = { said: false, messageId: '', reason: 'not in the room' };

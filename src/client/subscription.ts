@@ -93,10 +93,8 @@ export class ConferenceSubscription {
     if (type === CONFERENCE_INFO && message.body !== '' && this.#state === 'open') this.#read(message.body);
     const state = message.getHeader('subscription-state') ?? '';
     if (/^\s*terminated/i.test(state)) {
-      const reason = /;\s*reason\s*=\s*([^;\s]+)/i.exec(state)?.[1] ?? 'no reason given';
-      const over = new ClientError('over', 'the conference is over');
-      const lost = new ClientError('lost', `the roster is not shown any more: ${reason}`);
-      this.#end(reason === 'noresource' ? over : lost, reason === 'deactivated' || reason === 'timeout');
+      const { why, again } = endOf(state);
+      this.#end(why, again);
     }
   }
 
@@ -122,5 +120,27 @@ export class ConferenceSubscription {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#handlers.ended(why, again);
+  }
+}
+
+/** What the Subscription-State of a last NOTIFY means for who is subscribed (RFC 6665 §4.1.3). */
+function endOf(state: string): { readonly why: ClientError; readonly again: boolean } {
+  const reason = /;\s*reason\s*=\s*([^;\s]+)/i.exec(state)?.[1]?.toLowerCase() ?? '';
+  const seconds = /;\s*retry-after\s*=\s*(\d{1,6})\s*(?:;|$)/i.exec(state)?.[1];
+  switch (reason) {
+    case 'noresource':
+    case 'invariant':
+      return { why: new ClientError('over', 'the conference is over'), again: false };
+    case 'rejected':
+      return { why: new ClientError('dismissed', 'the roster is not shown to you any more'), again: false };
+    case 'deactivated':
+    case 'timeout':
+      // A time to wait has no meaning for these.
+      return { why: new ClientError('lost', 'the server has ended the subscription'), again: true };
+    default: {
+      const text = `the server has ended the subscription${reason === '' ? '' : ` (${reason})`}`;
+      const retryAfter = seconds === undefined ? undefined : Number(seconds);
+      return { why: new ClientError('lost', text, undefined, retryAfter), again: false };
+    }
   }
 }

@@ -1,5 +1,5 @@
 import type { ConferenceView } from '../conference/view.ts';
-import { ClientError, watchRoom } from '../client/index.ts';
+import { ClientError, keepWatching } from '../client/index.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { EXIT, exitCodeOf, reasonOf } from './exit.ts';
 import { processTerminal, type Terminal } from './screen.ts';
@@ -34,15 +34,16 @@ export async function runWatch(
   });
   // Whoever read what we print has seen enough.
   output.on('error', finish);
+  const tell = (event: object, words: string): void => {
+    output.write(options.json === true ? `${JSON.stringify(event)}\n` : `${words}\n`);
+  };
   const fail = (why: ClientError): void => {
     exit = exitCodeOf(why);
-    output.write(
-      options.json === true ? `${JSON.stringify({ type: 'closed', reason: reasonOf(why) })}\n` : `! ${reasonOf(why)}\n`,
-    );
+    tell({ type: 'closed', reason: reasonOf(why) }, `! ${reasonOf(why)}`);
     finish();
   };
   try {
-    const watch = await watchRoom(uri, clientOptions(options), {
+    const watch = await keepWatching(uri, clientOptions(options), {
       roster: (_roster, _change, view) => {
         const text =
           options.json === true
@@ -54,6 +55,7 @@ export async function runWatch(
         );
         if (options.once === true) finish();
       },
+      away: ({ message: reason }) => tell({ type: 'away', reason }, `! ${reason}; trying to come back …`),
       closed: fail,
     });
     process.once('SIGINT', finish).once('SIGTERM', finish);
@@ -67,7 +69,7 @@ export async function runWatch(
   return exit;
 }
 
-function clientOptions({ server, as, password, verbose }: WatchOptions): Parameters<typeof watchRoom>[1] {
+function clientOptions({ server, as, password, verbose }: WatchOptions): Parameters<typeof keepWatching>[1] {
   return {
     name: 'watcher',
     webSocket: nodeWebSocket,

@@ -11,6 +11,7 @@ import {
   ClientError,
   type ClientOptions,
   joinRoom,
+  keepWatching,
   type Receipt,
   type Room,
   type RosterChange,
@@ -19,6 +20,7 @@ import {
   userPart,
   watchRoom,
 } from '../../src/client/index.ts';
+import { ComingBack } from '../../src/client/coming-back.ts';
 import { parseSdp } from '../../src/client/description.ts';
 import { defaultServer, identityOf, parseRoomUri } from '../../src/client/identity.ts';
 import { changeBetween, type Participant } from '../../src/client/roster.ts';
@@ -320,6 +322,63 @@ t.test('RFC 4575: a watcher sees who comes and goes', async (t) => {
     'the last NOTIFY was waited for',
   );
 });
+
+t.test(
+  'RFC 6665 §4.1.3: a watcher whose subscription was deactivated subscribes anew, as often as it takes',
+  async (t) => {
+    const first = await raise();
+    const port = new URL(serverOf(first)).port;
+    const diary = new Diary();
+    const states: string[] = [];
+    const options = { ...optionsFor(first, 'watcher'), pauses: [10], patience: 60_000 };
+    const watch = await keepWatching(ROOM, options, {
+      ...diary.handlers,
+      away: ({ fault, message }) => states.push(`${fault}: ${message}`),
+      back: () => states.push('back'),
+    });
+    await first.close();
+    const second = await raise(`http.port=${port}`);
+    t.teardown(() => second.close());
+    const alice = await enter(second, 'Alice');
+    await diary.joined('Alice');
+    await diary.until(() => watch.roster.has('sip:alice@127.0.0.1'));
+    t.same(states, ['lost: the server has ended the subscription', 'back']);
+    await alice.room.leave();
+    t.match(await diary.until(() => diary.closings[0]), { fault: 'over' }, 'what has an end is not asked for again');
+    await watch.stop();
+
+    const lost = new Diary();
+    const third = await raise();
+    await keepWatching(ROOM, { ...optionsFor(third, 'w'), pauses: [10], patience: 50 }, lost.handlers);
+    await third.close();
+    t.match(await lost.until(() => lost.closings[0]), { fault: 'dismissed' }, 'patience has an end');
+  },
+);
+
+t.test(
+  'RFC 6665 §4.1.3: what is lost again at once is not asked for in a hurry, nor before the server wants it',
+  async (t) => {
+    let wake: () => void = () => undefined;
+    const comingBack = new ComingBack(
+      { pauses: [0, 60] },
+      {
+        again: () => Promise.resolve(),
+        back: () => wake(),
+        gaveUp: () => undefined,
+      },
+    );
+    const tookToComeBack = async (why: ClientError): Promise<number> => {
+      const begun = performance.now();
+      const back = new Promise<void>((resolve) => (wake = resolve));
+      comingBack.begin(why);
+      await back;
+      return performance.now() - begun;
+    };
+    await tookToComeBack(new ClientError('lost', 'ended'));
+    t.ok((await tookToComeBack(new ClientError('lost', 'ended'))) >= 59, 'the second time there is a pause');
+    t.ok((await tookToComeBack(new ClientError('lost', 'ended', 503, 0.2))) >= 199, 'retry-after is honoured');
+  },
+);
 
 t.test('what can go wrong is told as a ClientError', async (t) => {
   const stage = await raise();
