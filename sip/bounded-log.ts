@@ -28,6 +28,11 @@ export class BoundedLog implements Log {
     this.#now = bounds.now;
   }
 
+  /** Not bounded: it is written only where somebody looks for a fault. */
+  debug(text: string, fields?: LogFields): void {
+    this.#log.debug?.(text, fields);
+  }
+
   info(text: string, fields?: LogFields): void {
     if (this.#pass()) this.#log.info(text, fields);
   }

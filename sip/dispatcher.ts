@@ -263,7 +263,10 @@ export class Dispatcher {
     if (request.contact === undefined) throw new SipError(400, 'no Contact in a request that makes a dialog');
     const limit = this.#core.closing ? 'closing' : this.#exceeded(flow.remote.address);
     if (limit === undefined) return false;
-    this.#core.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });
+    const fields = { flow: flow.id, callId: request.callId, method: request.method };
+    // That we close is no fault of anybody's.
+    if (limit === 'closing') this.#core.log.debug?.('503: closing', fields);
+    else this.#core.log.warn(`503: limit of ${limit}`, fields);
     incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
     return true;
   }

@@ -3,6 +3,8 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 /** Where the SIP library writes its few lines; the service hands in its own (pino fits as `{warn: (t, f) => pino.warn(f, t)}`). */
 export interface Log {
+  /** What helps to understand a fault afterwards, and what anybody can cause as often as he likes. May be left out. */
+  debug?(text: string, fields?: LogFields): void;
   /** Something an operator may want to know, in good order. */
   info(text: string, fields?: LogFields): void;
   /** A fault: the peer's, the network's or a limit reached. One line per fault. */

@@ -129,8 +129,11 @@ export class OutgoingRequest {
     this.#located = true;
     this.#core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
       if (this.#over) return;
-      if ('failed' in found) this.#fail(503, found.reason);
-      else {
+      if ('failed' in found) {
+        // Where nothing leads but the connection that the peer had opened, its end is the reason.
+        const gone = this.#sending.dialog?.flow?.open === false;
+        this.#fail(503, gone ? 'the connection has ended' : found.reason);
+      } else {
         this.#targets = found;
         this.#next('no address');
       }
@@ -223,7 +226,10 @@ export class OutgoingRequest {
     this.#over = true;
     const { request } = this.#sending;
     const { method, callId } = request;
-    this.#core.log.warn(`${method} failed: ${reason}`, { callId, to: request.requestUri });
+    const fields = { callId, to: request.requestUri };
+    // Who hears that we close may be gone before all of it was said.
+    if (this.#core.closing) this.#core.log.debug?.(`${method} failed: ${reason}`, fields);
+    else this.#core.log.warn(`${method} failed: ${reason}`, fields);
     this.#user.onFailed({ is: 'failed', status, reason });
   }
 }

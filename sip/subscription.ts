@@ -301,12 +301,15 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       if (event !== undefined) this.#takeRates(event);
       this.#pump();
     } else if (outcome.is === 'failed' || SUBSCRIPTION_IS_GONE.has(status)) {
-      this.#core.log.warn(`NOTIFY ${String(status)}: the subscription ends`, {
-        callId: this.dialog.callId,
-        flow: this.dialog.flow?.id,
-        event: this.event.value,
-        resource: this.resource,
-      });
+      // A NOTIFY that could not be sent was told where that was found out.
+      if (outcome.is === 'response') {
+        this.#core.log.warn(`NOTIFY ${String(status)}: the subscription ends`, {
+          callId: this.dialog.callId,
+          flow: this.dialog.flow?.id,
+          event: this.event.value,
+          resource: this.resource,
+        });
+      }
       this.#gone();
     } else {
       this.#missed = true;

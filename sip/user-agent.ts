@@ -158,7 +158,7 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
       if (message.kind === 'request') this.#dispatcher.receive(message, flow);
       else {
         dropUnreadable(message, this.log);
-        if (!this.transactions.receive(message)) this.log.info('a response without transaction', { flow: flow.id });
+        if (!this.transactions.receive(message)) this.log.debug?.('a response without transaction', { flow: flow.id });
       }
     } catch (error) {
       this.#stumbled(message, error, flow);

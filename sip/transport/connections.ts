@@ -228,7 +228,8 @@ export class Connections {
 
   #failed(target: Target, failure: TransportFailure): TransportFailure {
     this.#admission.leave(target.remote.address);
-    this.#context.log.warn(`no ${target.transport} connection: ${failure.reason}`, {
+    // There may be other ways; who wanted this one hears why it failed, and tells it where it matters.
+    this.#context.log.debug?.(`no ${target.transport} connection: ${failure.reason}`, {
       peer: `${target.remote.address} ${target.remote.port}`,
       domain: target.serverName,
     });

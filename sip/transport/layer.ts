@@ -97,9 +97,13 @@ export class SocketTransport implements TransportLayer {
     this.#connections = new Connections(this.#context, options.tls ?? {}, (transport, family) =>
       this.#streams.find((one) => one.transport === transport && isIP(one.bound.address) === family),
     );
-    this.#responder = new Responder(this.#resolver, (target, connected) => {
-      this.connect(target, connected);
-    });
+    this.#responder = new Responder(
+      this.#resolver,
+      (target, connected) => {
+        this.connect(target, connected);
+      },
+      log,
+    );
     this.#sweeper = setInterval(() => {
       // After what has arrived is read: when we were held up, that is no fault of the peers'.
       setImmediate(() => {

@@ -1,4 +1,5 @@
 import { defaultPort, withoutBrackets } from '../resolver.ts';
+import type { Log } from '../log.ts';
 import type { Resolver } from '../resolver.ts';
 import { Connection } from './connection.ts';
 import type { Connected } from './connections.ts';
@@ -11,9 +12,11 @@ type Failed = (failure: TransportFailure) => void;
 /** Leads responses back to where their requests came from (RFC 3261 §18.2.2, RFC 3581 §4, RFC 3263 §5). */
 export class Responder {
   readonly #resolver: Resolver;
+  readonly #log: Log;
   readonly #connect: (target: Target, connected: Connected) => void;
 
-  constructor(resolver: Resolver, connect: (target: Target, connected: Connected) => void) {
+  constructor(resolver: Resolver, connect: (target: Target, connected: Connected) => void, log: Log) {
+    this.#log = log;
     this.#resolver = resolver;
     this.#connect = connect;
   }
@@ -55,10 +58,14 @@ export class Responder {
       return;
     }
     const remote = { address: flow.remote.address, port: portOf(via, transport) };
+    const lost: Failed = (failure) => {
+      this.#log.warn(`response not sent: ${failure.reason}`, { flow: flow.id, sentBy: via.host });
+      failed(failure);
+    };
     this.#byFirst([{ transport, remote, serverName: withoutBrackets(via.host) }], message, () => {
       this.#resolver.locateSentBy(via, (targets) => {
-        if ('failed' in targets) failed(targets);
-        else this.#byFirst(targets, message, failed);
+        if ('failed' in targets) lost(targets);
+        else this.#byFirst(targets, message, lost);
       });
     });
   }

@@ -1,7 +1,10 @@
 /** One participant's trouble is nobody else's. */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
 import { cpim } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
 import { join, raise, ROOM } from './stage.ts';
 
 t.test('a participant vanishes in the middle of a chunk', async (t) => {
@@ -135,4 +138,48 @@ t.test('RFC 3862, RFC 7701 §6.1: hostile CPIM is refused with a reason, or pass
   }
   t.equal(await alice.say('all is well'), '200');
   await bob.hears('all is well');
+});
+
+t.test(
+  'a subscriber who vanishes is one line for the operator, and not even that when the service stops',
+  async (t) => {
+    const stage = await raise();
+    const watchers = await Promise.all(['dave', 'erin'].map((name) => SipPhone.connect(name, stage.sip, stage.host)));
+    const [dave, erin] = watchers;
+    for (const watcher of watchers) {
+      const { response } = await watcher.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+      t.equal(response.status, 200);
+      await watcher.next('NOTIFY');
+    }
+    dave?.hangUp();
+    const alice = await join(stage, 'alice');
+    await erin?.next('NOTIFY');
+    await alice.leave();
+    erin?.replies.set('NOTIFY', '481 Subscription does not exist');
+    await stage.close();
+    const about = stage.lines.filter((line) => /NOTIFY|connection/.test(line));
+    t.equal(about.length, 1, about.join(''));
+    t.match(about[0], /NOTIFY failed: connect ECONNREFUSED .* to=sip:dave@/);
+  },
+);
+
+t.test('RFC 3261 §18.1.2: responses that belong to nothing are no lines, since anybody can send them', async (t) => {
+  const stage = await raise();
+  const udp = stage.service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'UDP');
+  const socket = createSocket('udp4');
+  t.teardown(() => {
+    socket.close();
+  });
+  const common =
+    'From: <sip:x@127.0.0.1>;tag=x\r\nTo: <sip:y@127.0.0.1>\r\nCall-ID: stray\r\nContent-Length: 0\r\n\r\n';
+  const via = 'Via: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bKstray\r\n';
+  const send = (text: string): void => {
+    socket.send(text, udp?.port ?? 0, udp?.host);
+  };
+  for (let at = 0; at < 20; at += 1) send(`SIP/2.0 200 OK\r\n${via}CSeq: ${String(at)} INVITE\r\n${common}`);
+  const answer = once(socket, 'message');
+  send(`OPTIONS sip:127.0.0.1 SIP/2.0\r\n${via}CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n${common}`);
+  await answer;
+  await stage.close();
+  t.same(stage.lines, []);
 });
