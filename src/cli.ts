@@ -11,6 +11,7 @@ import { dataPath, type Config } from './config/schema.ts';
 import type { ChatOptions } from './terminal/chat.ts';
 import type { WatchOptions } from './terminal/watch.ts';
 import { addUser, listUsers, removeUser, UserFileError } from './config/users.ts';
+import { HostError } from './service/hosts.ts';
 import { LogOpenError } from './log/sqlite.ts';
 
 /** The options that say where the configuration comes from. */
@@ -206,6 +207,7 @@ function explain(error: unknown): void {
     error instanceof NoAnswer ||
     error instanceof ApiError ||
     error instanceof CertificateError ||
+    error instanceof HostError ||
     error instanceof LogOpenError;
   if (!expected && !isSystemError(error)) throw error;
   const heading = error instanceof ConfigError ? 'the configuration cannot be used:\n' : '';

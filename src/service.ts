@@ -32,6 +32,7 @@ import { Metrics } from './ops/metrics.ts';
 import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import { withAddresses } from './service/hosts.ts';
 import { Certificates } from './service/certificates.ts';
 import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
 import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
@@ -69,7 +70,7 @@ const PRUNE = 60_000;
 const CUT_OFF = 1_000;
 const STOPPING = 'the service is stopping';
 
-/** Starts the service. Rejects, with nothing left open, when an address cannot be listened at. */
+/** Starts the service. Rejects, with nothing left open, when an address cannot be listened at or a name has none. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const opened: Opened = { log: [], towardsPeers: [] };
   const close = async (): Promise<void> => {
@@ -109,11 +110,12 @@ async function within(milliseconds: number, end: Promise<void>): Promise<void> {
 }
 
 async function wire(
-  { config, log }: ServiceOptions,
+  { config: configured, log }: ServiceOptions,
   { log: ofLog, towardsPeers: opened }: Opened,
   close: () => Promise<void>,
 ): Promise<Service> {
-  let current = config;
+  const config = await withAddresses(configured);
+  let current = configured;
   const now = Date.now;
   const names = servedNames(hostname(), config.domains, config.sip);
   const domains = new Domains(names);
@@ -342,7 +344,7 @@ async function wire(
     reload: (changed) => {
       const { reloadable } = compareConfigs(current, changed);
       // What needs a restart still is as it was at the start.
-      const { fixed } = compareConfigs(config, changed);
+      const { fixed } = compareConfigs(configured, changed);
       current = changed;
       peers.configure(changed.peers.map(peerFamily));
       const renewal = certificates.renew(changed);

@@ -1,4 +1,6 @@
+import { isIP } from 'node:net';
 import t from 'tap';
+import { loadConfig } from '../../src/config/load.ts';
 import { join, raise } from './stage.ts';
 
 t.test('alice joins; bob joins; alice says hi; bob hears hi', async (t) => {
@@ -23,4 +25,26 @@ t.test('the room speaks under the name by which each has dialled it', async (t) 
     const { body = '' } = await alice.line.hears('Be kind');
     t.ok(body.startsWith(`From: <${room}>\r\nTo: <${room}>\r\n`), body);
   }
+});
+
+t.test('where to listen may be said by name, which is looked up at the start', async (t) => {
+  const named = ['sip.host=localhost', 'msrp.host=localhost', 'http.host=localhost'];
+  const stage = await raise(...named);
+  const { addresses } = stage.service;
+  t.equal(addresses.length, 4);
+  t.ok(addresses.every(({ host }) => isIP(host) !== 0));
+  const alice = await join(stage, 'alice', 'sip:lobby@localhost');
+  t.equal(await alice.say('hi'), '200', 'by the paths of that address');
+  const { fixed } = stage.service.reload(loadConfig({ options: named }));
+  t.notOk(
+    fixed.some((key) => key.endsWith('host')),
+    'a name that stays is no change',
+  );
+  const { host, port } = addresses.find(({ protocol }) => protocol === 'MSRP') ?? {};
+  t.ok(alice.line.room.startsWith(`msrp://${host?.includes(':') === true ? `[${host}]` : host}:${port}/`));
+  await alice.leave();
+  await stage.close();
+
+  const nowhere = raise('sip.host=nowhere.invalid', 'open_to_network=[anybody may join, others may read along]');
+  await t.rejects(nowhere, { name: 'HostError', message: /^sip\.host: no address of nowhere\.invalid is known/ });
 });
