@@ -16,6 +16,7 @@ import {
 } from '../../msrp/index.ts';
 import {
   answerDirection,
+  checkNewOffer,
   createAnswer,
   createOffer,
   type Describer,
@@ -40,6 +41,7 @@ import {
   type MediaPlan,
   type MediaPolicy,
   type MessageLine,
+  MediaFault,
   planMedia,
 } from './media-plan.ts';
 
@@ -82,9 +84,14 @@ export interface LegMediaParts {
   readonly now: () => number;
 }
 
-/** No line of an offer can be used: what a 488 says. */
+/** A description that cannot be used: what a 488 says. */
 export interface NoMedia {
-  readonly faults: readonly string[];
+  readonly faults: readonly MediaFault[];
+}
+
+/** A description that cannot be used for a reason that has no code of its own. */
+export function noMedia(text: string): NoMedia {
+  return { faults: [new MediaFault(399, text)] };
 }
 
 /**
@@ -144,6 +151,13 @@ export class LegMedia {
 
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
   async answer(offer: SessionDescription): Promise<SessionDescription | NoMedia> {
+    try {
+      // What we said last has as many lines as what the peer said (RFC 3264 §6).
+      if (this.#local !== undefined) checkNewOffer(this.#local, offer);
+    } catch (fault) {
+      if (fault instanceof SipError) return noMedia(fault.message);
+      throw fault;
+    }
     this.#offered = false;
     const filesOnly = this.#parts.newChat === undefined;
     const plan = planMedia(offer, this.#parts.policy, filesOnly);
@@ -152,11 +166,11 @@ export class LegMedia {
     if (this.#closed) {
       chat?.close('the call is over');
       audio?.close();
-      return { faults: ['the call is over'] };
+      return noMedia('the call is over');
     }
     if (chat === undefined && audio === undefined && !(filesOnly && plan.files.length > 0)) {
       const why = plan.audio === undefined ? 'a message line for the chat is needed' : 'no port for audio is free';
-      return { faults: plan.faults.length > 0 ? plan.faults : [why] };
+      return plan.faults.length > 0 ? plan : noMedia(why);
     }
     this.#use(plan, chat, audio);
     this.#files.use(plan.files);
@@ -195,11 +209,11 @@ export class LegMedia {
   settle(answer: SessionDescription): NoMedia | undefined {
     const offer = this.#local;
     this.#offered = false;
-    if (offer === undefined) return { faults: ['an answer without an offer'] };
+    if (offer === undefined) return noMedia('an answer without an offer');
     try {
       matchAnswer(offer, answer);
     } catch (fault) {
-      if (fault instanceof SipError) return { faults: [fault.message] };
+      if (fault instanceof SipError) return noMedia(fault.message);
       throw fault;
     }
     const plan = planMedia(answer, this.#parts.policy);
@@ -213,7 +227,7 @@ export class LegMedia {
       chat.dial();
     }
     if (chat !== undefined || audio !== undefined) return undefined;
-    return { faults: plan.faults.length > 0 ? plan.faults : ['no line is in use'] };
+    return plan.faults.length > 0 ? plan : noMedia('no line is in use');
   }
 
   /** The media as the roster shows them, each with its direction as the participant sees it (RFC 4575 §5.8.5). */

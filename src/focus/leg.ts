@@ -22,7 +22,7 @@ import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
-import type { LegMedia, NoMedia } from './leg-media.ts';
+import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { noListHere } from './recipient-list.ts';
 import { sdpOf } from './sdp-body.ts';
@@ -176,7 +176,7 @@ export class Leg implements SessionHandlers {
     }
     this.#profile = profile;
     this.#state = { is: 'answered', session };
-    const refusal = answer === undefined ? { faults: ['no answer to our offer'] } : this.media.settle(answer);
+    const refusal = answer === undefined ? noMedia('no answer to our offer') : this.media.settle(answer);
     if (refusal === undefined) this.#join();
     else this.end({ method: 'failed', reason: noMediaReason(refusal) });
   }
@@ -494,9 +494,9 @@ export function sdpContent(description: SessionDescription): Content {
 /** The answer to our offer that an ACK has to bring. */
 function answerIn(ack: SipRequest): SessionDescription | NoMedia {
   try {
-    return sdpOf(ack) ?? { faults: ['no answer to our offer'] };
+    return sdpOf(ack) ?? noMedia('no answer to our offer');
   } catch (fault) {
-    if (fault instanceof SipError) return { faults: [fault.message] };
+    if (fault instanceof SipError) return noMedia(fault.message);
     throw fault;
   }
 }

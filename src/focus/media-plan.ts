@@ -43,8 +43,26 @@ export interface MediaPlan {
   readonly message: MessageLine | undefined;
   readonly audio: AudioOffer | undefined;
   readonly files: readonly FileLine[];
-  /** Why lines were not used: a sentence each, for the Warning of a 488. */
-  readonly faults: readonly string[];
+  /** Why lines were not used, for the Warnings of a 488. */
+  readonly faults: readonly MediaFault[];
+}
+
+/**
+ * A warn-code of RFC 3261 §20.43 about a session description: 301 address format, 302 transport protocol, 304 media type,
+ * 305 media format, 306 attribute, 399 anything else.
+ */
+export type WarnCode = 301 | 302 | 304 | 305 | 306 | 399;
+
+/** Why a line, or a whole description, cannot be used. */
+export class MediaFault {
+  readonly code: WarnCode;
+  /** A sentence for people. */
+  readonly text: string;
+
+  constructor(code: WarnCode, text: string) {
+    this.code = code;
+    this.text = text;
+  }
 }
 
 /**
@@ -52,28 +70,29 @@ export interface MediaPlan {
  * lines that bring files; or nothing but these.
  */
 export function planMedia(description: SessionDescription, policy: MediaPolicy, filesOnly = false): MediaPlan {
-  const faults: string[] = [];
+  const faults: MediaFault[] = [];
   let message: MessageLine | undefined;
   let audio: AudioOffer | undefined;
   const files: FileLine[] = [];
   for (const [index, line] of description.media.entries()) {
     if (isRejected(line)) continue;
     if (isForFile(line)) {
-      const file = files.length < MAX_FILES ? readFile(description, line, policy) : 'too many files at once';
-      if (typeof file === 'string') faults.push(file);
+      const file =
+        files.length < MAX_FILES ? readFile(description, line, policy) : new MediaFault(399, 'too many files at once');
+      if (file instanceof MediaFault) faults.push(file);
       else files.push({ index, ...file });
     } else if (filesOnly) {
-      faults.push('this call only brings files');
+      faults.push(new MediaFault(399, 'this call only brings files'));
     } else if (line.media === 'message' && message === undefined) {
       const media = readMessage(description, line, policy);
-      if (typeof media === 'string') faults.push(media);
+      if (media instanceof MediaFault) faults.push(media);
       else message = { index, media };
     } else if (line.media === 'audio' && audio === undefined) {
-      const peer = policy.audio === 'decline' ? 'no audio here' : readAudio(description, line);
-      if (typeof peer === 'string') faults.push(peer);
+      const peer = policy.audio === 'decline' ? new MediaFault(304, 'no audio here') : readAudio(description, line);
+      if (peer instanceof MediaFault) faults.push(peer);
       else audio = { index, peer, direction: isNowhere(peer.host) ? 'inactive' : directionOf(description, line) };
     } else {
-      faults.push(`no use for this ${line.media} line`);
+      faults.push(new MediaFault(304, `no use for this ${line.media} line`));
     }
   }
   return { message, audio, files, faults };
@@ -85,54 +104,61 @@ export function bringsOnlyFiles({ media }: SessionDescription): boolean {
   return lines.length > 0 && lines.every(isForFile);
 }
 
-/** RFC 7701 §5.2: CPIM is what a room speaks. A sentence, if the line cannot be used. */
-function readMessage(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | string {
+/** RFC 7701 §5.2: CPIM is what a room speaks. */
+function readMessage(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | MediaFault {
   const media = readMsrp(description, line, policy);
-  if (typeof media === 'string') return media;
-  return media.acceptTypes.accepts('message/cpim') ? media : 'message/cpim must be among accept-types';
+  if (media instanceof MediaFault) return media;
+  if (media.acceptTypes.accepts('message/cpim')) return media;
+  return new MediaFault(305, 'message/cpim must be among accept-types');
 }
 
 function isForFile(line: SdpMedia): boolean {
   return line.media === 'message' && line.attributes.some(({ name }) => name === 'file-selector');
 }
 
-/** RFC 5547 §8.3.1: a file to be pushed, in one piece. A sentence, if it is not taken. */
+/** RFC 5547 §8.3.1: a file to be pushed, in one piece. */
 function readFile(
   description: SessionDescription,
   line: SdpMedia,
   policy: MediaPolicy,
-): Omit<FileLine, 'index'> | string {
+): Omit<FileLine, 'index'> | MediaFault {
   const media = readMsrp(description, line, policy);
-  if (typeof media === 'string') return media;
+  if (media instanceof MediaFault) return media;
   const { file, direction } = media;
-  if (file === undefined || direction === 'recvonly' || direction === 'inactive') return 'no files to be had here';
+  if (file === undefined || direction === 'recvonly' || direction === 'inactive') {
+    return new MediaFault(399, 'no files to be had here');
+  }
   const { size } = file.selector;
-  if ((size ?? 0) > policy.maxFile) return `files of at most ${policy.maxFile} octets`;
+  if ((size ?? 0) > policy.maxFile) return new MediaFault(399, `files of at most ${policy.maxFile} octets`);
   const { start = 1, stop } = file.range ?? {};
-  if (start !== 1 || (stop !== undefined && stop !== size)) return 'whole files only';
+  if (start !== 1 || (stop !== undefined && stop !== size)) return new MediaFault(399, 'whole files only');
   return { media, file };
 }
 
-function readMsrp(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | string {
+function readMsrp(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | MediaFault {
   const protocol = msrpProtocolOf(line);
-  if (protocol === undefined) return `${line.protocol} is not MSRP`;
-  if (protocol === 'TCP/TLS/MSRP' && !policy.tls) return 'no TLS for MSRP here';
-  if (protocol === 'TCP/MSRP' && !policy.plain) return 'this room takes MSRP over TLS only';
+  if (protocol === undefined) return new MediaFault(302, `${line.protocol} is not MSRP`);
+  if (protocol === 'TCP/TLS/MSRP' && !policy.tls) return new MediaFault(302, 'no TLS for MSRP here');
+  if (protocol === 'TCP/MSRP' && !policy.plain) {
+    return new MediaFault(302, 'this room takes MSRP over TLS only');
+  }
   try {
     return parseMsrpMedia(line, description.attributes);
   } catch (fault) {
-    if (fault instanceof MsrpError) return fault.message;
+    if (fault instanceof MsrpError) return new MediaFault(306, fault.message);
     throw fault;
   }
 }
 
-function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioPeer, 'direction'> | string {
-  if (line.protocol !== 'RTP/AVP') return `no ${line.protocol} here`;
+function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioPeer, 'direction'> | MediaFault {
+  if (line.protocol !== 'RTP/AVP') return new MediaFault(302, `no ${line.protocol} here`);
   const connection = connectionOf(description, line);
   // A name would be looked up for each packet; what listens nowhere (RFC 3264 §8.4 of old) is not spoken to.
-  if (connection === undefined || !ADDRESS.test(connection.address)) return 'no address for the audio line';
+  if (connection === undefined || !ADDRESS.test(connection.address)) {
+    return new MediaFault(301, 'no address for the audio line');
+  }
   const chosen = codecOf(line);
-  if (chosen === undefined) return 'PCMU or PCMA must be among the audio formats';
+  if (chosen === undefined) return new MediaFault(305, 'PCMU or PCMA must be among the audio formats');
   const rtcp = line.attributes.find(({ name }) => name === 'rtcp')?.value;
   const rtcpPort = rtcp === undefined ? line.port + 1 : Number.parseInt(rtcp, 10);
   return { host: connection.address, port: line.port, rtcpPort: rtcpPort > 0 ? rtcpPort : line.port + 1, ...chosen };

@@ -101,11 +101,13 @@ t.test('RFC 7701 §5.2, RFC 3264 §6: what cannot be used is refused with a reas
     t.match(response.headers.get('Warning') ?? response.headers.get('Accept'), why);
   };
   const plain = messageLine(newPath()).map((line) => line.replace('message/cpim', 'text/plain'));
-  await refused(sdp(...plain), 488, /304 \S+ "message\/cpim must be among accept-types"/);
-  await refused(sdp('m=video 5000 RTP/AVP 31'), 488, /no use for this video line/);
-  await refused(sdp('m=audio 5000 RTP/SAVP 0'), 488, /no RTP\/SAVP here/);
-  await refused(sdp('m=audio 5000 RTP/AVP 96', 'a=rtpmap:96 opus/48000/2'), 488, /PCMU or PCMA/);
-  await refused(sdp('m=message 9 TCP/MSRP *', 'a=accept-types:message/cpim'), 488, /path/);
+  await refused(sdp(...plain), 488, /305 \S+ "message\/cpim must be among accept-types"/);
+  await refused(sdp('m=video 5000 RTP/AVP 31'), 488, /304 \S+ "no use for this video line"/);
+  await refused(sdp('m=audio 5000 RTP/SAVP 0'), 488, /302 \S+ "no RTP\/SAVP here"/);
+  await refused(sdp('m=audio 5000 RTP/AVP 96', 'a=rtpmap:96 opus/48000/2'), 488, /305 \S+ "PCMU or PCMA/);
+  await refused(sdp('m=message 9 TCP/FOO *'), 488, /302 \S+ "TCP\/FOO is not MSRP"/);
+  await refused(sdp('m=audio 5000 RTP/SAVP 0', 'm=video 5000 RTP/AVP 31'), 488, /^302 \S+ "[^"]*", 304 \S+ "[^"]*"$/);
+  await refused(sdp('m=message 9 TCP/MSRP *', 'a=accept-types:message/cpim'), 488, /306 \S+ "[^"]*path/);
   await refused({ contentType: 'text/plain', body: 'hello' }, 415, /application\/sdp/);
   const { response } = await alice.request('INVITE', 'sip:lobby@elsewhere.example');
   t.equal(response.status, 404);
@@ -258,6 +260,15 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
     t.equal(response.status, 488);
     alice.phone.ack(alice.dialog);
     t.equal(await alice.say('I am still here'), '200');
+  });
+
+  await t.test('RFC 3264 §8: an offer with fewer lines than before changes nothing', async (t) => {
+    const { phone, dialog, line } = alice;
+    const response = await phone.within(dialog, 'INVITE', sdp(...messageLine(line.own)));
+    t.equal(response.status, 488);
+    t.match(response.headers.get('Warning'), /^399 \S+ "[^"]*number of media lines decreased"$/);
+    phone.ack(dialog);
+    t.equal(await alice.say('as before'), '200');
   });
 
   await t.test('UPDATE does the same', async (t) => {
