@@ -3,7 +3,7 @@
  * in the log, and leaves one line for the operator.
  */
 import type { Conference } from '../conference/conference.ts';
-import type { ConferenceEvent, Millis, Said } from '../conference/events.ts';
+import type { ConferenceEvent, Joined, Millis, Said } from '../conference/events.ts';
 import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
@@ -46,6 +46,8 @@ export class Moderation {
   readonly #parts: ModerationParts;
   /** Who has which name, or had it last; asked only for those who are not here. */
   readonly #departed = new Recent<string, UserUri>(REMEMBERED);
+  /** Who opens the conference is on his way to the log. */
+  #opening = false;
   readonly #lastMessages = new Recent<UserUri, MessageId>(REMEMBERED);
 
   constructor(parts: ModerationParts) {
@@ -104,17 +106,29 @@ export class Moderation {
   }
 
   /**
-   * Takes note of what has happened: who opens a conference that nobody owns gets the role of its creator, and where the
-   * room's policy says so the conference ends when its creator leaves (RFC 7701 §5.3).
+   * Somebody is about to be noted in the roster. Who opens a conference that nobody owns gets the role of its creator, and
+   * gets it first, so that no document shows him without it. `settled` of the join has to call `opened`.
+   */
+  opens({ user }: Joined): void {
+    const { conference, policy, append, now } = this.#parts;
+    if (this.#opening || conference.startedAt !== undefined) return;
+    if (policy.creatorRole === undefined || conference.hasOwner) return;
+    this.#opening = true;
+    append({ type: 'role', at: now(), by: user, user, role: policy.creatorRole });
+  }
+
+  /** What became of a join is known: the next one finds the conference open, or opens it. */
+  opened(): void {
+    this.#opening = false;
+  }
+
+  /**
+   * Takes note of what has happened: where the room's policy says so the conference ends when its creator leaves
+   * (RFC 7701 §5.3).
    */
   heard(event: ConferenceEvent): void {
-    const { conference, policy, append, now } = this.#parts;
     this.#noteNames(event);
-    if (event.type === 'left' && policy.endsWithCreator) this.#endWithCreator(event.endpoint);
-    if (event.type !== 'joined' || policy.creatorRole === undefined || conference.hasOwner) return;
-    if (conference.creator !== event.user || conference.startedAt !== event.at) return;
-    const { user } = event;
-    append({ type: 'role', at: now(), by: user, user, role: policy.creatorRole });
+    if (event.type === 'left' && this.#parts.policy.endsWithCreator) this.#endWithCreator(event.endpoint);
   }
 
   #endWithCreator(endpoint: EndpointId): void {

@@ -416,8 +416,10 @@ export class Conference {
 
   /** Role and mute of the user may have changed: what is shown of it is taken anew. */
   #refreshUser(user: UserUri): void {
+    const entries = [...this.#roster.entriesOf(user)];
+    if (entries.length === 0) return;
     const at = ++this.#revision;
-    for (const entry of this.#roster.entriesOf(user)) this.#refresh(entry, at);
+    for (const entry of entries) this.#refresh(entry, at);
   }
 
   #refresh(entry: Participant, at: Revision): void {

@@ -163,6 +163,24 @@ t.test('a permanent room outlives its last participant', async (t) => {
   await carol.until((_view, text) => text.includes('sip:bob@127.0.0.1'));
 });
 
+t.test('who opens a room is its owner in the first document that shows him, and the next one is not', async (t) => {
+  for (const durability of ['memory', 'disk']) {
+    const stage = await raise(`rooms.defaults.durability=${durability}`, 'roster.interval=1ms');
+    t.teardown(() => stage.close());
+    const carol = await Watcher.subscribe(stage, 'carol');
+    const rolesOf = (uri: string): readonly string[] | undefined =>
+      carol.view.users.find(({ entity }) => entity === uri)?.roles;
+    const [alice, bob] = await Promise.all([join(stage, 'alice'), join(stage, 'bob')]);
+    await carol.until(() => carol.names.length > 0);
+    const first = carol.view.users[0];
+    t.same(first?.roles, ['owner'], `${durability}: in the first document`);
+    const other = first?.entity === alice.uri ? bob.uri : alice.uri;
+    if (carol.names.length < 2) await carol.until(() => carol.names.length === 2);
+    t.same(rolesOf(other), ['participant'], durability);
+    await Promise.all([alice.leave(), bob.leave()]);
+  }
+});
+
 t.test('watchers: participants', async (t) => {
   const stage = await raise('rooms.defaults.watchers=participants');
   t.teardown(() => stage.close());

@@ -101,7 +101,7 @@ t.test('watch shows the conference document live', async (t) => {
   await watch.shows(/not active, 0 here/);
   await watch.shows(/grouptextchat {2}sip:lobby@127\.0\.0\.1/);
   const alice = start('chat', ROOM, '--name', 'Alice', ...server);
-  await watch.shows(/Alice {2}sip:alice@127\.0\.0\.1 {2}participant\n +connected, message sendrecv/);
+  await watch.shows(/Alice {2}sip:alice@127\.0\.0\.1 {2}owner\n +connected, message sendrecv/);
   const once = start('watch', ROOM, '--once', '--json', ...server);
   t.equal(await once.exit, 0);
   t.match(once.json, [{ type: 'conference', entity: ROOM, state: { userCount: 1, active: true } }]);
