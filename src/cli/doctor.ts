@@ -2,7 +2,7 @@
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataPath, type Config } from '../config/schema.ts';
-import { listUsers } from '../config/users.ts';
+import { exposure, listUsers } from '../config/users.ts';
 import { readCertificate } from '../ops/certificate.ts';
 import { listenFault, nameFault } from '../ops/machine.ts';
 
@@ -94,7 +94,10 @@ function users(config: Config): Finding {
   const what = 'users';
   if (config.auth.mode === 'open') return { what, is: 'well', detail: 'no authentication' };
   try {
-    const { length } = listUsers(dataPath(config, config.auth.users), config.auth.realm);
+    const path = dataPath(config, config.auth.users);
+    const { length } = listUsers(path, config.auth.realm);
+    const exposed = exposure(path);
+    if (exposed !== undefined) return { what, is: 'care', detail: exposed };
     if (length > 0) return { what, is: 'well', detail: `${length} in the user file` };
     return { what, is: 'care', detail: 'none yet: add some with grouptextchat user add NAME' };
   } catch (error) {

@@ -85,6 +85,14 @@ export class Users {
   }
 }
 
+/** Says that others on this machine can read the file, who could then pass for anybody in it; undefined when they cannot. */
+export function exposure(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  // Windows knows no such bits.
+  if (found === undefined || process.platform === 'win32' || (found.mode & 0o077) === 0) return undefined;
+  return `${path} can be read by others on this machine (mode ${(found.mode & 0o777).toString(8)}): chmod 600 it`;
+}
+
 /** The names in the file, sorted. Throws `UserFileError`. */
 export function listUsers(path: string, realm: string): readonly string[] {
   return Object.keys(read(path, realm).users).sort();

@@ -3,12 +3,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
+import { addUser } from '../../src/config/users.ts';
 import { MsrpLine } from '../plays/msrp-line.ts';
 import { SipPhone } from '../plays/sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM } from '../plays/stage.ts';
 import { tcpPcapOf } from './pcap.ts';
 import { run, skipWithout } from './programs.ts';
-import { freePort, transports } from './sipp.ts';
+import { freePort, sipp, transports } from './sipp.ts';
 import { LineTap } from './tap.ts';
 
 async function directory(test: { teardown(end: () => Promise<void>): void }): Promise<string> {
@@ -31,6 +32,20 @@ for (const transport of transports) {
       ...['-s', 'lobby', `127.0.0.1:${String(target)}`],
     ]);
     t.equal(code, 0, code === 0 ? 'all of them' : output);
+  });
+}
+
+for (const transport of transports) {
+  t.test(`sipp proves who it is over ${transport}`, { skip: skipWithout('sipp') }, async (t) => {
+    const users = joinPath(await directory(t), 'users.json');
+    addUser(users, 'grouptextchat', 'alice', 'secret');
+    // sipp 3.6 reads the first challenge only, and knows MD5 only.
+    const stage = await raise('auth.mode=digest', 'auth.algorithms=[MD5, SHA-256]', `auth.users=${users}`);
+    t.teardown(() => stage.close());
+    const at = stage.service.addresses.find((each) => each.protocol === 'SIP' && each.transport === transport);
+    const ports = { port: await freePort(), target: at?.port ?? 0, service: 'lobby' };
+    const { code, output } = await sipp('uac-digest', transport, ports);
+    t.equal(code, 0, code === 0 ? 'called and hung up' : output);
   });
 }
 

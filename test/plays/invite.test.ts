@@ -363,18 +363,25 @@ t.test('RFC 3261 §22, RFC 8760: one is who one has proved to be, whatever the F
     createHash(algorithm === 'MD5' ? 'md5' : 'sha256')
       .update(text)
       .digest('hex');
-  const proving = async (algorithm: string, method: string, extra: Extra = {}, password = 'secret') => {
-    const { response } = await mallory.request(method, ROOM, extra);
+  const proving = async (
+    algorithm: string,
+    method: string,
+    extra: Extra = {},
+    password = 'secret',
+    room = ROOM,
+    uri = room,
+  ) => {
+    const { response } = await mallory.request(method, room, extra);
     t.equal(response.status, 401, `${method} without credentials`);
     const challenges = response.headers
       .all('WWW-Authenticate')
       .filter((text) => text.includes(`algorithm=${algorithm}`));
     const nonce = /nonce="([^"]+)"/.exec(challenges[0] ?? '')?.[1] ?? '';
     const secret = hash(algorithm, `alice:grouptextchat:${password}`);
-    const proof = hash(algorithm, `${secret}:${nonce}:00000001:c:auth:${hash(algorithm, `${method}:${ROOM}`)}`);
-    const named = `username="alice", realm="grouptextchat", nonce="${nonce}", uri="${ROOM}", algorithm=${algorithm}`;
+    const proof = hash(algorithm, `${secret}:${nonce}:00000001:c:auth:${hash(algorithm, `${method}:${uri}`)}`);
+    const named = `username="alice", realm="grouptextchat", nonce="${nonce}", uri="${uri}", algorithm=${algorithm}`;
     const credentials = `Authorization: Digest ${named}, qop=auth, nc=00000001, cnonce="c", response="${proof}"`;
-    return mallory.request(method, ROOM, { ...extra, headers: [...(extra.headers ?? []), credentials] });
+    return mallory.request(method, room, { ...extra, headers: [...(extra.headers ?? []), credentials] });
   };
   for (const algorithm of ['MD5', 'SHA-256']) {
     const own = newPath();
@@ -398,6 +405,20 @@ t.test('RFC 3261 §22, RFC 8760: one is who one has proved to be, whatever the F
     await mallory.within(dialog, 'BYE');
     line.close();
   }
+
+  await t.test('RFC 3261 §22.4: proxies rewrite Request-URIs, and clients name the server', async (t) => {
+    for (const [room, uri, status] of [
+      [ROOM, 'sip:lobby@example.org', 200],
+      ['sip:lobby@example.org', 'sip:127.0.0.1:5060', 200],
+      ['sip:lobby@example.org', 'sip:lobby@proxy.example', 200],
+      [ROOM, 'sip:elsewhere.example', 400],
+      [ROOM, 'sip:bob@elsewhere.example', 400],
+    ] as const) {
+      const fetch = { headers: ['Event: conference', 'Expires: 0'] };
+      const { response } = await proving('SHA-256', 'SUBSCRIBE', fetch, 'secret', room, uri);
+      t.equal(response.status, status, `${uri} for ${room}`);
+    }
+  });
 });
 
 t.test('RFC 4579 §4.3: OPTIONS tells a conference', async (t) => {

@@ -1,10 +1,11 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import t, { type Test } from 'tap';
+import { addUser } from '../../../src/config/users.ts';
 import { examine, formatFindings } from '../../../src/cli/doctor.ts';
 import { askPassword, NoAnswer } from '../../../src/cli/prompt.ts';
 import { greeting } from '../../../src/cli/serve.ts';
@@ -248,6 +249,9 @@ t.test('doctor finds what is in the way', async (t) => {
   t.match(await findings([`http.port=${taken}`]), /^fault HTTP on TCP port \d+ of 127\.0\.0\.1: .*EADDRINUSE/m);
   t.match(await findings([`data=${dir}/file/data`]), /^fault data directory .*: ENOTDIR/m);
   t.match(await findings(['auth.mode=digest']), /^care {2}users: none yet/m);
+  addUser(join(dir, 'data', 'users.json'), 'grouptextchat', 'alice', 'secret');
+  chmodSync(join(dir, 'data', 'users.json'), 0o644);
+  t.match(await findings(['auth.mode=digest']), /^care {2}users: .*users\.json can be read by others/m);
   t.match(
     await findings([], new Date(made.expires.getTime() - 5 * 86_400_000)),
     /^care {2}certificate: ends in 5 days/m,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { addUser, listUsers, removeUser, UserFileError, Users } from '../../../src/config/users.ts';
+import { addUser, exposure, listUsers, removeUser, UserFileError, Users } from '../../../src/config/users.ts';
 
 const md5 = (text: string): string => createHash('md5').update(text).digest('hex');
 const unexpected = (reason: string): never => {
@@ -22,6 +22,10 @@ t.test('a user is kept as the hashes of name, realm and password (RFC 7616 §3.4
   t.equal(users.ha1('__proto__', 'MD5', 0), undefined);
   t.notMatch(readFileSync(path, 'utf8'), /secret/);
   t.equal(statSync(path).mode & 0o777, 0o600);
+  t.equal(exposure(path), undefined);
+  chmodSync(path, 0o644);
+  t.match(exposure(path), /can be read by others .*mode 644.*chmod 600/);
+  chmodSync(path, 0o600);
   t.same(listUsers(path, 'grouptextchat'), ['alice', 'bob']);
 });
 
