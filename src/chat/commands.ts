@@ -50,7 +50,8 @@ export function readCommand(text: string, context: CommandContext): Order | NoOr
 export function commandHelp(): string {
   const commands = Object.values(COMMANDS);
   const width = Math.max(...commands.map(({ usage }) => usage.length));
-  return commands.map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`).join('\n');
+  const lines = commands.map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`);
+  return ['Orders to the room, most of them for moderators:', ...lines].join('\n');
 }
 
 function commandName(text: string): string {

@@ -57,8 +57,8 @@ export interface Texts {
 
 /** What the rooms say, in English. */
 export const ENGLISH: Texts = {
-  history: (count, since) => `${messages(count)} of before you came, since ${time(since)}:`,
-  missed: (count, since) => `${messages(count)} that you have missed, since ${time(since)}:`,
+  history: (count, since) => `${messages(count)} from before you came, since ${time(since)}:`,
+  missed: (count, since) => `${messages(count)} that you missed, since ${time(since)}:`,
   asked: (count, since) =>
     count === 0 ? 'There is nothing of that time to show.' : `${messages(count)} again, since ${time(since)}:`,
   pastIsComing: 'What was said before is on its way to you already.',

@@ -3,6 +3,7 @@ import { ConfigError, formatFault } from '../config/faults.ts';
 import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
 import { Logger } from '../ops/logger.ts';
+import { dialledDomain } from './domain.ts';
 import { startService, type ServedAddress, type Service } from '../service.ts';
 
 /** How much longer than the configuration allows a stop may take before it is forced, in milliseconds. */
@@ -54,7 +55,7 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
   const sip = addresses.find(({ protocol }) => protocol === 'SIP');
   const http = addresses.find(({ protocol }) => protocol === 'HTTP');
   const scheme = config.http.tls ? ['https', 'wss'] : ['http', 'ws'];
-  const domain = config.domains[0] ?? hostOf(sip?.host ?? '127.0.0.1');
+  const domain = dialledDomain(config);
   const room = config.rooms.on_demand ? 'lobby' : (Object.keys(config.rooms.named)[0] ?? 'lobby');
   const uri = `sip:${room}@${domain}${sip === undefined || sip.port === 5060 ? '' : `:${sip.port}`}`;
   const web = http === undefined ? '' : `${hostOf(http.host)}:${http.port}`;

@@ -102,7 +102,9 @@ class Chat {
 
   async #enter(uri: string): Promise<Room | undefined> {
     const { name = loginName(), server, as, password, verbose } = this.#options;
-    const { history = this.#brief ? '0' : undefined } = this.#options;
+    // Who only writes into a pipe has no use for the past.
+    const reads = this.#screen.attended || this.#options.stay === true || this.#options.json === true;
+    const { history = reads && !this.#brief ? undefined : '0' } = this.#options;
     try {
       // A script that only says something wants to know at once that it cannot.
       const enter = this.#screen.attended || this.#options.stay === true ? stayInRoom : joinRoom;

@@ -41,7 +41,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       const lines = Object.values(COMMANDS).map(({ usage, help }) => `  ${usage.padEnd(width)}  ${help}`);
       show({
         type: 'notice',
-        text: ['Commands:', ...lines, '  //text'.padEnd(width + 4) + 'say a text that begins with a slash'].join('\n'),
+        text: [
+          'In this terminal:',
+          ...lines,
+          '  //text'.padEnd(width + 4) + 'say a text that begins with a slash',
+        ].join('\n'),
       });
     },
   },

@@ -17,6 +17,8 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
     case 'left':
       return dress.dim('* ') + name(event.person) + dress.dim(' left');
     case 'renamed':
+      // Who takes a nickname is told at once that he has it.
+      if (event.person.uri === own) return undefined;
       return dress.dim(`* ${harmlessLine(event.before)} is now `) + name(event.person);
     case 'announcement':
       // The columns of a list stay below one another.

@@ -27,7 +27,7 @@ t.test('a newcomer is sent the last messages, after a line that says so, before 
   const alice = await past(stage, ['one', 'two', 'three', 'four']);
   const bob = await join(stage, 'bob');
   const [heading, ...texts] = await next(bob, 4);
-  t.match(heading, /^3 messages of before you came, since \d{4}-\d\d-\d\d \d\d:\d\d UTC:$/);
+  t.match(heading, /^3 messages from before you came, since \d{4}-\d\d-\d\d \d\d:\d\d UTC:$/);
   t.same(texts, ['two', 'three', 'four']);
   await alice.say('five');
   t.same(await next(bob, 1), ['five']);
@@ -90,7 +90,7 @@ t.test('a device that comes back is sent what it has missed, with the ids it wou
 
   const again = await join(stage, 'bob', ROOM, { instance });
   const [heading, three, four] = [await nextSend(again.line), await nextSend(again.line), await nextSend(again.line)];
-  t.match(textOf(heading), /^2 messages that you have missed, since /);
+  t.match(textOf(heading), /^2 messages that you missed, since /);
   t.same([textOf(three), textOf(four)], ['three', 'four']);
   t.same(
     [three, four].map(({ headers }) => headers.get('Message-ID')),
@@ -123,7 +123,7 @@ t.test('RFC 4975 §5.4: what was not answered before a session broke comes again
   bob.phone.ack(bob.dialog);
   const line = await MsrpLine.bind(own, pathOf(response.body));
   const [heading, two, three] = [await nextSend(line), await nextSend(line), await nextSend(line)];
-  t.match(textOf(heading), /^2 messages that you have missed/);
+  t.match(textOf(heading), /^2 messages that you missed/);
   t.same([textOf(two), textOf(three)], ['two', 'three']);
 });
 

@@ -105,6 +105,10 @@ t.test('watch shows the conference document live', async (t) => {
   const once = start('watch', ROOM, '--once', '--json', ...server);
   t.equal(await once.exit, 0);
   t.match(once.json, [{ type: 'conference', entity: ROOM, state: { userCount: 1, active: true } }]);
+  const port = new URL(server[1] ?? '').port;
+  const list = start('room', 'list', '--set', `data=${data}`, '--set', `http.port=${port}`);
+  t.equal(await list.exit, 0);
+  t.equal(list.output, `${ROOM}  1 user\n`, 'under the name that one knows');
   alice.process.kill('SIGTERM');
   t.equal(await alice.exit, 0, 'a signal leaves in good order');
   await watch.shows(/the conference is over/);
@@ -138,6 +142,11 @@ t.test('scripts: --say, --json and pipes', async (t) => {
     'every line was kept by the room before the end',
   );
   await listener.shows(/"text":"two"/);
+  const writer = start('chat', ROOM, '--name', 'Uptime', ...server);
+  writer.process.stdin.end('up 3 days\n');
+  t.equal(await writer.exit, 0);
+  t.match(writer.output, /^You are in /);
+  t.notMatch(writer.output, /before you came|one/, 'who only writes is not told the past');
   listener.process.kill('SIGINT');
   t.equal(await listener.exit, 0);
 });

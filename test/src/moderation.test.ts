@@ -121,6 +121,7 @@ t.test('only known commands are commands', (t) => {
   for (const text of ['/usr/bin', '/kicker', 'kick', ' /kick', '//kick', '/constructor', '/__proto__', '/']) {
     t.notOk(isCommand(text), text);
   }
+  t.match(commandHelp(), /^Orders to the room/, 'under a heading');
   t.match(commandHelp(), /^\/mute NAME \[REASON\] +somebody may not speak any more$/m);
   t.end();
 });

@@ -50,6 +50,7 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'joined', person: zoe }), '* Zoe joined');
   t.equal(words({ type: 'left', person: zoe }), '* Zoe left');
   t.equal(words({ type: 'renamed', person: zoe, before: 'Z' }), '* Z is now Zoe');
+  t.equal(words({ type: 'renamed', person: me, before: 'Z' }), undefined, 'told by the answer to /nick');
   t.equal(words({ type: 'announcement', at: '', text: 'Subject: tea' }), '* Subject: tea');
   t.equal(words({ type: 'announcement', at: '', text: 'a\nb' }), '  a\n  b', 'a list stands by itself');
   t.equal(words({ type: 'said', id: '1', text: 'hi' }), undefined, 'what was typed is there already');
