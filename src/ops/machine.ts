@@ -21,10 +21,15 @@ export function listenFault(transport: 'UDP' | 'TCP', host: string, port: number
   });
 }
 
+/** The address of a host; one that is given as an address stays. Rejects with what the system says. */
+export async function lookUp(host: string): Promise<string> {
+  return (await lookup(host)).address;
+}
+
 /** Why a name has no address; `undefined` if it has one. */
 export async function nameFault(name: string): Promise<string | undefined> {
   try {
-    await lookup(name);
+    await lookUp(name);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

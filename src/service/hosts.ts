@@ -1,6 +1,5 @@
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import type { Config } from '../config/schema.ts';
+import { lookUp } from '../ops/machine.ts';
 
 /** A host to listen at has no address. The message names the key. */
 export class HostError extends Error {
@@ -24,9 +23,8 @@ export async function withAddresses(config: Config): Promise<Config> {
 }
 
 async function addressOf(key: string, host: string): Promise<string> {
-  if (isIP(host) !== 0) return host;
   try {
-    return (await lookup(host)).address;
+    return await lookUp(host);
   } catch (error) {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw new HostError(`${key}: no address of ${host} is known (${reason})`);
