@@ -8,13 +8,19 @@ import { count, duration, host, hosts, port, size } from './units.ts';
 
 const advertise = z.strictObject({ host: host.nullable(), port: port.nullable() });
 
-const absoluteUri = z
-  .string()
-  .regex(/^[A-Za-z][A-Za-z0-9+.-]*:\S+$/, 'expected an absolute URI such as xmpp:room@muc.example.org');
+// What would be no URI when a room opens must not pass here: its callers would get a 500.
+const CHARACTERS = /^(?:[\w\-.~!$&'()*+,;=:@/?#[\]]|%[0-9A-Fa-f]{2}){1,2048}$/;
+const isUri = (text: string): boolean =>
+  CHARACTERS.test(text) && /^[^:#]+:[^#]+(?:#[^#]*)?$/.test(text) && URL.canParse(text);
+
+const absoluteUri = z.string().refine(isUri, 'expected an absolute URI such as xmpp:room@muc.example.org');
 
 const identity = z
   .string()
-  .regex(/^(?:sips?:[^\s@]+@\S+|tel:\S+)$/, 'expected an address of record such as sip:alice@example.org');
+  .refine(
+    (text) => isUri(text) && /^(?:sips?:[^@]+@[^@/?#]+|tel:[^@/?#]+)$/.test(text),
+    'expected an address of record such as sip:alice@example.org',
+  );
 
 const origin = z.union([z.literal('*'), z.string().regex(/^https?:\/\/[^/\s]+$/)], {
   error: 'expected an origin such as https://chat.example.org, or *',

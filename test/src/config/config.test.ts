@@ -7,6 +7,7 @@ import { compareConfigs, RELOADABLE } from '../../../src/config/reload.ts';
 import { OPENLY, roomConfig, schema } from '../../../src/config/schema.ts';
 import { variableOf } from '../../../src/config/sources.ts';
 import { isLoopback } from '../../../src/config/units.ts';
+import { absoluteUri } from '../../../src/conference/ids.ts';
 
 /** The faults of a configuration as lines; none if there are none. */
 function faultsOf(input: ConfigInput): readonly string[] {
@@ -103,6 +104,39 @@ t.test('a room has its own settings over those of all', async (t) => {
 t.test('services of a room are chat rooms unless they say otherwise (RFC 7106)', async (t) => {
   const config = readConfig(file('rooms: { defaults: { services: [{ uri: "xmpp:a@b" }] } }'));
   t.same(config.rooms.defaults.services, [{ uri: 'xmpp:a@b', purpose: 'grouptextchat', display_text: null }]);
+});
+
+t.test('what a room could not be opened with is a fault of the configuration, no 500 for its callers', async (t) => {
+  const uris = [
+    'https://a.example/?q="2"',
+    'xmpp:ö@b',
+    'x:%zz',
+    'https://a:b:c/',
+    'https://[::1/',
+    'a:b#c#d',
+    'a:',
+    'a: b',
+  ];
+  for (const uri of uris) {
+    const service = { rooms: { defaults: { services: [{ uri }] } } };
+    t.match([...faultsOf(file(JSON.stringify(service)))], [/services\.0\.uri: expected an absolute URI/], uri);
+  }
+  for (const user of ['sip:ö@b', 'sip:a"@b', 'sip:a@b@c', 'sip:%@b', 'tel:+49 1']) {
+    const roles = { rooms: { defaults: { roles: { [user]: 'owner' } } } };
+    t.match([...faultsOf(file(JSON.stringify(roles)))], [/expected an address of record/], user);
+  }
+  const good = [
+    'xmpp:a@b',
+    'irc://irc.example.org/%23chat',
+    'https://[::1]:8080/x?y=1&z=2#there',
+    'sip:a@[2001:db8::1]',
+  ];
+  for (const uri of good) {
+    t.doesNotThrow(() => absoluteUri(uri), uri);
+    const [service] = readConfig(file(JSON.stringify({ rooms: { defaults: { services: [{ uri }] } } }))).rooms.defaults
+      .services;
+    t.equal(service?.uri, uri);
+  }
 });
 
 t.test('every fault is named, at its place, all at once', async (t) => {
