@@ -11,16 +11,24 @@ export interface NotMeant {
 
 /**
  * The user that a name means: a URI (of anybody in the roster, also anonymous), else a nickname, which is unique (RFC 8266
- * §2.4), else a display name or the user part of an address, if only one user has it.
+ * §2.4), else a display name or the user part of an address, if only one user has it. Nobody gets for himself by a
+ * nickname what is meant for somebody else who is shown under that name.
  */
 export function userNamed(conference: Conference, name: string): UserUri | NotMeant {
   const entries = [...conference.users()].filter(({ endpoints }) => endpoints.some((e) => e.status !== 'disconnected'));
   const key = personKey(name.replace(/^<(.*)>$/, '$1'));
   const byUri = key === undefined ? undefined : entries.find(({ entity }) => personKey(entity) === key);
   if (byUri !== undefined) return byUri.user;
-  const holder = conference.nicknameHolder(name);
-  if (holder !== undefined) return holder;
   const wanted = nicknameKey(name);
+  const holder = conference.nicknameHolder(name);
+  if (holder !== undefined) {
+    const shownSo = entries.some(({ user, entity, nickname, displayName = userPart(entity) }) => {
+      return (
+        user !== holder && nickname === undefined && displayName !== undefined && nicknameKey(displayName) === wanted
+      );
+    });
+    return shownSo ? { refused: 'several' } : holder;
+  }
   const named = entries.filter(({ entity, displayName }) =>
     [displayName, userPart(entity)].some(
       (own) => own !== undefined && wanted !== undefined && nicknameKey(own) === wanted,

@@ -52,6 +52,13 @@ t.test('a name means a URI, a nickname, or what only one is called', (t) => {
   t.same(means('sip:secret@example.com'), { refused: 'nobody' }, 'who hides is not found by his address');
   t.same(means('secret'), { refused: 'nobody' });
   t.same(means(''), { refused: 'nobody' });
+  const taken = after(joins(ALICE, { displayName: 'Zoe' }), joins(BOB, { displayName: 'Bob' }), {
+    type: 'renamed',
+    at: NOW,
+    user: BOB,
+    nickname: 'zoe',
+  });
+  t.same(userNamed(taken, 'Zoe'), { refused: 'several' }, 'a nickname gets nobody what is meant for who is shown so');
   t.end();
 });
 
