@@ -92,7 +92,7 @@ export function sentenceOf(refusal: Refusal): string {
     case 'may-not-watch':
       return 'Only participants may watch this conference';
     case 'role-too-low':
-      return `This takes a ${refusal.needed}`;
+      return `This takes ${refusal.needed === 'owner' ? 'an' : 'a'} ${refusal.needed}`;
     case 'outranked':
       return 'You cannot do this to somebody of that role';
     case 'no-nicknames':
