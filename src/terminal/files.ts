@@ -21,13 +21,36 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Octets of a file that is read to be sent. */
 const MAX_BYTES = 30 * 1024 * 1024;
 
+/** What the system says about files, in words. */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'there is no such file'],
+  ['ENOTDIR', 'there is no such file'],
+  ['EISDIR', 'it is a folder'],
+  ['EACCES', 'not allowed'],
+  ['EPERM', 'not allowed'],
+  ['EEXIST', 'there is such a file already'],
+  ['ENOSPC', 'the disk is full'],
+]);
+
+function inWords(path: string): (fault: unknown) => never {
+  return (fault) => {
+    const code = fault instanceof Error && 'code' in fault ? String(fault.code) : '';
+    const reason = REASONS.get(code);
+    throw reason === undefined ? fault : new Error(`${path}: ${reason}`);
+  };
+}
+
 /** Reads a file to send it. Rejects with an Error in words. */
 export async function fileToSend(path: string): Promise<OutgoingFile> {
-  const { size } = await stat(path);
+  const { size } = await stat(path).catch(inWords(path));
   if (size > MAX_BYTES) throw new Error(`${path} is larger than ${sizeText(MAX_BYTES)}`);
   const name = basename(path);
   const end = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';
-  return { name, contentType: TYPES[end] ?? 'application/octet-stream', content: await readFile(path) };
+  return {
+    name,
+    contentType: TYPES[end] ?? 'application/octet-stream',
+    content: await readFile(path).catch(inWords(path)),
+  };
 }
 
 /** Files and folders whose path begins so, folders with a slash at their end; hidden ones only where they are asked for. */
@@ -72,12 +95,12 @@ export class Inbox {
     return this.#count;
   }
 
-  /** Writes a file to `path`, or under its own name to this folder; never over another. Gives where it is. */
+  /** Writes a file to `path`, or under its own name to this folder; never over another. Gives where it is; rejects in words. */
   async save(number: number, path?: string): Promise<string> {
     const file = this.#files.get(number);
     if (file === undefined) throw new Error(`there is no file ${number}`);
     const target = path ?? join('.', safeName(file.name));
-    await writeFile(target, file.content, { flag: 'wx' });
+    await writeFile(target, file.content, { flag: 'wx' }).catch(inWords(target));
     return target;
   }
 }
