@@ -131,6 +131,28 @@ t.test('RFC 7977 and RFC 7701: people talk over WebSocket', async (t) => {
   await alice.room.leave();
 });
 
+t.test('RFC 7701 §6.2: what is said to one alone', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await enter(stage, 'Alice'), await enter(stage, 'Bob')];
+  const carol = await join(stage, 'carol');
+  t.match(await alice.room.say('psst', carol.uri), { said: true });
+  const { body = '' } = await carol.line.hears('psst');
+  t.same(
+    body.match(/^(?:To|From|cc):.*$/gim)?.map((line) => /<(.*)>/.exec(line)?.[1]),
+    [alice.room.ownUri, carol.uri],
+  );
+  t.equal((await carol.line.say(carol.uri, alice.room.ownUri, 'what?')).what, '200');
+  t.match(await alice.diary.heard('what?'), { private: true, from: carol.uri });
+  await carol.say('for all');
+  t.match(await bob.diary.heard('for all'), { private: false });
+  t.same(
+    bob.diary.messages.map(({ text }) => text),
+    ['for all'],
+    'and nothing before it',
+  );
+});
+
 t.test('RFC 3994: who writes', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
