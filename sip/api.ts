@@ -276,7 +276,8 @@ export interface IncomingInvite {
   readonly signal: AbortSignal;
   /**
    * A provisional response 101–199 with our tag; repeated every minute (RFC 3261 §13.3.1.1). Sent reliably when the
-   * peer requires it, or supports it and the response has a body (RFC 3262).
+   * peer requires it, or supports it and the response has a body (RFC 3262). To an INVITE without offer the first
+   * reliable one has to carry ours (§5): where the peer requires reliability, one without a body is not sent.
    * @param onPrack hears of the description in the PRACK that acknowledges it; absent: a new offer there is refused 488
    */
   ring(answer: Answer | 180 | 181 | 182 | 183, onPrack?: (prack: IncomingPrack) => Answering): void;

@@ -291,6 +291,8 @@ export class LiveDialog implements Dialog {
   }
 
   #heardBy(flow: Flow, request: SipRequest): void {
+    // A secure dialog goes over TLS only (RFC 3261 §12.1.1, §26.2.2): what came by another way leads nowhere.
+    if (this.secure && !flow.secure && this.#flow?.open === true) return;
     this.#flow = flow;
     this.#flowSentBy = this.routeSet.length === 0 ? undefined : request.topVia;
   }

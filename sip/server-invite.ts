@@ -100,6 +100,12 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     const dialog = this.#openDialog();
     dialog.session = this;
     const asked = reliability(this.request);
+    const first = this.#reliable === undefined && !hasDescription(this.request);
+    if (asked === 'required' && first && given.body === undefined) {
+      // RFC 3262 §5: the first reliable response to an INVITE without offer carries one, and §3: no other may be sent.
+      this.#core.log.debug?.('a response without offer is not sent', { callId: this.request.callId });
+      return;
+    }
     const reliable = asked === 'required' || (asked === 'supported' && given.body !== undefined);
     if (reliable) this.#reliableResponses().send({ answer: given, onPrack });
     else this.#send(given, []);

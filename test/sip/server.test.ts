@@ -1,9 +1,13 @@
 import t from 'tap';
+import { LiveDialog } from '../../sip/dialog.ts';
 import {
+  createRequest,
+  type Flow,
   type IncomingInvite,
   type InviteSession,
   type LogFields,
   type Outcome,
+  Params,
   parseNameAddr,
   type SessionEnd,
   SipError,
@@ -804,6 +808,22 @@ t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow wi
   clock.advance(1);
   t.equal(session?.dialog.secure, true);
   t.equal(peer.response(200).headers.get('Contact'), '<sips:room@10.0.0.2:5060;transport=tcp>');
+  const dialog = session?.dialog;
+  if (!(dialog instanceof LiveDialog) || dialog.flow === undefined) throw new Error('no dialog');
+  const secured = dialog.flow;
+  const { local, remote, advertised } = secured;
+  const where = { local, remote, advertised, transport: 'UDP', reliable: false, secure: false } as const;
+  const plain: Flow = { ...where, id: 'udp-1', open: true, queued: 0, send: () => true, close: () => undefined };
+  const info = createRequest({
+    method: 'INFO',
+    uri: dialog.localUri,
+    from: { uri: dialog.remoteUri, params: Params.none },
+    to: { uri: dialog.localUri, params: Params.none },
+    callId: dialog.callId,
+    seq: 2,
+  });
+  t.equal(dialog.hear(info, plain), true);
+  t.equal(dialog.flow, secured, 'nor one that a request has come by');
   const host = network.hosts.get('10.0.0.2');
   if (host === undefined) throw new Error('no host');
   const hops: boolean[] = [];
@@ -871,7 +891,7 @@ t.test('RFC 3261 §14.1: a re-INVITE waits for that of the peer, and one that no
 t.test('RFC 3262 §3: provisional responses sent reliably', (t) => {
   const invites: IncomingInvite[] = [];
   const { peer, clock, agent } = stage({ onInvite: (invite) => void invites.push(invite) });
-  peer.say(head('INVITE', { Require: '100rel' }));
+  peer.say(`${head('INVITE', { Require: '100rel', 'Content-Type': 'application/sdp' })}\n\nv=0`);
   clock.advance(1);
   const [invite] = invites;
   invite?.ring(180);
@@ -961,13 +981,28 @@ t.test('RFC 3262 §5: descriptions in PRACK: the answer to ours, or a new offer'
   t.end();
 });
 
+t.test('RFC 3262 §5: the first reliable response to an INVITE without offer carries ours', (t) => {
+  const invites: IncomingInvite[] = [];
+  const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
+  peer.say(head('INVITE', { Require: '100rel' }));
+  clock.advance(1);
+  invites[0]?.ring(180);
+  clock.advance(1);
+  t.strictSame(peer.statuses, [], 'one without is not sent, and none may be sent unreliably');
+  invites[0]?.ring({ status: 183, ...SDP });
+  clock.advance(1);
+  t.strictSame(peer.statuses, ['183 INVITE']);
+  t.strictSame(peer.response(183).require, ['100rel']);
+  t.end();
+});
+
 t.test('RFC 3262 §3: without PRACK the INVITE is refused; without 100rel nothing is reliable', (t) => {
   const { peer, clock, agent } = stage({
     onInvite: (invite) => {
       invite.ring(180);
     },
   });
-  peer.say(head('INVITE', { Require: '100rel' }));
+  peer.say(`${head('INVITE', { Require: '100rel', 'Content-Type': 'application/sdp' })}\n\nv=0`);
   clock.advance(32_001);
   t.equal(peer.response(504).status, 504);
   t.equal(agent.counts.pendingInvites, 0);
