@@ -284,7 +284,10 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
   }
 
   answersWait(octets: number): void {
-    if (octets > this.#exchange.limits.maxAnswerBytes) this.pause(this);
+    const { maxAnswerBytes, maxHeadBytes } = this.#exchange.limits;
+    // Nobody knows yet whose connection it is, and there may be many: it gets refusals only, and not many are needed.
+    const most = this.#sessions.size > 0 ? maxAnswerBytes : Math.min(maxAnswerBytes, maxHeadBytes);
+    if (octets > most) this.pause(this);
     else if (octets === 0) this.resume(this);
   }
 

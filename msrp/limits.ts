@@ -10,13 +10,16 @@ export interface EndpointLimits {
   readonly maxFaults: number;
   /** Octets of the body of any request but SEND; 10,240 unless given (RFC 4975 §7.1). */
   readonly maxOtherBodyBytes: number;
-  /** Octets of responses and reports a peer may leave unread before we stop reading from it; 1 MiB unless given. */
+  /**
+   * Octets of responses and reports a peer may leave unread before we stop reading from it; 1 MiB unless given. While
+   * its connection has no session, no more than `maxHeadBytes`.
+   */
   readonly maxAnswerBytes: number;
   /** Transactions of one session that may wait for a response; further messages stay queued. 4,096 unless given. */
   readonly maxOutstanding: number;
   /** Sessions over one connection; 256 unless given. */
   readonly maxSessionsPerConnection: number;
-  /** Accepted connections from one address to which no session is bound; 64 unless given. */
+  /** Accepted connections from one address to which no session is bound; 256 unless given. */
   readonly maxUnboundPerAddress: number;
   /** Milliseconds an accepted connection may be without a session; 30,000 unless given (RFC 4976 §6.1). */
   readonly unboundTimeout: number;
@@ -37,7 +40,7 @@ export const DEFAULT_LIMITS: EndpointLimits = {
   maxAnswerBytes: 1024 * 1024,
   maxOutstanding: 4096,
   maxSessionsPerConnection: 256,
-  maxUnboundPerAddress: 64,
+  maxUnboundPerAddress: 256,
   unboundTimeout: 30_000,
   idleTimeout: 0,
   stallTimeout: 60_000,

@@ -1547,6 +1547,29 @@ t.test('limits: header fields, sessions per connection, connections without a se
   t.equal(flow.state, 'ended', 'nothing heard for a minute');
 });
 
+t.test('limits: 256 from one address can wait to be bound, and cost no more than a head of answers each', async (t) => {
+  const rig = new Rig();
+  const flows = Array.from({ length: 257 }, () => rig.accept());
+  t.same(
+    flows.map(({ state }) => state),
+    [...Array.from({ length: 256 }, () => 'open'), 'destroyed'],
+  );
+  const [flow] = flows;
+  if (flow === undefined) throw new Error('no flow');
+  const ask = askingFrom('msrp://nobody.example:1/none;tcp');
+  flow.taking = false;
+  let asked = 1;
+  flow.say(ask('SEND', TEXT, 'hello'));
+  rig.settle();
+  for (; !flow.paused && asked < 1000; asked += 1) flow.say(ask('SEND', TEXT, 'hello'));
+  t.ok(flow.paused, 'who does not read what he is refused with is not read from');
+  flow.drain();
+  rig.settle();
+  t.notOk(flow.paused);
+  t.equal(framesOf(flow.read()).length, asked);
+  t.ok(asked > 50 && asked < 200, `${String(asked)} refusals`);
+});
+
 t.test('limits: a peer that reads nothing is not read from, costs its bound, and is let go', async (t) => {
   const rig = new Rig({ limits: { maxAnswerBytes: 5000 } });
   const { flow, ask, told, session } = bindSession(rig);
