@@ -4,13 +4,15 @@ import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { eventNumber } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import { Delivery } from './delivery.ts';
-import { DEFAULT_KEEPING, MAX_READ } from './room-log.ts';
+import { DEFAULT_KEEPING, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 
 /** What a memory log may be told. */
 export interface MemoryLogOptions {
   /** How a room is kept; durability is always `memory`. Default `DEFAULT_KEEPING` for all. */
   readonly keeping?: (room: RoomUri) => RoomKeeping;
+  /** The wall clock that the age of events is read from. Default `Date.now`. */
+  readonly now?: () => Millis;
 }
 
 const CLOSED: NotKept = { refused: 'not-kept', reason: 'The room log is closed' };
@@ -20,10 +22,12 @@ export class MemoryLog implements RoomLog {
   readonly #rooms = new Map<RoomUri, RoomPast>();
   readonly #delivery = new Delivery();
   readonly #keeping: (room: RoomUri) => RoomKeeping;
+  readonly #now: () => Millis;
   #closed = false;
 
   constructor(options: MemoryLogOptions = {}) {
     this.#keeping = options.keeping ?? (() => DEFAULT_KEEPING);
+    this.#now = options.now ?? Date.now;
   }
 
   append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome {
@@ -39,7 +43,7 @@ export class MemoryLog implements RoomLog {
   }
 
   read(room: RoomUri, range: ReadRange = {}): Promise<readonly Logged[]> {
-    return Promise.resolve(this.#rooms.get(room)?.read(range) ?? []);
+    return Promise.resolve(this.#rooms.get(room)?.read(range, this.#now()) ?? []);
   }
 
   facts(room: RoomUri): Promise<readonly Logged[]> {
@@ -149,8 +153,9 @@ class RoomPast {
   }
 
   prune(now: Millis): void {
-    const { maxAge, maxMessages, maxBytes } = this.#keeping;
-    const old = ({ event }: Logged): boolean => event.at < now - maxAge;
+    const { maxMessages, maxBytes } = this.#keeping;
+    const since = oldestKept(this.#keeping, now);
+    const old = ({ event }: Logged): boolean => event.at < since;
     for (let oldest = this.#messages.first; oldest !== undefined; oldest = this.#messages.first) {
       if (this.#messages.length <= maxMessages && this.#bytes <= maxBytes && !old(oldest)) break;
       this.#messages.shift();
@@ -166,7 +171,8 @@ class RoomPast {
     }
   }
 
-  read({ from = eventNumber(0), last, ...only }: ReadRange): readonly Logged[] {
+  read({ from = eventNumber(0), last, ...only }: ReadRange, now: Millis): readonly Logged[] {
+    this.prune(now);
     const messages = only.messagesOnly === true || only.knownBy !== undefined;
     const all = messages ? this.#messages.all() : [...this.#messages.all(), ...this.#happenings.all()];
     const wanted = all.filter(({ n, event }) => n >= from && isWanted(event, only)).sort((a, b) => a.n - b.n);

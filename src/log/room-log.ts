@@ -46,6 +46,11 @@ export const DEFAULT_KEEPING: RoomKeeping = {
   maxBytes: 64 * 1024 * 1024,
 };
 
+/** When the oldest events happened that a room still keeps. */
+export function oldestKept({ maxAge }: RoomKeeping, now: Millis): Millis {
+  return Number.isFinite(maxAge) ? Math.max(0, Math.trunc(now - maxAge)) : 0;
+}
+
 /** Which events `read` gives; of what begins with "only", one. */
 export interface ReadRange {
   /** First number wanted. Default: the oldest kept. */
@@ -84,7 +89,10 @@ export interface RoomLog {
    */
   append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome;
 
-  /** The kept events of a range, oldest first. Never gives what is not kept yet. Rejects with `LogReadError` when the store cannot be read. */
+  /**
+   * The kept events of a range, oldest first. Never gives what is not kept yet, nor what is older than the room keeps
+   * (`maxAge`), whether it has been forgotten already or not. Rejects with `LogReadError` when the store cannot be read.
+   */
   read(room: RoomUri, range?: ReadRange): Promise<readonly Logged[]>;
 
   /** What must be applied to an empty conference to get the room's lasting state (facts only, oldest first). Rejects with `LogReadError`. */

@@ -2,6 +2,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Database from 'libsql';
+import { oldestKept } from './room-log.ts';
 import type { RoomKeeping } from './room-log.ts';
 import { KIND, LASTS, readBatch } from './sqlite-records.ts';
 import type { StoredRow } from './sqlite-records.ts';
@@ -33,6 +34,8 @@ type EventRow = [room: number, n: number, at: number, kind: number, event: Buffe
 /** What to read of a room. */
 export interface StoredRange {
   readonly from: number;
+  /** Only what happened then or later. */
+  readonly since: number;
   readonly limit: number;
   readonly messagesOnly: boolean;
   /** Only notifications for this user. */
@@ -109,7 +112,7 @@ export class SqliteStore {
       this.#dropFact = db.prepare('DELETE FROM facts WHERE room = ? AND key = ?');
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
       const read = (condition: string): string =>
-        `SELECT n, event, body FROM events WHERE room = ? AND n >= ? ${condition} ORDER BY n DESC LIMIT ?`;
+        `SELECT n, event, body FROM events WHERE room = ? AND n >= ? AND at >= ? ${condition} ORDER BY n DESC LIMIT ?`;
       this.#read = db.prepare(read(''));
       this.#readMessages = db.prepare(read(`AND kind = ${String(KIND.message)}`));
       const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
@@ -194,14 +197,15 @@ export class SqliteStore {
     return rowsOf(this.#rows(room, range)).map(storedRow).reverse();
   }
 
-  #rows(room: number, { from, limit, messagesOnly, to, knownBy, comingsOnly }: StoredRange): readonly unknown[] {
-    if (to !== undefined) return this.#readNotifications.all(room, from, to, limit);
+  #rows(room: number, range: StoredRange): readonly unknown[] {
+    const { from, since, limit, messagesOnly, to, knownBy, comingsOnly } = range;
+    if (to !== undefined) return this.#readNotifications.all(room, from, since, to, limit);
     if (knownBy !== undefined) {
       // As it stands in JSON, so that most rows need not be read as such.
-      return this.#readKnown.all(room, from, JSON.stringify(knownBy), knownBy, knownBy, limit);
+      return this.#readKnown.all(room, from, since, JSON.stringify(knownBy), knownBy, knownBy, limit);
     }
-    if (comingsOnly) return this.#readComings.all(room, from, limit);
-    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, limit);
+    if (comingsOnly) return this.#readComings.all(room, from, since, limit);
+    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, since, limit);
   }
 
   /** The lasting facts, oldest first. */
@@ -252,18 +256,18 @@ export class SqliteStore {
    */
   #firstKept(
     room: number,
-    { maxAge, maxMessages, maxBytes }: RoomKeeping,
+    keeping: RoomKeeping,
     now: number,
   ): { readonly messages: number; readonly happenings: number } {
+    const { maxMessages, maxBytes } = keeping;
     const first = (sql: string, ...values: readonly number[]): number => {
       const n = rowsOf([this.#db.prepare(sql).get(room, ...values)])[0]?.['n'];
       return typeof n === 'number' ? n : 0;
     };
     const newest = (kind: string): string =>
       `SELECT n + 1 AS n FROM events WHERE room = ? AND kind ${kind} ORDER BY n DESC LIMIT 1 OFFSET ?`;
-    const age = Number.isFinite(maxAge) ? Math.max(0, Math.trunc(now - maxAge)) : 0;
     const bounds = [
-      first('SELECT max(n) + 1 AS n FROM events WHERE room = ? AND at < ?', age),
+      first('SELECT max(n) + 1 AS n FROM events WHERE room = ? AND at < ?', oldestKept(keeping, now)),
       first(newest(`= ${String(KIND.message)}`), maxMessages),
     ];
     const bytes = first('SELECT sum(length(body)) AS n FROM events WHERE room = ?');

@@ -8,7 +8,7 @@ import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { eventNumber, roomUri } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import { Delivery } from './delivery.ts';
-import { DEFAULT_KEEPING, LogReadError, MAX_READ } from './room-log.ts';
+import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 import { BatchWriter, unpackRows } from './sqlite-records.ts';
 import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
@@ -32,6 +32,8 @@ export interface SqliteLogOptions {
   /** Most pages of 8 KiB in the file. Default: what the disk holds. */
   readonly maxPages?: number;
   readonly log?: SqliteLogSink;
+  /** The wall clock that the age of events is read from. Default `Date.now`. */
+  readonly now?: () => Millis;
 }
 
 /** The file cannot be opened: not a database, of another format, in use by another process, no permission. */
@@ -108,6 +110,7 @@ const notKept = (reason: string): NotKept => ({ refused: 'not-kept', reason });
 class SqliteLog implements RoomLog {
   readonly #keeping: (room: RoomUri) => RoomKeeping;
   readonly #options: SqliteLogOptions;
+  readonly #now: () => Millis;
   readonly #opened: (fault: string | undefined) => void;
   readonly #delivery = new Delivery();
   readonly #last = new Map<RoomUri, EventNumber>();
@@ -127,6 +130,7 @@ class SqliteLog implements RoomLog {
   constructor(options: SqliteLogOptions, opened: (fault: string | undefined) => void) {
     this.#options = options;
     this.#opened = opened;
+    this.#now = options.now ?? Date.now;
     this.#keeping = options.keeping ?? (() => DEFAULT_KEEPING);
     this.#worker = this.#start();
   }
@@ -219,6 +223,7 @@ class SqliteLog implements RoomLog {
     const limit = Math.min(range.last ?? MAX_READ, MAX_READ);
     const stored = {
       from: range.from ?? 0,
+      since: oldestKept(this.#keeping(room), this.#now()),
       limit,
       messagesOnly: range.messagesOnly === true,
       to: range.notificationsTo,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
 import fc from 'fast-check';
-import type { ConferenceEvent } from '../../src/conference/events.ts';
+import type { ConferenceEvent, Millis } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
 import type { RoomUri, UserUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
@@ -80,15 +80,20 @@ function closedAfter(t: Test, log: RoomLog): RoomLog {
   return log;
 }
 
+type Clock = () => Millis;
+
 const logs = {
-  memory: (keeping: RoomKeeping) => Promise.resolve<RoomLog>(new MemoryLog({ keeping: () => keeping })),
-  'SQLite, kept on disk': (keeping: RoomKeeping) => openSqliteLog({ file: newFile(), keeping: () => keeping }),
-  'SQLite, kept in memory first': (keeping: RoomKeeping) =>
-    openSqliteLog({ file: newFile(), keeping: () => ({ ...keeping, durability: 'memory' }) }),
+  memory: (keeping: RoomKeeping, now: Clock) =>
+    Promise.resolve<RoomLog>(new MemoryLog({ keeping: () => keeping, now })),
+  'SQLite, kept on disk': (keeping: RoomKeeping, now: Clock) =>
+    openSqliteLog({ file: newFile(), keeping: () => keeping, now }),
+  'SQLite, kept in memory first': (keeping: RoomKeeping, now: Clock) =>
+    openSqliteLog({ file: newFile(), keeping: () => ({ ...keeping, durability: 'memory' }), now }),
 };
 
 for (const [name, make] of Object.entries(logs)) {
-  const open = async (t: Test, keeping: RoomKeeping): Promise<RoomLog> => closedAfter(t, await make(keeping));
+  const open = async (t: Test, keeping: RoomKeeping, now: Clock = () => NOW): Promise<RoomLog> =>
+    closedAfter(t, await make(keeping, now));
   t.test(`the contract of a room log: ${name}`, async (t) => {
     t.test('numbers at once, from 1, each room for itself; followers hear it before who appended', async (t) => {
       const log = await open(t, forever);
@@ -228,6 +233,18 @@ for (const [name, make] of Object.entries(logs)) {
       log.prune(NOW + 1501);
       t.same(await log.read(ROOM), []);
       t.equal(await kept(log, said('g', NOW + 1501)), 9, 'numbers go on');
+    });
+
+    t.test('retention: what is too old is not read any more, also before it is pruned', async (t) => {
+      let now = NOW;
+      const log = await open(t, { ...forever, maxAge: 1000 }, () => now);
+      await keptAll(log, [said('a'), notification('a', ALICE), left(), said('b', NOW + 500)]);
+      now = NOW + 1000;
+      t.same(numbers(await log.read(ROOM)), [1, 2, 3, 4], 'one second old');
+      now = NOW + 1001;
+      t.same(numbers(await log.read(ROOM)), [4]);
+      t.same(numbers(await log.read(ROOM, { messagesOnly: true })), [4]);
+      t.same(await log.read(ROOM, { notificationsTo: ALICE }), []);
     });
 
     t.test('of other happenings as many are kept as of messages', async (t) => {
