@@ -48,10 +48,13 @@ export function formatReport(transactionId: string, toPath: string, fromPath: st
 
 const QUOTED = /^"((?:[^"\\\0-\x08\x0a-\x1f\x7f]|\\["\\])*)"$/;
 
-/** Reads a Use-Nickname value (RFC 7701 §7.1); undefined when it is malformed. `bare`: quotes may be missing. */
+/**
+ * Reads a Use-Nickname value (RFC 7701 §7.1); undefined when it is malformed. `bare`: quotes may be missing, also those
+ * of the empty one that gives a nickname up.
+ */
 export function parseNickname(value: string, bare: boolean): string | undefined {
   const quoted = QUOTED.exec(value.trimEnd());
-  if (quoted === null && (!bare || value === '' || value.startsWith('"'))) return undefined;
+  if (quoted === null && (!bare || value.startsWith('"'))) return undefined;
   const nickname = quoted === null ? value : (quoted[1] ?? '').replace(/\\(.)/g, '$1');
   return new TextEncoder().encode(nickname).length > 1023 ? undefined : nickname;
 }

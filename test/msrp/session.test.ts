@@ -1319,10 +1319,19 @@ t.test('RFC 7701 §7.1: NICKNAME', async (t) => {
   }
   const rig = new Rig();
   const { flow, ask, told } = bindSession(rig, { bareNicknames: true });
-  for (const name of ['Bobby', '"Bob"', 'Bob Smith']) flow.say(ask('NICKNAME', [`Use-Nickname: ${name}`]));
+  for (const name of ['Bobby', '"Bob"', 'Bob Smith', '', '"Bob']) {
+    flow.say(ask('NICKNAME', [`Use-Nickname: ${name}`]));
+  }
   t.same(
     told.nicknames.map(({ nickname }) => nickname),
-    ['Bobby', 'Bob', 'Bob Smith'],
+    ['Bobby', 'Bob', 'Bob Smith', ''],
+    'an empty one gives the nickname up',
+  );
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what.slice(0, 3)),
+    ['424'],
+    'a quote without its end stays malformed',
   );
 });
 
