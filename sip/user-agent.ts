@@ -34,6 +34,9 @@ import { Turns } from './turns.ts';
 import { dropUnreadable } from './unreadable.ts';
 import { formatMessage } from './write.ts';
 
+/** Up to this octet there are only blanks, line breaks and the like. */
+const SPACE = 32;
+
 /** How often `close` looks whether all is answered, in milliseconds. */
 const LOOK_AGAIN = 20;
 
@@ -154,6 +157,7 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
       this.#unreadable(bytes, error, flow);
       return;
     }
+    this.#tellOfMore(bytes, message, flow);
     try {
       if (message.kind === 'request') this.#dispatcher.receive(message, flow);
       else {
@@ -163,6 +167,17 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
     } catch (error) {
       this.#stumbled(message, error, flow);
     }
+  }
+
+  /**
+   * A WebSocket message must not hold more than one SIP message (RFC 7118 §5), and what follows the first one is dropped
+   * as in a datagram (RFC 3261 §18.3). There it is padding; here it was meant to be heard.
+   */
+  #tellOfMore(bytes: Buffer, { body, callId }: SipMessage, flow: Flow): void {
+    if (flow.transport !== 'WS' && flow.transport !== 'WSS') return;
+    const more = bytes.subarray(body.byteOffset - bytes.byteOffset + body.length);
+    if (!more.some((octet) => octet > SPACE)) return;
+    this.log.warn(`dropped ${more.length} bytes behind a message in one WebSocket message`, { flow: flow.id, callId });
   }
 
   unframeable(head: Buffer | undefined, status: 400 | 413 | 513, reason: string, flow: Flow): void {

@@ -11,6 +11,7 @@ import {
   parseNameAddr,
   type SessionEnd,
   SipError,
+  type TransportName,
   UserAgent,
   type UserAgentHandlers,
   type UserAgentOptions,
@@ -143,6 +144,26 @@ t.test('RFC 3261 §8.2.3: a body that is not understood gets 415, unless it may 
   t.strictSame(fresh.peer.statuses, ['415 INVITE'], 'an INVITE that would make a dialog');
   t.end();
 });
+
+t.test(
+  'RFC 7118 §5: what follows a SIP message in its WebSocket message is told of; in a datagram it is padding',
+  (t) => {
+    const told = (transport: TransportName, behind: string): readonly string[] => {
+      const { network, agent, peer, clock, lines } = stage({}, {}, { transport });
+      const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
+      if (flow === undefined) throw new Error('no flow');
+      const options = `${head('OPTIONS').trim().replace(/\n */g, '\r\n')}\r\n`;
+      agent.receive(Buffer.from(`${options}Content-Length: 0\r\n\r\n${behind}`), flow);
+      clock.advance(1);
+      t.strictSame(peer.statuses, ['200 OPTIONS'], 'the first is answered');
+      return lines;
+    };
+    t.match(told('WS', 'MESSAGE sip:a@b SIP/2.0\r\n\r\n'), [/dropped 27 bytes behind a message/]);
+    t.strictSame(told('WS', '\r\n'), []);
+    t.strictSame(told('UDP', 'OPTIONS sip:a@b SIP/2.0\r\n\r\n'), [], 'RFC 3261 §18.3');
+    t.end();
+  },
+);
 
 t.test('RFC 3261 §8.2.2.2: a merged request gets 482', (t) => {
   let told = 0;
