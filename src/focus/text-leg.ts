@@ -67,6 +67,7 @@ export class TextLeg {
       roomUri: speaker.roomUri,
       form: profile.text,
       space: () => (inside ? Infinity : this.#spaceOutside(session)),
+      flowQueued: () => session.dialog.flow?.queued ?? 0,
       send: (content, done) => {
         if (inside) session.request('MESSAGE', content, done);
         else this.#sendOutside(session, content, done);

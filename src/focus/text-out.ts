@@ -24,6 +24,10 @@ export interface TextLimits {
   readonly losses: number;
   /** Wait before a second try when the peer does not say, in ms; doubled each time. */
   readonly pause: number;
+  /** Octets that wait for the peer's connection beyond which its texts wait, too: a proxy's carries those of many. */
+  readonly flowBacklog: number;
+  /** How often it is looked whether they have gone, in ms. */
+  readonly lookAgain: number;
 }
 
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
@@ -34,6 +38,8 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
   tries: 3,
   losses: 5,
   pause: 2_000,
+  flowBacklog: 262_144,
+  lookAgain: 20,
 };
 
 /** What is asked of a room to deliver its texts. */
@@ -53,6 +59,8 @@ export interface TextOutParts {
   readonly form: 'cpim' | 'plain';
   /** Octets of the body that the next MESSAGE may have: few out of a call over UDP (RFC 3428 §8), else Infinity. */
   readonly space: () => number;
+  /** Octets that wait for the connection which a text would go by. */
+  readonly flowQueued: () => number;
   /** Sends one MESSAGE; `done` comes once. */
   readonly send: (content: Content, done: (outcome: Outcome) => void) => void;
   /** A text goes out, as the peer will read it. */
@@ -165,6 +173,12 @@ export class TextOut implements Recipient {
       this.#state = 'idle';
       return;
     }
+    const { flowQueued, limits } = this.#parts;
+    // More at once than the connection may hold would close it, for all who are reached through it.
+    if (flowQueued() > limits.flowBacklog) {
+      this.#later(limits.lookAgain);
+      return;
+    }
     this.#state = 'sending';
     waiting.tries += 1;
     const leftOut = this.#leftOut;
@@ -195,14 +209,15 @@ export class TextOut implements Recipient {
       this.#failed(waiting.copy, { is: 'refused', detail: String(status) });
       this.close();
     } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
-      this.#state = 'pausing';
-      this.#pause = setTimeout(
-        () => {
-          this.#next();
-        },
-        this.#patience(waiting.tries, outcome),
-      );
+      this.#later(this.#patience(waiting.tries, outcome));
     } else this.#lose(waiting.copy, outcome.is === 'response' ? status : undefined);
+  }
+
+  #later(wait: number): void {
+    this.#state = 'pausing';
+    this.#pause = setTimeout(() => {
+      this.#next();
+    }, wait);
   }
 
   #lose(copy: Copy, status: number | undefined): void {

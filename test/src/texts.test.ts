@@ -93,6 +93,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
   };
   const sent: Content[] = [];
   let answer: ((outcome: Outcome) => void) | undefined;
+  const flow = { queued: 0 };
   const lines: string[] = [];
   const out = new TextOut({
     endpoint: endpointId('e1'),
@@ -101,6 +102,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
     roomUri: ROOM,
     form,
     space: () => space,
+    flowQueued: () => flow.queued,
     send: (content, done) => {
       sent.push(content);
       answer = done;
@@ -115,6 +117,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
   });
   return {
     out,
+    flow,
     sent,
     failures,
     lines,
@@ -234,6 +237,27 @@ t.test('how far a peer has come: up to the first that it has not had, but for wh
   t.equal(way.out.position, 4, '5 was left out');
   t.end();
 });
+
+t.test(
+  'a text waits while its connection has enough to carry, which may be that of a proxy with many behind it',
+  async (t) => {
+    const way = newWay('plain', { flowBacklog: 100, lookAgain: 1, waiting: 2 });
+    way.flow.queued = 101;
+    for (const [at, text] of ['one', 'two', 'three'].entries()) way.say(text, at + 1);
+    t.same(way.texts(), [], 'neither sent nor lost');
+    t.ok(way.out.open);
+    way.flow.queued = 100;
+    while (way.sent.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    t.same(way.texts(), ['zoe: [1 messages were left out]\ntwo'], 'within the same bounds as ever');
+    way.flow.queued = 101;
+    way.answers(200);
+    way.out.close();
+    t.same(way.failures, [
+      [1, { is: 'congested' }],
+      [3, { is: 'left' }],
+    ]);
+  },
+);
 
 t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between characters, and says so', (t) => {
   const way = newWay('plain', { leastText: 10 }, 25);
