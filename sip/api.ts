@@ -529,7 +529,8 @@ export interface SipUserAgent {
   readonly counts: UserAgentCounts;
   /**
    * Ends what is alive: pending invites get 503, sessions BYE, subscriptions a last NOTIFY (`deactivated`, RFC 6665
-   * §4.1.3: come again), then, when their answers are here or `grace` milliseconds are over, the transport is closed.
+   * §4.1.3: come again), then, when their answers are here or `grace` milliseconds are over, the transport is closed. What
+   * could not be said or was not answered is told in one line. `first` may end some of it before, in words of its own.
    */
-  close(grace?: number): Promise<void>;
+  close(grace?: number, first?: () => void): Promise<void>;
 }

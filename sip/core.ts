@@ -10,6 +10,7 @@ import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import type { Dialogs } from './dialog.ts';
 import type { Log } from './log.ts';
+import type { SipRequest } from './message.ts';
 import type { Clock } from './timers.ts';
 import type { Transactions } from './transactions.ts';
 import type { TransportLayer } from './transport/flow.ts';
@@ -32,6 +33,10 @@ export interface Core {
   readonly outboundRoute: readonly NameAddr[];
   /** True once the user agent closes: nothing new is begun. */
   readonly closing: boolean;
+  /** Requests of ours that look for their way, and have no transaction yet. */
+  readonly seeking: Set<object>;
+  /** Tells the log that a request of ours gets no final response. */
+  requestFailed(request: SipRequest, reason: string): void;
 }
 
 /** Where the subscriptions are found. */

@@ -86,6 +86,7 @@ export class OutgoingRequest {
   /** Stops waiting for a final response; nothing more is told. */
   abandon(): void {
     this.#over = true;
+    this.#core.seeking.delete(this);
     this.#transaction?.drop();
   }
 
@@ -127,6 +128,7 @@ export class OutgoingRequest {
       return;
     }
     this.#located = true;
+    this.#core.seeking.add(this);
     this.#core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
       if (this.#over) return;
       if ('failed' in found) {
@@ -148,6 +150,7 @@ export class OutgoingRequest {
       return;
     }
     this.#targets = rest;
+    this.#core.seeking.add(this);
     this.#core.transport.connect(target, (flow) => {
       if (this.#over) return;
       if (this.#cancelled !== undefined) {
@@ -165,6 +168,7 @@ export class OutgoingRequest {
   }
 
   #attempt(flow: Flow, credentials?: readonly HeaderLine[]): void {
+    this.#core.seeking.delete(this);
     const { request, contact, digest } = this.#sending;
     const { host, port } = flow.advertised;
     const branch = newBranch();
@@ -224,12 +228,8 @@ export class OutgoingRequest {
   #fail(status: 408 | 503, reason: string): void {
     if (this.#over) return;
     this.#over = true;
-    const { request } = this.#sending;
-    const { method, callId } = request;
-    const fields = { callId, to: request.requestUri };
-    // Who hears that we close may be gone before all of it was said.
-    if (this.#core.closing) this.#core.log.debug?.(`${method} failed: ${reason}`, fields);
-    else this.#core.log.warn(`${method} failed: ${reason}`, fields);
+    this.#core.seeking.delete(this);
+    this.#core.requestFailed(this.#sending.request, reason);
     this.#user.onFailed({ is: 'failed', status, reason });
   }
 }

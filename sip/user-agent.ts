@@ -21,7 +21,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { SipError } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import { type Log, silent } from './log.ts';
-import { createErrorResponse, type SipMessage } from './message.ts';
+import { createErrorResponse, type SipMessage, type SipRequest } from './message.ts';
 import { Notifier } from './notifier.ts';
 import { sendOutside } from './outside.ts';
 import { DEFAULT_PARSER_LIMITS, parseMessage, refuse } from './parser.ts';
@@ -55,6 +55,7 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
   readonly dialogs = new Dialogs();
   readonly notifier = new Notifier();
   readonly turns: Turns;
+  readonly seeking = new Set<object>();
   readonly capabilities: Capabilities;
   readonly sessionTimer: SessionTimerOptions | undefined;
   readonly outboundRoute: readonly NameAddr[];
@@ -62,6 +63,8 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
   /** Our INVITEs without final response, by our tag. */
   readonly #calls = new Map<string, ClientInvite>();
   #closing = false;
+  /** What has failed since it closes, and one such failure in words. */
+  readonly #lost = { count: 0, example: '' };
 
   constructor(options: UserAgentOptions<T>, handlers: UserAgentHandlers) {
     this.clock = options.clock ?? systemClock;
@@ -121,17 +124,38 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
     return this.notifier.of(eventPackage, resource);
   }
 
-  async close(grace = 2000): Promise<void> {
+  async close(grace = 2000, first?: () => void): Promise<void> {
     this.#closing = true;
+    first?.();
     for (const invite of [...this.#dispatcher.pending]) invite.cancel(503);
     for (const call of [...this.#calls.values()]) call.cancel();
     for (const subscription of this.notifier.all()) subscription.terminate('deactivated');
     for (const dialog of [...this.dialogs]) dialog.session?.close();
     await this.#answersWithin(grace);
+    this.#tellOfLost();
     for (const call of [...this.#calls.values()]) call.drop();
     for (const dialog of [...this.dialogs]) dialog.session?.drop();
     this.transactions.drop();
     await this.transport.close();
+  }
+
+  requestFailed(request: SipRequest, reason: string): void {
+    const { method, callId, requestUri } = request;
+    const [line, fields] = [`${method} failed: ${reason}`, { callId, to: requestUri }];
+    if (this.#closing) {
+      this.#lost.count += 1;
+      this.#lost.example = `${method} to ${requestUri}: ${reason}`;
+      this.log.debug?.(line, fields);
+    } else this.log.warn(line, fields);
+  }
+
+  /** One line for all that could not be said in the end: to hundreds of peers that are gone it would be hundreds. */
+  #tellOfLost(): void {
+    const { count, example } = this.#lost;
+    const waiting = this.seeking.size + this.transactions.unanswered;
+    if (count + waiting === 0) return;
+    const words = count === 0 ? '' : `, such as ${example}`;
+    this.log.warn(`closed with ${count} requests failed and ${waiting} not answered in time${words}`);
   }
 
   /** Waits for the answers to what was sent last. */
@@ -139,7 +163,8 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
     const end = this.clock.now() + grace;
     return new Promise((resolve) => {
       const look = (): void => {
-        const idle = this.transactions.unanswered === 0 && !this.dialogs.hasSessions;
+        const { seeking, transactions, dialogs } = this;
+        const idle = seeking.size === 0 && transactions.unanswered === 0 && !dialogs.hasSessions;
         if (idle || this.clock.now() >= end) resolve();
         else this.clock.after(LOOK_AGAIN, look);
       };

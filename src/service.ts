@@ -68,6 +68,8 @@ const SWEEP = 5_000;
 const PRUNE = 60_000;
 /** How long peers may take to close their side of an MSRP connection when all is over, in ms. */
 const CUT_OFF = 1_000;
+/** How much sooner than the whole stop the wait for answers by SIP ends, in ms. */
+const LAST_LINES = 300;
 const STOPPING = 'the service is stopping';
 
 /** Starts the service. Rejects, with nothing left open, when an address cannot be listened at or a name has none. */
@@ -324,11 +326,14 @@ async function wire(
     },
     focus,
   );
-  opened.push(() => userAgent.close(config.shutdown));
+  // Earlier than all is cut off, so that there is time to tell what was not answered.
+  const patience = Math.max(0, config.shutdown - LAST_LINES);
+  opened.push(() =>
+    userAgent.close(patience, () => {
+      focus.close(`SIP;cause=503;text="${STOPPING}"`);
+    }),
+  );
   for (const transport of transports) sip.push(...(await listenSip(config, certificates, transport)));
-  opened.push(() => {
-    focus.close(`SIP;cause=503;text="${STOPPING}"`);
-  });
 
   return {
     addresses: [

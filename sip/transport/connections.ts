@@ -209,7 +209,6 @@ export class Connections {
         ? `${this.#attempts.size} connections being opened`
         : this.#admission.enter(target.remote.address);
     if (refused !== undefined) {
-      this.#context.log.warn(`${transport} connection not opened: ${refused}`, { peer: target.remote.address });
       connected({ failed: 'limit', reason: refused });
       return;
     }

@@ -564,6 +564,40 @@ t.test('Closing gives up what nobody answers when the grace is over', async (t) 
   t.equal(clock.waiting, 0, 'no timer is left');
 });
 
+t.test(
+  'RFC 3261 §15.1.1: closing waits for a BYE that must find its way first, and tells in one line what is lost',
+  async (t) => {
+    for (const reachable of [true, false]) {
+      const lines: string[] = [];
+      const note = (text: string): void => void lines.push(text);
+      const log = { info: note, warn: note, error: note };
+      const { agent, peer, clock, network, sessions } = calls({}, { log }, { transport: 'TCP' });
+      peer.answer(peer.request('INVITE'), 200, { toTag: 'bob' });
+      clock.advance(1);
+      const host = network.hosts.get('10.0.0.2');
+      if (host === undefined) throw new Error('no host');
+      host.flowTo('10.0.0.1').close('reset');
+      host.connect = (_target, connected) => {
+        clock.after(500, () => {
+          connected(reachable ? host.flowTo('10.0.0.1') : { failed: 'refused', reason: 'nobody is there' });
+        });
+      };
+      const closed = agent.close(1000, () => sessions[0]?.close([{ name: 'Reason', value: 'SIP;cause=503' }]));
+      clock.advance(600);
+      if (reachable) {
+        const bye = peer.request('BYE');
+        t.equal(bye.headers.get('Reason'), 'SIP;cause=503');
+        peer.answer(bye, 200);
+      }
+      clock.advance(600);
+      await closed;
+      const lost = /^closed with 1 requests failed and 0 not answered in time, such as BYE to .*: nobody is there$/;
+      t.match(lines, reachable ? [] : [lost]);
+      t.equal(lines.length, reachable ? 0 : 1);
+    }
+  },
+);
+
 t.test('RFC 4028 §7.2, §10: of a peer without session timer we find out when it is gone', (t) => {
   const { peer, clock, ended } = calls();
   peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', headers: [{ name: 'Allow', value: 'INVITE, UPDATE' }] });
