@@ -78,6 +78,7 @@ export class Framer {
 
   /** Takes octets. Throws nothing but what the handlers throw. */
   receive(incoming: Uint8Array): void {
+    if (this.#stopped()) return;
     if (this.#heldLength > 0) return this.#receiveMore(incoming);
     const bytes = octets(incoming);
     const rest = this.#consume(bytes);
