@@ -117,7 +117,8 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
   }
 
   changed(eventPackage: string, resource: string): void {
-    this.notifier.changed(eventPackage, resource);
+    // Who closes tells each subscriber once more, that it is over.
+    if (!this.#closing) this.notifier.changed(eventPackage, resource);
   }
 
   subscriptions(eventPackage: string, resource: string): Iterable<Subscription> {
@@ -126,12 +127,13 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
 
   async close(grace = 2000, first?: () => void): Promise<void> {
     this.#closing = true;
+    const end = this.clock.now() + grace;
     first?.();
     for (const invite of [...this.#dispatcher.pending]) invite.cancel(503);
     for (const call of [...this.#calls.values()]) call.cancel();
     for (const subscription of this.notifier.all()) subscription.terminate('deactivated');
     for (const dialog of [...this.dialogs]) dialog.session?.close();
-    await this.#answersWithin(grace);
+    await this.#answersUntil(end);
     this.#tellOfLost();
     for (const call of [...this.#calls.values()]) call.drop();
     for (const dialog of [...this.dialogs]) dialog.session?.drop();
@@ -159,8 +161,7 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
   }
 
   /** Waits for the answers to what was sent last. */
-  #answersWithin(grace: number): Promise<void> {
-    const end = this.clock.now() + grace;
+  #answersUntil(end: number): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
         const { seeking, transactions, dialogs } = this;

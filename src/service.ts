@@ -326,10 +326,9 @@ async function wire(
     },
     focus,
   );
-  // Earlier than all is cut off, so that there is time to tell what was not answered.
-  const patience = Math.max(0, config.shutdown - LAST_LINES);
   opened.push(() =>
-    userAgent.close(patience, () => {
+    // Earlier than all is cut off, so that there is time to tell what was not answered.
+    userAgent.close(Math.max(0, config.shutdown - LAST_LINES), () => {
       focus.close(`SIP;cause=503;text="${STOPPING}"`);
     }),
   );

@@ -149,7 +149,10 @@ export class Focus implements UserAgentHandlers {
   close(reason: string): void {
     this.#closing = true;
     this.#parts.fileCalls.close(reason);
-    for (const leg of [...this.#parts.legs.alive]) leg.end({ method: 'booted', reason });
+    const legs = [...this.#parts.legs.alive];
+    // All go, so nobody is told of the others: in a room of a thousand that would be a million lines.
+    for (const { room, id } of legs) room.arrivals.detach(id);
+    for (const leg of legs) leg.end({ method: 'booted', reason });
   }
 
   /** The URI of a new conference for who calls the factory (RFC 4579 §5.4), who may also be sent there. */

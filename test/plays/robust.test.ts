@@ -183,3 +183,10 @@ t.test('RFC 3261 §18.1.2: responses that belong to nothing are no lines, since 
   await stage.close();
   t.same(stage.lines, []);
 });
+
+t.test('a stop: each is hung up on, and told nothing of the others, who go as well', async (t) => {
+  const stage = await raise();
+  const all = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+  await Promise.all([stage.close(), ...all.map(({ phone }) => phone.next('BYE'))]);
+  for (const { line } of all) t.same(line.heard(), []);
+});
