@@ -2,7 +2,6 @@
  * Loops of what is said to everybody: two rooms that are joined twice over give each text back to each other for ever,
  * by whatever protocol. Known by what comes back through one endpoint again and again right after others have said it.
  */
-import type { CpimMessage } from '../../msrp/index.ts';
 import type { EndpointId } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
 
@@ -18,6 +17,9 @@ export interface EchoLimits {
   readonly within: number;
   /** So many in a row come back by accident, or in fun. */
   readonly tolerated: number;
+  /** The same for texts of fewer characters than `short`: people agree, thank each other, and say good night. */
+  readonly toleratedShort: number;
+  readonly short: number;
   /** Endpoints that are counted at a time. */
   readonly endpoints: number;
 }
@@ -28,10 +30,10 @@ const DEFAULT_ECHO_LIMITS: EchoLimits = {
   length: 500,
   within: 8,
   tolerated: 1,
+  toleratedShort: 4,
+  short: 16,
   endpoints: 1_000,
 };
-
-const UTF8 = new TextDecoder();
 
 /** Watches one room. */
 export class Echoes {
@@ -47,10 +49,11 @@ export class Echoes {
   }
 
   /** Somebody says something to everybody. `first`: a loop has just been found; `again`: it goes on. */
-  judge(by: EndpointId, message: CpimMessage, now: number): 'fine' | 'first' | 'again' {
-    const text = textOf(message, this.#limits.length);
-    if (text === undefined) return 'fine';
-    const { memory, texts, tolerated } = this.#limits;
+  judge(by: EndpointId, whole: string | undefined, now: number): 'fine' | 'first' | 'again' {
+    const text = whole?.slice(0, this.#limits.length) ?? '';
+    if (text === '') return 'fine';
+    const { memory, texts, short } = this.#limits;
+    const tolerated = text.length < short ? this.#limits.toleratedShort : this.#limits.tolerated;
     for (let [oldest] = this.#heard; oldest !== undefined && now - oldest.at > memory; [oldest] = this.#heard) {
       this.#heard.shift();
     }
@@ -67,11 +70,4 @@ export class Echoes {
   #gives(text: string, heard: string): boolean {
     return text === heard || (heard.length >= this.#limits.within && text.includes(heard));
   }
-}
-
-/** The beginning of a text, without the blanks around it; undefined for what is none, or empty. */
-function textOf({ contentType, content }: CpimMessage, length: number): string | undefined {
-  if (!contentType.mediaType.startsWith('text/')) return undefined;
-  const text = UTF8.decode(content.subarray(0, length)).trim();
-  return text === '' ? undefined : text;
 }

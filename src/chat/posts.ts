@@ -2,6 +2,7 @@ import type { Audience, Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
 import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
+import { AutoReplies } from './auto-replies.ts';
 import { commandHelp, type NoOrder } from './commands.ts';
 import { Copy } from './copy.ts';
 import { dispositionEvent, type Dispositions } from './dispositions.ts';
@@ -21,6 +22,9 @@ import type { Voice } from './voice.ts';
 
 /** What became of a posting: kept under a number, taken without a trace, or refused. */
 export type Verdict = EventNumber | 'taken' | ChatRefusal;
+
+/** Octets at the beginning of a text by which it is known again. */
+const COMPARED = 2048;
 
 /** What the postings need of their room. */
 export interface PostsParts {
@@ -47,6 +51,7 @@ export interface PostsParts {
 export class Posts {
   readonly #parts: PostsParts;
   readonly #echoes = new Echoes();
+  readonly #autoReplies = new AutoReplies();
 
   constructor(parts: PostsParts) {
     this.#parts = parts;
@@ -94,7 +99,7 @@ export class Posts {
     const first = duplicates.begin(speaker.user, posting.messageId, post.cpim.content, settled);
     if (first === undefined) return;
     const objection =
-      this.#objection(speaker, post.audience, 'message', posting.body.length) ?? this.#echo(speaker, post);
+      this.#objection(speaker, post.audience, 'message', posting.body.length) ?? this.#loop(speaker, post);
     if (objection !== undefined) {
       duplicates.settle(first, objection);
       return;
@@ -108,14 +113,24 @@ export class Posts {
     return { type: 'said', cpim: posting.body, ...messageFields(speaker, posting, post, this.#parts.now()) };
   }
 
-  /** Two rooms joined to each other must not talk for ever. */
-  #echo({ endpoint, user }: Speaker, { audience, cpim }: Message): ChatRefusal | undefined {
-    if (audience.to !== 'everyone') return undefined;
-    const { uri, now, warn } = this.#parts;
-    const echo = this.#echoes.judge(endpoint, cpim, now());
-    if (echo === 'fine') return undefined;
+  /** Two rooms joined to each other must not talk for ever, nor two machines that answer to everything. */
+  #loop(speaker: Speaker, { audience, cpim }: Message): ChatRefusal | undefined {
+    const { endpoint, user } = speaker;
+    const { uri, rules, warn } = this.#parts;
+    if (!rules.stopsLoops) return undefined;
+    const now = this.#parts.now();
+    const isText = cpim.contentType.mediaType.startsWith('text/');
+    const text = isText ? textOf({ ...cpim, content: cpim.content.subarray(0, COMPARED) }).trim() : undefined;
+    const echo = audience.to === 'everyone' ? this.#echoes.judge(endpoint, text, now) : 'fine';
     if (echo === 'first') warn(`${uri}: ${user} gives back what others say: a loop, not said again`);
-    return { refused: 'loop', reason: 'A loop: this was just said here' };
+    if (echo !== 'fine') return { refused: 'loop', reason: 'A loop: this was just said here' };
+    const source = [endpoint, user, speaker.speaksForMany ? (cpim.from?.name ?? '') : ''].join(' ');
+    const to = audience.to === 'everyone' ? undefined : audience.user;
+    const reply = this.#autoReplies.judge({ source, user, to, text, now });
+    if (reply === 'first') warn(`${uri}: ${user} answers each text with the same one: a machine, not said any more`);
+    return reply === 'fine'
+      ? undefined
+      : { refused: 'loop', reason: 'A loop: each text is answered with the same one' };
   }
 
   /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */

@@ -61,6 +61,11 @@ export class RoomRules {
     return this.#policy.requireTls;
   }
 
+  /** Whether texts that machines give back, or answer to everything, are refused. */
+  get stopsLoops(): boolean {
+    return this.#policy.loops === 'refuse';
+  }
+
   /** Octets of a message at most. */
   get maxMessage(): number {
     return this.#policy.maxMessage;

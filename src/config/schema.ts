@@ -69,6 +69,7 @@ const room = z.strictObject({
   nickname_quarantine: duration,
   watchers: z.enum(['anybody', 'participants']),
   strangers: z.enum(['refuse', 'allow']),
+  loops: z.enum(['refuse', 'allow']),
   durability: z.enum(['disk', 'memory']),
   keep_messages: z.int().min(0),
   keep_for: duration,

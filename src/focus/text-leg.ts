@@ -16,7 +16,7 @@ import type { Verdict } from '../chat/posts.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
-import { LoopGuard, type LoopVerdict } from './loop-guard.ts';
+import { LoopGuard } from './loop-guard.ts';
 import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
@@ -47,8 +47,8 @@ export class TextLeg {
   readonly #parts: TextLegParts;
   readonly #guard = new LoopGuard();
   #out: TextOut | undefined;
-  /** What was noted last, so that a loop makes one line and not a thousand. */
-  #noted: LoopVerdict = 'fine';
+  /** Whether a loop was noted, so that it makes one line and not a thousand. */
+  #noted = false;
 
   constructor(parts: TextLegParts) {
     this.#parts = parts;
@@ -95,7 +95,7 @@ export class TextLeg {
       now: now(),
     });
     if (text?.trim() === '') return taken;
-    if (text !== undefined && this.#isLoop(text)) return LOOP;
+    if (text !== undefined && room.rules.stopsLoops && this.#isLoop(text)) return LOOP;
     const verdict = await new Promise<Verdict>((settled) => {
       room.posts.take(speaker, posting, settled);
     });
@@ -114,16 +114,10 @@ export class TextLeg {
 
   #isLoop(text: string): boolean {
     const { speaker, now, info } = this.#parts;
-    const verdict = this.#guard.judge(text, now());
-    if (verdict !== this.#noted && verdict !== 'fine') {
-      info(
-        verdict === 'back'
-          ? `${speaker.user} gives back what it is told: not said again`
-          : `${speaker.user} answers each text with the same one: not said any more`,
-      );
-    }
-    this.#noted = verdict;
-    return verdict !== 'fine';
+    const isLoop = this.#guard.givesBack(text, now());
+    if (isLoop && !this.#noted) info(`${speaker.user} gives back what it is told: not said again`);
+    this.#noted = isLoop;
+    return isLoop;
   }
 
   /**

@@ -19,6 +19,8 @@ export interface RoomPolicy {
   readonly watchers: 'anybody' | 'participants';
   /** Whether those who are not in the call may say something to all by SIP MESSAGE. */
   readonly strangers: 'refuse' | 'allow';
+  /** What becomes of texts that machines say to each other without end. */
+  readonly loops: 'refuse' | 'allow';
   /** Most endpoints of one user at a time. */
   readonly maxDevices: number;
   /** Largest message, in octets (RFC 7701 §6.1, SDP max-size). */
@@ -49,6 +51,7 @@ export interface RoomPolicy {
 export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   watchers: 'anybody',
   strangers: 'refuse',
+  loops: 'refuse',
   maxDevices: 10,
   maxMessage: 10_000_000,
   messageRate: { perSecond: 10, burst: 50 },

@@ -59,6 +59,7 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     ...DEFAULT_ROOM_POLICY,
     watchers: room.watchers,
     strangers: room.strangers,
+    loops: room.loops,
     maxDevices: room.maximum_devices,
     maxMessage: config.msrp.max_message,
     nicknames: room.nicknames,

@@ -1,5 +1,7 @@
 import t from 'tap';
 import { formatUri, type SipRequest } from '../../sip/index.ts';
+import { joinRoom } from '../../src/client/index.ts';
+import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, raise, ROOM, type Stage } from './stage.ts';
 
@@ -315,6 +317,118 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
   t.ok(stage.lines.some((line) => /other@.* gives back/.test(line)));
   t.ok(stage.lines.some((line) => /away\d@.* answers each text/.test(line)));
   t.equal(await other.writes('a person after all'), 202);
+});
+
+/** Somebody who can answer all that he reads, by whatever protocol. */
+interface Answerer {
+  reads(): Promise<string>;
+  says(text: string): Promise<number>;
+}
+
+const answerers: Readonly<Record<string, (stage: Stage, name: string) => Promise<Answerer>>> = {
+  MSRP: async (stage, name) => {
+    const member = await join(stage, name);
+    return {
+      reads: async () => bodyOf((await member.line.hears('')).body),
+      says: async (text) => Number(await member.say(text)),
+    };
+  },
+  MESSAGE: async (stage, name) => {
+    const caller = await call(stage, name);
+    return { reads: () => caller.reads(), says: (text) => caller.writes(text) };
+  },
+  WebSocket: async (stage, name) => {
+    const port = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+    const texts: string[] = [];
+    let wake = (): void => undefined;
+    const options = { name, webSocket: nodeWebSocket, server: `ws://127.0.0.1:${String(port)}/ws` };
+    const room = await joinRoom(ROOM, options, {
+      message: ({ text, status }) => {
+        if (text === undefined || status) return;
+        texts.push(text);
+        wake();
+      },
+      closed: () => undefined,
+    });
+    return {
+      reads: async () => {
+        while (texts.length === 0) await new Promise<void>((resolve) => (wake = resolve));
+        return texts.shift() ?? '';
+      },
+      says: async (text) => ((await room.say(text)).said ? 200 : 403),
+    };
+  },
+};
+
+t.test('machines that answer to everything stop within ten texts, by whatever protocol', async (t) => {
+  let count = 0;
+  const away = (): string => `I am away, this is answer ${String((count += 1))} of ${new Date().toISOString()}`;
+  const failed = (text: string): string => `"${text.slice(0, 12)}" could not be delivered to sip:gone@127.0.0.1`;
+  for (const [one, other] of [
+    ['MSRP', 'MSRP'],
+    ['MSRP', 'MESSAGE'],
+    ['MESSAGE', 'MESSAGE'],
+    ['WebSocket', 'MSRP'],
+  ] as const) {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    let said = 0;
+    const answer = async ({ reads, says }: Answerer, text: (heard: string) => string): Promise<void> => {
+      for (;;) {
+        if ((await says(text(await reads()))) >= 300) return;
+        said += 1;
+      }
+    };
+    const machines = [await answerers[one]?.(stage, 'one'), await answerers[other]?.(stage, 'other')];
+    const [first, second] = machines;
+    if (first === undefined || second === undefined) throw new Error('no machines');
+    t.equal(await zoe.say('is anybody there?'), '200');
+    await Promise.race([answer(first, away), answer(second, failed)]);
+    t.ok(said <= 10, `${one} and ${other}: ${String(said)} texts`);
+    t.ok(stage.lines.some((line) => /sip:(one|other)@\S+ (answers each text|gives back)/.test(line)));
+    t.equal(await first.says('and now a person'), one === 'MESSAGE' ? 202 : 200);
+  }
+});
+
+t.test('a machine that answers itself over a bridge, which gives back what is said', async (t) => {
+  for (const protocol of ['MSRP', 'MESSAGE'] as const) {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const [machine, bridge] = [
+      await answerers[protocol]?.(stage, 'away'),
+      await answerers[protocol]?.(stage, 'bridge'),
+    ];
+    if (machine === undefined || bridge === undefined) throw new Error('no machines');
+    let said = 0;
+    const answer = async ({ reads, says }: Answerer, text: (heard: string) => string): Promise<void> => {
+      for (;;) {
+        if ((await says(text(await reads()))) >= 300) return;
+        said += 1;
+      }
+    };
+    t.equal(await zoe.say('is anybody there?'), '200');
+    const over = [answer(machine, () => 'I am away until Monday'), answer(bridge, (heard) => `other room: ${heard}`)];
+    await Promise.race(over);
+    t.ok(said <= 10, `${protocol}: ${String(said)} texts`);
+    t.ok(stage.lines.some((line) => /sip:bridge@\S+ gives back/.test(line)));
+  }
+});
+
+t.test('people who say ok many times, or paste, are heard; and so are programs where a room is for them', async (t) => {
+  const stage = await raise('rooms.named.machines.loops=allow', 'rooms.defaults.messages_at_once=1000');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  for (let i = 0; i < 10; i++) t.equal(await zoe.say('ok'), '200');
+  for (let i = 0; i < 10; i++) t.equal(await tom.writes(`GET /images/picture-${String(i)}.png HTTP/1.1 200`), 202);
+  const room = 'sip:machines@127.0.0.1';
+  const programs = [await join(stage, 'one', room), await join(stage, 'two', room)];
+  for (let i = 0; i < 20; i++) {
+    for (const program of programs) t.equal(await program.say(`host is up, load ${String(i)}`), '200');
+  }
+  t.notOk(stage.lines.some((line) => /answers each text|gives back/.test(line)));
 });
 
 t.test('two rooms that are joined twice over stop within ten texts, by whatever protocol', async (t) => {

@@ -8,7 +8,9 @@ import { htmlToText } from '../../src/chat/html-text.ts';
 import { plainTextOf } from '../../src/chat/plain-text.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import type { Said } from '../../src/conference/events.ts';
-import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { endpointId, eventNumber, messageId, roomUri, type UserUri, userUri } from '../../src/conference/ids.ts';
+import { AutoReplies, type AutoReplyLimits } from '../../src/chat/auto-replies.ts';
+import { Echoes } from '../../src/chat/echoes.ts';
 import { LoopGuard } from '../../src/focus/loop-guard.ts';
 import { DEFAULT_TEXT_LIMITS, type TextLimits, TextOut } from '../../src/focus/text-out.ts';
 
@@ -62,22 +64,183 @@ t.test('what was said, as plain text', (t) => {
   t.end();
 });
 
-t.test('loops: what comes back, and what answers to everything', (t) => {
-  const guard = new LoopGuard({ memory: 1000, repetitions: 2, reflex: 100, silence: 5000 });
+t.test('loops: a telephone that gives back what it is sent', (t) => {
+  const guard = new LoopGuard({ memory: 1000, texts: 2 });
   guard.sent('zoe: hello', 0);
-  t.equal(guard.judge('lobby: zoe: hello ', 10), 'back');
-  t.equal(guard.judge('hello', 10), 'fine', 'a person says hello, too');
-  t.equal(guard.judge('lobby: zoe: hello', 2000), 'fine', 'forgotten');
-  const answer = (now: number): string => {
-    guard.sent(`zoe: ${String(now)}`, now);
-    return guard.judge(`Message ${String(now)} could not be delivered (id a1b2c3-${String(now)})`, now + 10);
+  t.equal(guard.givesBack('lobby: zoe: hello ', 10), true);
+  t.equal(guard.givesBack('hello', 10), false, 'a person says hello, too');
+  t.equal(guard.givesBack('lobby: zoe: hello', 2000), false, 'forgotten');
+  for (const text of ['zoe: one', 'zoe: two', 'zoe: three']) guard.sent(text, 3000);
+  t.equal(guard.givesBack('zoe: one', 3001), false, 'no more than two are kept');
+  t.end();
+});
+
+t.test('loops: what comes back through one endpoint again and again', (t) => {
+  const [one, other] = [endpointId('one'), endpointId('other')];
+  const echoes = new Echoes();
+  const back = (texts: readonly string[]): string[] =>
+    texts.map((text, at) => {
+      echoes.judge(one, text, at);
+      return echoes.judge(other, `zoe: ${text}`, at);
+    });
+  t.same(back(['where do we meet', 'at the old bridge', 'see you there then']), ['fine', 'first', 'again']);
+  const friend = endpointId('friend');
+  const agrees = ['thank you', 'ok', 'good night', 'bye'];
+  for (const text of agrees) {
+    echoes.judge(one, text, 10_000);
+    t.equal(echoes.judge(friend, text, 10_500), 'fine', `${text}: people say it together`);
+  }
+  echoes.judge(one, 'ok', 11_000);
+  t.equal(echoes.judge(friend, 'ok', 11_500), 'first', 'but not for ever');
+  t.end();
+});
+
+/** A room in which machines answer; its clock is the test's. */
+class Machines {
+  readonly guard: AutoReplies;
+  readonly said: string[] = [];
+  readonly refused: string[] = [];
+  now = 0;
+  readonly #answers = new Map<string, (text: string) => string | undefined>();
+  #due: { readonly at: number; readonly by: string; readonly text: string }[] = [];
+
+  constructor(limits: Partial<AutoReplyLimits> = {}) {
+    this.guard = new AutoReplies(limits);
+  }
+
+  /** Somebody who answers each text after so long. */
+  add(name: string, answer: (text: string) => string | undefined, after = 100): void {
+    this.#answers.set(name, (text) => {
+      const reply = answer(text);
+      if (reply !== undefined) this.#due.push({ at: this.now + after, by: name, text: reply });
+      return reply;
+    });
+  }
+
+  says(by: string, text: string, to?: string): 'fine' | 'first' | 'again' {
+    const user = (name: string): UserUri => userUri(`sip:${name}@example.com`);
+    const addressee = to === undefined ? undefined : user(to);
+    const verdict = this.guard.judge({ source: by, user: user(by), to: addressee, text, now: this.now });
+    (verdict === 'fine' ? this.said : this.refused).push(`${by}: ${text}`);
+    if (verdict === 'fine')
+      for (const [name, hear] of this.#answers) if (name !== by && (to ?? name) === name) hear(text);
+    return verdict;
+  }
+
+  /** Lets time pass until nobody has anything to say, or so many texts were said. */
+  run(most = 1000): void {
+    while (this.#due.length > 0 && this.said.length < most) {
+      this.#due.sort((a, b) => a.at - b.at);
+      const next = this.#due.shift();
+      if (next === undefined) return;
+      this.now = Math.max(this.now, next.at);
+      this.says(next.by, next.text);
+    }
+  }
+
+  passes(ms: number): void {
+    this.now += ms;
+  }
+}
+
+t.test('loops: machines that answer to everything stop within ten texts', (t) => {
+  let n = 0;
+  const kinds: Readonly<Record<string, (text: string) => string>> = {
+    'the same text': () => 'I am away',
+    'a time': () => `I am away, it is 2026-11-29T14:00:${String(10 + (n += 1))}Z`,
+    'a counter': () => `You are caller number ${String((n += 1))}`,
+    'an id': () => `Message ${(n += 1).toString(16)}f-a1b2c3-${String(n)} could not be delivered`,
+    'what was said': (text) => `Your message "${text.slice(0, 20)}" could not be delivered to carol@example.org`,
+    'one word': () => 'pong',
   };
-  t.same([3000, 3100, 3200, 3300].map(answer), ['fine', 'fine', 'repeats', 'repeats'], 'whatever numbers are in it');
-  t.equal(guard.judge('a person after all', 3400), 'fine');
-  t.equal(answer(8000), 'repeats', 'for a long time');
-  t.equal(answer(20_000), 'fine', 'but not for ever');
-  for (const now of [30_000, 31_000, 32_000, 33_000])
-    t.equal(guard.judge('ok', now), 'fine', 'not at once after a text');
+  for (const [kind, answer] of Object.entries(kinds)) {
+    const room = new Machines();
+    room.add('one', answer);
+    room.add('two', () => 'We are closed until Monday');
+    room.says('zoe', 'anybody there?');
+    room.run();
+    t.ok(room.said.length <= 10, `${kind}: ${String(room.said.length)} texts`);
+    t.ok(room.refused.length <= 3);
+  }
+  const busy = new Machines();
+  for (const name of ['m1', 'm2', 'm3', 'm4']) busy.add(name, () => `${name} is not here at the moment`);
+  busy.says('zoe', 'hello');
+  busy.run(10_000);
+  t.ok(busy.said.length < 60, `four machines at once: ${String(busy.said.length)} texts`);
+  t.end();
+});
+
+t.test('loops: a machine that answers to people is silent after a while, and may speak again', (t) => {
+  const room = new Machines();
+  room.add('away', () => 'I am away until 14:00', 800);
+  for (let i = 0; i < 9; i++) {
+    room.says('zoe', `text ${'abcdefghi'.charAt(i)} of a person`);
+    room.run();
+    room.passes(20_000);
+  }
+  t.equal(room.said.filter((text) => text.startsWith('away')).length, 4);
+  t.equal(room.refused.length, 5);
+  t.equal(room.says('away', 'I am back again'), 'fine', 'something else is said at once');
+  t.equal(room.says('away', 'I am away until 16:00'), 'fine', 'and then the same again');
+
+  const aside = new Machines();
+  const texts: string[] = [];
+  for (let i = 0; i < 20; i++) {
+    const [by, to] = i % 2 === 0 ? ['one', 'two'] : ['two', 'one'];
+    aside.passes(50);
+    texts.push(aside.says(by, 'this is an answer by itself', to));
+  }
+  t.ok(texts.indexOf('first') <= 10, 'in private, too');
+  t.end();
+});
+
+t.test('loops: people are not machines', (t) => {
+  const room = (): Machines => new Machines();
+  const dictation = room();
+  for (let digit = 0; digit < 30; digit++) {
+    dictation.says('zoe', String(digit));
+    dictation.passes(1_200 + (digit % 5) * 300);
+    dictation.says('tom', 'ok');
+    dictation.passes(900);
+  }
+  t.same(dictation.refused, [], 'ok to each digit');
+  const hurry = room();
+  hurry.says('zoe', 'are you all sure?');
+  for (let i = 0; i < 30; i++) hurry.says('tom', 'ok');
+  t.same(hurry.refused, [], 'ok in a hurry');
+  const crowd = room();
+  for (let i = 0; i < 300; i++) {
+    crowd.passes(100);
+    crowd.says(`u${String(i % 20)}`, `something about ${String(i)}`);
+    if (i % 5 === 0) crowd.says('tom', 'ok');
+  }
+  t.same(crowd.refused, [], 'ok in a crowd');
+  const paste = room();
+  for (let i = 0; i < 20; i++) paste.says('zoe', `listen to ${'x'.repeat(i)}`);
+  for (let i = 0; i < 50; i++) paste.says('tom', `GET /images/picture-${String(i)}.png 200`);
+  t.same(paste.refused, [], 'lines pasted at once, all alike');
+  const comments = room();
+  for (let i = 0; i < 50; i++) {
+    comments.passes(400);
+    comments.says('tom', `GET /images/picture-${String(i)}.png 200`);
+    if (i % 3 === 0) comments.says('zoe', `I see ${'no '.repeat(i)}`);
+  }
+  t.same(comments.refused, [], 'lines pasted one by one, with comments of others between');
+  const greeter = room();
+  for (let i = 0; i < 20; i++) {
+    greeter.says(`new${String(i)}`, 'hi all');
+    greeter.passes(6_000);
+    greeter.says('tom', 'Welcome, please read the topic first');
+    greeter.passes(6_000);
+  }
+  t.same(greeter.refused, [], 'who greets everybody with the same words, but not in a flash');
+  const lively = room();
+  for (let i = 0; i < 50; i++) {
+    for (let other = 0; other < 2; other++) lively.says('zoe', `and then ${String(i)} ${String(other)}`);
+    lively.passes(2000);
+    lively.says('tom', 'this is so funny, go on');
+  }
+  t.same(lively.refused, [], 'who does not answer each text');
   t.end();
 });
 
