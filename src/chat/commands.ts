@@ -1,14 +1,17 @@
 /** Orders as lines of text: what a moderator writes into the chat. */
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
-import { absoluteUri, type AbsoluteUri, IdError, type MessageId, type UserUri } from '../conference/ids.ts';
+import { absoluteUri, type AbsoluteUri, IdError, type UserUri } from '../conference/ids.ts';
 import type { Order } from './orders.ts';
 import { type PastWish, readDuration, readPastWish } from './past-wish.ts';
+import type { Meant, Retractable } from './retractable.ts';
 import { identityOf, userNamed } from './who.ts';
 
 /** What a line means when it is no order. */
 export type NoOrder =
   | { readonly say: 'help' }
+  /** No message is meant that could be taken back. */
+  | { readonly say: 'no-message' }
   /** It is an order, but cannot be understood: how it is written. */
   | { readonly say: 'usage'; readonly usage: string }
   | { readonly say: 'nobody' | 'several'; readonly name: string }
@@ -21,8 +24,8 @@ export interface CommandContext {
   /** Who gives the order, if that is one of the users. */
   readonly user: UserUri | undefined;
   readonly now: Millis;
-  /** The last message of somebody to everyone that is still remembered. */
-  readonly lastMessageOf: (user: UserUri) => MessageId | undefined;
+  /** The messages that can be meant. */
+  readonly messages: Pick<Retractable, 'last' | 'find'>;
   /** Who was here under that name and has left. */
   readonly departed: (name: string) => UserUri | undefined;
 }
@@ -104,7 +107,14 @@ function anyone(
   order: (user: UserUri) => Order | NoOrder | undefined,
 ): Order | NoOrder | undefined {
   const name = words.next();
-  if (name === undefined) return undefined;
+  return name === undefined ? undefined : anyoneNamed(name, context, order);
+}
+
+function anyoneNamed(
+  name: string,
+  context: CommandContext,
+  order: (user: UserUri) => Order | NoOrder | undefined,
+): Order | NoOrder | undefined {
   const user = userNamed(context.conference, name);
   if (typeof user === 'string') return order(user);
   const absent = user.refused === 'nobody' ? (context.departed(name) ?? identityOf(name)) : undefined;
@@ -186,16 +196,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       }),
   },
   retract: {
-    usage: '/retract [NAME] [REASON]',
-    help: 'take back the last message of somebody, or your own',
+    usage: '/retract [NAME] [COUNT] [REASON], /retract ID [REASON]',
+    help: 'take back the last message, of somebody or your own; with 3, the third last; or the one with that id',
     read: (words, context) => {
-      const take = (author: UserUri): Order | NoOrder => {
-        const messageId = context.lastMessageOf(author);
-        if (messageId === undefined) return { say: 'nobody', name: 'a message to take back' };
-        return { order: 'retract', author, messageId, ...because(words.rest()) };
-      };
-      if (words.rest() !== undefined) return anyone(words, context, take);
-      return context.user === undefined ? undefined : take(context.user);
+      const { messages, user } = context;
+      const take = (message: Meant | undefined): Order | NoOrder =>
+        message === undefined ? { say: 'no-message' } : { order: 'retract', ...message, ...because(words.rest()) };
+      const count = (): number => Number(words.take(/^[1-9]\d{0,3}(?!\S)/)?.[0] ?? 1);
+      const own = words.rest() === undefined || /^[1-9]\d{0,3}$/.test(words.rest() ?? '');
+      if (own) return user === undefined ? undefined : take(messages.last(user, count()));
+      const word = words.next() ?? '';
+      const message = messages.find(word, user);
+      return message === undefined
+        ? anyoneNamed(word, context, (author) => take(messages.last(author, count())))
+        : take(message);
     },
   },
   subject: {

@@ -74,7 +74,7 @@ export class Copy {
 }
 
 /** A Message-ID for the message of that number: number and time tell it from all others of its room, the rest from other rooms'. */
-function msrpId(n: EventNumber, { at, by, messageId }: Said): string {
+function msrpId(n: EventNumber, { at, by, messageId }: Pick<Said, 'at' | 'by' | 'messageId'>): string {
   const mixed = mixedWith(mixedWith(0, by), messageId);
   return `n${n.toString(36)}.${(at % SMALL).toString(36)}.${(mixed & (SMALL - 1)).toString(36)}`;
 }
@@ -86,6 +86,11 @@ function mixedWith(before: number, text: string): number {
   let mixed = before;
   for (let i = 0; i < text.length; i += 1) mixed = (Math.imul(mixed, 31) + text.charCodeAt(i)) | 0;
   return mixed;
+}
+
+/** Whether a Message-ID is the one under which the room sends a message. */
+export function isIdOf(id: string, n: EventNumber, said: Pick<Said, 'at' | 'by' | 'messageId'>): boolean {
+  return numberOf(id) === n && id === msrpId(n, said);
 }
 
 /** The number of the message that was sent under this Message-ID; undefined for one without. */

@@ -3,8 +3,8 @@
  * in the log, and leaves one line for the operator.
  */
 import type { Conference } from '../conference/conference.ts';
-import type { ConferenceEvent, Joined, Millis, Said } from '../conference/events.ts';
-import type { EndpointId, MessageId, UserUri } from '../conference/ids.ts';
+import type { ConferenceEvent, Joined, Millis, Retracted, Said } from '../conference/events.ts';
+import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
 import type { Append } from '../log/room-log.ts';
@@ -16,6 +16,7 @@ import { type NoOrder, readCommand } from './commands.ts';
 import { userPart } from './names.ts';
 import { actOf, describeOrder, eventsOf, hitBy, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
+import { Retractable } from './retractable.ts';
 import type { Doors } from './rules.ts';
 
 /** By what way an order came, for the operator's line. */
@@ -38,7 +39,7 @@ export interface ModerationParts {
   readonly audit: (line: string) => void;
 }
 
-/** Most users whose last message is remembered, and most names, so that they can be meant when they have left. */
+/** Most names that are remembered, so that who has them can be meant when he has left. */
 const REMEMBERED = 1000;
 
 /** Carries orders out. */
@@ -48,7 +49,7 @@ export class Moderation {
   readonly #departed = new Recent<string, UserUri>(REMEMBERED);
   /** Who opens the conference is on his way to the log. */
   #opening = false;
-  readonly #lastMessages = new Recent<UserUri, MessageId>(REMEMBERED);
+  readonly #messages = new Retractable();
 
   constructor(parts: ModerationParts) {
     this.#parts = parts;
@@ -91,9 +92,8 @@ export class Moderation {
   command(by: Commander, text: string, way: Way, settled: (carried: Carried | NoOrder) => void): void {
     const { conference, now } = this.#parts;
     const user = by === 'administrator' ? undefined : by;
-    const lastMessageOf = (author: UserUri): MessageId | undefined => this.#lastMessages.get(author);
     const departed = (name: string): UserUri | undefined => this.#departed.get(nameKey(name));
-    const read = readCommand(text, { conference, user, now: now(), lastMessageOf, departed });
+    const read = readCommand(text, { conference, user, now: now(), messages: this.#messages, departed });
     if ('order' in read) this.order(by, read, way, settled);
     else settled(read);
   }
@@ -148,9 +148,14 @@ export class Moderation {
     for (const name of names) if (name !== undefined) this.#departed.set(nameKey(name), user);
   }
 
-  /** Notes what was said, so that it can be taken back by its author's name. */
-  remember({ by, messageId, audience }: Said): void {
-    if (audience.to === 'everyone') this.#lastMessages.set(by, messageId);
+  /** Notes what was said, so that it can be taken back. */
+  remember(n: EventNumber, said: Said): void {
+    this.#messages.note(n, said);
+  }
+
+  /** Notes what was taken back. */
+  forget(retracted: Retracted): void {
+    this.#messages.forget(retracted);
   }
 
   /** It is done when the last event is kept, and refused when one of them is not. */

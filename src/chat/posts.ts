@@ -187,6 +187,8 @@ function answerTo(no: Exclude<NoOrder, { readonly say: 'past' }>, texts: Texts):
   switch (no.say) {
     case 'help':
       return commandHelp();
+    case 'no-message':
+      return texts.noMessage;
     case 'usage':
       return texts.usage(no.usage);
     case 'nobody':

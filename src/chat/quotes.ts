@@ -1,5 +1,5 @@
 import { MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
-import type { Said } from '../conference/events.ts';
+import type { Retracted, Said } from '../conference/events.ts';
 
 /** Longest quotation, in characters. */
 const LONGEST = 60;
@@ -27,6 +27,13 @@ export class Quotes {
     for (const oldest of this.#said.keys()) {
       if (this.#said.size <= this.#window) break;
       this.#said.delete(oldest);
+    }
+  }
+
+  /** What was taken back is not quoted. */
+  forget({ author, messageId }: Retracted): void {
+    for (const [id, said] of this.#said) {
+      if (said.by === author && said.messageId === messageId) this.#said.delete(id);
     }
   }
 

@@ -1,7 +1,7 @@
 import { parseCpim } from '../../msrp/index.ts';
 import type { Conference } from '../conference/conference.ts';
-import type { ConferenceEvent, Said } from '../conference/events.ts';
-import type { RoomUri } from '../conference/ids.ts';
+import type { ConferenceEvent, Retracted, Said } from '../conference/events.ts';
+import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import type { Append, Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { Aggregation, DEFAULT_AGGREGATION } from './aggregation.ts';
@@ -186,6 +186,7 @@ export class ChatRoom {
       return changed;
     }
     this.streams.hear({ n, event });
+    if (event.type === 'retracted') this.#forget(event);
     if (event.type === 'disposition') {
       const all = this.#dispositions.isComplete(event, this.conference.userCount - 1);
       this.#notifications.take(new Copy(asSaid(event), n), event.to, all);
@@ -197,21 +198,28 @@ export class ChatRoom {
 
   /** Notes what will be asked about a message that goes out. */
   #note({ n, said }: Copy): void {
-    if (n !== undefined) this.fates.sent(n, said, this.#switch.addressed(said));
-    this.#remember(said);
+    if (n === undefined) return;
+    this.fates.sent(n, said, this.#switch.addressed(said));
+    this.#remember(n, said);
   }
 
   /** Notes a message of the past, so that it is known when it is sent again. */
   restore({ n, event }: Logged): void {
+    if (event.type === 'retracted') this.#forget(event);
     if (event.type !== 'said') return;
     this.#duplicates.restore(event.by, event.messageId, parseCpim(event.cpim).content, n);
-    this.#remember(event);
+    this.#remember(n, event);
   }
 
-  #remember(said: Said): void {
+  #remember(n: EventNumber, said: Said): void {
     this.#dispositions.note(said);
-    this.moderation.remember(said);
+    this.moderation.remember(n, said);
     this.#quotes.note(said);
+  }
+
+  #forget(retracted: Retracted): void {
+    this.moderation.forget(retracted);
+    this.#quotes.forget(retracted);
   }
 }
 

@@ -50,6 +50,8 @@ export interface Texts {
   leftOut(count: number): string;
   /** A command was not understood: how it is written. */
   usage(usage: string): string;
+  /** A command is about a message that is not there. */
+  readonly noMessage: string;
   /** A command names somebody who cannot be told. */
   nobody(name: string): string;
   several(name: string): string;
@@ -89,6 +91,7 @@ export const ENGLISH: Texts = {
   tooSlow: 'More is said here than your client reads: some of it is left out.',
   leftOut: (count) => `${messages(count)} left out, since your client read too slowly.`,
   usage: (usage) => `Write it so: ${usage}`,
+  noMessage: 'There is no such message.',
   nobody: (name) => `There is nobody called ${name}.`,
   several: (name) => `More than one here is called ${name}: give the address.`,
 };

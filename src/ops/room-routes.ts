@@ -119,6 +119,8 @@ function misread(no: NoOrder): ApiAnswer {
   switch (no.say) {
     case 'help':
       return { status: 200, body: { help: commandHelp() } };
+    case 'no-message':
+      return { status: 404, body: { reason: 'there is no such message' } };
     case 'usage':
       return { status: 400, body: { reason: `write it so: ${no.usage}` } };
     case 'nobody':

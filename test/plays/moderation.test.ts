@@ -4,7 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
-import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
+import type { Frame } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 
 const ALICE = 'rooms.defaults.roles={"sip:alice@127.0.0.1": owner}';
@@ -235,6 +236,66 @@ t.test('what was taken back is not sent to newcomers', async (t) => {
   );
 });
 
+t.test('/retract of a chosen message: by count, by Message-ID, by IMDN Message-ID; over a restart, too', async (t) => {
+  const data = t.testdir();
+  const options = [ALICE, `data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.history_messages=20'];
+  const stage = await raise(...options);
+  const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+  const token = readFileSync(`${data}/admin-token`, 'utf8').trim();
+  const http = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+  const byApi = async (order: string): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${String(http)}/api/rooms/lobby/orders`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ order }),
+    });
+    return response.status;
+  };
+  const says = (text: string, id: string): Promise<Frame> => bob.line.say(bob.uri, ROOM, text, [`Message-ID: ${id}`]);
+  for (const text of ['one', 'two', 'three', 'four', 'five', 'six']) await says(`bob says ${text}`, `of-bob-${text}`);
+  const seen = await carol.line.hears('bob says six');
+  t.equal(await bob.say('/retract 3'), '200', 'his own, the third last: four');
+  await alice.hears('A message of bob was taken back (bob).');
+  t.equal(await carol.say('/retract of-bob-one'), '403', 'not by whom it is not for');
+  t.equal(await carol.say('/retract bob 2'), '403');
+  t.equal(await bob.say('/retract of-bob-two no longer true'), '200');
+  await alice.hears('A message of bob was taken back (bob): no longer true.');
+  t.equal(await bob.say('/retract of-bob-two'), '200');
+  await bob.hears('There is nobody called of-bob-two.');
+  t.equal(await byApi(`retract ${seen.headers.get('Message-ID') ?? ''} said by mistake`), 200, 'as it was received');
+  t.equal(await byApi('retract bob 9'), 404);
+  const cpim = [
+    ...[`From: <${bob.uri}>`, `To: <${ROOM}>`, 'NS: imdn <urn:ietf:params:imdn>', 'imdn.Message-ID: imdn-of-bob', ''],
+    ...['Content-Type: text/plain', '', 'bob says seven'],
+  ].join('\r\n');
+  const size = String(Buffer.byteLength(cpim));
+  const headers = ['Message-ID: seven00', `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+  t.equal((await bob.line.request('SEND', headers, cpim)).what, '200');
+  t.equal(await alice.say('/retract imdn-of-bob'), '200');
+  await carol.hears('A message of bob was taken back (alice).');
+  t.ok(
+    stage.lines.some((line) => /alice@\S+ by chat: retract author="sip:bob@\S+" messageId="seven00": done/.test(line)),
+  );
+  const told = async (member: Member): Promise<readonly string[]> => {
+    await member.say('done');
+    const texts = member.line.heard().map(({ body }) => /bob says \w+/.exec(body ?? '')?.[0] ?? '');
+    return texts.filter((text) => text !== '');
+  };
+  const dave = await join(stage, 'dave');
+  await dave.hears('bob says five');
+  t.same(await told(dave), ['bob says one', 'bob says three']);
+  await stage.close();
+
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  const back = await join(second, 'bob');
+  await back.hears('bob says five');
+  t.equal(await back.say('/retract 2'), '200', 'what is taken back no longer counts');
+  const erin = await join(second, 'erin');
+  await erin.hears('bob says five');
+  t.same(await told(erin), ['bob says one']);
+});
+
 t.test('the room moves: who comes is told where; the conference ends for everybody', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
@@ -277,16 +338,6 @@ t.test('a re-INVITE with another Subject gives the conference that subject, if i
     [],
     'not for what he always says',
   );
-});
-
-t.test('a PIN that is tried out is refused soon, and told in few lines', async (t) => {
-  const stage = await stageWith(t, 'rooms.defaults.pin=4711');
-  const statuses: number[] = [];
-  for (let i = 0; i < 40; i++) statuses.push((await refused(stage, 'mallory', `${ROOM};pin=${String(i)}`)).status);
-  t.same(new Set(statuses.slice(0, 5)), new Set([403]));
-  t.same(new Set(statuses.slice(5)), new Set([480]));
-  const lines = stage.lines.filter((line) => line.includes('sip:mallory@127.0.0.1 from 127.0.0.1 is not let in: pin-'));
-  t.ok(lines.length > 0 && lines.length <= 21);
 });
 
 t.test('Linphone is told roles by the two names that it knows', async (t) => {

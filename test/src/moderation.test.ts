@@ -5,10 +5,11 @@ import { readDuration } from '../../src/chat/past-wish.ts';
 import { Domains } from '../../src/chat/domains.ts';
 import { ConferenceHost } from '../../src/chat/host.ts';
 import { actOf, describeOrder, eventsOf, type Order } from '../../src/chat/orders.ts';
+import { Retractable } from '../../src/chat/retractable.ts';
 import { ENGLISH } from '../../src/chat/texts.ts';
 import { userNamed } from '../../src/chat/who.ts';
 import { Conference } from '../../src/conference/conference.ts';
-import type { ConferenceEvent } from '../../src/conference/events.ts';
+import type { ConferenceEvent, Said } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, userUri, type UserUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { isPin } from '../../src/policy/pin.ts';
@@ -66,7 +67,11 @@ const context: CommandContext = {
   conference: named,
   user: ALICE,
   now: NOW,
-  lastMessageOf: (user) => (user === ALICE ? messageId('last') : undefined),
+  messages: {
+    last: (author, nth) =>
+      author === ALICE && nth < 4 ? { author, messageId: messageId(`last${String(nth)}`) } : undefined,
+    find: (id) => (id === 'some-id' ? { author: BOB, messageId: messageId('m') } : undefined),
+  },
   departed: (name) => (name === 'kim' ? KIM : undefined),
 };
 const read = (text: string): unknown => readCommand(text, context);
@@ -97,8 +102,15 @@ t.test('what is written in the chat becomes an order', (t) => {
     ['/role sip:kim@example.com participant', { order: 'role', user: KIM, role: 'participant' }],
     ['/kick kim', { say: 'nobody', name: 'kim' }],
     ['/role zoe visitor', { order: 'role', user: ALICE, role: 'visitor' }],
-    ['/retract', { order: 'retract', author: ALICE, messageId: 'last' }],
-    ['/retract zoe spam', { order: 'retract', author: ALICE, messageId: 'last', reason: 'spam' }],
+    ['/retract', { order: 'retract', author: ALICE, messageId: 'last1' }],
+    ['/retract 3', { order: 'retract', author: ALICE, messageId: 'last3' }],
+    ['/retract 4', { say: 'no-message' }],
+    ['/retract zoe spam', { order: 'retract', author: ALICE, messageId: 'last1', reason: 'spam' }],
+    ['/retract "Alice B" 2 spam', { order: 'retract', author: ALICE, messageId: 'last2', reason: 'spam' }],
+    ['/retract zoe 3rd time', { order: 'retract', author: ALICE, messageId: 'last1', reason: '3rd time' }],
+    ['/retract some-id', { order: 'retract', author: BOB, messageId: 'm' }],
+    ['/retract some-id spam', { order: 'retract', author: BOB, messageId: 'm', reason: 'spam' }],
+    ['/retract other-id', { say: 'nobody', name: 'other-id' }],
     ['/subject Lunch at noon', { order: 'subject', subject: 'Lunch at noon' }],
     ['/subject', { order: 'subject' }],
     ['/slow 1m', { order: 'slow', seconds: 60 }],
@@ -230,4 +242,27 @@ t.test('a conference ends when its time is over', async (t) => {
   host.sweep();
   t.equal(lines.length, 1, 'once');
   opened?.release();
+});
+
+t.test('which message is meant: by id, or by count from the end', (t) => {
+  const messages = new Retractable(3);
+  const said = (by: UserUri, id: string, to?: UserUri): Said => ({
+    ...{ type: 'said', at: NOW, by, messageId: messageId(id), contentType: 'message/cpim' },
+    ...{ wrappedType: 'text/plain', cpim: new Uint8Array(0), imdnId: messageId(`imdn-${id}`) },
+    audience: to === undefined ? { to: 'everyone' } : { to: 'user', user: to },
+  });
+  const all = [said(ALICE, 'a1'), said(BOB, 'b1'), said(BOB, 'same'), said(ALICE, 'private', BOB), said(ALICE, 'same')];
+  for (const [i, each] of all.entries()) messages.note(eventNumber(i + 1), each);
+  t.equal(messages.find('a1', ALICE), undefined, 'only the newest are remembered');
+  t.equal(messages.find('private', ALICE), undefined);
+  t.same(messages.find('imdn-b1', ALICE), { author: BOB, messageId: 'b1' });
+  t.same([messages.find('same', BOB)?.author, messages.find('same', undefined)?.author], [BOB, ALICE]);
+  t.same(messages.last(BOB, 2), { author: BOB, messageId: 'b1' });
+  messages.forget({ type: 'retracted', at: NOW, author: BOB, messageId: messageId('same') });
+  t.same(messages.last(BOB, 1), { author: BOB, messageId: 'b1' });
+  t.equal(messages.last(BOB, 2), undefined);
+  for (let i = 0; i < 20; i++) messages.note(eventNumber(i + 10), said(ALICE, `more${String(i)}`));
+  t.equal(messages.last(ALICE, 3)?.messageId, 'more17');
+  t.equal(messages.last(ALICE, 4), undefined);
+  t.end();
 });
