@@ -22,6 +22,7 @@ import { LegMaker } from './focus/leg-maker.ts';
 import { ModeratedLegs } from './focus/moderated-legs.ts';
 import { PeerTable } from './focus/peers.ts';
 import { RECIPIENT_LIST_INVITE } from './focus/recipient-list.ts';
+import { PinGate } from './focus/pin-gate.ts';
 import { Referrals } from './focus/referrals.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { adminToken, type ApiRoute } from './ops/api.ts';
@@ -300,8 +301,10 @@ async function wire(
     log.child('focus').warn(line);
   };
   const referrals = new Referrals({ host, domains, gate, legs, dialOut, listEntries, warn });
+  // With accounts a second challenge, of another realm, would be more than most clients answer: there a PIN is dialled.
+  const pins = new PinGate(now, config.auth.mode === 'open');
   const callers = { legs, fileCalls, dialOut, referrals };
-  const focus = new Focus({ host, domains, gate, peers, ...callers, events, factory, listEntries, warn });
+  const focus = new Focus({ host, domains, gate, pins, peers, ...callers, events, factory, listEntries, warn });
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {

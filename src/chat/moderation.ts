@@ -71,11 +71,21 @@ export class Moderation {
       return;
     }
     const events = eventsOf(order, conference, now(), by === 'administrator' ? undefined : by);
+    this.#learnPin(order, events);
     if (events.length === 0) {
       told({ refused: 'recipient-unknown' });
       return;
     }
     this.#append(events, told);
+  }
+
+  #learnPin(order: Order, events: readonly ConferenceEvent[]): void {
+    if (order.order !== 'pin' || order.pin === undefined) return;
+    for (const event of events) {
+      if (event.type === 'setting' && event.change.setting === 'pinHash' && event.change.value !== null) {
+        this.#parts.doors.pins.learn(order.pin, event.change.value);
+      }
+    }
   }
 
   /** Judges who wants somebody called into the room, and leaves the line for the operator. Undefined: it may be done. */

@@ -3,6 +3,7 @@ import type { Conference } from '../conference/conference.ts';
 import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
+import { KnownPins } from '../policy/pin.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
@@ -20,12 +21,14 @@ export interface Seat {
 }
 
 /** Who wants to come in, and what he shows. */
-export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'invited'>;
+export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'pinProof' | 'invited'>;
 
 /** What is counted at the doors of all rooms; it outlives each of them, since a room that is empty may be forgotten at once. */
 export class Doors {
   /** How often a wrong PIN may be tried, by room and user, and by room and address. */
   readonly pinTries = new RateLimiter({ perSecond: 1 / 60, burst: 5 });
+  /** The PINs of rooms, as far as they are known. */
+  readonly pins = new KnownPins();
   /** How many lines there are about who is not let in: whoever tries out PINs shall not fill the disk. */
   readonly refusalLines = new RateLimiter({ perSecond: 0.2, burst: 20 });
 }
@@ -36,6 +39,7 @@ const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
 /** All that may say no in one room, with the counts that such rules keep. */
 export class RoomRules {
   readonly #policy: RoomPolicy;
+  readonly #pins: KnownPins;
   readonly #conference: Conference;
   readonly #now: () => number;
   readonly #join: readonly Rule<JoinRequest>[];
@@ -47,13 +51,21 @@ export class RoomRules {
 
   constructor(room: RoomUri, doors: Doors, policy: RoomPolicy, conference: Conference, now: () => number) {
     this.#policy = policy;
+    this.#pins = doors.pins;
+    const configured = conference.setting('pinHash');
+    if (policy.pin !== undefined && configured !== undefined) doors.pins.learn(policy.pin, configured);
     this.#conference = conference;
     this.#now = now;
     // Whoever may give any name could give another one for each text.
     this.#strangerRate = new RateLimiter(policy.messageRate);
-    this.#join = [...JOIN_RULES, pinRule(doors.pinTries, room)];
+    this.#join = [...JOIN_RULES, pinRule(doors.pinTries, room, doors.pins)];
     this.#rates = rateRules(new RateLimiter(policy.messageRate), new RateLimiter(policy.typingRate));
     this.#speak = [...SPEAK_RULES, ...this.#rates];
+  }
+
+  /** The PIN of the room in clear; undefined when it has none, or one that is known by its hash only. */
+  get pin(): string | undefined {
+    return this.#pins.of(this.#conference.setting('pinHash'));
   }
 
   /** Whether chat sessions must use TLS (RFC 7701 §11). */

@@ -22,6 +22,7 @@ import { type LegMaker, newEndpointId } from './leg-maker.ts';
 import type { LegMedia } from './leg-media.ts';
 import { ownLeg } from './own-leg.ts';
 import type { PeerProfile } from './peers.ts';
+import type { PinGate } from './pin-gate.ts';
 import { refusalAnswer } from './refusals.ts';
 import { sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
@@ -44,7 +45,7 @@ export interface FileEntrance {
   readonly caller: Caller;
   readonly profile: PeerProfile;
   readonly roomUri: string;
-  readonly pin?: string;
+  readonly pins: PinGate;
 }
 
 /** All calls that only bring files. */
@@ -110,7 +111,7 @@ export class FileCalls implements Watcher {
   }
 
   /** As whom the caller sends: as the device by which he is in the room, if it is that one. */
-  #senderOf({ invite, room, caller, profile, roomUri, pin }: FileEntrance): Speaker | Answer {
+  #senderOf({ invite, room, caller, profile, roomUri, pins }: FileEntrance): Speaker | Answer {
     const legs = this.#parts.legs();
     const { request, flow } = invite;
     const own = legs.of(room, caller.user).length === 0 ? undefined : (ownLeg(legs, room, caller, flow) ?? 'not his');
@@ -122,8 +123,9 @@ export class FileCalls implements Watcher {
       const isOther = instance !== undefined && own.instance !== undefined && instance !== own.instance;
       return isOther ? { ...own.speaker, endpoint: newEndpointId() } : own.speaker;
     }
-    const refusal = room.rules.stranger({ ...caller, ...(pin === undefined ? {} : { pin }) });
-    if (refusal !== undefined) return refusalAnswer(refusal);
+    const shown = pins.shownBy(request, room);
+    const refusal = room.rules.stranger({ ...caller, ...shown });
+    if (refusal !== undefined) return pins.answer(request, room, refusal, shown);
     return {
       endpoint: newEndpointId(),
       user: caller.user,

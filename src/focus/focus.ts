@@ -31,6 +31,7 @@ import { bringsOnlyFiles } from './media-plan.ts';
 import { openRoom } from './open-room.ts';
 import { ownLeg } from './own-leg.ts';
 import { type PeerTable, signsOf } from './peers.ts';
+import type { PinGate } from './pin-gate.ts';
 import { isListAlone, recipientsOf } from './recipient-list.ts';
 import type { Referrals } from './referrals.ts';
 import { messageRefusal, refusalAnswer } from './refusals.ts';
@@ -53,6 +54,7 @@ export interface FocusParts {
   readonly factory: Factory;
   readonly dialOut: DialOut;
   readonly referrals: Referrals;
+  readonly pins: PinGate;
   /** Entries of a list of recipients, at most. */
   readonly listEntries: number;
   /** A line for the operator. */
@@ -142,7 +144,13 @@ export class Focus implements UserAgentHandlers {
     // Somebody else says that he is who is here already.
     if (legs.of(room, caller.user).length > 0) return messageRefusal({ refused: 'not-here' }, false);
     const profile = this.#parts.peers.profileOf(signsOf(request));
-    return hearStranger(request, { room, caller, profile, roomUri: dialledUri(request, domains), ...pinOf(request) });
+    return hearStranger(request, {
+      room,
+      caller,
+      profile,
+      roomUri: dialledUri(request, domains),
+      pins: this.#parts.pins,
+    });
   }
 
   /** No further joins; everybody who is there is let go by BYE. */
@@ -174,10 +182,11 @@ export class Focus implements UserAgentHandlers {
 
   async #join(entry: Entry, newUser: string | undefined): Promise<void> {
     const { invite, room, release, caller } = entry;
+    const { pins } = this.#parts;
     if (isForFiles(invite.request)) {
       const profile = this.#parts.peers.profileOf(signsOf(invite.request));
       const roomUri = dialledUri(invite.request, this.#parts.domains);
-      await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, ...pinOf(invite.request) });
+      await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, pins });
       return;
     }
     const replaced = replacedLeg(invite.request, room, caller, this.#parts.legs);
@@ -190,11 +199,13 @@ export class Focus implements UserAgentHandlers {
       invite.refuse(no);
       return;
     }
-    const seat = room.rules.join({ ...caller, ...pinOf(invite.request) });
+    const shown = pins.shownBy(invite.request, room);
+    const seat = room.rules.join({ ...caller, ...shown });
     if ('refused' in seat) {
-      room.moderation.turnedAway(caller, seat);
+      const answer = pins.answer(invite.request, room, seat, shown);
+      if (answer.status !== 401 || seat.refused === 'pin-wrong') room.moderation.turnedAway(caller, seat);
       release();
-      invite.refuse(refusalAnswer(seat));
+      invite.refuse(answer);
       return;
     }
     const profile = this.#parts.peers.profileOf(signsOf(invite.request));
@@ -290,10 +301,4 @@ function isForFiles(request: SipRequest): boolean {
 /** The URI of a room without what only says how to reach it. */
 function bareUri(uri: Uri): string {
   return formatUri(uri.kind === 'sip' ? { ...uri, params: Params.none, headers: [] } : uri);
-}
-
-/** The PIN of a room stands in the URI that was dialled: `sip:room@example.com;pin=4711`. */
-function pinOf({ uri }: SipRequest): { readonly pin?: string } {
-  const pin = uri.kind === 'sip' ? uri.params.get('pin') : undefined;
-  return pin === undefined ? {} : { pin };
 }

@@ -4,6 +4,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import { endpointId } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { PeerProfile } from './peers.ts';
+import type { PinGate } from './pin-gate.ts';
 import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
 
@@ -14,8 +15,7 @@ export interface Stranger {
   readonly profile: PeerProfile;
   /** The URI of the room as he knows it. */
   readonly roomUri: string;
-  /** The PIN given with the request. */
-  readonly pin?: string;
+  readonly pins: PinGate;
 }
 
 /** The endpoint of all that is said by those who have none. */
@@ -23,9 +23,10 @@ const NOWHERE = endpointId('stranger');
 
 /** A MESSAGE of somebody who is not in the call (RFC 3428), where the room allows it. Throws SipError for what cannot be read. */
 export async function hearStranger(request: SipRequest, stranger: Stranger): Promise<Answer> {
-  const { room, caller, profile, roomUri, pin } = stranger;
-  const refusal = room.rules.stranger({ ...caller, ...(pin === undefined ? {} : { pin }) });
-  if (refusal !== undefined) return messageRefusal(refusal, false);
+  const { room, caller, profile, roomUri, pins } = stranger;
+  const shown = pins.shownBy(request, room);
+  const refusal = room.rules.stranger({ ...caller, ...shown });
+  if (refusal !== undefined) return pins.answer(request, room, refusal, shown);
   const taken = { status: profile.messageTaken };
   if (request.body.length === 0) return taken;
   const speaker = {

@@ -3,7 +3,7 @@ import type { Conference } from '../conference/conference.ts';
 import type { Banned, Millis } from '../conference/events.ts';
 import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { isAtLeast } from './roles.ts';
-import { isPin } from './pin.ts';
+import { isPin, type KnownPins } from './pin.ts';
 import type { RateLimiter } from './rate.ts';
 import type { RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
@@ -18,6 +18,8 @@ export interface JoinRequest {
   readonly address?: string;
   /** The PIN given with the request. */
   readonly pin?: string;
+  /** Whether the digest credentials of the request are made of the PIN (RFC 3261 §22); undefined: it has none. */
+  readonly pinProof?: boolean;
   /** A moderator asked for this user: lock, PIN and membership do not stand against it. Default false. */
   readonly invited?: boolean;
   readonly now: Millis;
@@ -75,17 +77,21 @@ export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
 
 /**
  * The PIN of a room, where it has one. Wrong ones cost a token, by user and by address, so that they cannot be tried out.
- * The limiter must outlive the room, which may be gone between two tries.
+ * The limiter must outlive the room, which may be gone between two tries. A PIN that is right is `known` from then on.
  */
-export function pinRule(tries: RateLimiter, room: RoomUri): Rule<JoinRequest> {
-  return ({ conference, user, address, pin, invited, now }) => {
+export function pinRule(tries: RateLimiter, room: RoomUri, known: KnownPins): Rule<JoinRequest> {
+  return ({ conference, user, address, pin, pinProof, invited, now }) => {
     const hash = conference.setting('pinHash');
     if (hash === undefined || invited === true || isAtLeast(conference.roleOf(user), 'moderator')) return undefined;
-    if (pin === undefined) return { refused: 'pin-needed' };
+    if (pin === undefined && pinProof === undefined) return { refused: 'pin-needed' };
     const keys = [`${room} user ${user}`, ...(address === undefined ? [] : [`${room} address ${address}`])];
     const retryAfter = Math.max(...keys.map((key) => tries.wait(key, now)));
     if (retryAfter > 0) return { refused: 'pin-too-often', retryAfter };
-    if (isPin(pin, hash)) return undefined;
+    if (pinProof === true) return undefined;
+    if (pin !== undefined && isPin(pin, hash)) {
+      known.learn(pin, hash);
+      return undefined;
+    }
     for (const key of keys) tries.take(key, now);
     return { refused: 'pin-wrong' };
   };

@@ -1,5 +1,6 @@
 /** The PIN of a room: kept as a salted hash only. */
 import { randomBytes, scryptSync, timingSafeEqual } from 'node:crypto';
+import { Recent } from '../conference/recent.ts';
 
 const COST = 4096;
 const LENGTH = 32;
@@ -24,4 +25,27 @@ export function isPin(pin: string, hash: string): boolean {
 
 function derive(pin: string, salt: Buffer, cost: number): Buffer {
   return scryptSync(pin.normalize('NFKC'), salt, LENGTH, { N: cost, r: 8, p: 1 });
+}
+
+/**
+ * PINs that are known in clear, because they were configured, set or dialled while this process runs: without that nobody
+ * can tell whether digest credentials are made of one.
+ */
+export class KnownPins {
+  readonly #byHash: Recent<string, string>;
+
+  /** @param limit PINs known at a time; the one that was learnt longest ago is forgotten */
+  constructor(limit = 1000) {
+    this.#byHash = new Recent(limit);
+  }
+
+  /** Notes that this PIN has that hash. */
+  learn(pin: string, hash: string): void {
+    this.#byHash.set(hash, pin);
+  }
+
+  /** The PIN that has a hash. */
+  of(hash: string | undefined): string | undefined {
+    return hash === undefined ? undefined : this.#byHash.get(hash);
+  }
 }

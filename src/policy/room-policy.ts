@@ -15,6 +15,8 @@ export interface Rate {
 export interface RoomPolicy {
   /** What the first to come is, in a conference that has no owner yet; absent: like everybody else. */
   readonly creatorRole?: Role;
+  /** The PIN that is configured. */
+  readonly pin?: string;
   /** Who may subscribe to the roster. */
   readonly watchers: 'anybody' | 'participants';
   /** Whether those who are not in the call may say something to all by SIP MESSAGE. */

@@ -60,6 +60,7 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     watchers: room.watchers,
     strangers: room.strangers,
     loops: room.loops,
+    ...(room.pin === null ? {} : { pin: room.pin }),
     maxDevices: room.maximum_devices,
     maxMessage: config.msrp.max_message,
     nicknames: room.nicknames,

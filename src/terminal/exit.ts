@@ -15,7 +15,7 @@ const CODES: Readonly<Record<ClientFault, number>> = {
 /** What is told of a fault: its own words, and what would help against it. */
 export function reasonOf({ message, status }: ClientError): string {
   return status === 401 || status === 407
-    ? `${message}: give your address by --as, and your password in GTC_PASSWORD`
+    ? `${message}: give your address by --as, and your password (or the PIN of the room) in GTC_PASSWORD`
     : message;
 }
 

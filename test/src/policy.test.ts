@@ -11,7 +11,7 @@ import { MANAGE_RULES } from '../../src/policy/manage.ts';
 import type { ManageRequest } from '../../src/policy/manage.ts';
 import type { Act } from '../../src/policy/roles.ts';
 import { NICKNAME_RULES } from '../../src/policy/nicknames.ts';
-import { hashPin, isPin } from '../../src/policy/pin.ts';
+import { hashPin, isPin, KnownPins } from '../../src/policy/pin.ts';
 import { RateLimiter } from '../../src/policy/rate.ts';
 import { sentenceOf } from '../../src/policy/refusal.ts';
 import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
@@ -90,12 +90,20 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.notOk(isPin('4712', pinHash));
   t.notOk(isPin('4711', 'plain$4711'));
 
-  const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }), ROOM);
+  const known = new KnownPins();
+  const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }), ROOM, known);
   const conference = after({ pinHash }, gives(ALICE, 'moderator'));
   const judge = (pin: string | undefined, now: number, user = CAROL, address = '192.0.2.1'): string | undefined =>
     rule({ conference, policy, user, address, now, ...(pin === undefined ? {} : { pin }) })?.refused;
   t.equal(judge(undefined, NOW), 'pin-needed');
+  t.equal(known.of(pinHash), undefined);
   t.equal(judge('4711', NOW), undefined);
+  t.equal(known.of(pinHash), '4711', 'who has dialled it has made it known');
+  const proves = (pinProof: boolean, user: UserUri, address: string): string | undefined =>
+    rule({ conference, policy, user, address, now: NOW, pinProof })?.refused;
+  t.equal(proves(true, userUri('sip:kim@example.com'), '192.0.2.9'), undefined);
+  for (let i = 0; i < 3; i++) t.equal(proves(false, userUri('sip:kim@example.com'), '192.0.2.9'), 'pin-wrong');
+  t.equal(proves(true, userUri('sip:kim@example.com'), '192.0.2.9'), 'pin-too-often', 'by digest as well');
   for (let i = 0; i < 3; i++) t.equal(judge('1', NOW), 'pin-wrong');
   t.equal(judge('4711', NOW), 'pin-too-often', 'now even the right one must wait');
   t.equal(judge('4711', NOW, BOB), 'pin-too-often', 'from that address');
@@ -103,7 +111,11 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.equal(judge('4711', NOW + 60_000), undefined);
   t.equal(judge(undefined, NOW, ALICE), undefined, 'a moderator needs none');
   t.equal(
-    pinRule(new RateLimiter({ perSecond: 1, burst: 1 }), ROOM)({ conference: after({}), policy, user: BOB, now: NOW }),
+    pinRule(
+      new RateLimiter({ perSecond: 1, burst: 1 }),
+      ROOM,
+      known,
+    )({ conference: after({}), policy, user: BOB, now: NOW }),
     undefined,
   );
   t.end();
