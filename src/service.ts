@@ -300,9 +300,9 @@ async function wire(
   const warn = (line: string): void => {
     log.child('focus').warn(line);
   };
-  const referrals = new Referrals({ host, domains, gate, legs, dialOut, listEntries, warn });
   // With accounts a second challenge, of another realm, would be more than most clients answer: there a PIN is dialled.
   const pins = new PinGate(now, config.auth.mode === 'open');
+  const referrals = new Referrals({ host, domains, gate, legs, pins, dialOut, listEntries, warn });
   const callers = { legs, fileCalls, dialOut, referrals };
   const focus = new Focus({ host, domains, gate, pins, peers, ...callers, events, factory, listEntries, warn });
   const userAgent: UserAgent = new UserAgent(

@@ -23,7 +23,6 @@ import type { LegMedia } from './leg-media.ts';
 import { ownLeg } from './own-leg.ts';
 import type { PeerProfile } from './peers.ts';
 import type { PinGate } from './pin-gate.ts';
-import { refusalAnswer } from './refusals.ts';
 import { sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
 
@@ -114,8 +113,9 @@ export class FileCalls implements Watcher {
   #senderOf({ invite, room, caller, profile, roomUri, pins }: FileEntrance): Speaker | Answer {
     const legs = this.#parts.legs();
     const { request, flow } = invite;
-    const own = legs.of(room, caller.user).length === 0 ? undefined : (ownLeg(legs, room, caller, flow) ?? 'not his');
-    if (own === 'not his') return refusalAnswer({ refused: 'not-here' });
+    const shown = pins.shownBy(request, room);
+    const own = ownLeg(legs, room, caller, flow, shown);
+    if (own !== undefined && 'refused' in own) return pins.answer(request, room, own, shown);
     const going = [...this.#alive].filter((call) => call.room === room && call.speaker.user === caller.user);
     if (going.length >= MAX_FILE_CALLS) return { status: 486, reason: 'Too Many Files At Once' };
     if (own !== undefined) {
@@ -123,7 +123,6 @@ export class FileCalls implements Watcher {
       const isOther = instance !== undefined && own.instance !== undefined && instance !== own.instance;
       return isOther ? { ...own.speaker, endpoint: newEndpointId() } : own.speaker;
     }
-    const shown = pins.shownBy(request, room);
     const refusal = room.rules.stranger({ ...caller, ...shown });
     if (refusal !== undefined) return pins.answer(request, room, refusal, shown);
     return {

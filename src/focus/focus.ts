@@ -34,7 +34,7 @@ import { type PeerTable, signsOf } from './peers.ts';
 import type { PinGate } from './pin-gate.ts';
 import { isListAlone, recipientsOf } from './recipient-list.ts';
 import type { Referrals } from './referrals.ts';
-import { messageRefusal, refusalAnswer } from './refusals.ts';
+import { refusalAnswer } from './refusals.ts';
 import { replacedLeg } from './replacing.ts';
 import { sdpOf } from './sdp-body.ts';
 import { hearStranger } from './stranger.ts';
@@ -132,17 +132,16 @@ export class Focus implements UserAgentHandlers {
 
   /** From the user agent: a text from outside of a call, by somebody who is in one (RFC 3428). */
   async onMessage(incoming: IncomingRequest): Promise<Answer> {
-    const { host, domains, gate, legs } = this.#parts;
+    const { host, domains, gate, legs, pins } = this.#parts;
     const { request, flow } = incoming;
     const caller = await gate.admit(request, flow);
     if ('status' in caller) return caller;
     const uri = domains.roomOf(request.uri);
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
-    const leg = ownLeg(legs, room, caller, flow);
-    if (leg !== undefined) return leg.onMessage(incoming);
-    // Somebody else says that he is who is here already.
-    if (legs.of(room, caller.user).length > 0) return messageRefusal({ refused: 'not-here' }, false);
+    const shown = pins.shownBy(request, room);
+    const leg = ownLeg(legs, room, caller, flow, shown);
+    if (leg !== undefined) return 'refused' in leg ? pins.answer(request, room, leg, shown) : leg.onMessage(incoming);
     const profile = this.#parts.peers.profileOf(signsOf(request));
     return hearStranger(request, {
       room,

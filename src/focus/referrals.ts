@@ -20,6 +20,7 @@ import { FOCUS_CONTACT } from './contact.ts';
 import type { DialOut } from './dial-out.ts';
 import type { LegMaker } from './leg-maker.ts';
 import { ownLeg } from './own-leg.ts';
+import type { PinGate } from './pin-gate.ts';
 import { messageRefusal, refusalAnswer } from './refusals.ts';
 import { readTarget } from './targets.ts';
 
@@ -29,6 +30,7 @@ export interface ReferralParts {
   readonly domains: Domains;
   readonly gate: Gate;
   readonly legs: LegMaker;
+  readonly pins: PinGate;
   readonly dialOut: DialOut;
   /** Entries of one list at most. */
   readonly listEntries: number;
@@ -94,7 +96,7 @@ export class Referrals {
 
   /** Whoever is in the room may ask, and whoever proves to have a say in it; the rules judge what for. */
   async #referrer(refer: IncomingRefer): Promise<Referrer | Answer> {
-    const { legs, gate, domains, host } = this.#parts;
+    const { legs, gate, domains, host, pins } = this.#parts;
     const { request, flow, session } = refer;
     if (session !== undefined) {
       const { callId, localTag, remoteTag } = session.dialog;
@@ -108,10 +110,12 @@ export class Referrals {
     const uri = domains.roomOf(request.uri);
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
-    const leg = ownLeg(legs, room, caller, flow);
-    if (leg === undefined && !caller.proven) {
-      room.moderation.turnedAway(caller, { refused: 'not-here' });
-      return { status: 403, reason: 'Not in This Conference' };
+    const shown = pins.shownBy(request, room);
+    const leg =
+      ownLeg(legs, room, caller, flow, shown) ?? (caller.proven ? undefined : ({ refused: 'not-here' } as const));
+    if (leg !== undefined && 'refused' in leg) {
+      room.moderation.turnedAway(caller, leg);
+      return pins.answer(request, room, leg, shown);
     }
     const roomUri = leg?.roomUri ?? dialledUri(request, domains);
     return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };

@@ -2,6 +2,7 @@ import t from 'tap';
 import { formatUri, type SipRequest } from '../../sip/index.ts';
 import { joinRoom } from '../../src/client/index.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
+import { RawCaller } from './raw-caller.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, raise, ROOM, type Stage } from './stage.ts';
 
@@ -96,6 +97,34 @@ t.test('RFC 3428 §7: texts out of the call, of those who are in it', async (t) 
     202,
   );
   await zoe.hears('to the alias');
+});
+
+t.test("RFC 3428 §7: a text out of the call is its author's by From and flow", async (t) => {
+  const text = (body: string): Extra => ({ contentType: 'text/plain', body });
+  for (const transport of ['tcp', 'udp'] as const) {
+    const stage = await raise('rooms.named.safe.pin=4711');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe', 'sip:safe@127.0.0.1;pin=4711');
+    const writer = await RawCaller.connect(t, transport, stage.sip, 'tom');
+    t.equal(await writer.invite('sip:safe@127.0.0.1;pin=4711', AUDIO), 200);
+    t.equal(await writer.message('sip:safe@127.0.0.1', 'by the flow of the call'), 202, transport);
+    await zoe.hears('by the flow of the call');
+    const other = await RawCaller.connect(t, transport, stage.sip, 'tom');
+    t.equal(await other.message('sip:safe@127.0.0.1', 'by another flow'), 401, 'as if he called: the PIN is asked for');
+    t.equal(await other.message('sip:safe@127.0.0.1;pin=1', 'by another flow'), 403);
+    t.equal(await other.message('sip:safe@127.0.0.1;pin=4711', 'from another port'), 202, 'a program that knows it');
+    await zoe.hears('from another port');
+    const refer = await other.request('REFER', 'sip:safe@127.0.0.1', '', ['Refer-To: <sip:zoe@127.0.0.1;method=BYE>']);
+    t.equal(refer, 401, 'orders as well');
+  }
+  const open = await raise();
+  t.teardown(() => open.close());
+  const tom = await call(open, 'tom');
+  const port = await SipPhone.connect('tom', open.sip);
+  t.equal((await port.request('MESSAGE', ROOM, text('each from a port of its own'))).response.status, 202);
+  const away = await SipPhone.connect('tom', open.sip, '127.0.0.1', '127.0.0.2');
+  t.equal((await away.request('MESSAGE', ROOM, text('from elsewhere'))).response.status, 403);
+  t.equal(await tom.writes('and within the call'), 202);
 });
 
 t.test('the types of a MESSAGE: what is taken, what is refused, and how', async (t) => {
@@ -602,7 +631,7 @@ t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t)
   const max = await join(other, 'max', `${ROOM};pin=4711`);
   const ann = await SipPhone.connect('ann', other.sip);
   const text = { contentType: 'text/plain', body: 'with the PIN' };
-  t.equal((await ann.request('MESSAGE', ROOM, text)).response.status, 403, 'the PIN is asked');
+  t.equal((await ann.request('MESSAGE', ROOM, text)).response.status, 401, 'the PIN is asked');
   t.equal((await ann.request('MESSAGE', `${ROOM};pin=4711`, text)).response.status, 202);
   await max.hears('with the PIN');
   await max.say('/ban sip:ann@127.0.0.1');

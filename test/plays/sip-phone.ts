@@ -61,8 +61,9 @@ export class SipPhone {
     socket.on('error', () => undefined);
   }
 
-  static async connect(name: string, port: number, host = '127.0.0.1'): Promise<SipPhone> {
-    const socket = connect({ port, host, noDelay: true });
+  /** @param own the address that it calls from; default: what the system chooses */
+  static async connect(name: string, port: number, host = '127.0.0.1', own?: string): Promise<SipPhone> {
+    const socket = connect({ port, host, noDelay: true, ...(own === undefined ? {} : { localAddress: own }) });
     await new Promise((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
