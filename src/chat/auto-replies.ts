@@ -14,6 +14,8 @@ export interface AutoReplyLimits {
   /** So many texts among those that it answers may have stayed without an answer, but for those of the last `lag` ms. */
   readonly unanswered: number;
   readonly lag: number;
+  /** Of the last `lag` ms, so many for each of its answers: of more it is not known whether they are what it answers. */
+  readonly crowd: number;
   /** How quickly a machine answers, in ms. */
   readonly reflex: number;
   /** The same for what is typed so quickly by hand: a text of fewer characters than `short`. */
@@ -31,6 +33,7 @@ const DEFAULT_LIMITS: AutoReplyLimits = {
   repetitions: 4,
   unanswered: 3,
   lag: 1_000,
+  crowd: 4,
   reflex: 5_000,
   quick: 1_000,
   short: 16,
@@ -113,11 +116,13 @@ export class AutoReplies {
   /** The run that a text goes on with; undefined when it shows that it is no machine's, or no longer the same one's. */
   #continued(known: Run | undefined, said: Utterance, text: string, isQuick: boolean): Run | undefined {
     if (known === undefined || known.to !== said.to || !isAlike(known.text, text)) return undefined;
-    const { silence, unanswered, lag } = this.#limits;
+    const { silence, unanswered, lag, crowd } = this.#limits;
+    const waiting = this.#heardBy(known, said) - known.tries;
     // Whoever lets texts pass is a person, or a machine that speaks for itself.
     if (this.#heardBy(known, said, said.now - lag) - known.tries > unanswered) return undefined;
+    if (waiting > unanswered + crowd * known.tries) return undefined;
     if (known.silent) return said.now - known.at <= silence ? known : undefined;
-    return isQuick && this.#heardBy(known, said) > known.tries ? known : undefined;
+    return isQuick && waiting > 0 ? known : undefined;
   }
 
   /** A new run: what was said a while ago is not what it answers, but for the last text. */

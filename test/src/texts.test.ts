@@ -226,6 +226,12 @@ t.test('loops: people are not machines', (t) => {
     if (i % 3 === 0) comments.says('zoe', `I see ${'no '.repeat(i)}`);
   }
   t.same(comments.refused, [], 'lines pasted one by one, with comments of others between');
+  const programs = room();
+  for (let i = 0; i < 1000; i++) {
+    programs.passes(1);
+    programs.says(`u${String(i % 10)}`, `this is report number ${String(i)}`);
+  }
+  t.same(programs.refused, [], 'ten programs that report much the same, a thousand times a second');
   const greeter = room();
   for (let i = 0; i < 20; i++) {
     greeter.says(`new${String(i)}`, 'hi all');

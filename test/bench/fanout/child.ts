@@ -1,7 +1,7 @@
 /** Processes under measurement, as the bench that starts them sees them. */
 import { fork, type ChildProcess } from 'node:child_process';
 import type { LoadOrder } from './load.ts';
-import type { PhonesOrder, WriteOrder } from './phones.ts';
+import type { PhonesOrder, PaceOrder, WriteOrder } from './phones.ts';
 
 /** Starts a program of the benches, named by its place beside this file, with a channel to it. */
 export function start(file: string, ...args: readonly string[]): ChildProcess {
@@ -25,7 +25,7 @@ export function hear(child: ChildProcess): Promise<unknown> {
 /** Sends a message to a process and gives its answer. */
 export async function ask(
   child: ChildProcess,
-  message: string | LoadOrder | PhonesOrder | WriteOrder,
+  message: string | LoadOrder | PhonesOrder | WriteOrder | PaceOrder,
 ): Promise<unknown> {
   const answer = hear(child);
   child.send(message);

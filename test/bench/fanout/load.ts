@@ -13,7 +13,7 @@ export interface LoadOrder {
   readonly members: number;
   readonly bodyBytes: number;
   readonly window: number;
-  /** Messages to say after the warm-up. */
+  /** Messages to say each time that the parent says `go`, after the warm-up. */
   readonly messages: number;
   readonly warmUp: number;
 }
@@ -154,15 +154,17 @@ class Room {
   }
 }
 
-process.on('message', (order: LoadOrder) => {
+process.once('message', (order: LoadOrder) => {
   void (async () => {
     const room = new Room(order, await members(order));
     // A durable room delivers to those whose coming it has kept, which is a moment later.
     await new Promise((resolve) => setTimeout(resolve, 500));
     await room.run(order.warmUp);
     process.send?.('warm');
-    await new Promise((resolve) => process.once('message', resolve));
-    process.send?.(await room.run(order.messages));
+    for (;;) {
+      await new Promise((resolve) => process.once('message', resolve));
+      process.send?.(await room.run(order.messages));
+    }
   })();
 });
 process.on('disconnect', () => {

@@ -8,12 +8,32 @@ import { connect, type Socket } from 'node:net';
 export interface PhonesOrder {
   readonly sip: number;
   readonly phones: number;
+  /** They take no MESSAGE themselves. */
+  readonly deaf?: boolean;
 }
 
 /** What the parent asks next: to write so many texts, so many at a time; 0 texts: only to count. */
 export interface WriteOrder {
   readonly texts: number;
   readonly window: number;
+  /** So many MESSAGEs are to come; default: one to each of the others for each text. */
+  readonly expected?: number;
+}
+
+/** Or to write so many texts a second for so long, one phone after the other. */
+export interface PaceOrder {
+  readonly perSecond: number;
+  readonly forSeconds: number;
+}
+
+/** What came of that. */
+export interface PaceResult {
+  readonly sent: number;
+  readonly taken: number;
+  readonly seconds: number;
+  /** Milliseconds from a text to its answer: half of them, and 99 of 100, were quicker. */
+  readonly median: number;
+  readonly slow: number;
 }
 
 /** What came of it. */
@@ -55,14 +75,17 @@ class Phones {
   }
 
   /** INVITE and ACK; gives the To of the room. */
-  async join(name: string): Promise<string> {
+  async join(name: string, deaf: boolean): Promise<string> {
     const answer = await this.#ask(
       'INVITE',
       name,
       1,
       '<sip:bench@127.0.0.1>',
       [
-        ...['Allow: INVITE, ACK, BYE, CANCEL, MESSAGE', `Contact: <sip:${name}@127.0.0.1:9;transport=tcp>`],
+        ...[
+          `Allow: INVITE, ACK, BYE, CANCEL${deaf ? '' : ', MESSAGE'}`,
+          `Contact: <sip:${name}@127.0.0.1:9;transport=tcp>`,
+        ],
         'Content-Type: application/sdp',
       ],
       SDP,
@@ -94,6 +117,43 @@ class Phones {
     };
     await Promise.all(Array.from({ length: window }, lane));
     return taken;
+  }
+
+  /** Writes at a pace, from one call after the other. */
+  async pace(rooms: readonly string[], { perSecond, forSeconds }: PaceOrder): Promise<PaceResult> {
+    const start = performance.now();
+    const waits: number[] = [];
+    const answers: Promise<void>[] = [];
+    const total = perSecond * forSeconds;
+    let taken = 0;
+    while (answers.length < total) {
+      const due = Math.min(total, Math.floor(((performance.now() - start) / 1000) * perSecond));
+      while (answers.length < due) {
+        const i = answers.length % rooms.length;
+        this.#seq += 1;
+        const at = performance.now();
+        const body = `text ${String(answers.length)}`;
+        const asked = this.#ask(
+          'MESSAGE',
+          `phone${String(i)}`,
+          this.#seq,
+          rooms[i] ?? '',
+          ['Content-Type: text/plain'],
+          body,
+        );
+        answers.push(
+          asked.then((answer) => {
+            waits.push(performance.now() - at);
+            if (answer.startsWith('SIP/2.0 20')) taken += 1;
+          }),
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await Promise.all(answers);
+    waits.sort((a, b) => a - b);
+    const of = (share: number): number => waits[Math.floor(waits.length * share)] ?? 0;
+    return { sent: total, taken, seconds: (performance.now() - start) / 1000, median: of(0.5), slow: of(0.99) };
   }
 
   /** Waits until so many MESSAGEs have come, or none comes for a second. */
@@ -168,29 +228,26 @@ class Phones {
 }
 
 let phones: Phones | undefined;
-let others = 0;
-let room = '';
+const rooms: string[] = [];
 
-async function serve(order: PhonesOrder | WriteOrder): Promise<string | WriteResult> {
+async function serve(order: PhonesOrder | WriteOrder | PaceOrder): Promise<string | WriteResult | PaceResult> {
   if ('phones' in order) {
     phones = new Phones(order.sip);
-    for (let i = 0; i < order.phones; i += 1) {
-      const to = await phones.join(`phone${String(i)}`);
-      if (i === 0) room = to;
-    }
-    others = order.phones - 1;
+    for (let i = 0; i < order.phones; i += 1) rooms.push(await phones.join(`phone${String(i)}`, order.deaf === true));
     return 'ready';
   }
   if (phones === undefined) throw new Error('nobody has joined');
+  if ('perSecond' in order) return phones.pace(rooms, order);
+  const { texts, expected = texts === 0 ? Number.POSITIVE_INFINITY : texts * (rooms.length - 1) } = order;
   const start = process.hrtime.bigint();
   phones.received = 0;
-  const taken = await phones.write('phone0', room, order);
-  await phones.reach(order.texts === 0 ? Number.POSITIVE_INFINITY : order.texts * others);
+  const taken = await phones.write('phone0', rooms[0] ?? '', order);
+  await phones.reach(expected);
   const seconds = Number(process.hrtime.bigint() - start) / 1e9;
   return { taken, received: phones.received, seconds };
 }
 
-process.on('message', (order: PhonesOrder | WriteOrder) => {
+process.on('message', (order: PhonesOrder | WriteOrder | PaceOrder) => {
   void serve(order).then((answer) => process.send?.(answer));
 });
 process.on('disconnect', () => {
