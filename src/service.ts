@@ -189,6 +189,7 @@ async function wire(
     peers,
     legs: () => legs,
     userAgent: () => userAgent,
+    namesOf: (room) => factory.namesOf(room),
     local: reachableHost(config.sip.host[0] ?? '127.0.0.1', config.sip.advertise),
     now,
     warn: (line) => {

@@ -18,7 +18,7 @@ import type { Commander, Way } from '../chat/moderation.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer, Seat } from '../chat/rules.ts';
 import { personKey } from '../chat/domains.ts';
-import type { UserUri } from '../conference/ids.ts';
+import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { formatRecipientHistory, type Recipient } from '../conference/resource-lists.ts';
 import { isAtLeast } from '../policy/roles.ts';
 import { callInfo } from './advertising.ts';
@@ -50,6 +50,8 @@ export interface DialOutParts {
   readonly userAgent: () => Pick<SipUserAgent, 'invite'>;
   /** The address of ours that is named in descriptions, when nothing shows by which way the peer is reached. */
   readonly local: string;
+  /** What a group chat was called by who had it made. */
+  readonly namesOf: (room: RoomUri) => readonly HeaderLine[];
   readonly now: () => number;
   /** A line for the operator on each call that is not made. */
   readonly warn: (line: string) => void;
@@ -183,7 +185,7 @@ export class DialOut {
 
   async #call(invitation: Invitation, called: Called, leg: Leg, done: () => void): Promise<void> {
     const { room, report, roomUri = room.uri } = invitation;
-    const { options, userAgent, peers, warn } = this.#parts;
+    const { options, userAgent, peers, namesOf, warn } = this.#parts;
     const offer = await leg.media.offer('calling');
     const from = parseUri(roomUri);
     const title = room.conference.subject ?? room.conference.settings.displayText;
@@ -200,7 +202,7 @@ export class DialOut {
         from: { uri: from, params: Params.none, ...(title === undefined ? {} : { displayName: title.slice(0, 60) }) },
         contact: FOCUS_CONTACT,
         ...contentOf(sdpContent(offer), invitation.together),
-        headers: [...headersOf(invitation), ...callInfo(room.conference, from)],
+        headers: [...headersOf(invitation), ...callInfo(room.conference, from), ...namesOf(room.uri)],
         ringing: options.ring,
         redirects: options.redirects,
         session: leg,

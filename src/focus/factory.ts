@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import type { SipUri, Uri } from '../../sip/index.ts';
+import type { HeaderLine, SipUri, Uri } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { RoomUri, UserUri } from '../conference/ids.ts';
+import { Recent } from '../conference/recent.ts';
 import { CREATE_RULES, type CreateRequest } from '../policy/join.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import { firstRefusal } from '../policy/rule.ts';
+import { contributionIn } from './group-names.ts';
 
 /** What the factory is made with. */
 export interface FactoryParts {
@@ -30,9 +32,14 @@ export class Factory {
   readonly #parts: FactoryParts;
   readonly #made = new Set<RoomUri>();
   readonly #rate = new RateLimiter(MAKING);
+  /** By user and Contribution-ID. */
+  readonly #groups: Recent<string, SipUri>;
+  readonly #names: Recent<RoomUri, readonly HeaderLine[]>;
 
   constructor(parts: FactoryParts) {
     this.#parts = parts;
+    this.#groups = new Recent(parts.maxRooms);
+    this.#names = new Recent(parts.maxRooms);
   }
 
   get redirects(): boolean {
@@ -44,21 +51,36 @@ export class Factory {
     return uri.kind === 'sip' && uri.user === this.#parts.name && this.#parts.domains.serves(uri.host);
   }
 
-  /** The URI of a new conference, at the same host: 120 random bits that nobody guesses. */
-  make(factory: SipUri, user: UserUri, authenticated: boolean): SipUri | Refusal {
+  /**
+   * The URI of a new conference, at the same host: 120 random bits that nobody guesses. Who asks again under the same
+   * Contribution-ID gets the one that was made for him, or his group would be in two.
+   * @param names what the request calls the group chat
+   */
+  make(factory: SipUri, user: UserUri, authenticated: boolean, names: readonly HeaderLine[] = []): SipUri | Refusal {
     const { creators, rooms, maxRooms, domains, now } = this.#parts;
     const refusal = firstRefusal(CREATE_RULES, { user, authenticated, rooms: rooms(), maxRooms, creators });
     if (refusal !== undefined) return refusal;
+    const contribution = contributionIn(names);
+    const group = contribution === undefined ? undefined : `${user} ${contribution}`;
+    const known = group === undefined ? undefined : this.#groups.get(group);
+    if (known !== undefined) return known;
     const retryAfter = this.#rate.take(user, now());
     if (retryAfter > 0) return { refused: 'too-fast', retryAfter };
     const made = { ...factory, user: `chat-${randomBytes(15).toString('base64url')}` };
     const room = domains.roomOf(made);
     if (room !== undefined) this.#made.add(room);
+    if (room !== undefined && names.length > 0) this.#names.set(room, names);
+    if (group !== undefined) this.#groups.set(group, made);
     for (const oldest of this.#made) {
       if (this.#made.size <= maxRooms) break;
       this.#made.delete(oldest);
     }
     return made;
+  }
+
+  /** What the caller for whom a room was made calls it. */
+  namesOf(room: RoomUri): readonly HeaderLine[] {
+    return this.#names.get(room) ?? [];
   }
 
   /** Whether a room is one that it has made. */

@@ -25,6 +25,7 @@ import type { DialOut } from './dial-out.ts';
 import type { ConferenceEvents } from './event-package.ts';
 import type { Factory } from './factory.ts';
 import type { FileCalls } from './file-calls.ts';
+import { groupNamesOf } from './group-names.ts';
 import { type Leg, sdpContent } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 import { bringsOnlyFiles } from './media-plan.ts';
@@ -167,7 +168,7 @@ export class Focus implements UserAgentHandlers {
     const { factory, warn } = this.#parts;
     const { uri } = invite.request;
     if (!factory.isMeant(uri)) return undefined;
-    const made = factory.make(uri, caller.user, caller.proven);
+    const made = factory.make(uri, caller.user, caller.proven, groupNamesOf(invite.request));
     if ('refused' in made) {
       warn(`${caller.user} may not have a conference made: ${made.refused}`);
       invite.refuse(refusalAnswer(made));
@@ -263,7 +264,7 @@ export class Focus implements UserAgentHandlers {
     const { request } = invite;
     const offer = sdpOf(request);
     const listAlone = isListAlone(request);
-    const headers = callInfo(leg.room.conference, uri);
+    const headers = [...callInfo(leg.room.conference, uri), ...this.#parts.factory.namesOf(leg.room.uri)];
     const contact = user === undefined ? FOCUS_CONTACT : { ...FOCUS_CONTACT, user };
     if (listAlone && signsOf(request).featureTags.includes('text')) {
       // A chat by MESSAGE alone, as Linphone makes it: a description in the answer would break it.

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import type { SipRequest } from '../../sip/index.ts';
+import type { SipRequest, SipResponse } from '../../sip/index.ts';
 import { MsrpLine } from './msrp-line.ts';
 import { RawServer } from './raw-server.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
@@ -449,6 +449,34 @@ t.test('RFC 4579 §5.4, RFC 5366 §5: the factory makes a conference and calls t
   });
   t.equal(re.status, 420, 'RFC 5366 §5.1');
   t.equal(re.headers.get('Unsupported'), 'recipient-list-invite');
+});
+
+t.test('an RCS group chat: one name for its life, and one room for who starts it again (RCC.07)', async (t) => {
+  const stage = await stageWith(t);
+  const carol = await Callee.wait(stage, 'carol');
+  const names = ['Contribution-ID: 91cd3ae8-4c32-11df-a2f0', 'Conversation-ID: f81d4fae-7dec-11d0'];
+  const starts = async (name: string, headers: readonly string[], entries: readonly string[]): Promise<SipResponse> => {
+    const phone = await SipPhone.connect(name, stage.sip);
+    const { response, dialog } = await phone.request('INVITE', FACTORY, {
+      headers: ['Require: recipient-list-invite', ...headers],
+      ...withList(messageSdp(newPath()), listOf(entries)),
+    });
+    phone.ack(dialog);
+    return response;
+  };
+  const first = await starts('alice', names, [carol.phone.address]);
+  const { invite: called } = await carol.comes();
+  for (const message of [first, called]) {
+    t.equal(message.headers.get('Contribution-ID'), '91cd3ae8-4c32-11df-a2f0');
+    t.equal(message.headers.get('Conversation-ID'), 'f81d4fae-7dec-11d0');
+  }
+  const room = roomIn(first.headers.get('Contact'));
+  t.equal(roomIn((await starts('alice', names, [carol.phone.address])).headers.get('Contact')), room, 'again');
+  t.not(roomIn((await starts('mallory', names, [carol.phone.address])).headers.get('Contact')), room, 'not of another');
+  const other = await starts('alice', ['Contribution-ID: other'], [carol.phone.address]);
+  t.not(roomIn(other.headers.get('Contact')), room);
+  const strange = await starts('alice', ['Contribution-ID: not one name'], [carol.phone.address]);
+  t.equal(strange.headers.get('Contribution-ID'), undefined);
 });
 
 t.test('RFC 4579 §5.4: the factory may redirect, and may not be for everybody', async (t) => {
