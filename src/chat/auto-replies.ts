@@ -56,7 +56,8 @@ export interface Utterance {
 
 /** Texts of one source that are alike, one after the other. */
 interface Run {
-  text: string;
+  /** Its last one. */
+  text: Words;
   readonly to: UserUri | undefined;
   /** What had been said to everybody, and to it alone, before what it heard first. */
   readonly base: number;
@@ -78,25 +79,26 @@ export class AutoReplies {
   readonly #limits: AutoReplyLimits;
   readonly #runs: Recent<string, Run>;
   readonly #privately: Recent<UserUri, { readonly count: number; readonly at: number }>;
-  readonly #public = new Tally();
+  readonly #public: Tally;
   /** When somebody has spoken to everybody last, and when somebody else has before him. */
   #last: { readonly source: string; readonly at: number } | undefined;
   #lastOther: { readonly source: string; readonly at: number } | undefined;
 
   constructor(limits: Partial<AutoReplyLimits> = {}) {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#public = new Tally(this.#limits.lag);
     this.#runs = new Recent(this.#limits.speakers);
     this.#privately = new Recent(this.#limits.speakers);
   }
 
   /** Somebody says something. `first`: a machine has just been found out, and is not to be heard; `again`: it goes on. */
   judge(said: Utterance): 'fine' | 'first' | 'again' {
-    const verdict = said.text === undefined ? 'fine' : this.#judge(said, this.#wordsOf(said.text));
+    const verdict = said.text === undefined ? 'fine' : this.#judge(said, new Words(said.text, this.#limits.length));
     if (verdict === 'fine') this.#note(said);
     return verdict;
   }
 
-  #judge(said: Utterance, text: string): 'fine' | 'first' | 'again' {
+  #judge(said: Utterance, text: Words): 'fine' | 'first' | 'again' {
     const known = this.#runs.get(said.source);
     const isQuick = said.now - this.#lastHeard(said) <= this.#patience(text);
     const run = this.#continued(known, said, text, isQuick) ?? this.#begun(known, said, text, isQuick);
@@ -114,36 +116,42 @@ export class AutoReplies {
   }
 
   /** The run that a text goes on with; undefined when it shows that it is no machine's, or no longer the same one's. */
-  #continued(known: Run | undefined, said: Utterance, text: string, isQuick: boolean): Run | undefined {
-    if (known === undefined || known.to !== said.to || !isAlike(known.text, text)) return undefined;
-    const { silence, unanswered, lag, crowd } = this.#limits;
+  #continued(known: Run | undefined, said: Utterance, text: Words, isQuick: boolean): Run | undefined {
+    if (known === undefined || known.to !== said.to) return undefined;
+    const { silence, unanswered, crowd } = this.#limits;
     const waiting = this.#heardBy(known, said) - known.tries;
     // Whoever lets texts pass is a person, or a machine that speaks for itself.
-    if (this.#heardBy(known, said, said.now - lag) - known.tries > unanswered) return undefined;
     if (waiting > unanswered + crowd * known.tries) return undefined;
-    if (known.silent) return said.now - known.at <= silence ? known : undefined;
-    return isQuick && waiting > 0 ? known : undefined;
+    if (this.#heardBy(known, said, this.#public.settled(said.now)) - known.tries > unanswered) return undefined;
+    const goesOn = known.silent ? said.now - known.at <= silence : isQuick && waiting > 0;
+    return goesOn && isAlike(known.text.words, text.words) ? known : undefined;
   }
 
   /** A new run: what was said a while ago is not what it answers, but for the last text. */
-  #begun(known: Run | undefined, said: Utterance, text: string, isQuick: boolean): Run {
+  #begun(known: Run | undefined, said: Utterance, text: Words, isQuick: boolean): Run {
     const heard = this.#privateCount(said);
     const sinceLast = known?.public ?? 0;
-    const { lag, unanswered } = this.#limits;
-    const most = this.#public.count - unanswered - 1;
-    const lately = Math.max(sinceLast, most, this.#public.before(said.now - lag));
+    const most = this.#public.count - this.#limits.unanswered - 1;
+    const lately = Math.max(sinceLast, most, this.#public.settled(said.now));
     const answersLast = isQuick && lately === this.#public.count && lately > sinceLast;
     return {
-      ...{ text, to: said.to, tries: 0, own: 0, count: 0, silent: false },
-      ...{ at: said.now, public: 0, private: 0 },
+      text,
+      to: said.to,
       base: answersLast ? lately - 1 : lately,
       basePrivate: isQuick && heard > (known?.private ?? 0) ? heard - 1 : heard,
+      tries: 0,
+      own: 0,
+      count: 0,
+      silent: false,
+      at: said.now,
+      public: 0,
+      private: 0,
     };
   }
 
-  /** How many texts have reached a source in its run, until some time. */
-  #heardBy({ base, own, basePrivate }: Run, said: Utterance, until = Infinity): number {
-    return this.#public.before(until) - base - own + this.#privateCount(said) - basePrivate;
+  /** How many texts have reached a source in its run, of so many that were said to everybody. */
+  #heardBy({ base, own, basePrivate }: Run, said: Utterance, all = this.#public.count): number {
+    return all - base - own + this.#privateCount(said) - basePrivate;
   }
 
   #privateCount({ user }: Utterance): number {
@@ -172,42 +180,63 @@ export class AutoReplies {
     run.public = this.#public.count;
   }
 
-  #patience(text: string): number {
+  #patience(text: Words): number {
     const { quick, reflex, short } = this.#limits;
     return text.length < short ? quick : reflex;
   }
+}
 
-  /** A text without what differs from one notice to the next: ids, times and counts; they may also be all that it says. */
-  #wordsOf(text: string): string {
-    const whole = text.slice(0, this.#limits.length).toLowerCase().replace(/\s+/g, ' ').trim();
+/** A text, read when it has to be compared: most are not. */
+class Words {
+  readonly length: number;
+  readonly #text: string;
+  #words: string | undefined;
+
+  constructor(text: string, most: number) {
+    this.#text = text.slice(0, most);
+    this.length = this.#text.length;
+  }
+
+  /** The text without what differs from one notice to the next: ids, times and counts; they may also be all that it says. */
+  get words(): string {
+    if (this.#words !== undefined) return this.#words;
+    const whole = this.#text.toLowerCase().replace(/\s+/g, ' ').trim();
     const words = whole.replace(/[0-9a-f-]+/g, (run) => (/\d/.test(run) ? '#' : run));
-    return /\p{L}.*\p{L}.*\p{L}/u.test(words) ? words : whole;
+    this.#words = /\p{L}.*\p{L}.*\p{L}/u.test(words) ? words : whole;
+    return this.#words;
   }
 }
 
-/** Counts, and knows roughly how many there were some time ago. */
+/** Counts, and knows roughly how many there were a while ago. */
 class Tally {
   count = 0;
-  /** How many there were before some moments of the last seconds. */
-  readonly #marks: { readonly at: number; readonly count: number }[] = [];
+  readonly #while: number;
+  #last = -Infinity;
+  /** Since when it has counted from `#start`, and from how many before that. */
+  #since = -Infinity;
+  #start = 0;
+  #before = 0;
+
+  constructor(ms: number) {
+    this.#while = ms;
+  }
 
   add(now: number): void {
-    const last = this.#marks.at(-1);
-    if (last === undefined || now - last.at >= GRAIN) this.#marks.push({ at: now, count: this.count });
-    if (this.#marks.length > MARKS) this.#marks.shift();
+    if (now - this.#since >= this.#while) {
+      this.#before = this.#start;
+      this.#start = this.count;
+      this.#since = now;
+    }
+    this.#last = now;
     this.count += 1;
   }
 
-  /** How many there were at a time; a little fewer, perhaps. */
-  before(time: number): number {
-    // The first mark after it tells; what is older than all of them is not told apart.
-    return this.#marks.find(({ at }) => at > time)?.count ?? this.count;
+  /** How many there were a while ago; a little fewer, perhaps. */
+  settled(now: number): number {
+    if (now - this.#last >= this.#while) return this.count;
+    return now - this.#since >= this.#while ? this.#start : this.#before;
   }
 }
-
-/** Milliseconds that are not told apart, and how many such times are remembered. */
-const GRAIN = 100;
-const MARKS = 20;
 
 /** Of a text that is alike, so much of the shorter one is at its beginning and its end: what it quotes stands between. */
 const ALIKE = 0.75;
