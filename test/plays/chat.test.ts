@@ -191,4 +191,14 @@ t.test('rates: who talks too fast is told so', async (t) => {
   const alice = await join(stage, 'alice');
   const answers = await Promise.all(['one', 'two', 'three', 'four'].map((text) => alice.say(text)));
   t.same(answers, ['200', '200', '200', '403']);
+  const writing =
+    `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n` +
+    '<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
+  const size = String(writing.length);
+  const signs = Array.from({ length: 8 }, (_, at) => {
+    const headers = [`Message-ID: m-writing${String(at)}`, `Byte-Range: 1-${size}/${size}`];
+    return alice.line.request('SEND', [...headers, 'Content-Type: message/cpim'], writing);
+  });
+  const told = (await Promise.all(signs)).map(({ what }) => what);
+  t.same(new Set(told), new Set(['200']), 'signs of writing that come too fast are passed over');
 });

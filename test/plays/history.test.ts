@@ -164,6 +164,14 @@ t.test('the room greets, and names its subject', async (t) => {
   t.teardown(() => stage.close());
   const bob = await join(stage, 'bob');
   t.same(await next(bob, 2), ['Be kind.', 'The subject is: Cats']);
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const carol = await join(stage, 'carol', ROOM, { instance });
+  t.equal(await bob.say('one'), '200');
+  t.same(await next(carol, 3), ['Be kind.', 'The subject is: Cats', 'one']);
+  await carol.leave();
+  const again = await join(stage, 'carol', ROOM, { instance });
+  t.equal(await bob.say('two'), '200');
+  t.same(await next(again, 1), ['two'], 'a device that comes back is not greeted again');
 });
 
 t.test('the past outlives the service', async (t) => {

@@ -19,8 +19,14 @@ class Watcher {
 
   static async subscribe(stage: Stage, name: string, room = ROOM, headers: readonly string[] = []): Promise<Watcher> {
     const phone = await SipPhone.connect(name, stage.sip);
+    const fetches = headers.includes('Expires: 0');
     const { response, dialog } = await phone.request('SUBSCRIBE', room, {
-      headers: ['Event: conference', 'Accept: application/conference-info+xml', 'Expires: 600', ...headers],
+      headers: [
+        'Event: conference',
+        'Accept: application/conference-info+xml',
+        ...headers,
+        ...(fetches ? [] : ['Expires: 600']),
+      ],
     });
     if (response.status !== 200)
       throw new Error(`${name} may not watch: ${String(response.status)} ${response.reason}`);
@@ -116,6 +122,24 @@ t.test('RFC 4353 §3.1: entity and chat URI stand in the form that the subscribe
     t.ok(text.includes(`entity="${room}"`), room);
     t.ok(text.includes(`<uri>${room}</uri>`), 'the advertised chat');
   }
+  // Behind a proxy the Request-URI is where we are; what the subscriber has dialled is the To.
+  const dialled = 'sip:lobby@chat.example.org';
+  const dan = await SipPhone.connect('dan', stage.sip);
+  const dialog = { callId: 'to@play', localTag: 'dan', room: dialled, remote: `<${dialled}>`, target: ROOM, seq: 1 };
+  await dan.within(dialog, 'SUBSCRIBE', { headers: ['Event: conference', 'Expires: 600'] });
+  t.match(Buffer.from((await dan.next('NOTIFY')).body).toString(), new RegExp(`entity="${dialled}"`));
+});
+
+t.test('RFC 6665 §4.4.3: a fetch is answered by one NOTIFY, with the whole state', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const carol = await Watcher.subscribe(stage, 'carol', ROOM, ['Expires: 0']);
+  const notify = await carol.phone.next('NOTIFY');
+  t.match(notify.headers.get('Subscription-State'), /^terminated/);
+  const text = Buffer.from(notify.body).toString();
+  t.match(text, /state="full"/);
+  t.ok(text.includes(`<user entity="${alice.uri}"`));
 });
 
 t.test('RFC 7106: configured rooms advertise more chats', async (t) => {

@@ -271,6 +271,40 @@ t.test('RFC 7701 §7: a nickname is one user’s, is shown as RFC 6501 says, and
   t.end();
 });
 
+t.test('RFC 4575 §5.6: an alias that is in use stays with whom it belongs to', (t) => {
+  const alias = userUri('sip:anonymous-1@example.com');
+  const story = new Story().joins(ALICE, LAPTOP, { alias }).joins(BOB, PHONE, { alias });
+  t.same(
+    [...story.conference.users()].map(({ entity, user }) => [entity, user]),
+    [[alias, ALICE]],
+  );
+  t.end();
+});
+
+t.test('RFC 4575 §5.7.2: who has departed is shown until he comes back, and of many only the latest', (t) => {
+  const story = new Story().joins().then({ type: 'left', endpoint: LAPTOP, method: 'departed' });
+  t.same(
+    story.info().users?.list.flatMap(({ endpoints }) => endpoints.map(({ status }) => status)),
+    ['disconnected'],
+  );
+  story.joins(ALICE, PHONE);
+  t.same(
+    story.info().users?.list.flatMap(({ endpoints }) => endpoints.map(({ status }) => status)),
+    ['connected'],
+  );
+  const conference = new Conference({}, { departedFor: 30_000, maxDeparted: 2 });
+  let n = 0;
+  const happens = (event: ConferenceEvent): unknown => conference.apply(event, eventNumber(++n));
+  for (const name of ['a', 'b', 'c']) {
+    const endpoint = endpointId(name);
+    const user = userUri(`sip:${name}@example.com`);
+    happens({ type: 'joined', at: TEN, endpoint, user, method: 'dialed-in', media: [] });
+    happens({ type: 'left', at: TEN, endpoint, method: 'departed' });
+  }
+  t.same([...conference.users()].map(({ user }) => user).sort(), ['sip:b@example.com', 'sip:c@example.com']);
+  t.end();
+});
+
 t.test('RFC 4575 §5.8.5: who is muted or a visitor is shown recvonly, and heard of as such', (t) => {
   const story = new Story({ defaultRole: 'visitor' });
   story.joins(ALICE, LAPTOP);

@@ -378,6 +378,10 @@ t.test('SQLite: a backlog is bounded, and refused beyond its bound', async (t) =
   const outcomes = Array.from({ length: 20 }, (_, i) => log.append(ROOM, said(`m${String(i)}`, NOW, 1000)));
   t.ok(outcomes.slice(0, 5).every((outcome) => typeof outcome === 'number'));
   t.match(outcomes.at(-1), { refused: 'not-kept', reason: /keep up/ });
+  const heard: string[] = [];
+  log.follow(ROOM, ({ event }) => heard.push(event.type));
+  t.equal(typeof log.append(ROOM, left()), 'number', 'but who goes is known to have gone');
+  t.same(heard, ['left']);
   await log.read(ROOM);
   t.equal(typeof (await kept(log, said('later'))), 'number');
 });
