@@ -4,7 +4,13 @@ import { Params } from './params.ts';
 import type { Flow, TransportName } from './transport/flow.ts';
 import type { SipUri, Uri } from './uri.ts';
 
-/** The `transport` parameter that leads back by the same transport; none for UDP, the default (RFC 3263 §4.1). */
+/**
+ * The `transport` parameter that leads back by the same transport; none for UDP, the default (RFC 3263 §4.1).
+ *
+ * Deviation: RFC 3261 §26.2.2 deprecates `transport=tls`, and RFC 5630 §3.1.4 makes no use of it. A sip Contact over TLS
+ * carries it all the same: without it, a peer whose connection is gone would come back unencrypted, and what would be
+ * said instead, sips, asks more of the peer (TLS on every hop) than it has offered. The grammar still has it.
+ */
 const TRANSPORT_PARAM: Readonly<Record<TransportName, string | undefined>> = {
   UDP: undefined,
   TCP: 'tcp',
