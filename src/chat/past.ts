@@ -20,8 +20,11 @@ const DEFAULT_LIMITS: PastLimits = { messages: 1000, bytes: 4 * 1024 * 1024 };
 export interface PastRange {
   /** Only those after this number. */
   readonly after?: EventNumber;
-  /** Only the last so many of them. */
-  readonly last: number;
+  /** Only those up to this number. */
+  readonly through?: EventNumber;
+  /** Of them, so many: the newest, or the oldest. */
+  readonly most: number;
+  readonly end: 'newest' | 'oldest';
 }
 
 /**
@@ -73,13 +76,15 @@ export class Past {
    * among them. Rejects with `LogReadError`.
    */
   read(range: PastRange): readonly Copy[] | Promise<readonly Copy[]> {
-    const { after, last } = range;
-    if (last <= 0) return [];
+    const { after, through, most, end } = range;
+    if (most <= 0) return [];
     const window = this.#window;
     if (window === undefined) return this.#load().then(() => this.read(range));
-    const found = after === undefined ? window : window.slice(firstAfter(window, after));
-    const covers = this.#whole || found.length >= last || found.length < window.length;
-    return covers ? found.slice(-last) : this.#readLog(range);
+    const from = after === undefined ? 0 : firstAfter(window, after);
+    const found = window.slice(from, through === undefined ? undefined : firstAfter(window, through));
+    const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
+    if (!covers) return end === 'newest' ? this.#readNewest(range) : this.#readOldest(range);
+    return end === 'newest' ? found.slice(-most) : found.slice(0, most);
   }
 
   /** The newest notifications (RFC 5438) for a user after that number, oldest first. Rejects with `LogReadError`. */
@@ -89,12 +94,29 @@ export class Past {
     return logged.flatMap(({ n, event }) => (event.type === 'disposition' ? [new Copy(asSaid(event), n)] : []));
   }
 
-  async #readLog({ after, last }: PastRange): Promise<readonly Copy[]> {
+  async #readNewest({ after, through, most: last }: PastRange): Promise<readonly Copy[]> {
     const from = after === undefined ? {} : { from: eventNumber(after + 1) };
-    const copies = this.#replayable(await this.#log.read(this.#room, { ...from, last, messagesOnly: true }));
+    const range = { ...from, ...(through === undefined ? {} : { through }) };
+    const copies = this.#replayable(await this.#log.read(this.#room, { ...range, last, messagesOnly: true }));
     let [first, bytes] = [copies.length, 0];
     while (first > 0 && bytes <= this.#limits.bytes) bytes += copies[--first]?.said.cpim.length ?? 0;
     return copies.slice(first);
+  }
+
+  async #readOldest({ after, most: first }: PastRange): Promise<readonly Copy[]> {
+    let from = eventNumber((after ?? 0) + 1);
+    for (;;) {
+      const logged = await this.#log.read(this.#room, { from, first, messagesOnly: true });
+      const copies = this.#replayable(logged);
+      const last = logged.at(-1);
+      // What was taken back leaves nothing to deliver, which must not be mistaken for the end.
+      if (copies.length > 0 || last === undefined) {
+        let [count, bytes] = [0, 0];
+        while (count < copies.length && bytes <= this.#limits.bytes) bytes += copies[count++]?.said.cpim.length ?? 0;
+        return copies.slice(0, count);
+      }
+      from = eventNumber(last.n + 1);
+    }
   }
 
   #load(): Promise<void> {

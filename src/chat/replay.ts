@@ -42,7 +42,7 @@ export interface ReplayParts {
 /** A recipient with more than this waiting, in octets, is given nothing of the past for a while. */
 const ENOUGH_WAITING = 64 * 1024;
 
-/** How many messages are looked at for those that concern somebody. */
+/** How many messages are looked at in one go for those that concern somebody. */
 const LOOKED_AT = 1000;
 
 /** Most notifications that come while somebody catches up, and most messages during one read; the oldest are left out first. */
@@ -190,7 +190,8 @@ export class Replay implements Recipient {
         this.#finish();
         return;
       }
-      this.#looked = copies.at(-1)?.n ?? this.#looked;
+      // What came meanwhile is looked at next, from its beginning, however much it is.
+      this.#looked = first ? later(this.#parts.present, this.#looked) : (copies.at(-1)?.n ?? this.#looked);
       this.#meanwhile = [];
       this.#ahead = choose(copies);
       this.#at = 0;
@@ -207,7 +208,9 @@ export class Replay implements Recipient {
       this.#choosing = () => take(copies);
     };
     const read = this.#parts.past.read({
-      last: LOOKED_AT,
+      ...(first
+        ? { most: this.#mostAtFirst, end: 'newest', through: this.#parts.present }
+        : { most: LOOKED_AT, end: 'oldest' }),
       ...(this.#looked === undefined ? {} : { after: this.#looked }),
     });
     if (!(read instanceof Promise)) {
@@ -226,19 +229,23 @@ export class Replay implements Recipient {
 
   /** Of the past, what the room gives and the peer wants, after a line that says so. */
   #choose(copies: readonly Copy[]): readonly Copy[] {
-    const { policy, wish, after, present, asked, now, recipient, heading } = this.#parts;
+    const { policy, wish, after, asked, now, recipient, heading } = this.#parts;
     const returns = after !== undefined;
     const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
     const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
-    const isPast = ({ n }: Copy): boolean => n !== undefined && n <= present;
-    const wanted = copies.filter((copy) => isPast(copy) && this.#concerns(copy, asked) && now - copy.said.at <= within);
+    const wanted = copies.filter((copy) => this.#concerns(copy, asked) && now - copy.said.at <= within);
     const chosen = most <= 0 ? [] : wanted.slice(-most);
     const [oldest] = chosen;
     // Who has asked is answered, also when there is nothing.
     if (oldest !== undefined || asked) recipient.deliver(heading(chosen.length, oldest?.said.at ?? now));
     if (oldest !== undefined) this.#parts.chosen(chosen);
-    const news = copies.filter((copy) => !isPast(copy) && this.#concerns(copy));
-    return news.length === 0 ? chosen : [...chosen, ...news];
+    return chosen;
+  }
+
+  /** A device that was away may have missed more than is looked at for newcomers. */
+  get #mostAtFirst(): number {
+    const { policy, after } = this.#parts;
+    return after === undefined ? LOOKED_AT : Math.max(LOOKED_AT, policy.missed);
   }
 
   /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */
@@ -255,6 +262,9 @@ export class Replay implements Recipient {
     if (fault !== undefined) for (const copy of this.#meanwhile) this.#parts.recipient.deliver(copy);
   }
 }
+
+const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>
+  other === undefined || other < one ? one : other;
 
 /** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
 const PER_TURN = 256;

@@ -171,11 +171,15 @@ class RoomPast {
     }
   }
 
-  read({ from = eventNumber(0), last, ...only }: ReadRange, now: Millis): readonly Logged[] {
+  read({ from = eventNumber(0), through, last, first, ...only }: ReadRange, now: Millis): readonly Logged[] {
     this.prune(now);
     const messages = only.messagesOnly === true || only.knownBy !== undefined;
     const all = messages ? this.#messages.all() : [...this.#messages.all(), ...this.#happenings.all()];
-    const wanted = all.filter(({ n, event }) => n >= from && isWanted(event, only)).sort((a, b) => a.n - b.n);
+    const to = through ?? Infinity;
+    const wanted = all
+      .filter(({ n, event }) => n >= from && n <= to && isWanted(event, only))
+      .sort((a, b) => a.n - b.n);
+    if (first !== undefined) return wanted.slice(0, Math.min(first, MAX_READ));
     const most = Math.min(last ?? MAX_READ, MAX_READ);
     return most === 0 ? [] : wanted.slice(-most);
   }

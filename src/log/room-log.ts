@@ -55,8 +55,12 @@ export function oldestKept({ maxAge }: RoomKeeping, now: Millis): Millis {
 export interface ReadRange {
   /** First number wanted. Default: the oldest kept. */
   readonly from?: EventNumber;
+  /** Last number wanted. Default: the newest. */
+  readonly through?: EventNumber;
   /** Only the last so many of the range; at most `MAX_READ`, which is also the default. */
   readonly last?: number;
+  /** Only the first so many of the range instead, at most `MAX_READ`; goes with `messagesOnly`. */
+  readonly first?: number;
   /** Only messages (`said`, `opened`… see `retentionOf`), not the comings and goings. */
   readonly messagesOnly?: boolean;
   /** Only notifications (`disposition`) for this user. */

@@ -34,9 +34,12 @@ type EventRow = [room: number, n: number, at: number, kind: number, event: Buffe
 /** What to read of a room. */
 export interface StoredRange {
   readonly from: number;
+  readonly through: number;
   /** Only what happened then or later. */
   readonly since: number;
   readonly limit: number;
+  /** Which of the range the limit leaves; the oldest only of messages. */
+  readonly end: 'newest' | 'oldest';
   readonly messagesOnly: boolean;
   /** Only notifications for this user. */
   readonly to: string | undefined;
@@ -70,6 +73,7 @@ export class SqliteStore {
   readonly #endFacts;
   readonly #read;
   readonly #readMessages;
+  readonly #readFirstMessages;
   readonly #readNotifications;
   readonly #readKnown;
   readonly #readComings;
@@ -111,13 +115,15 @@ export class SqliteStore {
       this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, CAST(? AS TEXT))');
       this.#dropFact = db.prepare('DELETE FROM facts WHERE room = ? AND key = ?');
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
-      const read = (condition: string): string =>
-        `SELECT n, event, body FROM events WHERE room = ? AND n >= ? AND at >= ? ${condition} ORDER BY n DESC LIMIT ?`;
+      const read = (condition: string, order = 'DESC'): string =>
+        `SELECT n, event, body FROM events WHERE room = ? AND n BETWEEN ? AND ? AND at >= ? ${condition} ORDER BY n ${order} LIMIT ?`;
       this.#read = db.prepare(read(''));
-      this.#readMessages = db.prepare(read(`AND kind = ${String(KIND.message)}`));
+      const isMessage = `AND kind = ${String(KIND.message)}`;
+      this.#readMessages = db.prepare(read(isMessage));
+      this.#readFirstMessages = db.prepare(read(isMessage, 'ASC'));
       const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
       this.#readNotifications = db.prepare(read(isNotification));
-      const isKnown = `AND kind = ${String(KIND.message)} AND instr(event, ?) > 0`;
+      const isKnown = `${isMessage} AND instr(event, ?) > 0`;
       const bears = (name: string): string => `json_extract(event, '$.${name}') = ?`;
       this.#readKnown = db.prepare(read(`${isKnown} AND (${bears('messageId')} OR ${bears('imdnId')})`));
       const isComing = `AND json_extract(event, '$.type') IN ('joined', 'admitted', 'left')`;
@@ -190,22 +196,26 @@ export class SqliteStore {
     );
   }
 
-  /** The newest events of the range, oldest first. */
+  /** The newest events of the range, or its oldest messages; oldest first. */
   read(uri: string, range: StoredRange): readonly StoredRow[] {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return [];
+    if (range.end === 'oldest') {
+      const { from, through, since, limit } = range;
+      return rowsOf(this.#readFirstMessages.all(room, from, through, since, limit)).map(storedRow);
+    }
     return rowsOf(this.#rows(room, range)).map(storedRow).reverse();
   }
 
   #rows(room: number, range: StoredRange): readonly unknown[] {
-    const { from, since, limit, messagesOnly, to, knownBy, comingsOnly } = range;
-    if (to !== undefined) return this.#readNotifications.all(room, from, since, to, limit);
+    const { from, through, since, limit, messagesOnly, to, knownBy, comingsOnly } = range;
+    if (to !== undefined) return this.#readNotifications.all(room, from, through, since, to, limit);
     if (knownBy !== undefined) {
       // As it stands in JSON, so that most rows need not be read as such.
-      return this.#readKnown.all(room, from, since, JSON.stringify(knownBy), knownBy, knownBy, limit);
+      return this.#readKnown.all(room, from, through, since, JSON.stringify(knownBy), knownBy, knownBy, limit);
     }
-    if (comingsOnly) return this.#readComings.all(room, from, since, limit);
-    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, since, limit);
+    if (comingsOnly) return this.#readComings.all(room, from, through, since, limit);
+    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, through, since, limit);
   }
 
   /** The lasting facts, oldest first. */

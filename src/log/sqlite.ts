@@ -220,11 +220,13 @@ class SqliteLog implements RoomLog {
   }
 
   read(room: RoomUri, range: ReadRange = {}): Promise<readonly Logged[]> {
-    const limit = Math.min(range.last ?? MAX_READ, MAX_READ);
+    const limit = Math.min(range.first ?? range.last ?? MAX_READ, MAX_READ);
     const stored = {
       from: range.from ?? 0,
+      through: range.through ?? Number.MAX_SAFE_INTEGER,
       since: oldestKept(this.#keeping(room), this.#now()),
       limit,
+      end: range.first === undefined ? ('newest' as const) : ('oldest' as const),
       messagesOnly: range.messagesOnly === true,
       to: range.notificationsTo,
       knownBy: range.knownBy,

@@ -6,9 +6,9 @@ import type { PastWish } from '../../src/chat/past-wish.ts';
 import type { Recipient } from '../../src/chat/recipient.ts';
 import { Replay, ReplayPump } from '../../src/chat/replay.ts';
 import type { Said } from '../../src/conference/events.ts';
-import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { endpointId, eventNumber, messageId, type RoomUri, roomUri, userUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
-import { type Logged, LogReadError } from '../../src/log/room-log.ts';
+import { type Logged, LogReadError, type ReadRange } from '../../src/log/room-log.ts';
 
 const ROOM = roomUri('sip:room@example.com');
 const BOB = userUri('sip:bob@example.com');
@@ -26,8 +26,8 @@ class SlowLog extends MemoryLog {
   #let: (fault?: LogReadError) => void = () => undefined;
   readonly #wait = new Promise<LogReadError | undefined>((resolve) => (this.#let = resolve));
 
-  override async read(): Promise<readonly Logged[]> {
-    const before = await super.read(ROOM);
+  override async read(room: RoomUri, range?: ReadRange): Promise<readonly Logged[]> {
+    const before = await super.read(room, range);
     const fault = await this.#wait;
     if (fault !== undefined) throw fault;
     return before;
@@ -101,6 +101,14 @@ t.test('what is said while the past is being read is news, however little of the
     log.answer();
     t.same(await over, [...before, 'four', 'five'], JSON.stringify(wish));
   }
+});
+
+t.test('however much is said while the past is being read, none of it is lost', async (t) => {
+  const { log, say, over } = setUp({ messages: 1 }, false);
+  const news = Array.from({ length: 2500 }, (_, i) => `news${String(i)}`);
+  for (const text of news) say(text);
+  log.answer();
+  t.strictSame(await over, ['before1', 'three', ...news]);
 });
 
 t.test('what is said meanwhile is not lost when the past cannot be read', async (t) => {

@@ -158,6 +158,9 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['a', 'b', 'c']);
       t.same(numbers(await log.read(ROOM, { from: eventNumber(3) })), [3, 4, 5]);
       t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 2 })), ['b', 'c']);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true, first: 2 })), ['a', 'b']);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true, first: 2, from: eventNumber(2) })), ['b', 'c']);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 1, through: eventNumber(4) })), ['b']);
       t.same(ids(await log.read(ROOM, { knownBy: 'b' })), ['b']);
       t.same(await log.read(ROOM, { knownBy: 'nobody' }), []);
       t.same(numbers(await log.read(ROOM, { comingsOnly: true })), [2, 4]);
