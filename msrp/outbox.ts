@@ -52,8 +52,9 @@ export class Outbox {
 
   /** Queues a message; false when the bound would be passed. */
   add(message: PreparedMessage): boolean {
+    const octets = message.tail?.length ?? message.size;
     // The sum is not taken where small messages alone wait, as they mostly do.
-    if ((this.#sendings.length === 0 ? this.#smallBytes : this.bytes) + message.size > this.maxBytes) {
+    if ((this.#sendings.length === 0 ? this.#smallBytes : this.bytes) + octets > this.maxBytes) {
       this.#wasFull = true;
       return false;
     }
