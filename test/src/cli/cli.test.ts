@@ -42,7 +42,7 @@ async function run(args: readonly string[], input = '', env: Readonly<Record<str
 async function startServe(t: Test, dir: string, args: readonly string[]) {
   const child = start(['serve', ...anywhere, '--set', `data=${dir}/data`, ...args]);
   t.teardown(() => child.kill('SIGKILL'));
-  let [out, log] = ['', ''];
+  let [out, log, heard] = ['', '', 0];
   child.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
   child.stderr.on('data', (piece: Buffer) => (log += piece.toString()));
   const gone = once(child, 'exit').then(() => Promise.reject(new Error(`has ended: ${log}`)));
@@ -55,7 +55,11 @@ async function startServe(t: Test, dir: string, args: readonly string[]) {
     child,
     out: () => out,
     log: () => log,
-    told: (text: string) => until(child.stderr, () => log.includes(text)),
+    /** Waits for a text in the log, behind the one that was waited for before. */
+    told: async (text: string) => {
+      await until(child.stderr, () => log.includes(text, heard));
+      heard = log.indexOf(text, heard) + text.length;
+    },
   };
 }
 
