@@ -1168,8 +1168,8 @@ t.test('limits: octets that wait and messages that go piece by piece, together',
   flow.taking = false;
   session.send(plain('x'));
   rig.settle();
-  const sent = [4000, 4000, 4000, 2000, 100].map((size) => session.send(plain('y'.repeat(size))));
-  t.same(sent, ['queued', 'queued', 'full', 'queued', 'full']);
+  const sent = [4000, 4000, 4000, 1000, 1000].map((size) => session.send(plain('y'.repeat(size))));
+  t.same(sent, ['queued', 'queued', 'full', 'queued', 'full'], 'heads count, too');
   const source: StreamSource = { pull: () => 'later' };
   const streams = Array.from({ length: 64 }, () => session.stream({ contentType: 'a/b' }, source));
   t.equal(streams.filter((stream) => typeof stream === 'object').length, 62, 'and the two of 4000');

@@ -352,11 +352,16 @@ t.test(
     const port = new URL(serverOf(first)).port;
     const diary = new Diary();
     const states: string[] = [];
+    let isBack: () => void = () => undefined;
+    const back = new Promise<void>((resolve) => (isBack = resolve));
     const options = { ...optionsFor(first, 'watcher'), pauses: [10], patience: 60_000 };
     const watch = await keepWatching(ROOM, options, {
       ...diary.handlers,
       away: ({ fault, message }) => states.push(`${fault}: ${message}`),
-      back: () => states.push('back'),
+      back: () => {
+        states.push('back');
+        isBack();
+      },
     });
     await first.close();
     const second = await raise(`http.port=${port}`);
@@ -364,6 +369,7 @@ t.test(
     const alice = await enter(second, 'Alice');
     await diary.joined('Alice');
     await diary.until(() => watch.roster.has('sip:alice@127.0.0.1'));
+    await back;
     t.match(states, [/^lost: the server has ended the /, 'back']);
     t.equal(states.length, 2, 'told once, however often it is tried');
     await alice.room.leave();
