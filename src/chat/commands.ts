@@ -1,7 +1,7 @@
 /** Orders as lines of text: what a moderator writes into the chat. */
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
-import { absoluteUri, type AbsoluteUri, IdError, type UserUri } from '../conference/ids.ts';
+import { absoluteUri, type AbsoluteUri, IdError, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Order } from './orders.ts';
 import { type PastWish, readDuration, readPastWish } from './past-wish.ts';
 import type { Meant, Retractable } from './retractable.ts';
@@ -83,6 +83,14 @@ class Words {
     return found;
   }
 
+  /** What the next word means, unless it stands in quotes; it is left where it means nothing. */
+  takeAs<T>(read: (word: string) => T | undefined): T | undefined {
+    const [word = ''] = /^[^"\s]\S*/.exec(this.#rest) ?? [];
+    const meant = word === '' ? undefined : read(word);
+    if (meant !== undefined) this.next();
+    return meant;
+  }
+
   rest(): string | undefined {
     return this.#rest === '' ? undefined : this.#rest;
   }
@@ -127,11 +135,17 @@ function banned(
   context: CommandContext,
   order: (target: BanTarget) => Order,
 ): Order | NoOrder | undefined {
-  const [, domain] = words.take(/^\*@(\S+)/) ?? [];
-  if (domain !== undefined) return order({ kind: 'domain', domain });
-  const [address] = words.take(/^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]+)(?!\S)/i) ?? [];
-  if (address !== undefined) return order({ kind: 'address', address });
+  const target = words.takeAs(bannedMany);
+  if (target !== undefined) return order(target);
   return anyone(words, context, (user) => order({ kind: 'user', user }));
+}
+
+/** The target of a ban that hits whoever comes from there. */
+function bannedMany(word: string): BanTarget | undefined {
+  const domain = /^\*@(.+)/.exec(word)?.[1];
+  if (domain !== undefined) return { kind: 'domain', domain };
+  const address = readIpAddress(word);
+  return address === undefined ? undefined : { kind: 'address', address };
 }
 
 const because = (reason: string | undefined): { readonly reason?: string } => (reason === undefined ? {} : { reason });

@@ -4,7 +4,7 @@
  */
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Joined, Millis, Retracted, Said } from '../conference/events.ts';
-import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, IpAddress, UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
 import type { Append } from '../log/room-log.ts';
@@ -109,7 +109,10 @@ export class Moderation {
   }
 
   /** Somebody was not let in: a line for the operator, but not thousands of them. */
-  turnedAway({ user, address }: { readonly user: UserUri; readonly address: string }, { refused }: Refusal): void {
+  turnedAway(
+    { user, address }: { readonly user: UserUri; readonly address: IpAddress | undefined },
+    { refused }: Refusal,
+  ): void {
     if (this.#parts.doors.refusalLines.take('', this.#parts.now()) === 0) {
       this.#parts.audit(`${user} from ${address} is not let in: ${refused}`);
     }

@@ -2,9 +2,10 @@
  * What moderators do to a room and its people, however they ask for it: by a line in the chat, by REFER, over the HTTP
  * API or from the command line. An order is judged by the rules and becomes events; nothing else changes anything.
  */
+import { isMeant } from '../conference/ban-list.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, ConferenceEvent, Millis, Role, SettingChange } from '../conference/events.ts';
-import type { AbsoluteUri, MessageId, UserUri } from '../conference/ids.ts';
+import type { AbsoluteUri, IpAddress, MessageId, UserUri } from '../conference/ids.ts';
 import { hashPin } from '../policy/pin.ts';
 import type { Act } from '../policy/roles.ts';
 
@@ -144,28 +145,17 @@ export function eventsOf(
   }
 }
 
-/** Everybody who is meant leaves, `booted` (RFC 4575 §5.7.6). */
+/** Everybody who `goes` leaves, `booted` (RFC 4575 §5.7.6). */
 function departures(
   conference: Conference,
   happening: { readonly at: Millis; readonly by?: UserUri },
   reason: string,
-  isMeant: (user: UserUri, address: string | undefined) => boolean,
+  goes: (user: UserUri, address: IpAddress | undefined) => boolean,
 ): readonly ConferenceEvent[] {
   const endpoints = [...conference.users()].flatMap((user) => user.endpoints);
   return endpoints
-    .filter(({ status, user, address }) => status !== 'disconnected' && isMeant(user, address))
+    .filter(({ status, user, address }) => status !== 'disconnected' && goes(user, address))
     .map(({ id }) => ({ ...happening, type: 'left', endpoint: id, method: 'booted', reason }));
-}
-
-function isMeant(target: BanTarget, user: UserUri, address: string | undefined): boolean {
-  switch (target.kind) {
-    case 'user':
-      return user === target.user;
-    case 'domain':
-      return user.toLowerCase().endsWith(`@${target.domain.toLowerCase()}`);
-    case 'address':
-      return address?.toLowerCase() === target.address.toLowerCase();
-  }
 }
 
 /** RFC 3326, as the roster and the BYE say it. */

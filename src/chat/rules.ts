@@ -1,6 +1,6 @@
 import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
-import type { RoomUri, UserUri } from '../conference/ids.ts';
+import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
 import { KnownPins } from '../policy/pin.ts';
@@ -171,7 +171,7 @@ export class RoomRules {
   }
 
   /** Judges who wants to see the roster. */
-  watch(user: UserUri, address: string): Refusal | undefined {
+  watch(user: UserUri, address: IpAddress | undefined): Refusal | undefined {
     const conference = this.#conference;
     return firstRefusal(WATCH_RULES, { conference, policy: this.#policy, user, address, now: this.#now() });
   }

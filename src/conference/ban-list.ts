@@ -1,7 +1,7 @@
 /** Who may not come into a room, by identity, by domain or by address. */
 import { banKey } from './events.ts';
 import type { Banned, BanTarget, Millis } from './events.ts';
-import type { UserUri } from './ids.ts';
+import type { IpAddress, UserUri } from './ids.ts';
 
 /** The bans of one room. */
 export class BanList {
@@ -21,18 +21,27 @@ export class BanList {
   }
 
   /** The ban that keeps this user, or anybody from this address, out now. */
-  of(user: UserUri, address: string | undefined, now: Millis): Banned | undefined {
+  of(user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
     if (this.#bans.size === 0) return undefined;
-    const host = /[@:]([^@:;?]+)(?::\d+)?$/.exec(user)?.[1];
-    const targets: readonly (BanTarget | undefined)[] = [
-      { kind: 'user', user },
-      host === undefined ? undefined : { kind: 'domain', domain: host },
-      address === undefined ? undefined : { kind: 'address', address },
-    ];
-    for (const target of targets) {
-      const ban = target && this.#bans.get(banKey(target));
+    for (const key of keysOf(user, address)) {
+      const ban = this.#bans.get(key);
       if (ban !== undefined && (ban.until === undefined || ban.until > now)) return ban;
     }
     return undefined;
   }
+}
+
+/** Whether a ban of that target is one of this user at this address. */
+export function isMeant(target: BanTarget, user: UserUri, address: IpAddress | undefined): boolean {
+  return keysOf(user, address).includes(banKey(target));
+}
+
+/** The keys of all bans that are meant for somebody. */
+function keysOf(user: UserUri, address: IpAddress | undefined): readonly string[] {
+  const domain = /[@:](\[[^\]]*\]|[^@:;?]+)(?::\d+)?$/.exec(user)?.[1];
+  return [
+    banKey({ kind: 'user', user }),
+    ...(domain === undefined ? [] : [banKey({ kind: 'domain', domain })]),
+    ...(address === undefined ? [] : [banKey({ kind: 'address', address })]),
+  ];
 }

@@ -15,7 +15,7 @@ import type {
   SettingValues,
   Tombstoned,
 } from './events.ts';
-import type { EndpointId, EventNumber, UserUri } from './ids.ts';
+import type { EndpointId, EventNumber, IpAddress, UserUri } from './ids.ts';
 import { NicknameRegister } from './nickname-register.ts';
 import type { ReleasedNickname } from './nickname-register.ts';
 import { Recent } from './recent.ts';
@@ -227,7 +227,7 @@ export class Conference {
   }
 
   /** The ban that keeps this user, or anybody from this address, out now. */
-  banOf(user: UserUri, address: string | undefined, now: Millis): Banned | undefined {
+  banOf(user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
     return this.#bans.of(user, address, now);
   }
 

@@ -5,7 +5,16 @@
  * Events are plain data (`JSON` round trip, apart from the message bytes) and immutable. What an event means to the
  * state is `Conference.apply`; how long the log must keep it is `retentionOf`.
  */
-import type { AbsoluteUri, EndpointId, EventNumber, MessageId, StreamId, UserUri } from './ids.ts';
+import {
+  type AbsoluteUri,
+  type EndpointId,
+  type EventNumber,
+  readIpAddress,
+  type IpAddress,
+  type MessageId,
+  type StreamId,
+  type UserUri,
+} from './ids.ts';
 
 /** Milliseconds since 1970-01-01T00:00:00Z. */
 export type Millis = number;
@@ -76,7 +85,7 @@ export interface Joined extends Happening {
   /** The device (`+sip.instance`), which history positions hang on. */
   readonly instance?: string;
   /** Transport address it came from, for bans by address and for the audit line. Never shown in a roster. */
-  readonly address?: string;
+  readonly address?: IpAddress;
   readonly media: readonly Medium[];
   readonly callInfo?: CallInfo;
 }
@@ -235,7 +244,7 @@ export interface Unmuted extends Happening {
 export type BanTarget =
   | { readonly kind: 'user'; readonly user: UserUri }
   | { readonly kind: 'domain'; readonly domain: string }
-  | { readonly kind: 'address'; readonly address: string };
+  | { readonly kind: 'address'; readonly address: IpAddress };
 
 /** Somebody may not come in, for a time or for ever. */
 export interface Banned extends Happening {
@@ -357,9 +366,9 @@ export function banKey(target: BanTarget): string {
     case 'user':
       return `user ${target.user}`;
     case 'domain':
-      return `domain ${target.domain.toLowerCase()}`;
+      return `domain ${readIpAddress(target.domain) ?? target.domain.toLowerCase()}`;
     case 'address':
-      return `address ${target.address.toLowerCase()}`;
+      return `address ${target.address}`;
   }
 }
 

@@ -29,6 +29,9 @@ export type StreamId = Branded<string, 'StreamId'>;
 /** Position of an event in its room's log: starts at 1, strictly increasing. */
 export type EventNumber = Branded<number, 'EventNumber'>;
 
+/** An IP address in the one form in which addresses are compared (RFC 5952; an IPv4-mapped one as IPv4). */
+export type IpAddress = Branded<string, 'IpAddress'>;
+
 /** The text is no identifier of that kind. A peer's bytes are parsed by a protocol library first, so this is a fault of ours. */
 export class IdError extends Error {
   override readonly name = 'IdError';
@@ -94,4 +97,32 @@ export function streamId(text: string): StreamId {
 export function eventNumber(n: number): EventNumber {
   if (!Number.isSafeInteger(n) || n < 0) throw new IdError(`not an event number: ${String(n)}`);
   return n as EventNumber;
+}
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
+/**
+ * The address that a text means, however it is written: with brackets or a zone, in any case, compressed or not.
+ * Undefined for what is no address.
+ */
+export function readIpAddress(text: string): IpAddress | undefined {
+  const [bare = ''] = text.replace(/^\[(.*)\]$/, '$1').split('%');
+  if (IPV4.test(bare)) return bare as IpAddress;
+  const url = `http://[${bare}]`;
+  // What else might stand in a URL is none either.
+  if (!/^[\da-f:.]{2,45}$/i.test(bare) || !URL.canParse(url)) return undefined;
+  const ipv6 = new URL(url).hostname.slice(1, -1);
+  const mapped = /^::ffff:([\da-f]+):([\da-f]+)$/.exec(ipv6)?.slice(1);
+  if (mapped === undefined) return ipv6 as IpAddress;
+  return mapped
+    .map((group) => parseInt(group, 16))
+    .flatMap((group) => [group >> 8, group & 255])
+    .join('.') as IpAddress;
+}
+
+/** The same for a text that must be an address. Throws `IdError`. */
+export function ipAddress(text: string): IpAddress {
+  const address = readIpAddress(text);
+  if (address === undefined) throw new IdError(`not an IP address: ${text.slice(0, 80)}`);
+  return address;
 }

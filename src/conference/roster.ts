@@ -4,7 +4,7 @@
  * any subscriber without keeping a queue for it.
  */
 import type { CallInfo, DisconnectionMethod, EndpointStatus, JoiningMethod, Medium, Millis, Role } from './events.ts';
-import type { EndpointId, UserUri } from './ids.ts';
+import type { EndpointId, IpAddress, UserUri } from './ids.ts';
 
 /** Counts the changes of one live conference that its document shows. Local to the node that holds it. */
 export type Revision = number;
@@ -34,7 +34,7 @@ export interface Endpoint {
   readonly media: readonly Medium[];
   readonly callInfo?: CallInfo;
   readonly instance?: string;
-  readonly address?: string;
+  readonly address?: IpAddress;
   /** Set when `status` is `disconnected`. */
   readonly departure?: Departure;
   /** When it last changed. */

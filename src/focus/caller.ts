@@ -1,7 +1,7 @@
 import type { Answer, Flow, SipRequest } from '../../sip/index.ts';
 import { formatUri, type Uri, uriKey } from '../../sip/index.ts';
 import { randomBytes } from 'node:crypto';
-import { IdError, userUri, type UserUri } from '../conference/ids.ts';
+import { IdError, readIpAddress, type IpAddress, userUri, type UserUri } from '../conference/ids.ts';
 import { personKey } from '../chat/domains.ts';
 
 /** Who sends a request, as far as the service knows and believes it. */
@@ -15,8 +15,8 @@ export interface Caller {
   readonly names: ReadonlySet<string>;
   /** The URI that others see instead of its identity, when it asked for privacy (RFC 3323, RFC 4575 §5.6). */
   readonly alias: UserUri | undefined;
-  /** The address it speaks from, without port. */
-  readonly address: string;
+  /** The address it speaks from, without port; undefined where that is not known. */
+  readonly address: IpAddress | undefined;
 }
 
 /** Lets a request in with the identity it proves, or answers it (401, 403). */
@@ -43,7 +43,7 @@ export function callerOf(
   const { from } = request;
   const user = canonicalUser(identity ?? from.uri);
   if (user === undefined) return { status: 403, reason: 'From names nobody' };
-  const { address } = flow.remote;
+  const address = readIpAddress(flow.remote.address);
   const proven = identity !== undefined;
   const { displayName } = from;
   if (wantsPrivacy(request)) {

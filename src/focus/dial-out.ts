@@ -18,7 +18,7 @@ import type { Commander, Way } from '../chat/moderation.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer, Seat } from '../chat/rules.ts';
 import { personKey } from '../chat/domains.ts';
-import type { RoomUri, UserUri } from '../conference/ids.ts';
+import { readIpAddress, type RoomUri, type UserUri } from '../conference/ids.ts';
 import { formatRecipientHistory, type Recipient } from '../conference/resource-lists.ts';
 import { isAtLeast } from '../policy/roles.ts';
 import { callInfo } from './advertising.ts';
@@ -301,7 +301,7 @@ function isModerator(room: ChatRoom, user: UserUri): boolean {
 
 /** Who is called is who the inviter says, until it answers from where we have called. */
 function calledAs(user: UserUri, { uri }: Target, { displayName, anonymize }: Invitation): Caller {
-  const address = uri.host.replace(/^\[|\]$/g, '');
+  const address = readIpAddress(uri.host);
   if (anonymize === true) return { ...anonymous(), user, proven: false, address };
   const names = new Set([user, formatUri(uri)].flatMap((name) => personKey(name) ?? []));
   return { user, proven: false, displayName, names, alias: undefined, address };

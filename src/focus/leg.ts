@@ -20,7 +20,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
-import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
@@ -303,13 +303,14 @@ export class Leg implements SessionHandlers {
     this.#state = { is: 'present', session };
     const { caller } = this.#parts;
     const { dialog } = session;
+    const address = dialog.flow === undefined ? caller.address : readIpAddress(dialog.flow.remote.address);
     this.room.append(
       {
         type: 'joined',
         at: this.#parts.now(),
         ...this.#who(),
         media: this.media.roster(),
-        address: dialog.flow?.remote.address ?? caller.address,
+        ...(address === undefined ? {} : { address }),
         ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
         callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
         ...(this.#parts.seat.waits ? { status: 'pending' } : {}),

@@ -1,7 +1,7 @@
 /** Who may come in, make a room, or watch one. */
 import type { Conference } from '../conference/conference.ts';
 import type { Banned, Millis } from '../conference/events.ts';
-import type { RoomUri, UserUri } from '../conference/ids.ts';
+import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { isAtLeast } from './roles.ts';
 import { isPin, type KnownPins } from './pin.ts';
 import type { RateLimiter } from './rate.ts';
@@ -15,7 +15,7 @@ export interface JoinRequest {
   /** The authenticated identity. */
   readonly user: UserUri;
   /** Transport address without port. */
-  readonly address?: string;
+  readonly address?: IpAddress | undefined;
   /** The PIN given with the request. */
   readonly pin?: string;
   /** Whether the digest credentials of the request are made of the PIN (RFC 3261 §22); undefined: it has none. */
@@ -26,7 +26,7 @@ export interface JoinRequest {
 }
 
 /** The ban that holds for somebody. One for many is given without a look at who they are: it keeps no owner out. */
-function banOf(conference: Conference, user: UserUri, address: string | undefined, now: Millis): Banned | undefined {
+function banOf(conference: Conference, user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
   const ban = conference.banOf(user, address, now);
   return ban?.target.kind !== 'user' && conference.roleOf(user) === 'owner' ? undefined : ban;
 }
@@ -131,7 +131,7 @@ export interface WatchRequest {
   readonly conference: Conference;
   readonly policy: RoomPolicy;
   readonly user: UserUri;
-  readonly address?: string;
+  readonly address?: IpAddress | undefined;
   readonly now: Millis;
 }
 

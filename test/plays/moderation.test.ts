@@ -208,6 +208,23 @@ t.test('a ban by address or domain is no way around the rank of who is hit', asy
   t.equal(await back.say('/unban *@127.0.0.1'), '200', 'an owner is not kept out of his room by a ban for many');
 });
 
+t.test('a ban by address holds in every form of it', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  for (const [order, undone] of [
+    ['/ban ::ffff:7f00:2', '/unban 127.0.0.2'],
+    ['/ban 127.0.0.2', '/unban ::FFFF:127.0.0.2'],
+  ] as const) {
+    t.equal(await alice.say(order), '200');
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    const bob = await SipPhone.connect('bob', stage.sip, '127.0.0.1', '127.0.0.2');
+    t.equal((await bob.request('INVITE', ROOM, offer)).response.status, 403, order);
+    t.equal(await alice.say(undone), '200');
+    t.equal((await bob.request('INVITE', ROOM, offer)).response.status, 200, undone);
+    bob.hangUp();
+  }
+});
+
 t.test('slow mode, subject, retract', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');

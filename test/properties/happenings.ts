@@ -1,7 +1,15 @@
 /** Arbitrary lives of a conference: events that may follow one another in any order, hostile texts among them. */
 import fc from 'fast-check';
 import type { ConferenceEvent, Medium } from '../../src/conference/events.ts';
-import { absoluteUri, endpointId, eventNumber, messageId, streamId, userUri } from '../../src/conference/ids.ts';
+import {
+  absoluteUri,
+  endpointId,
+  eventNumber,
+  ipAddress,
+  messageId,
+  streamId,
+  userUri,
+} from '../../src/conference/ids.ts';
 
 const USERS = ['alice', 'bob', 'carol', 'dave'].map((name) => userUri(`sip:${name}@example.com`));
 const ALIASES = ['a', 'b'].map((name) => userUri(`sip:anonymous-${name}@anonymous.invalid`));
@@ -51,7 +59,10 @@ const happening = fc.record(
 const target = fc.oneof(
   fc.record({ kind: fc.constant('user' as const), user }),
   fc.record({ kind: fc.constant('domain' as const), domain: fc.constantFrom('example.com', 'Example.NET') }),
-  fc.record({ kind: fc.constant('address' as const), address: fc.constantFrom('192.0.2.1', '2001:db8::1') }),
+  fc.record({
+    kind: fc.constant('address' as const),
+    address: fc.constantFrom(ipAddress('192.0.2.1'), ipAddress('2001:db8::1')),
+  }),
 );
 const said = {
   messageId: fc.constantFrom('m1', 'm2', 'm3').map(messageId),

@@ -1,9 +1,19 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import t from 'tap';
 import { Conference } from '../../src/conference/conference.ts';
 import { DocumentWriter } from '../../src/conference/document.ts';
 import type { ConferenceEvent } from '../../src/conference/events.ts';
-import { absoluteUri, endpointId, eventNumber, IdError, roomUri, userUri } from '../../src/conference/ids.ts';
+import {
+  absoluteUri,
+  endpointId,
+  eventNumber,
+  IdError,
+  ipAddress,
+  readIpAddress,
+  roomUri,
+  userUri,
+} from '../../src/conference/ids.ts';
 import { ConferenceInfoError, parseConferenceInfo } from '../../src/conference/parse-document.ts';
 import type { ConferenceInfo } from '../../src/conference/parse-document.ts';
 import { MAX_REMOVALS } from '../../src/conference/roster.ts';
@@ -420,12 +430,78 @@ t.test('bans hold by identity, domain and address until their time is over', (t)
   const { conference } = new Story()
     .then({ type: 'banned', target: { kind: 'user', user: ALICE }, until: TEN + 60_000 })
     .then({ type: 'banned', target: { kind: 'domain', domain: 'Evil.example' } })
-    .then({ type: 'banned', target: { kind: 'address', address: '192.0.2.9' }, reason: 'flood' });
+    .then({ type: 'banned', target: { kind: 'address', address: ipAddress('192.0.2.9') }, reason: 'flood' });
   t.ok(conference.banOf(ALICE, undefined, TEN));
   t.equal(conference.banOf(ALICE, undefined, TEN + 60_000), undefined);
   t.ok(conference.banOf(userUri('sip:x@evil.example'), undefined, TEN));
-  t.equal(conference.banOf(BOB, '192.0.2.9', TEN)?.reason, 'flood');
-  t.equal(conference.banOf(BOB, '192.0.2.8', TEN), undefined);
+  t.equal(conference.banOf(BOB, ipAddress('192.0.2.9'), TEN)?.reason, 'flood');
+  t.equal(conference.banOf(BOB, ipAddress('192.0.2.8'), TEN), undefined);
+  const literal = new Story().then({
+    type: 'banned',
+    target: { kind: 'domain', domain: '[2001:DB8::0:1]' },
+  }).conference;
+  t.ok(literal.banOf(userUri('sip:x@[2001:db8::1]'), undefined, TEN));
+  t.end();
+});
+
+t.test('RFC 5952 §4: an address is one address, however it is written', (t) => {
+  const forms: readonly (readonly [string, string | undefined])[] = [
+    ['192.0.2.9', '192.0.2.9'],
+    ['::ffff:192.0.2.9', '192.0.2.9'],
+    ['::FFFF:c000:0209', '192.0.2.9'],
+    ['2001:0DB8:0:0:8:0800:200C:417A', '2001:db8::8:800:200c:417a'],
+    ['[2001:db8::]', '2001:db8::'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['::1', '::1'],
+    ['::127.0.0.1', '::7f00:1'],
+    ...['192.0.2', '192.0.2.9.', '192.0.2.256', '010.0.0.1', '1.2.3.4.5', ':', ':::', '2001:db8', '::ffff:1.2.3'].map(
+      (text) => [text, undefined] as const,
+    ),
+    ...['2001:db8::1::2', '12345::', 'example.org', '', '::1]/x[', '::1/64', '@::1'].map(
+      (text) => [text, undefined] as const,
+    ),
+  ];
+  for (const [text, address] of forms) t.equal(readIpAddress(text), address, text);
+  t.throws(() => ipAddress('zoe'), IdError);
+  t.end();
+});
+
+t.test('property: a ban of an address hits it in every form, and no other address', (t) => {
+  const group = fc.integer({ min: 0, max: 0xffff });
+  const mapped = fc.tuple(group, group).map((last) => [0, 0, 0, 0, 0, 0xffff, ...last]);
+  const address = fc.oneof(
+    fc.array(group, { minLength: 8, maxLength: 8 }),
+    fc.array(fc.constantFrom(0, 1), { minLength: 8, maxLength: 8 }),
+    mapped,
+  );
+  /** One of the ways to write it (RFC 4291 §2.2). */
+  const written = (
+    groups: readonly number[],
+    padded: boolean,
+    upper: boolean,
+    dotted: boolean,
+    zeros: number,
+  ): string => {
+    const hex = groups.map((each) => each.toString(16).padStart(padded ? 4 : 1, '0'));
+    const last = groups.slice(6).flatMap((each) => [each >> 8, each & 255]);
+    const parts = dotted ? [...hex.slice(0, 6), last.join('.')] : hex;
+    // Any run of zeros may be left out, once.
+    const run = groups.slice(0, dotted ? 6 : 8).findIndex((each, i) => each === 0 && i >= zeros);
+    let end = run;
+    while (run >= 0 && end < (dotted ? 6 : 8) && groups[end] === 0) end += 1;
+    const text = run < 0 ? parts.join(':') : `${parts.slice(0, run).join(':')}::${parts.slice(end).join(':')}`;
+    return upper ? text.toUpperCase() : text;
+  };
+  const form = fc.tuple(fc.boolean(), fc.boolean(), fc.boolean(), fc.nat(8));
+  fc.assert(
+    fc.property(address, address, form, form, (one, other, a, b) => {
+      const target = { kind: 'address', address: ipAddress(written(one, ...a)) } as const;
+      const { conference } = new Story().then({ type: 'banned', target });
+      const isHit = (groups: readonly number[]): boolean =>
+        conference.banOf(BOB, ipAddress(written(groups, ...b)), TEN) !== undefined;
+      return isHit(one) && isHit(other) === (one.join() === other.join());
+    }),
+  );
   t.end();
 });
 

@@ -10,7 +10,16 @@ import { ENGLISH } from '../../src/chat/texts.ts';
 import { userNamed } from '../../src/chat/who.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import type { ConferenceEvent, Said } from '../../src/conference/events.ts';
-import { endpointId, eventNumber, messageId, roomUri, userUri, type UserUri } from '../../src/conference/ids.ts';
+import {
+  endpointId,
+  eventNumber,
+  ipAddress,
+  type IpAddress,
+  messageId,
+  roomUri,
+  userUri,
+  type UserUri,
+} from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { isPin } from '../../src/policy/pin.ts';
 import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
@@ -21,7 +30,10 @@ const KIM = userUri('sip:kim@example.com');
 const NOW = Date.UTC(2026, 1, 1);
 
 let legs = 0;
-function joins(user: UserUri, more: { displayName?: string; alias?: UserUri; address?: string } = {}): ConferenceEvent {
+function joins(
+  user: UserUri,
+  more: { displayName?: string; alias?: UserUri; address?: IpAddress } = {},
+): ConferenceEvent {
   legs += 1;
   const endpoint = endpointId(`leg${String(legs)}`);
   return { type: 'joined', at: NOW, endpoint, user, method: 'dialed-in', media: [], ...more };
@@ -93,6 +105,14 @@ t.test('what is written in the chat becomes an order', (t) => {
     ],
     ['/ban 192.0.2.1', { order: 'ban', target: { kind: 'address', address: '192.0.2.1' } }],
     ['/ban 2001:db8::1', { order: 'ban', target: { kind: 'address', address: '2001:db8::1' } }],
+    ['/ban ::ffff:7f00:1', { order: 'ban', target: { kind: 'address', address: '127.0.0.1' } }],
+    [
+      '/ban ::ffff:127.0.0.1 2h',
+      { order: 'ban', target: { kind: 'address', address: '127.0.0.1' }, until: NOW + 7_200_000 },
+    ],
+    ['/ban [2001:DB8:0:0::01]', { order: 'ban', target: { kind: 'address', address: '2001:db8::1' } }],
+    ['/ban "192.0.2.1"', { say: 'nobody', name: '192.0.2.1' }],
+    ['/ban 192.0.2.256', { say: 'nobody', name: '192.0.2.256' }],
     ['/ban sip:gone@example.com', { order: 'ban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
     ['/unban sip:gone@example.com', { order: 'unban', target: { kind: 'user', user: 'sip:gone@example.com' } }],
     ['/ban kim', { order: 'ban', target: { kind: 'user', user: KIM } }],
@@ -168,14 +188,14 @@ t.test('durations', (t) => {
 t.test('an order becomes the events that carry it out', (t) => {
   const by = ALICE;
   const conference = after(
-    joins(ALICE, { address: '192.0.2.1' }),
-    joins(BOB, { address: '192.0.2.2' }),
-    joins(BOB, { address: '192.0.2.3' }),
+    joins(ALICE, { address: ipAddress('192.0.2.1') }),
+    joins(BOB, { address: ipAddress('192.0.2.2') }),
+    joins(BOB, { address: ipAddress('192.0.2.3') }),
   );
   const types = (order: Order): readonly string[] => eventsOf(order, conference, NOW, by).map(({ type }) => type);
   t.same(types({ order: 'kick', user: BOB }), ['left', 'left'], 'with all devices');
   t.same(types({ order: 'kick', user: userUri('sip:nobody@example.com') }), []);
-  t.same(types({ order: 'ban', target: { kind: 'address', address: '192.0.2.3' } }), ['banned', 'left']);
+  t.same(types({ order: 'ban', target: { kind: 'address', address: ipAddress('192.0.2.3') } }), ['banned', 'left']);
   t.same(types({ order: 'ban', target: { kind: 'domain', domain: 'Example.com' } }), [
     'banned',
     'left',

@@ -2,7 +2,15 @@ import t from 'tap';
 import fc from 'fast-check';
 import { Conference } from '../../src/conference/conference.ts';
 import type { ConferenceEvent, EndpointStatus, Role } from '../../src/conference/events.ts';
-import { absoluteUri, endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import {
+  absoluteUri,
+  endpointId,
+  eventNumber,
+  ipAddress,
+  messageId,
+  roomUri,
+  userUri,
+} from '../../src/conference/ids.ts';
 import type { UserUri } from '../../src/conference/ids.ts';
 import type { ConferenceSettings } from '../../src/conference/settings.ts';
 import { CREATE_RULES, JOIN_RULES, pinRule, waitsInLobby, WATCH_RULES } from '../../src/policy/join.ts';
@@ -52,9 +60,9 @@ t.test('joining: moved, banned, over, members only, locked, full, too many devic
   t.equal(judge(after({}, { type: 'banned', at: NOW, target, until: NOW + 1 })), 'banned');
   t.equal(judge(after({}, { type: 'banned', at: NOW, target, until: NOW })), undefined, 'the ban has run out');
   t.equal(judge(after({}, { type: 'banned', at: NOW, target }, { type: 'unbanned', at: NOW, target })), undefined);
-  const banned = after({}, { type: 'banned', at: NOW, target: { kind: 'address', address: '192.0.2.1' } });
-  t.equal(judge(banned, { address: '192.0.2.1' }), 'banned');
-  t.equal(judge(banned, { address: '192.0.2.2' }), undefined);
+  const banned = after({}, { type: 'banned', at: NOW, target: { kind: 'address', address: ipAddress('192.0.2.1') } });
+  t.equal(judge(banned, { address: ipAddress('192.0.2.1') }), 'banned');
+  t.equal(judge(banned, { address: ipAddress('192.0.2.2') }), undefined);
   t.equal(judge(after({ endsAt: NOW })), 'over');
 
   const members = { membersOnly: true, roles: new Map([[ALICE, 'participant' as const]]) };
@@ -94,13 +102,14 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }), ROOM, known);
   const conference = after({ pinHash }, gives(ALICE, 'moderator'));
   const judge = (pin: string | undefined, now: number, user = CAROL, address = '192.0.2.1'): string | undefined =>
-    rule({ conference, policy, user, address, now, ...(pin === undefined ? {} : { pin }) })?.refused;
+    rule({ conference, policy, user, address: ipAddress(address), now, ...(pin === undefined ? {} : { pin }) })
+      ?.refused;
   t.equal(judge(undefined, NOW), 'pin-needed');
   t.equal(known.of(pinHash), undefined);
   t.equal(judge('4711', NOW), undefined);
   t.equal(known.of(pinHash), '4711', 'who has dialled it has made it known');
   const proves = (pinProof: boolean, user: UserUri, address: string): string | undefined =>
-    rule({ conference, policy, user, address, now: NOW, pinProof })?.refused;
+    rule({ conference, policy, user, address: ipAddress(address), now: NOW, pinProof })?.refused;
   t.equal(proves(true, userUri('sip:kim@example.com'), '192.0.2.9'), undefined);
   for (let i = 0; i < 3; i++) t.equal(proves(false, userUri('sip:kim@example.com'), '192.0.2.9'), 'pin-wrong');
   t.equal(proves(true, userUri('sip:kim@example.com'), '192.0.2.9'), 'pin-too-often', 'by digest as well');
