@@ -14,7 +14,7 @@ import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
 import { type NoOrder, readCommand } from './commands.ts';
 import { userPart } from './names.ts';
-import { actOf, describeOrder, eventsOf, hitBy, type Order } from './orders.ts';
+import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
 import { Retractable } from './retractable.ts';
 import type { Doors } from './rules.ts';
@@ -63,9 +63,7 @@ export class Moderation {
       audit(`${by} by ${way}: ${describeOrder(order)}: ${result}`);
       settled(carried);
     };
-    const alsoHit = hitBy(order, conference);
-    const asked = { conference, policy, by, ...actOf(order), alsoHit };
-    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, asked);
+    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...actOf(order) });
     if (refusal !== undefined) {
       told(refusal);
       return;

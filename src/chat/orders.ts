@@ -2,10 +2,10 @@
  * What moderators do to a room and its people, however they ask for it: by a line in the chat, by REFER, over the HTTP
  * API or from the command line. An order is judged by the rules and becomes events; nothing else changes anything.
  */
-import { isMeant } from '../conference/ban-list.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, ConferenceEvent, Millis, Role, SettingChange } from '../conference/events.ts';
 import type { AbsoluteUri, IpAddress, MessageId, UserUri } from '../conference/ids.ts';
+import { isHit } from '../policy/join.ts';
 import { hashPin } from '../policy/pin.ts';
 import type { Act } from '../policy/roles.ts';
 
@@ -67,16 +67,6 @@ export function actOf(order: Order): Judged {
   }
 }
 
-/** Those in the roster whom a ban of an address or of a domain hits. */
-export function hitBy(order: Order, conference: Conference): readonly UserUri[] {
-  if (order.order !== 'ban' || order.target.kind === 'user') return [];
-  const { target } = order;
-  const here = [...conference.users()].flatMap(({ endpoints }) => endpoints);
-  return here
-    .filter(({ status, user, address }) => status !== 'disconnected' && isMeant(target, user, address))
-    .map(({ user }) => user);
-}
-
 /**
  * The events that carry an order out, in their order; none when there is nobody to do it to. Whoever gives the order goes
  * last, so that he still hears that it was carried out.
@@ -101,7 +91,7 @@ export function eventsOf(
       return [
         until === undefined ? banned : { ...banned, until },
         ...departures(conference, happening, reasonOf('Banned', order.reason), (user, address) =>
-          isMeant(target, user, address),
+          isHit(target, conference.roleOf(user), user, address),
         ),
       ];
     }

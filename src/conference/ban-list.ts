@@ -20,7 +20,7 @@ export class BanList {
     return this.#bans.values();
   }
 
-  /** The ban that keeps this user, or anybody from this address, out now. */
+  /** The ban that is meant for this user, or for anybody from this address, now: one by name before one for many. */
   of(user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
     if (this.#bans.size === 0) return undefined;
     for (const key of keysOf(user, address)) {

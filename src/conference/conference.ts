@@ -226,7 +226,7 @@ export class Conference {
     return this.#bans.all();
   }
 
-  /** The ban that keeps this user, or anybody from this address, out now. */
+  /** The ban that is meant for this user, or for anybody from this address, now: one by name before one for many. */
   banOf(user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
     return this.#bans.of(user, address, now);
   }

@@ -1,6 +1,7 @@
 /** Who may come in, make a room, or watch one. */
+import { isMeant } from '../conference/ban-list.ts';
 import type { Conference } from '../conference/conference.ts';
-import type { Banned, Millis } from '../conference/events.ts';
+import type { Banned, BanTarget, Millis, Role } from '../conference/events.ts';
 import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { isAtLeast } from './roles.ts';
 import { isPin, type KnownPins } from './pin.ts';
@@ -25,10 +26,18 @@ export interface JoinRequest {
   readonly now: Millis;
 }
 
-/** The ban that holds for somebody. One for many is given without a look at who they are: it keeps no owner out. */
+/**
+ * Whether a ban hits somebody. One for many is given without a look at who they are: whoever has a say in the room is
+ * banned by name, by those who may.
+ */
+export function isHit(target: BanTarget, role: Role, user: UserUri, address: IpAddress | undefined): boolean {
+  return isMeant(target, user, address) && (target.kind === 'user' || !isAtLeast(role, 'moderator'));
+}
+
 function banOf(conference: Conference, user: UserUri, address: IpAddress | undefined, now: Millis): Banned | undefined {
+  // One by name is found before one for many.
   const ban = conference.banOf(user, address, now);
-  return ban?.target.kind !== 'user' && conference.roleOf(user) === 'owner' ? undefined : ban;
+  return ban !== undefined && isHit(ban.target, conference.roleOf(user), user, address) ? ban : undefined;
 }
 
 /** Rules for joining that depend on nothing but the request; `pinRule` goes with them. */

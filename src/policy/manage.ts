@@ -17,8 +17,6 @@ export interface ManageRequest {
   readonly act: Act;
   /** To whom it is done: the user to mute, the author of the message to retract… */
   readonly target?: UserUri;
-  /** Those who are here and are hit as well: everybody at an address or of a domain that is banned. */
-  readonly alsoHit?: readonly UserUri[];
   /** With `role`: the role to be given. */
   readonly role?: Role;
 }
@@ -47,12 +45,11 @@ export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
       ? { refused: 'muted' }
       : undefined,
   // Nobody moderates those of the same or a higher role, only an owner may do so to owners.
-  ({ conference, by, act, target, alsoHit = [] }) => {
+  ({ conference, by, act, target }) => {
     if (by === 'administrator' || act === 'invite' || act === 'admit') return undefined;
     const own = conference.roleOf(by);
     if (own === 'owner') return undefined;
-    const targets = target === undefined ? alsoHit : [target, ...alsoHit];
-    const outranked = targets.some((each) => each !== by && !isHigher(own, conference.roleOf(each)));
+    const outranked = target !== undefined && target !== by && !isHigher(own, conference.roleOf(target));
     return outranked ? { refused: 'outranked' } : undefined;
   },
   // Nobody gives a role that is higher than his own.

@@ -193,19 +193,31 @@ t.test('no way around a mute or the lobby: the subject is read by everybody', as
   t.notOk(bob.line.heard().some(({ body }) => /all the same|not even here/.test(body ?? '')));
 });
 
-t.test('a ban by address or domain is no way around the rank of who is hit', async (t) => {
-  const stage = await raise('rooms.defaults.roles={"sip:alice@127.0.0.1": owner, "sip:bob@127.0.0.1": moderator}');
+t.test('a ban by address or domain hits nobody who has a say in the room, here or away', async (t) => {
+  const roles = ['"sip:alice@127.0.0.1": owner', '"sip:bob@127.0.0.1": moderator', '"sip:mia@127.0.0.1": moderator'];
+  const stage = await raise(`rooms.defaults.roles={${roles.join(', ')}}`);
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');
   const bob = await join(stage, 'bob');
-  t.equal(await bob.say('/ban 127.0.0.1'), '403');
-  t.equal(await bob.say('/ban *@127.0.0.1'), '403');
-  await alice.leave();
-  t.equal(await bob.say('/ban *@127.0.0.1 1h'), '200');
-  await bob.phone.next('BYE');
-  t.equal((await refused(stage, 'carol')).status, 403);
-  const back = await join(stage, 'alice');
-  t.equal(await back.say('/unban *@127.0.0.1'), '200', 'an owner is not kept out of his room by a ban for many');
+  for (const [target, by] of [
+    ['*@127.0.0.1', bob],
+    ['127.0.0.1', alice],
+  ] as const) {
+    const carol = await join(stage, 'carol');
+    t.equal(await by.say(`/ban ${target} 1h`), '200');
+    t.match((await carol.phone.next('BYE')).headers.get('Reason'), /Banned/);
+    t.equal((await refused(stage, 'carol')).status, 403, target);
+    const mia = await join(stage, 'mia');
+    t.equal(await mia.say(`a moderator who was away when ${target} was banned`), '200');
+    await alice.hears(`when ${target} was banned`);
+    await bob.hears(`when ${target} was banned`);
+    await mia.leave();
+    t.equal(await by.say(`/unban ${target}`), '200');
+  }
+  t.equal(await bob.say('/ban sip:mia@127.0.0.1'), '403', 'nor by name, of the same rank');
+  t.equal(await bob.say('/ban sip:alice@127.0.0.1'), '403');
+  t.equal(await alice.say('/ban sip:mia@127.0.0.1'), '200');
+  t.equal((await refused(stage, 'mia')).status, 403);
 });
 
 t.test('a ban by address holds in every form of it', async (t) => {

@@ -63,6 +63,14 @@ t.test('joining: moved, banned, over, members only, locked, full, too many devic
   const banned = after({}, { type: 'banned', at: NOW, target: { kind: 'address', address: ipAddress('192.0.2.1') } });
   t.equal(judge(banned, { address: ipAddress('192.0.2.1') }), 'banned');
   t.equal(judge(banned, { address: ipAddress('192.0.2.2') }), undefined);
+  t.equal(judge(banned, { address: ipAddress('::ffff:192.0.2.1') }), 'banned');
+  const many = { type: 'banned', at: NOW, target: { kind: 'domain', domain: 'example.com' } } as const;
+  for (const role of ['owner', 'moderator'] as const) {
+    const roles = new Map([[CAROL, role]]);
+    t.equal(judge(after({ roles }, many)), undefined, `a ban of many keeps no ${role} out`);
+    t.equal(judge(after({ roles }, { type: 'banned', at: NOW, target })), 'banned', 'one by name does');
+  }
+  t.equal(judge(after({ roles: new Map([[CAROL, 'participant' as const]]) }, many)), 'banned');
   t.equal(judge(after({ endsAt: NOW })), 'over');
 
   const members = { membersOnly: true, roles: new Map([[ALICE, 'participant' as const]]) };
