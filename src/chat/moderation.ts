@@ -12,9 +12,10 @@ import { MANAGE_RULES } from '../policy/manage.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
+import { Coming } from './coming.ts';
 import { type NoOrder, readCommand } from './commands.ts';
 import { userPart } from './names.ts';
-import { actOf, describeOrder, eventsOf, type Order } from './orders.ts';
+import { actOf, describeOrder, eventsOf, isMeantBy, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
 import { Retractable } from './retractable.ts';
 import type { Doors } from './rules.ts';
@@ -50,13 +51,27 @@ export class Moderation {
   /** Who opens the conference is on his way to the log. */
   #opening = false;
   readonly #messages = new Retractable();
+  readonly #coming = new Coming();
 
   constructor(parts: ModerationParts) {
     this.#parts = parts;
   }
 
-  /** Judges an order and carries it out. `settled` hears once, now or when the log has kept it. */
+  /**
+   * Judges an order and carries it out, when those whom it concerns are in the roster who are on their way into it.
+   * `settled` hears once, now or when the log has kept it.
+   */
   order(by: Commander, order: Order, way: Way, settled: (carried: Carried) => void): void {
+    const { conference } = this.#parts;
+    const isAwaited = (join: Joined): boolean =>
+      isMeantBy(order, join) || (join.user === by && conference.endpointsOf(join.user).length === 0);
+    const carryOut = (): void => {
+      this.#carryOut(by, order, way, settled);
+    };
+    if (!this.#coming.after(isAwaited, carryOut)) carryOut();
+  }
+
+  #carryOut(by: Commander, order: Order, way: Way, settled: (carried: Carried) => void): void {
     const { conference, policy, now, audit } = this.#parts;
     const told = (carried: Carried): void => {
       const result = carried === 'done' ? 'done' : `refused: ${carried.refused}`;
@@ -98,12 +113,25 @@ export class Moderation {
 
   /** An order as it is written in the chat: `/kick Zoe`. What is none is answered with how to write it. */
   command(by: Commander, text: string, way: Way, settled: (carried: Carried | NoOrder) => void): void {
+    const read = this.#read(by, text);
+    if ('order' in read) {
+      this.order(by, read, way, settled);
+      return;
+    }
+    const again = (): void => {
+      const late = this.#read(by, text);
+      if ('order' in late) this.order(by, late, way, settled);
+      else settled(late);
+    };
+    // He may be on his way into the roster.
+    if (read.say !== 'nobody' || !this.#coming.after(() => true, again)) settled(read);
+  }
+
+  #read(by: Commander, text: string): Order | NoOrder {
     const { conference, now } = this.#parts;
     const user = by === 'administrator' ? undefined : by;
     const departed = (name: string): UserUri | undefined => this.#departed.get(nameKey(name));
-    const read = readCommand(text, { conference, user, now: now(), messages: this.#messages, departed });
-    if ('order' in read) this.order(by, read, way, settled);
-    else settled(read);
+    return readCommand(text, { conference, user, now: now(), messages: this.#messages, departed });
   }
 
   /** Somebody was not let in: a line for the operator, but not thousands of them. */
@@ -120,8 +148,10 @@ export class Moderation {
    * Somebody is about to be noted in the roster. Who opens a conference that nobody owns gets the role of its creator, and
    * gets it first, so that no document shows him without it. `settled` of the join has to call `opened`.
    */
-  opens({ user }: Joined): void {
+  opens(join: Joined): void {
+    const { user } = join;
     const { conference, policy, append, now } = this.#parts;
+    this.#coming.begins(join);
     if (this.#opening || conference.startedAt !== undefined) return;
     if (policy.creatorRole === undefined || conference.hasOwner) return;
     this.#opening = true;
@@ -129,8 +159,9 @@ export class Moderation {
   }
 
   /** What became of a join is known: the next one finds the conference open, or opens it. */
-  opened(): void {
+  opened(join: Joined): void {
     this.#opening = false;
+    this.#coming.ends(join);
   }
 
   /**

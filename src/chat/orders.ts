@@ -2,8 +2,9 @@
  * What moderators do to a room and its people, however they ask for it: by a line in the chat, by REFER, over the HTTP
  * API or from the command line. An order is judged by the rules and becomes events; nothing else changes anything.
  */
+import { isMeant } from '../conference/ban-list.ts';
 import type { Conference } from '../conference/conference.ts';
-import type { BanTarget, ConferenceEvent, Millis, Role, SettingChange } from '../conference/events.ts';
+import type { BanTarget, ConferenceEvent, Joined, Millis, Role, SettingChange } from '../conference/events.ts';
 import type { AbsoluteUri, IpAddress, MessageId, UserUri } from '../conference/ids.ts';
 import { isHit } from '../policy/join.ts';
 import { hashPin } from '../policy/pin.ts';
@@ -64,6 +65,24 @@ export function actOf(order: Order): Judged {
       return { act: 'tombstone' };
     case 'end':
       return { act: 'end' };
+  }
+}
+
+/** Whether an order is carried out on the endpoints of whoever joins, and not only noted of the user. */
+export function isMeantBy(order: Order, { user, address }: Joined): boolean {
+  switch (order.order) {
+    case 'kick':
+    case 'admit':
+    case 'mute':
+    case 'unmute':
+    case 'role':
+      return order.user === user;
+    case 'ban':
+      return isMeant(order.target, user, address);
+    case 'end':
+      return true;
+    default:
+      return false;
   }
 }
 

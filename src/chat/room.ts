@@ -162,12 +162,11 @@ export class ChatRoom {
 
   /** Gives an event to the log. `settled` hears once, now or later, what became of it. */
   append(event: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
-    const joins = event.type === 'joined';
-    if (joins) this.moderation.opens(event);
+    if (event.type === 'joined') this.moderation.opens(event);
     const settle = (outcome: Outcome): void => {
       this.#underWay -= 1;
-      if (joins) this.moderation.opened();
       settled(outcome);
+      if (event.type === 'joined') this.moderation.opened(event);
       if (this.#underWay === 0) this.#parts.onIdle?.();
     };
     this.#underWay += 1;

@@ -91,7 +91,7 @@ export class Leg implements SessionHandlers {
   #position: EventNumber | undefined;
   /** The newest number when it began to be told what is said. */
   #heardFrom: EventNumber | undefined;
-  /** Texts that wait for the log to have taken their author in. */
+  /** Texts and orders that wait for the log to have taken their author in. */
   readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
   /** The last Subject header of the peer. */
@@ -142,11 +142,6 @@ export class Leg implements SessionHandlers {
   /** Its dialog, while it is not over. */
   get session(): InviteSession | undefined {
     return this.#state?.is === 'answered' || this.#state?.is === 'present' ? this.#state.session : undefined;
-  }
-
-  /** Whether the log has taken it into the conference. */
-  get joined(): boolean {
-    return this.#joined;
   }
 
   /** The 200 has gone out. */
@@ -214,7 +209,7 @@ export class Leg implements SessionHandlers {
   /** A re-INVITE with another Subject than the calls before it gives the conference that subject, if its rules allow it. */
   #readSubject(request: SipRequest): void {
     const subject = request.headers.get('Subject');
-    if (request.method !== 'INVITE' || subject === undefined || subject === this.#subject || !this.#joined) return;
+    if (request.method !== 'INVITE' || subject === undefined || subject === this.#subject) return;
     this.#subject = subject;
     this.room.moderation.order(this.caller.user, { order: 'subject', subject }, 'INVITE', () => undefined);
   }
@@ -226,13 +221,15 @@ export class Leg implements SessionHandlers {
 
   /** From the dialog, or from outside of it: a text by SIP MESSAGE. */
   async onMessage(incoming: IncomingRequest): Promise<Answer> {
-    if (!this.#joined) {
-      // Who writes at once is on its way into the room still.
-      if (this.#state === undefined || this.#state.is === 'ended' || this.#early.length >= MAX_EARLY) return COME_AGAIN;
-      await new Promise<void>((admitted) => this.#early.push(admitted));
-    }
-    const { session } = this;
-    return session === undefined ? COME_AGAIN : this.#parts.texts.receive(incoming);
+    return (await this.isIn()) ? this.#parts.texts.receive(incoming) : COME_AGAIN;
+  }
+
+  /** Whether it is in the room: who does something at once may be on the way into it still, and is waited for. */
+  async isIn(): Promise<boolean> {
+    if (this.#joined) return this.#state?.is === 'present';
+    if (this.#state === undefined || this.#state.is === 'ended' || this.#early.length >= MAX_EARLY) return false;
+    await new Promise<void>((admitted) => this.#early.push(admitted));
+    return this.#state.is === 'present';
   }
 
   /** From the dialog: it is over. */
@@ -477,7 +474,7 @@ export class Leg implements SessionHandlers {
 
 /** How much of the past comes by SIP MESSAGE, one after the other, to a telephone that does not ask for more or less. */
 const MESSAGES_BEFORE = 5;
-/** Texts that may wait for their author's place in the room. */
+/** Texts and orders that may wait for their author's place in the room. */
 const MAX_EARLY = 32;
 const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };
 

@@ -101,7 +101,7 @@ export class Referrals {
     if (session !== undefined) {
       const { callId, localTag, remoteTag } = session.dialog;
       const leg = legs.inDialog(callId, localTag, remoteTag);
-      if (leg?.joined !== true) return { status: 403, reason: 'Not in This Conference' };
+      if (leg === undefined || !(await leg.isIn())) return { status: 403, reason: 'Not in This Conference' };
       const { room, caller, roomUri } = leg;
       return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };
     }

@@ -369,6 +369,37 @@ t.test('a re-INVITE with another Subject gives the conference that subject, if i
   );
 });
 
+t.test('what follows the ACK at once is done: another Subject, REFER by and for who has just come', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.durability=disk');
+  const alice = await join(stage, 'alice');
+  const kick = (uri: string) => ({ headers: [`Refer-To: <${uri};method=BYE>`] });
+  for (let i = 0; i < 10; i++) {
+    const bob = await SipPhone.connect('bob', stage.sip);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    const { dialog } = await bob.request('INVITE', ROOM, { ...offer, headers: ['Subject: Bob'] });
+    bob.ack(dialog);
+    const again = bob.within(dialog, 'INVITE', { ...offer, headers: [`Subject: Round ${String(i)}`] });
+    t.equal((await again).status, 200);
+    bob.ack(dialog);
+    await alice.hears(`bob has set the subject: Round ${String(i)}`);
+    bob.hangUp();
+    const carol = await SipPhone.connect('carol', stage.sip);
+    const call = await carol.request('INVITE', ROOM, offer);
+    carol.ack(call.dialog);
+    t.equal((await carol.within(call.dialog, 'REFER', kick('sip:carol@127.0.0.1'))).status, 200, 'by who has come');
+    await carol.next('BYE');
+    const dave = await SipPhone.connect('dave', stage.sip);
+    const third = await dave.request('INVITE', ROOM, offer);
+    dave.ack(third.dialog);
+    // The answer to what comes after it says that the ACK has been read.
+    await dave.within(third.dialog, 'OPTIONS');
+    t.equal((await alice.phone.request('REFER', ROOM, kick('sip:dave@127.0.0.1'))).response.status, 200);
+    t.match((await dave.next('BYE')).headers.get('Reason'), /Kicked/);
+    carol.hangUp();
+    dave.hangUp();
+  }
+});
+
 t.test('Linphone is told roles by the two names that it knows', async (t) => {
   const stage = await stageWith(t);
   const headers = ['User-Agent: Linphone-Desktop/5.1', 'Event: conference', 'Expires: 0'];

@@ -2,6 +2,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import { commandHelp, type CommandContext, isCommand, readCommand } from '../../src/chat/commands.ts';
 import { readDuration } from '../../src/chat/past-wish.ts';
+import { Coming } from '../../src/chat/coming.ts';
 import { Domains } from '../../src/chat/domains.ts';
 import { ConferenceHost } from '../../src/chat/host.ts';
 import { actOf, describeOrder, eventsOf, type Order } from '../../src/chat/orders.ts';
@@ -21,6 +22,7 @@ import {
   type UserUri,
 } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
+import type { RoomLog } from '../../src/log/room-log.ts';
 import { isPin } from '../../src/policy/pin.ts';
 import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
 
@@ -224,6 +226,111 @@ t.test('what the rules are asked, and what the operator reads', (t) => {
     'mute user="sip:bob@example.com" reason="a\\nb"',
   );
   t.end();
+});
+
+t.test('who is on his way into the roster is meant by what is ordered, and may order', async (t) => {
+  const held: (() => void)[] = [];
+  const memory = new MemoryLog();
+  /** A log that keeps nothing before it is told to. */
+  const log = new Proxy<RoomLog>(memory, {
+    get: (target, name) => {
+      if (name === 'append') {
+        return (...args: Parameters<RoomLog['append']>) => {
+          held.push(() => target.append(...args));
+          return eventNumber(held.length);
+        };
+      }
+      const member: unknown = Reflect.get(target, name);
+      return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+    },
+  });
+  const lines: string[] = [];
+  const host = new ConferenceHost({
+    log,
+    domains: new Domains(['example.com']),
+    settingsOf: () => ({
+      conference: { roles: new Map([[ALICE, 'owner' as const]]) },
+      policy: DEFAULT_ROOM_POLICY,
+      permanent: true,
+      welcome: { text: undefined, history: { messages: 0, missed: 0 } },
+    }),
+    newConference: (settings) => new Conference(settings),
+    watchers: [],
+    maxRooms: 1,
+    texts: ENGLISH,
+    deliveryFailed: () => undefined,
+    duplicateWindow: 10,
+    warn: () => undefined,
+    audit: (line) => lines.push(line.replace('sip:room@example.com: ', '')),
+    now: () => NOW,
+  });
+  const opened = await host.open(roomUri('sip:room@example.com'), 'watcher');
+  const room = opened?.room;
+  if (room === undefined) throw new Error('no room');
+  const keep = (): void => {
+    for (const append of held.splice(0)) append();
+  };
+  const results: unknown[] = [];
+  const told = (result: unknown): void => {
+    results.push(result);
+  };
+  const address = ipAddress('192.0.2.9');
+  const orders: readonly (() => void)[] = [
+    () => {
+      room.moderation.order(ALICE, { order: 'kick', user: BOB }, 'REFER', told);
+    },
+    () => {
+      room.moderation.command('administrator', '/kick bob', 'API', told);
+    },
+    () => {
+      room.moderation.order(ALICE, { order: 'ban', target: { kind: 'address', address } }, 'chat', told);
+    },
+  ];
+  for (const order of orders) {
+    room.append(joins(BOB, { address }));
+    order();
+    t.same(results, [], 'not before it is known whether he is in');
+    keep();
+    keep();
+    t.same(results.splice(0), ['done']);
+    t.same(room.conference.endpointsOf(BOB), [], 'he is out');
+    t.match(lines.pop(), /done$/);
+  }
+  room.append(joins(KIM));
+  room.moderation.order(KIM, { order: 'subject', subject: 'At once' }, 'INVITE', told);
+  keep();
+  keep();
+  t.same(results.splice(0), ['done']);
+  t.equal(room.conference.subject, 'At once');
+
+  const coming = new Coming(1);
+  const join = joins(BOB);
+  if (join.type !== 'joined') throw new Error('no join');
+  const done: string[] = [];
+  coming.begins(join);
+  t.ok(
+    coming.after(
+      () => true,
+      () => done.push('first'),
+    ),
+  );
+  t.notOk(
+    coming.after(
+      () => true,
+      () => done.push('second'),
+    ),
+    'what waits is bounded',
+  );
+  coming.ends(join);
+  t.same(done, ['first']);
+  t.notOk(
+    coming.after(
+      () => true,
+      () => done.push('third'),
+    ),
+    'nobody comes',
+  );
+  opened?.release();
 });
 
 t.test('a conference ends when its time is over', async (t) => {
