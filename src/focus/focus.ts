@@ -226,7 +226,9 @@ export class Focus implements UserAgentHandlers {
         if (replaced !== undefined && !('status' in replaced)) {
           replaced.end({ method: 'departed', reason: 'SIP;cause=200;text="replaced by another call"' });
         }
-        if (!('status' in recipients)) this.#callAll(leg, recipients);
+        this.#nameIt(leg, () => {
+          if (!('status' in recipients)) this.#callAll(leg, recipients);
+        });
       },
     });
     try {
@@ -234,6 +236,15 @@ export class Focus implements UserAgentHandlers {
     } finally {
       if (leg.session === undefined) leg.abandon();
     }
+  }
+
+  /** The Subject of the call for which a conference was made is that of the conference. */
+  #nameIt({ room, caller, subject }: Leg, named: () => void): void {
+    const { conference } = room;
+    const isHis = this.#parts.factory.hasMade(room.uri) && conference.creator === caller.user;
+    const isNamed = conference.subject !== conference.settings.subject;
+    if (!isHis || isNamed || subject === undefined) named();
+    else room.moderation.order(caller.user, { order: 'subject', subject }, 'INVITE', named);
   }
 
   /** Calls those on the list that came with a call (RFC 5366 §5), now that who wants it is in the roster. */

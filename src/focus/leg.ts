@@ -124,6 +124,11 @@ export class Leg implements SessionHandlers {
     return this.#parts.media;
   }
 
+  /** The Subject header of the last INVITE of the peer that had one. */
+  get subject(): string | undefined {
+    return this.#subject;
+  }
+
   /** The URI of the room as the peer knows it. */
   get roomUri(): string {
     return this.#parts.speaker.roomUri;

@@ -435,6 +435,8 @@ t.test('RFC 4579 §5.4, RFC 5366 §5: the factory makes a conference and calls t
   t.match(body, /carol@/);
   t.notMatch(body, /dave@/, 'a blind copy stays blind');
   t.match(first.invite.headers.get('From'), room);
+  for (const { invite: called } of [first, second]) t.equal(called.headers.get('Subject'), 'Plans');
+  t.match(await until(await watch(stage, room), /conference-state/), /<subject>Plans<\/subject>/);
   await line.say(alice.uri, room, 'these are the plans');
   await first.line.hears('these are the plans');
   await second.line.hears('these are the plans');
@@ -486,6 +488,17 @@ t.test('RFC 4579 §5.4: the factory may redirect, and may not be for everybody',
   const { response } = await alice.request('INVITE', FACTORY, offer);
   t.equal(response.status, 302);
   t.match(response.headers.get('Contact'), /^<sip:chat-[\w-]{20}@127\.0\.0\.1>;isfocus$/);
+  const room = `sip:${roomIn(response.headers.get('Contact'))}@127.0.0.1`;
+  for (const [name, subject] of [
+    ['alice', 'Plans'],
+    ['bob', 'Other plans'],
+  ] as const) {
+    const own = newPath();
+    const headers = [`Subject: ${subject}`];
+    await join(stage, name, room, { contentType: 'application/sdp', body: messageSdp(own), headers }, own);
+    const shown = await until(await watch(stage, room), /conference-state/);
+    t.match(shown, /<subject>Plans<\/subject>/, 'as it is called by the one for whom it was made');
+  }
   const closed = await stageWith(t, 'factory.creators=authenticated');
   const mallory = await SipPhone.connect('mallory', closed.sip);
   t.equal((await mallory.request('INVITE', FACTORY, offer)).response.status, 403);
