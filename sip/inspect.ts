@@ -23,7 +23,8 @@ const KNOWN_METHODS = new Set([
  * Whether a request asks for nothing that the server cannot do, in the order of RFC 3261 §8.2: its method, the scheme
  * of its Request-URI, the extensions it requires (those not in ACK and CANCEL, §8.2.2.3).
  *
- * @throws SipError 501 or 405 with Allow, 416, 420 with Unsupported, 400 when Require is malformed
+ * @throws SipError 501 or 405 with Allow, 416, 420 with Unsupported, 400 when Require is malformed, or when what is no
+ * INVITE has a Replaces (RFC 3891 §3: by who knows that extension)
  */
 export function inspectRequest(request: SipRequest, can: Capabilities): void {
   const { method } = request;
@@ -39,6 +40,13 @@ export function inspectRequest(request: SipRequest, can: Capabilities): void {
     throw new SipError(420, 'required extension not supported', [
       { name: 'Unsupported', value: unsupported.join(', ') },
     ]);
+  }
+  if (
+    method !== 'INVITE' &&
+    includesToken(can.extensions, 'replaces') &&
+    request.headers.get('Replaces') !== undefined
+  ) {
+    throw new SipError(400, `Replaces in ${method}`);
   }
 }
 

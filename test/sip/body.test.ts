@@ -554,6 +554,10 @@ t.test('RFC 3261 §8.2.1 – 8.2.2.3: what a server cannot do, and what it says'
       headers: [{ name: 'Unsupported', value: '100rel, x' }],
     },
   );
+  const replacing = { name: 'Replaces', value: 'c;to-tag=1;from-tag=2' };
+  inspectRequest(asking('INVITE', 'sip:x@y', replacing), can);
+  t.equal(refusal(() => inspectRequest(asking('OPTIONS', 'sip:x@y', replacing), can)).status, 400, 'RFC 3891 §3');
+  inspectRequest(asking('OPTIONS', 'sip:x@y', replacing), { ...can, extensions: ['timer'] });
   t.end();
 });
 
