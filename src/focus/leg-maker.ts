@@ -12,6 +12,7 @@ import type { JoiningMethod } from '../conference/events.ts';
 import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
 import type { AudioBridge } from './audio.ts';
 import type { Caller } from './caller.ts';
+import { type DialogName, EndedCalls } from './ended-calls.ts';
 import { Leg } from './leg.ts';
 import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
 import type { AudioMode, MediaPolicy } from './media-plan.ts';
@@ -78,9 +79,12 @@ export class LegMaker {
   readonly #parts: LegMakerParts;
   readonly #alive = new Set<Leg>();
   readonly #byId = new Map<EndpointId, Leg>();
+  /** The calls that are over. */
+  readonly ended: EndedCalls;
 
   constructor(parts: LegMakerParts) {
     this.#parts = parts;
+    this.ended = new EndedCalls(parts.now);
   }
 
   /** All legs that are not over. */
@@ -146,8 +150,9 @@ export class LegMaker {
     const limits = DEFAULT_TEXT_LIMITS;
     const texts = new TextLeg({ room, speaker, profile: () => leg.profile, userAgent, limits, now, info });
     if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
-    const onGone = (gone: Leg): void => {
+    const onGone = (gone: Leg, dialog: DialogName | undefined): void => {
       assembler.abort('its sender has left');
+      if (dialog !== undefined) this.ended.add(dialog);
       this.#alive.delete(gone);
       this.#byId.delete(gone.id);
     };

@@ -22,6 +22,7 @@ import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
 import { type EndpointId, type EventNumber, eventNumber, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
+import type { DialogName } from './ended-calls.ts';
 import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { noListHere } from './recipient-list.ts';
@@ -57,7 +58,7 @@ export interface LegParts {
   readonly grace: number;
   readonly now: () => number;
   /** It is over, once. */
-  readonly onGone: (leg: Leg) => void;
+  readonly onGone: (leg: Leg, dialog: DialogName | undefined) => void;
   /** A line for the operator. */
   readonly info: (line: string) => void;
 }
@@ -463,17 +464,17 @@ export class Leg implements SessionHandlers {
       });
     }
     this.room.present.leave(this.#parts.speaker);
-    this.#close(detail);
+    this.#close(detail, 'session' in state ? state.session.dialog : undefined);
   }
 
-  #close(detail: string): void {
+  #close(detail: string, dialog?: DialogName): void {
     this.#calm();
     this.#admitEarly();
     this.#parts.texts.close();
     this.media.close(detail);
     this.#parts.seat.free();
     this.#parts.release();
-    this.#parts.onGone(this);
+    this.#parts.onGone(this, dialog);
   }
 }
 

@@ -20,9 +20,14 @@ export function replacedLeg(
     return { status: replaces === undefined ? 403 : 400, reason: 'Call without Join to Join This Conference' };
   }
   if (replaces === undefined) return undefined;
-  if (request.headers.all('Replaces').length > 1) return { status: 400, reason: 'More Than One Replaces' };
   const { callId, params } = replaces;
-  const leg = legs.inDialog(callId, params.get('to-tag') ?? '', params.get('from-tag') ?? '');
+  const [localTag, remoteTag] = [params.get('to-tag'), params.get('from-tag')];
+  // §6.1: exactly one of each.
+  if (localTag === undefined || remoteTag === undefined) return { status: 400, reason: 'Replaces without Its Tags' };
+  const leg = legs.inDialog(callId, localTag, remoteTag);
+  if (leg === undefined && legs.ended.has({ callId, localTag, remoteTag })) {
+    return { status: 603, reason: 'The Call to Replace Has Ended' };
+  }
   if (leg?.room !== room) return { status: 481, reason: 'No Such Call to Replace' };
   const own = leg.caller.user === caller.user && (caller.proven || leg.caller.address === caller.address);
   if (!own) return { status: 403, reason: 'Only Your Own Call Can Be Replaced' };

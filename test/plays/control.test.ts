@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import type { SipRequest, SipResponse } from '../../sip/index.ts';
+import { type DialogName, EndedCalls } from '../../src/focus/ended-calls.ts';
 import { MsrpLine } from './msrp-line.ts';
 import { RawServer } from './raw-server.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
@@ -548,6 +549,29 @@ t.test('RFC 3891 §3, RFC 4579 §5.9: one takes the place of his own call, and o
   t.equal((await alice.phone.next('BYE')).method, 'BYE');
   t.equal(await other.say('from my other telephone'), '200');
   await mallory.hears('from my other telephone');
+  t.equal(await status(alice.phone, replaces), 603, 'the call is over');
+  t.equal(await status(alice.phone, replaces.replace(/to-tag=[^;]+;/, '')), 400, '§6.1: both tags');
+  t.equal(await status(alice.phone, `${replaces}\r\n${replaces}`), 400, 'one at most');
+  const text = { contentType: 'text/plain', body: 'hi', headers: [replaces] };
+  t.equal((await alice.phone.request('MESSAGE', ROOM, text)).response.status, 400, 'in INVITE only');
+});
+
+t.test('what is remembered of calls that are over has bounds', (t) => {
+  let now = 0;
+  const ended = new EndedCalls(() => now, { calls: 2, kept: 10 });
+  const call = (callId: string): DialogName => ({ callId, localTag: 'l', remoteTag: 'r' });
+  ended.add(call('a'));
+  t.ok(ended.has(call('a')));
+  t.notOk(ended.has({ ...call('a'), localTag: 'r', remoteTag: 'l' }));
+  ended.add(call('b'));
+  ended.add(call('c'));
+  t.same(
+    ['a', 'b', 'c'].map((callId) => ended.has(call(callId))),
+    [false, true, true],
+  );
+  now = 11;
+  t.notOk(ended.has(call('c')));
+  t.end();
 });
 
 t.test('bad input: nested REFERs (RFC 4579 §5.7), REFER to ourselves, lists without end', async (t) => {
