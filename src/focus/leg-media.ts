@@ -142,11 +142,11 @@ export class LegMedia {
     return direction === 'sendrecv' || direction === 'recvonly';
   }
 
-  /** Whether the peer shall only listen to the chat, from the next offer or answer on. Tells whether that is another than before. */
+  /** Whether the peer shall only listen to the chat, from the next offer or answer on. Tells whether one would say so now. */
   silence(silenced: boolean): boolean {
     const changed = this.#silenced !== silenced;
     this.#silenced = silenced;
-    return changed;
+    return changed && this.#plan.message !== undefined;
   }
 
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */

@@ -240,6 +240,19 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
 });
 
+t.test('RFC 3264 §8: who is muted and has no line for the chat gets no offer that says the same again', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  t.equal(await zoe.say('/mute tom'), '200');
+  t.equal(await tom.reads(), 'tom was muted (zoe).');
+  t.equal(await tom.writes('but'), 403);
+  t.equal(await zoe.say('/kick tom'), '200');
+  await tom.phone.next('BYE');
+  t.notOk(tom.phone.arrived.includes('INVITE'));
+});
+
 t.test('Linphone: out of the call, to its address of record, not From the roster URI', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
