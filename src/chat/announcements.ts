@@ -50,6 +50,8 @@ export function announcementOf(
       return { text: texts.slowMode(event.seconds) };
     case 'tombstoned':
       return { text: texts.moved(event.to, event.reason) };
+    case 'ended':
+      return { text: texts.ended(event.reason) };
     case 'joined': {
       if (event.status !== 'pending') return undefined;
       return { text: texts.waits(nameOf(event.user)), to: moderators(conference) };

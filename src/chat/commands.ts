@@ -239,7 +239,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     help: 'everybody may speak once in so long',
     read: (words) => {
       const word = words.next();
-      const seconds = word === 'off' ? 0 : (readDuration(word) ?? NaN) / 1000;
+      const seconds = word === 'off' || word === '0' ? 0 : (readDuration(word) ?? NaN) / 1000;
       return Number.isNaN(seconds) ? undefined : { order: 'slow', seconds };
     },
   },

@@ -146,9 +146,10 @@ export function eventsOf(
         { ...happening, type: 'tombstoned', ...(order.to === undefined ? {} : { to: order.to }), ...because(order) },
       ];
     case 'end':
+      // First, so that the room says once that all have to leave, and not of each.
       return [
-        ...departures(conference, happening, reasonOf('The conference was ended', order.reason), (user) => user !== by),
         { ...happening, type: 'ended', ...because(order) },
+        ...departures(conference, happening, reasonOf('The conference was ended', order.reason), (user) => user !== by),
         ...departures(conference, happening, reasonOf('The conference was ended', order.reason), (user) => user === by),
       ];
   }

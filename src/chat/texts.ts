@@ -38,6 +38,8 @@ export interface Texts {
   /** 0: no more. */
   slowMode(seconds: number): string;
   moved(to: string | undefined, reason: string | undefined): string;
+  /** Everybody has to leave. */
+  ended(reason: string | undefined): string;
   /** To moderators: somebody wants to come in. */
   waits(name: string): string;
   /** To somebody who has been let in. */
@@ -84,6 +86,7 @@ export const ENGLISH: Texts = {
   unlocked: (by) => `Everybody may come in again${byWhom(by)}.`,
   slowMode: (seconds) =>
     seconds === 0 ? 'Slow mode is off.' : `Slow mode: everybody may speak once in ${seconds} seconds.`,
+  ended: (reason) => `The conference was ended${why(reason)}.`,
   moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,
   waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
   admitted: 'You have been let in.',

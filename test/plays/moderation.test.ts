@@ -334,9 +334,17 @@ t.test('the room moves: who comes is told where; the conference ends for everybo
   const carol = await refused(stage, 'carol');
   t.equal(carol.status, 302);
   t.match(carol.contact, /sip:better@example\.com/);
-  await alice.say('/end');
-  t.match((await bob.phone.next('BYE')).headers.get('Reason'), /The conference was ended/);
+  await alice.say('/end we are done');
+  const ending = 'The conference was ended: we are done.';
+  await bob.hears(ending);
+  t.match((await bob.phone.next('BYE')).headers.get('Reason'), /The conference was ended: we are done/);
+  await alice.hears(ending);
   await alice.phone.next('BYE');
+  t.same(
+    [...alice.line.heard(), ...bob.line.heard()].filter(({ body }) => body?.includes('had to leave') === true),
+    [],
+    'it is said once, and not of each',
+  );
 });
 
 t.test('the first to come owns a conference that nobody owns', async (t) => {

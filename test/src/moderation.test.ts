@@ -204,7 +204,7 @@ t.test('an order becomes the events that carry it out', (t) => {
     'left',
     'left',
   ]);
-  t.same(types({ order: 'end' }), ['left', 'left', 'ended', 'left'], 'who ends it is the last to go');
+  t.same(types({ order: 'end' }), ['ended', 'left', 'left', 'left'], 'said before anybody goes');
   t.same(types({ order: 'admit', user: BOB }), [], 'nobody waits');
   const [kick] = eventsOf({ order: 'kick', user: BOB, reason: 'say "no"\r\nmore' }, conference, NOW, by);
   t.match(kick, { type: 'left', method: 'booted', by: ALICE, reason: 'SIP;cause=200;text="Kicked: say  no   more"' });
