@@ -74,7 +74,7 @@ export interface Limits {
   readonly serverTransactions: number;
   /** Bytes that server transactions remember in all: keys and responses (default 256 MiB); above: 503 without state. */
   readonly serverTransactionBytes: number;
-  /** Client transactions alive at once (default 200,000); above: requests fail with 503 at once. */
+  /** Client transactions, and requests that look for their way, at once (default 200,000); above: requests fail with 503. */
   readonly clientTransactions: number;
   /** Dialogs (default 50,000); above: 503 to what would make one. */
   readonly dialogs: number;

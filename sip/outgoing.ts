@@ -77,8 +77,9 @@ export class OutgoingRequest {
   /** Sends it. What fails at once is told at once. */
   start(): void {
     const { flow } = this.#sending;
-    const { transactions, limits } = this.#core;
-    if (transactions.clients >= limits.clientTransactions) this.#fail(503, 'limit of client transactions');
+    const { transactions, seeking, limits } = this.#core;
+    if (transactions.clients + seeking.size >= limits.clientTransactions)
+      this.#fail(503, 'limit of client transactions');
     else if (flow?.open === true && !this.#tooLarge(flow)) this.#attempt(flow);
     else this.#locate();
   }

@@ -9,6 +9,7 @@ import {
   type Outcome,
   Params,
   parseNameAddr,
+  parseUri,
   type SessionEnd,
   SipError,
   type TransportName,
@@ -703,6 +704,15 @@ t.test('Limits: what exceeds one is refused 503 with a line in the log', (t) => 
       },
     );
   t.strictSame(outcomes, ['limit of client transactions']);
+  const seeking = stage({}, { limits: { clientTransactions: 1 } });
+  const nameServer = seeking.network.hosts.get('10.0.0.2');
+  if (nameServer !== undefined) nameServer.locate = () => undefined;
+  const uri = parseUri('sip:far.example.com');
+  for (let i = 0; i < 2; i++)
+    seeking.agent.request({ method: 'OPTIONS', uri, from: parseNameAddr('<sip:room@10.0.0.2>') }, (outcome) => {
+      outcomes.push(outcome.is === 'failed' ? outcome.reason : 'answered');
+    });
+  t.strictSame(outcomes.slice(1), ['limit of client transactions'], 'one that waits for the DNS counts too');
 
   const { session, lines } = call(SDP, {}, { limits: { queuedPerDialog: 1 } });
   const reasons: string[] = [];
