@@ -299,12 +299,14 @@ export class LiveDialog implements Dialog {
 
   /**
    * The peer's latest flow, where it may stand for the address: without a route set, or when the top Route is the
-   * flow's peer.
+   * flow's peer. What goes to a sips URI takes none without TLS (RFC 3261 §8.1.2, §26.2.2).
    */
   #way(): Flow | undefined {
     const flow = this.#flow;
-    if (flow === undefined || !flow.open || (this.secure && !flow.secure)) return undefined;
     const top = this.routeSet[0]?.uri;
+    if (flow === undefined || !flow.open) return undefined;
+    if (!flow.secure && (this.secure || isSips(this.#remoteTarget) || (top !== undefined && isSips(top))))
+      return undefined;
     if (top === undefined) return flow;
     return top.kind === 'sip' && this.#isFlowPeer(flow, top) ? flow : undefined;
   }

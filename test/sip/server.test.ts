@@ -878,7 +878,14 @@ t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow wi
     made.clock.advance(1);
     t.equal(made.peer.response(200).headers.get('Contact'), contact, JSON.stringify(headers));
   }
-  t.strictSame(outcomes, ['failed']);
+  const byPlainWay = stage({ onInvite: (invite) => void (session = invite.accept({})) });
+  byPlainWay.peer.say(head('INVITE', { Contact: '<sips:alice@10.0.0.1>' }));
+  byPlainWay.clock.advance(1);
+  const plainHost = byPlainWay.network.hosts.get('10.0.0.2');
+  if (plainHost !== undefined) plainHost.locate = host.locate;
+  session?.request('MESSAGE', {}, (outcome) => outcomes.push(outcome.is));
+  t.strictSame(hops, [true, true], '§26.2.2: nor does what goes to a sips URI, whatever way the dialog was made');
+  t.strictSame(outcomes, ['failed', 'failed']);
   t.end();
 });
 
