@@ -184,20 +184,22 @@ export class ClientInvite implements OutgoingInvite {
     this.#sessions.set(tag, session);
     if (late) {
       // Another branch of a fork, or too late (§13.2.2.4, §9.1): acknowledged and ended.
-      session.acknowledge(outgoing.request, undefined);
+      session.dialog.ackFirst((left) => {
+        session.acknowledge(outgoing.request, undefined, left);
+      });
       session.close();
       if (state.is === 'cancelling') this.#failed({ is: 'failed', status: 503, reason: 'cancelled' });
       return;
     }
     this.#settle({ is: 'accepted', session });
-    session.dialog.ackFirst(() => {
+    session.dialog.ackFirst((left) => {
       try {
-        session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response));
+        session.acknowledge(outgoing.request, this.#handlers.onAccepted(session, response), left);
       } catch (error) {
         this.#core.log.error(
           `a handler threw: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
         );
-        session.acknowledge(outgoing.request, undefined);
+        session.acknowledge(outgoing.request, undefined, left);
         session.close();
       }
     });

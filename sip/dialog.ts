@@ -78,7 +78,7 @@ export class LiveDialog implements Dialog {
   #flow: Flow | undefined;
   readonly #waiting: ((heard: () => void) => void)[] = [];
   #unheard = false;
-  /** While an ACK is being made: what leaves right after it. */
+  /** While an ACK is being made or looks for its way: what leaves right after it. */
   #afterAck: (() => void)[] | undefined;
   #flowSentBy: Partial<HostPort> | undefined;
   /** Our Contact has to be a sips URI, whatever way the request came (§12.1.1). */
@@ -223,9 +223,9 @@ export class LiveDialog implements Dialog {
   }
 
   /**
-   * Gives `send` its turn. Over UDP requests overtake each other when one is lost, and the peer refuses what comes late
-   * (RFC 3261 §12.2.2): there each waits until a response to the one before it, which it tells by `heard`, is here.
-   * False when more than `limit` wait already.
+   * Gives `send` its turn. Only a connection that stands keeps the order: over UDP a request is lost and sent again, and
+   * an address has to be looked up first, while the peer refuses what comes late (RFC 3261 §12.2.2). There each waits
+   * until a response to the one before it, which it tells by `heard`, is here. False when more than `limit` wait already.
    */
   inTurn(send: (heard: () => void) => void, limit: number): boolean {
     if (this.#waiting.length >= limit) return false;
@@ -234,29 +234,35 @@ export class LiveDialog implements Dialog {
     return true;
   }
 
-  /** What overtakes all that waits in turn: it leaves now, or as soon as an ACK that is being made has left. */
+  /** What overtakes all that waits in turn: it leaves now, or as soon as an ACK that is on its way has left. */
   atOnce(send: () => void): void {
     if (this.#afterAck === undefined) send();
     else this.#afterAck.push(send);
   }
 
-  /** Runs `acknowledge`, which makes an ACK and sends it: what is asked for meanwhile leaves after it. */
-  ackFirst(acknowledge: () => void): void {
+  /**
+   * Runs `acknowledge`, which makes an ACK and sends it, and calls `left` when it has left, or never will: what is asked
+   * for meanwhile leaves after that.
+   */
+  ackFirst(acknowledge: (left: () => void) => void): void {
     const after: (() => void)[] = (this.#afterAck = []);
-    try {
-      acknowledge();
-    } finally {
+    acknowledge(() => {
+      if (this.#afterAck !== after) return;
       this.#afterAck = undefined;
       for (const send of after) send();
       this.#nextTurn();
-    }
+    });
   }
 
   #nextTurn(): void {
-    if (this.#afterAck !== undefined) return;
-    if (this.#unheard && this.#flow?.reliable !== true) return;
+    if (this.#afterAck !== undefined || this.#unheard) return;
     const send = this.#waiting.shift();
     if (send === undefined) return;
+    if (this.#way()?.reliable === true) {
+      send(() => undefined);
+      this.#nextTurn();
+      return;
+    }
     this.#unheard = true;
     let first = true;
     send(() => {
@@ -265,7 +271,6 @@ export class LiveDialog implements Dialog {
       this.#unheard = false;
       this.#nextTurn();
     });
-    if (this.#flow?.reliable === true) this.#nextTurn();
   }
 
   /** Our Contact in requests and responses that leave by `flow`. */

@@ -259,12 +259,12 @@ function derived(method: 'ACK' | 'CANCEL', invite: SipRequest, response?: SipRes
 
 /**
  * Sends a request that has no transaction, the ACK to a 2xx (RFC 3261 §13.2.2.4), by its flow or the first address
- * that takes it. Gives the bytes and flow to `sent`, to be sent again.
+ * that takes it. Then calls `done`, with what sends it again; with nothing where no way was found.
  */
 export function sendAck(
   core: Core,
   ack: Pick<Sending, 'request' | 'flow' | 'hop'>,
-  sent: (again: () => void) => void,
+  done: (again: (() => void) | undefined) => void,
 ): void {
   const { request, flow, hop } = ack;
   const by = (chosen: Flow): void => {
@@ -272,7 +272,8 @@ export function sendAck(
     topVia(request, createVia(chosen.transport, host, port));
     const bytes = formatMessage(request);
     chosen.send(bytes);
-    sent(() => chosen.send(bytes));
+    core.seeking.delete(ack);
+    done(() => chosen.send(bytes));
   };
   if (flow?.open === true) {
     by(flow);
@@ -280,6 +281,8 @@ export function sendAck(
   }
   const failed = (reason: string): void => {
     core.log.warn(`ACK failed: ${reason}`, { callId: request.callId, to: request.requestUri });
+    core.seeking.delete(ack);
+    done(undefined);
   };
   if (hop === undefined) {
     failed('no SIP URI');
@@ -293,6 +296,7 @@ export function sendAck(
         else by(connected);
       });
   };
+  core.seeking.add(ack);
   core.transport.locate(hop, formatMessage(request).length + VIA_BYTES, (found) => {
     if ('failed' in found) failed(found.reason);
     else tryFirst(found);

@@ -283,8 +283,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.#timer.agreed(response);
   }
 
-  /** Sends the ACK to a 2xx to `invite` (RFC 3261 §13.2.2.4). */
-  acknowledge(invite: SipRequest, content: Content | undefined): void {
+  /** Sends the ACK to a 2xx to `invite` (RFC 3261 §13.2.2.4); see `LiveDialog.ackFirst`. */
+  acknowledge(invite: SipRequest, content: Content | undefined, left: () => void): void {
     const { seq } = invite.cseq;
     const ack = this.dialog.createRequest('ACK', content ?? {}, seq);
     // §22.1: the ACK duplicates the credentials of its INVITE, which were computed for that method and count.
@@ -292,7 +292,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       for (const value of invite.headers.all(name)) ack.request.headers.add(name, value);
     }
     sendAck(this.#core, ack, (send) => {
-      this.#ackAgain = { seq, send };
+      if (send !== undefined) this.#ackAgain = { seq, send };
+      left();
     });
   }
 
@@ -404,8 +405,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     this.dialog.refresh(response);
     this.#noteAllow(response);
     if (method === 'INVITE')
-      this.dialog.ackFirst(() => {
-        this.acknowledge(sent, ack?.(response));
+      this.dialog.ackFirst((left) => {
+        this.acknowledge(sent, ack?.(response), left);
       });
     // It may come after the end (a BYE that crosses it): there is nothing to refresh then.
     if (this.#state !== 'ended') this.#timer.agreed(response);

@@ -325,6 +325,65 @@ t.test('RFC 3261 §13.2.2.4: what is asked for while the ACK is made leaves afte
   t.end();
 });
 
+/** The agent's lookups from now on, to be answered when and in which order a test likes. */
+function heldLookups(network: Network): (() => void)[] {
+  const host = network.hosts.get('10.0.0.2');
+  if (host === undefined) throw new Error('no host');
+  const held: (() => void)[] = [];
+  const locate = host.locate.bind(host);
+  host.locate = (...asked) => {
+    held.push(() => {
+      locate(...asked);
+    });
+  };
+  return held;
+}
+
+t.test('RFC 3261 §13.2.2.4: what follows an ACK that still looks for its address waits for it', async (t) => {
+  for (const contact of ['<sip:bob@10.0.0.3>', '<sip:bob@nowhere>']) {
+    const { network, clock, peer, agent, sessions } = calls();
+    const far = new RawPeer(network, '10.0.0.3', '10.0.0.2');
+    const lookups = heldLookups(network);
+    peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', contact: parseNameAddr(contact) });
+    peer.answer(peer.request('INVITE'), 200, { toTag: 'fork', contact: parseNameAddr('<sip:fork@10.0.0.3>') });
+    clock.advance(1);
+    sessions[0]?.request('MESSAGE', {}, () => undefined);
+    const closed = agent.close();
+    clock.advance(1000);
+    t.equal(lookups.length, 2, 'the two ACKs');
+    while (lookups.length > 0) {
+      for (const answer of lookups.splice(0).reverse()) answer();
+      clock.advance(1);
+    }
+    const said = (user: string): string[] =>
+      far.requests.flatMap(({ method, requestUri }) => (requestUri.includes(user) ? [method] : []));
+    t.strictSame(said('fork@'), ['ACK', 'BYE'], 'another branch');
+    t.strictSame(said('bob@'), contact.includes('nowhere') ? [] : ['ACK', 'BYE']);
+    for (const bye of far.requests.filter(({ method }) => method === 'BYE')) far.answer(bye, 200);
+    clock.advance(100);
+    await closed;
+    t.equal(agent.counts.dialogs, 0);
+  }
+});
+
+t.test('RFC 3261 §12.2.2: requests whose way has to be looked up do not overtake each other, also with TCP', (t) => {
+  const { network, clock, peer, sessions } = calls({}, {}, { transport: 'TCP' });
+  const proxy = new RawPeer(network, '10.0.0.3', '10.0.0.2');
+  const headers = [{ name: 'Record-Route', value: '<sip:10.0.0.3;lr>' }];
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', headers });
+  clock.advance(1);
+  const lookups = heldLookups(network);
+  for (const body of ['1', '2']) sessions[0]?.request('MESSAGE', { contentType: 'text/plain', body }, () => undefined);
+  for (let texts = 1; texts <= 2; texts++) {
+    for (const answer of lookups.splice(0).reverse()) answer();
+    clock.advance(1);
+    t.equal(String(proxy.request('MESSAGE').body), String(texts));
+    proxy.answer(proxy.request('MESSAGE'), 200);
+    clock.advance(1);
+  }
+  t.end();
+});
+
 t.test('RFC 3261 §22.2, RFC 8760: a challenge is answered once, and credentials go on in the dialog', async (t) => {
   const server = new DigestServer({ realm: 'there' });
   const ha1 = (user: string, realm: string, algorithm: Parameters<typeof digestHa1>[0]): string | undefined =>
