@@ -1,7 +1,7 @@
 import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
-import { JOIN_RULES, type JoinRequest, pinRule, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
+import { JOIN_RULES, type JoinRequest, pinRule, PinTries, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
 import { KnownPins } from '../policy/pin.ts';
 import { RateLimiter } from '../policy/rate.ts';
@@ -21,12 +21,12 @@ export interface Seat {
 }
 
 /** Who wants to come in, and what he shows. */
-export type Newcomer = Pick<JoinRequest, 'user' | 'address' | 'pin' | 'pinProof' | 'invited'>;
+export type Newcomer = Pick<JoinRequest, 'user' | 'proven' | 'address' | 'pin' | 'pinProof' | 'invited'>;
 
 /** What is counted at the doors of all rooms; it outlives each of them, since a room that is empty may be forgotten at once. */
 export class Doors {
-  /** How often a wrong PIN may be tried, by room and user, and by room and address. */
-  readonly pinTries = new RateLimiter({ perSecond: 1 / 60, burst: 5 });
+  /** How often a wrong PIN may be tried in a room: by one, and by all who share an address. */
+  readonly pinTries = new PinTries({ perSecond: 1 / 60, burst: 5 }, { perSecond: 1 / 60, burst: 20 });
   /** The PINs of rooms, as far as they are known. */
   readonly pins = new KnownPins();
   /** How many lines there are about who is not let in: whoever tries out PINs shall not fill the disk. */

@@ -126,3 +126,11 @@ export function ipAddress(text: string): IpAddress {
   if (address === undefined) throw new IdError(`not an IP address: ${text.slice(0, 80)}`);
   return address;
 }
+
+/** What one subscriber is given: the address of IPv4, of IPv6 the /64 (RFC 4291 §2.5.4). */
+export function networkOf(address: IpAddress): string {
+  if (!address.includes(':')) return address;
+  const [head = [], tail = []] = address.split('::').map((groups) => groups.split(':').filter((group) => group !== ''));
+  const between = Array<string>(8 - head.length - tail.length).fill('0');
+  return [...head, ...between, ...tail].slice(0, 4).join(':');
+}

@@ -2,11 +2,12 @@
 import { isMeant } from '../conference/ban-list.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { Banned, BanTarget, Millis, Role } from '../conference/events.ts';
-import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
+import { type IpAddress, networkOf, type RoomUri, type UserUri } from '../conference/ids.ts';
+import { Recent } from '../conference/recent.ts';
 import { isAtLeast } from './roles.ts';
 import { isPin, type KnownPins } from './pin.ts';
-import type { RateLimiter } from './rate.ts';
-import type { RoomPolicy } from './room-policy.ts';
+import { RateLimiter } from './rate.ts';
+import type { Rate, RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
 
 /** Somebody wants to join, or is to be dialled. */
@@ -17,6 +18,8 @@ export interface JoinRequest {
   readonly user: UserUri;
   /** Transport address without port. */
   readonly address?: IpAddress | undefined;
+  /** Whether the identity is verified. Default false. */
+  readonly proven?: boolean;
   /** The PIN given with the request. */
   readonly pin?: string;
   /** Whether the digest credentials of the request are made of the PIN (RFC 3261 §22); undefined: it has none. */
@@ -84,25 +87,72 @@ export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
       : undefined,
 ];
 
+/** What is counted of the PINs of all rooms; it must outlive each of them, which may be gone between two tries. */
+export class PinTries {
+  readonly #byCaller: RateLimiter;
+  readonly #byNetwork: RateLimiter;
+  readonly #guests: Recent<string, true>;
+
+  /**
+   * @param byCaller how often one may give a wrong PIN: a proven identity, else a From at an address
+   * @param byNetwork the same for all who share an address (of IPv6 a /64), but for those who have come in from there before
+   * @param guests of these, how many are remembered
+   */
+  constructor(byCaller: Rate, byNetwork: Rate, guests = 10_000) {
+    this.#byCaller = new RateLimiter(byCaller);
+    this.#byNetwork = new RateLimiter(byNetwork);
+    this.#guests = new Recent(guests);
+  }
+
+  /** Milliseconds until he may try again. */
+  wait(room: RoomUri, request: JoinRequest): Millis {
+    const { caller, network } = keysOf(room, request);
+    const others = this.#guests.get(caller) === undefined ? this.#byNetwork.wait(network, request.now) : 0;
+    return Math.max(this.#byCaller.wait(caller, request.now), others);
+  }
+
+  /** He was wrong. */
+  failed(room: RoomUri, request: JoinRequest): void {
+    const { caller, network } = keysOf(room, request);
+    this.#byCaller.take(caller, request.now);
+    this.#byNetwork.take(network, request.now);
+  }
+
+  /** He was right. */
+  succeeded(room: RoomUri, request: JoinRequest): void {
+    this.#guests.set(keysOf(room, request).caller, true);
+  }
+}
+
+/** Anybody may give any From, so one that is not proven is locked out only where it was tried. */
+function keysOf(
+  room: RoomUri,
+  { user, proven, address }: JoinRequest,
+): { readonly caller: string; readonly network: string } {
+  const network = address === undefined ? '' : networkOf(address);
+  return { caller: proven === true ? `${room} ${user}` : `${room} ${network} ${user}`, network: `${room} ${network}` };
+}
+
 /**
- * The PIN of a room, where it has one. Wrong ones cost a token, by user and by address, so that they cannot be tried out.
- * The limiter must outlive the room, which may be gone between two tries. A PIN that is right is `known` from then on.
+ * The PIN of a room, where it has one. Wrong ones are counted, so that they cannot be tried out: while one has to wait,
+ * even the right one is not looked at. A PIN that is right is `known` from then on.
  */
-export function pinRule(tries: RateLimiter, room: RoomUri, known: KnownPins): Rule<JoinRequest> {
-  return ({ conference, user, address, pin, pinProof, invited, now }) => {
+export function pinRule(tries: PinTries, room: RoomUri, known: KnownPins): Rule<JoinRequest> {
+  return (request) => {
+    const { conference, user, pin, pinProof, invited } = request;
     const hash = conference.setting('pinHash');
     if (hash === undefined || invited === true || isAtLeast(conference.roleOf(user), 'moderator')) return undefined;
     if (pin === undefined && pinProof === undefined) return { refused: 'pin-needed' };
-    const keys = [`${room} user ${user}`, ...(address === undefined ? [] : [`${room} address ${address}`])];
-    const retryAfter = Math.max(...keys.map((key) => tries.wait(key, now)));
+    const retryAfter = tries.wait(room, request);
     if (retryAfter > 0) return { refused: 'pin-too-often', retryAfter };
-    if (pinProof === true) return undefined;
-    if (pin !== undefined && isPin(pin, hash)) {
-      known.learn(pin, hash);
-      return undefined;
+    const dialled = pin !== undefined && isPin(pin, hash);
+    if (pinProof !== true && !dialled) {
+      tries.failed(room, request);
+      return { refused: 'pin-wrong' };
     }
-    for (const key of keys) tries.take(key, now);
-    return { refused: 'pin-wrong' };
+    if (dialled) known.learn(pin, hash);
+    tries.succeeded(room, request);
+    return undefined;
   };
 }
 

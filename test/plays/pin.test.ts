@@ -122,3 +122,21 @@ t.test('a PIN tried 1,000 times: refused, bounded, logged, by URI and by digest'
     mallory.hangUp();
   }
 });
+
+t.test('one who guesses locks nobody out who shares his address', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.pin=4711');
+  const carol = await join(stage, 'carol', `${ROOM};pin=4711`);
+  await carol.leave();
+  for (let i = 0; i < 10; i++) await refused(stage, 'mallory', `${ROOM};pin=${String(i)}`);
+  t.equal(await refused(stage, 'mallory', `${ROOM};pin=4711`), 480);
+  await (await join(stage, 'dave', `${ROOM};pin=4711`)).leave();
+  const guesses: number[] = [];
+  for (let i = 0; i < 30; i++) guesses.push(await refused(stage, `mallory${String(i)}`, `${ROOM};pin=${String(i)}`));
+  t.equal(
+    guesses.filter((status) => status === 403).length,
+    15,
+    'twenty wrong ones from an address, whatever the From',
+  );
+  t.equal(await refused(stage, 'erin', `${ROOM};pin=4711`), 480);
+  await (await join(stage, 'carol', `${ROOM};pin=4711`)).leave();
+});

@@ -13,7 +13,7 @@ import {
 } from '../../src/conference/ids.ts';
 import type { UserUri } from '../../src/conference/ids.ts';
 import type { ConferenceSettings } from '../../src/conference/settings.ts';
-import { CREATE_RULES, JOIN_RULES, pinRule, waitsInLobby, WATCH_RULES } from '../../src/policy/join.ts';
+import { CREATE_RULES, JOIN_RULES, pinRule, PinTries, waitsInLobby, WATCH_RULES } from '../../src/policy/join.ts';
 import type { CreateRequest, JoinRequest } from '../../src/policy/join.ts';
 import { MANAGE_RULES } from '../../src/policy/manage.ts';
 import type { ManageRequest } from '../../src/policy/manage.ts';
@@ -107,7 +107,7 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.notOk(isPin('4711', 'plain$4711'));
 
   const known = new KnownPins();
-  const rule = pinRule(new RateLimiter({ perSecond: 1 / 60, burst: 3 }), ROOM, known);
+  const rule = pinRule(new PinTries({ perSecond: 1 / 60, burst: 3 }, { perSecond: 1 / 60, burst: 8 }, 2), ROOM, known);
   const conference = after({ pinHash }, gives(ALICE, 'moderator'));
   const judge = (pin: string | undefined, now: number, user = CAROL, address = '192.0.2.1'): string | undefined =>
     rule({ conference, policy, user, address: ipAddress(address), now, ...(pin === undefined ? {} : { pin }) })
@@ -123,18 +123,61 @@ t.test('a PIN is kept hashed, and cannot be tried out', (t) => {
   t.equal(proves(true, userUri('sip:kim@example.com'), '192.0.2.9'), 'pin-too-often', 'by digest as well');
   for (let i = 0; i < 3; i++) t.equal(judge('1', NOW), 'pin-wrong');
   t.equal(judge('4711', NOW), 'pin-too-often', 'now even the right one must wait');
-  t.equal(judge('4711', NOW, BOB), 'pin-too-often', 'from that address');
-  t.equal(judge('4711', NOW, BOB, '192.0.2.2'), undefined, 'others are not punished for it');
+  t.equal(judge('4711', NOW, BOB), undefined, 'who shares the address is not punished for it');
+  t.equal(judge('4711', NOW, CAROL, '192.0.2.2'), undefined, 'nor who has the same From elsewhere');
   t.equal(judge('4711', NOW + 60_000), undefined);
   t.equal(judge(undefined, NOW, ALICE), undefined, 'a moderator needs none');
   t.equal(
     pinRule(
-      new RateLimiter({ perSecond: 1, burst: 1 }),
+      new PinTries({ perSecond: 1, burst: 1 }, { perSecond: 1, burst: 1 }),
       ROOM,
       known,
     )({ conference: after({}), policy, user: BOB, now: NOW }),
     undefined,
   );
+  t.end();
+});
+
+t.test('a PIN cannot be tried out under many names, and who has come in before is not locked out by it', (t) => {
+  const pinHash = hashPin('4711');
+  const [byCaller, byNetwork] = [
+    { perSecond: 1 / 60, burst: 3 },
+    { perSecond: 1 / 60, burst: 8 },
+  ];
+  const conference = after({ pinHash });
+  const judges = (guests: number): ((user: string, pin: string, more?: Partial<JoinRequest>) => unknown) => {
+    const rule = pinRule(new PinTries(byCaller, byNetwork, guests), ROOM, new KnownPins());
+    return (user, pin, more = {}) =>
+      rule({
+        ...{ conference, policy, user: userUri(`sip:${user}@example.com`), pin, now: NOW },
+        ...{ address: ipAddress('2001:db8:1:2::1'), ...more },
+      })?.refused;
+  };
+  const judge = judges(2);
+  t.equal(judge('kim', '4711'), undefined);
+  const neighbour = (i: number): Partial<JoinRequest> => ({ address: ipAddress(`2001:db8:1:2::${String(i + 2)}`) });
+  const guesses = Array.from({ length: 1000 }, (_, i) => judge(`m${String(i)}`, String(i), neighbour(i % 9)));
+  t.equal(guesses.filter((each) => each === 'pin-wrong').length, 8, 'however many names, in one /64');
+  t.equal(guesses.at(-1), 'pin-too-often');
+  t.equal(judge('lou', '4711'), 'pin-too-often', 'who was never here has to wait with them');
+  t.equal(judge('lou', '4711', { address: ipAddress('2001:db8:1:3::1') }), undefined, 'not elsewhere');
+  t.equal(judge('kim', '4711'), undefined, 'who has known it once is believed to be no guesser');
+  for (let i = 0; i < 3; i++) t.equal(judge('kim', '1'), 'pin-wrong');
+  t.equal(judge('kim', '4711'), 'pin-too-often', 'and stopped when he is one');
+  for (let i = 0; i < 3; i++) {
+    const address = ipAddress(`192.0.2.${String(i)}`);
+    t.equal(judge('ann', '1', { proven: true, address }), 'pin-wrong');
+  }
+  const elsewhere = { address: ipAddress('192.0.2.9') };
+  t.equal(judge('ann', '4711', { proven: true, ...elsewhere }), 'pin-too-often', 'an account is one, wherever it is');
+  t.equal(judge('ann', '4711', elsewhere), undefined, 'nobody else can lock a From out');
+
+  const forgetful = judges(1);
+  t.equal(forgetful('kim', '4711'), undefined);
+  t.equal(forgetful('lou', '4711'), undefined);
+  for (let i = 0; i < 8; i++) forgetful(`m${String(i)}`, '1');
+  t.equal(forgetful('kim', '4711'), 'pin-too-often', 'of those who have come in the latest are remembered');
+  t.equal(forgetful('lou', '4711'), undefined);
   t.end();
 });
 
