@@ -54,7 +54,19 @@ export interface SessionHandlers {
   closed?(session: MsrpSession, reason: CloseReason, detail: string): void;
 }
 
-export interface SessionOptions {
+/** What a peer can and cannot do, where it is known to differ from the RFCs. */
+export interface PeerManners {
+  /**
+   * False: never more than one chunk per message, for peers that cannot put chunks together. True unless given. Over a
+   * WebSocket what `stream` sends is cut up all the same: one chunk is one WebSocket message there (RFC 7977 §5.1), and
+   * cannot be sent before its octets are all there.
+   */
+  readonly chunks?: boolean;
+  /** True: a Use-Nickname without its quotes is taken, as some clients send it. False unless given. */
+  readonly bareNicknames?: boolean;
+}
+
+export interface SessionOptions extends PeerManners {
   readonly handlers: SessionHandlers;
   /** Which of our addresses the peer shall use. */
   readonly at: LocalAddress;
@@ -63,16 +75,15 @@ export interface SessionOptions {
   /** Path through our own relays, from an AUTH's Use-Path (RFC 4976 §5.1). */
   readonly relays?: MsrpPath;
   /**
-   * False: never more than one chunk per message, for peers that cannot put chunks together. True unless given. Over a
-   * WebSocket what `stream` sends is cut up all the same: one chunk is one WebSocket message there (RFC 7977 §5.1), and
-   * cannot be sent before its octets are all there.
-   */
-  readonly chunks?: boolean;
-  /**
-   * Octets of one chunk at most, for relays that hold each chunk whole; no bound unless given. Messages of up to 2048
-   * octets are sent whole all the same (RFC 4975 §7.1.1).
+   * Octets of one chunk at most; no bound unless given. Messages of up to 2048 octets are sent whole all the same (RFC
+   * 4975 §7.1.1).
    */
   readonly maxChunkBytes?: number;
+  /**
+   * The same where the way to the peer has more than one URI, for relays that hold each chunk whole, as RFC 4976 §6.4.1
+   * lets them; no other bound unless given.
+   */
+  readonly maxRelayedChunkBytes?: number;
   /** True: From-Path and To-Path are matched by session id only (RFC 6714, peers behind boxes). False unless given. */
   readonly matchBySessionId?: boolean;
   /** Shared by the sessions of one user, so that chunks may continue on another session (RFC 4975 §5.4). */
@@ -89,8 +100,6 @@ export interface SessionOptions {
   readonly keepAlive?: number;
   /** Milliseconds a session may stay expected before it is closed as `unbound`; 30,000 unless given. */
   readonly bindTimeout?: number;
-  /** True: a Use-Nickname without its quotes is taken, as some clients send it. False unless given. */
-  readonly bareNicknames?: boolean;
   /** `manual`: `respond(200)` sends no success REPORT, `report(200)` does. `automatic` unless given. */
   readonly successReports?: 'automatic' | 'manual';
 }
@@ -113,8 +122,11 @@ export interface MsrpSession {
   /** What stands in our SDP's `a=path`: our URI behind our relays (RFC 4975 §8.2, RFC 4976 §5.1). */
   readonly localPath: MsrpPath;
   readonly remotePath: MsrpPath | undefined;
-  /** The peer's path has become known, or has changed by a new offer or answer (RFC 4975 §8.4). */
-  setRemotePath(path: MsrpPath): void;
+  /**
+   * The peer's path has become known, or has changed by a new offer or answer (RFC 4975 §8.4); and with it, maybe, what
+   * kind of peer it is. What is queued already goes out as it would have.
+   */
+  setRemotePath(path: MsrpPath, manners?: PeerManners): void;
   /** Makes this the active endpoint: connects and sends a SEND at once (RFC 4975 §5.4). `via`: connect there (CEMA). */
   dial(via?: { readonly host: string; readonly port: number }): void;
   /**

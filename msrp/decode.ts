@@ -1,7 +1,7 @@
 import { decodeText, encodeText } from './bytes.ts';
 import { MsrpError } from './errors.ts';
 import { ident } from './grammar.ts';
-import { isMessageId } from './ids.ts';
+import { isReadableId } from './ids.ts';
 import type { ByteRange, FailureReport, Head, Header, MessageId, ReportStatus } from './message.ts';
 
 // The fields of a head while it is being read.
@@ -164,7 +164,7 @@ function unbroken(value: string): string {
 }
 
 function messageIdOf(value: string): MessageId {
-  if (!isMessageId(value)) throw new MsrpError(400, 'Message-ID is no ident');
+  if (!isReadableId(value)) throw new MsrpError(400, 'Message-ID is no ident');
   return value;
 }
 

@@ -42,6 +42,14 @@ export function isMessageId(text: string): text is MessageId {
   return IDENT.test(text);
 }
 
+/** Longer than an `ident`, as the UUIDs are that some gateways use; nothing else of theirs is wrong. */
+const READABLE = /^[A-Za-z0-9][A-Za-z0-9.\-+%=]{3,63}$/;
+
+/** Whether a text is taken for the Message-ID of a peer's message: an `ident`, or longer than one, up to 64 characters. */
+export function isReadableId(text: string): text is MessageId {
+  return READABLE.test(text);
+}
+
 function brandMessageId(text: string): MessageId {
   if (!isMessageId(text)) throw new Error(`no ident: ${text}`);
   return text;

@@ -8,6 +8,7 @@ export type {
   LocalAddress,
   MsrpSession,
   OutgoingStream,
+  PeerManners,
   Queued,
   SessionHandlers,
   SessionOptions,

@@ -1,5 +1,7 @@
 declare const messageIdBrand: unique symbol;
-/** Names one version of one message, in all its chunks and reports (RFC 4975 §7.1.1): an `ident` of 4–32 characters. */
+/**
+ * Names one version of one message, in all its chunks and reports (RFC 4975 §7.1.1): an `ident` of 4–32 characters, a peer's
+ * of up to 64. */
 export type MessageId = string & { readonly [messageIdBrand]: true };
 
 /** End of an end-line (RFC 4975 §7.1): `$` the message is complete, `+` more chunks follow, `#` the sender gave it up. */

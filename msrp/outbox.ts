@@ -17,8 +17,9 @@ const FIRST_SIZE = 8;
  */
 export class Outbox {
   readonly #owner: SendingOwner;
-  readonly #maxChunkBytes: number | 'unbroken';
   readonly maxBytes: number;
+  /** Octets of one chunk of what is queued from now on. */
+  maxChunkBytes: number | 'unbroken' = Infinity;
   #ring: (PreparedMessage | undefined)[] = [];
   #first = 0;
   #next = 0;
@@ -27,10 +28,9 @@ export class Outbox {
   /** `send` has said `full` since it was last half empty. */
   #wasFull = false;
 
-  constructor(owner: SendingOwner, maxBytes: number, maxChunkBytes: number | 'unbroken') {
+  constructor(owner: SendingOwner, maxBytes: number) {
     this.#owner = owner;
     this.maxBytes = maxBytes;
-    this.#maxChunkBytes = maxChunkBytes;
   }
 
   /** Octets of messages that wait, wholly or in part. */
@@ -61,7 +61,7 @@ export class Outbox {
     if (message.tail === undefined) {
       const { messageId, failureReport, outcomes } = message;
       const options = { messageId, contentType: '', failureReport, outcomes, total: message.size };
-      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.#maxChunkBytes, message));
+      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.maxChunkBytes, message));
       return true;
     }
     if (this.#next - this.#first === this.#ring.length) this.#grow();
@@ -76,7 +76,7 @@ export class Outbox {
       this.#wasFull = true;
       return undefined;
     }
-    const sending = new Sending(options, source, this.#owner, this.#maxChunkBytes);
+    const sending = new Sending(options, source, this.#owner, this.maxChunkBytes);
     this.#sendings.push(sending);
     return sending;
   }

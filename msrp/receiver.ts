@@ -25,7 +25,8 @@ export class Receiver implements AnswerWay {
   readonly #session: MsrpSession;
   readonly #host: ReceiverHost;
   readonly #handlers: SessionHandlers;
-  readonly #bareNicknames: boolean;
+  /** Whether a Use-Nickname without its quotes is taken. */
+  bareNicknames = false;
   readonly #assembler: Assembler;
   readonly #ownAssembler: boolean;
 
@@ -33,7 +34,6 @@ export class Receiver implements AnswerWay {
     this.#session = session;
     this.#host = host;
     this.#handlers = options.handlers;
-    this.#bareNicknames = options.bareNicknames ?? false;
     this.automaticReports = options.successReports !== 'manual';
     this.#assembler = options.assembler ?? new Assembler();
     this.#ownAssembler = options.assembler === undefined;
@@ -139,7 +139,7 @@ export class Receiver implements AnswerWay {
     if (field === undefined) return this.answer(head, 400, 'no Use-Nickname');
     let answered = false;
     this.#handlers.nickname(this.#session, {
-      nickname: parseNickname(field.value, this.#bareNicknames),
+      nickname: parseNickname(field.value, this.bareNicknames),
       respond: (status, comment) => {
         if (!answered) this.answer(head, status, comment);
         answered = true;

@@ -1,4 +1,12 @@
-import type { CloseReason, MsrpSession, OutgoingStream, Queued, SessionHandlers, SessionOptions } from './contract.ts';
+import type {
+  CloseReason,
+  MsrpSession,
+  OutgoingStream,
+  PeerManners,
+  Queued,
+  SessionHandlers,
+  SessionOptions,
+} from './contract.ts';
 import { formatNickname } from './encode.ts';
 import type { EndpointLimits } from './limits.ts';
 import { Envelope } from './envelope.ts';
@@ -79,6 +87,7 @@ export class Session implements MsrpSession, ReceiverHost {
   readonly localText: string;
   readonly #relays: readonly MsrpUri[];
   #remotePath: MsrpPath | undefined;
+  #manners: PeerManners = {};
   #envelope: Envelope | undefined;
   #state: State = { is: 'expected' };
   /** The request that bound the session waits for its 200; nothing may go out before that. */
@@ -103,11 +112,11 @@ export class Session implements MsrpSession, ReceiverHost {
     this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
     this.matchBySessionId = options.matchBySessionId ?? false;
     this.receiver = new Receiver(this, this, options);
-    const { chunks = true, maxChunkBytes = Infinity, maxQueuedBytes = 1024 * 1024 } = options;
-    this.outbox = new Outbox(this, maxQueuedBytes, chunks ? maxChunkBytes : 'unbroken');
+    this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024);
     this.transactions = new Transactions(home.limits.maxOutstanding);
     this.#provedAt = home.now();
     this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);
+    this.#mind(options);
     if (options.remotePath !== undefined) this.setRemotePath(options.remotePath);
   }
 
@@ -135,12 +144,23 @@ export class Session implements MsrpSession, ReceiverHost {
     return this.#remotePath === undefined || first === undefined ? undefined : [first, ...rest];
   }
 
-  setRemotePath(path: MsrpPath): void {
+  setRemotePath(path: MsrpPath, manners: PeerManners = {}): void {
     this.#remotePath = path;
+    this.#mind({ ...this.#manners, ...manners });
     const text = [...this.#relays.map(formatMsrpUri), formatMsrpPath(path)].join(' ');
     if (text === this.#envelope?.toPath) return;
     this.#envelope = new Envelope(text, this.localText, this.#envelope?.idPart);
     this.#askToWrite();
+  }
+
+  #mind(manners: PeerManners): void {
+    const { chunks = true, bareNicknames = false } = manners;
+    const { maxChunkBytes = Infinity, maxRelayedChunkBytes = Infinity } = this.#options;
+    const relayed = (this.#toPath?.length ?? 1) > 1;
+    const bound = relayed ? Math.min(maxChunkBytes, maxRelayedChunkBytes) : maxChunkBytes;
+    this.#manners = { chunks, bareNicknames };
+    this.outbox.maxChunkBytes = chunks ? bound : 'unbroken';
+    this.receiver.bareNicknames = bareNicknames;
   }
 
   dial(via?: { readonly host: string; readonly port: number }): void {

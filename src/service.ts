@@ -287,6 +287,7 @@ async function wire(
       chunkTimeout: config.msrp.chunk_timeout,
       congestedFor: config.msrp.congested_for,
       maxQueuedBytes: config.msrp.queue_bytes,
+      relayedChunkBytes: config.msrp.relayed_chunk,
     },
     endpoint,
     places: msrpPlaces(config, certificates, msrp, httpAddress),

@@ -11,6 +11,7 @@ import {
   type NicknameRequest,
   type Outcome,
   type Outgoing,
+  type PeerManners,
   type PreparedMessage,
   type Reception,
   type SessionHandlers,
@@ -19,11 +20,13 @@ import {
 import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
 import { Admission } from './admission.ts';
 import { Aggregate } from './aggregation.ts';
+import { type BareText, decode, nameBefore, wrap } from './bare-text.ts';
 import { Congestion } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
 import type { LargeCopy } from './large-copy.ts';
 import { LargePosting } from './large-posting.ts';
+import type { Posting } from './post.ts';
 import type { Verdict } from './posts.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
@@ -43,6 +46,14 @@ export interface ChatAbilities {
   readonly chatroom: boolean;
   /** It listed `private-messages` in its `chatroom` attribute. */
   readonly privateMessages: boolean;
+  /** What its family of clients does otherwise than the RFCs say. */
+  readonly manners: ChatManners;
+}
+
+/** What a family of clients does otherwise than the RFCs say, as far as the chat is concerned. */
+export interface ChatManners extends PeerManners {
+  /** It sends plain text without CPIM; this says what such a text says. Undefined: it must not (RFC 7701 §6). */
+  readonly readBare: ((text: string) => BareText) | undefined;
 }
 
 /** What a chat session is made with. */
@@ -50,11 +61,12 @@ export interface ChatSessionParts {
   readonly endpoint: MsrpEndpoint;
   readonly room: ChatRoom;
   readonly speaker: Speaker;
-  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports'>;
+  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports' | keyof PeerManners>;
   /** Octets up to which a message is collected; a larger one is passed on as it comes (RFC 7701 §6.1). */
   readonly collected: number;
   /** Milliseconds for which the peer may read too slowly (RFC 7701 §6.4). */
   readonly congestedFor: number;
+  readonly now: () => number;
   /** Its first request has been answered: what is said may be sent to it. */
   readonly onBound: () => void;
   /** The peer reads too slowly, no longer does so, or has done so for too long. */
@@ -76,6 +88,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** Large messages on their way to the peer. */
   readonly #reading = new Map<Outgoing, Reader>();
   #abilities: ChatAbilities | undefined;
+  #takesCpim = true;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
   #missed: EventNumber | undefined;
@@ -149,7 +162,8 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** The peer's side has become known by its offer or answer. */
   meet(path: MsrpPath, abilities: ChatAbilities): void {
     this.#abilities = abilities;
-    this.#session.setRemotePath(path);
+    this.#takesCpim = abilities.acceptTypes.accepts('message/cpim');
+    this.#session.setRemotePath(path, abilities.manners);
   }
 
   /** The log has taken the participant into the room: what it says may be judged. */
@@ -172,20 +186,12 @@ export class ChatSession implements Recipient, SessionHandlers {
    * that nobody misses that something was said.
    */
   deliver(copy: Copy): void {
-    const { wrappedType } = copy.said;
     if (copy instanceof Aggregate && !this.#takes(AGGREGATE_MEDIA_TYPE)) {
       for (const notification of copy.apart) this.deliver(notification);
       return;
     }
-    let message: PreparedMessage | undefined = copy.msrp;
-    if (wrappedType !== undefined && !this.#takes(wrappedType)) {
-      if (copy.n !== undefined) this.#failed(copy.n, { is: 'not taken', detail: wrappedType });
-      message = this.#takes('text/plain') ? copy.inWords : undefined;
-      if (message === undefined) return;
-    } else if (copy.said.cpim.length > (this.#abilities?.maxSize ?? Infinity) && wrappedType !== 'text/plain') {
-      // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
-      message = (this.#takes('text/plain') ? copy.inWords : undefined) ?? message;
-    }
+    const message = this.#formOf(copy);
+    if (message === undefined) return;
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
@@ -193,17 +199,44 @@ export class ChatSession implements Recipient, SessionHandlers {
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 
+  /** The form in which the peer takes it, or is told of it; undefined if there is none. */
+  #formOf(copy: Copy): PreparedMessage | undefined {
+    const { wrappedType, cpim } = copy.said;
+    const isPlain = wrappedType === 'text/plain';
+    if (!this.#takesCpim) {
+      if (!isPlain) this.#notTaken(copy);
+      // Deviation: RFC 7701 §5.2 has nothing but CPIM sent by a room. Some clients cannot read it; what it would show
+      // them stands before the text.
+      return copy.bare(nameBefore(copy, this.#parts.room));
+    }
+    if (wrappedType !== undefined && !this.#takes(wrappedType)) {
+      this.#notTaken(copy);
+      return this.#inWords(copy);
+    }
+    const maximum = this.#abilities?.maxSize ?? Infinity;
+    // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
+    return (cpim.length > maximum && !isPlain ? this.#inWords(copy) : undefined) ?? copy.msrp;
+  }
+
+  #inWords(copy: Copy): PreparedMessage | undefined {
+    return this.#takes('text/plain') ? copy.inWords : undefined;
+  }
+
+  #notTaken({ n, said: { wrappedType } }: Copy): void {
+    if (n !== undefined && wrappedType !== undefined) this.#failed(n, { is: 'not taken', detail: wrappedType });
+  }
+
   /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void {
     const { wrappedType, contentType, size } = copy.opened;
     const maximum = this.#abilities?.maxSize ?? Infinity;
-    if ((wrappedType !== undefined && !this.#takes(wrappedType)) || (size ?? 0) > maximum) {
+    if (!this.#takesCpim || (wrappedType !== undefined && !this.#takes(wrappedType)) || (size ?? 0) > maximum) {
       this.deliver(copy);
       return;
     }
     let wake = (): void => undefined;
     const reader = stream.reader({
-      unbroken: this.#parts.session.chunks === false,
+      unbroken: this.#abilities?.manners.chunks === false,
       wake: () => {
         wake();
       },
@@ -271,7 +304,9 @@ export class ChatSession implements Recipient, SessionHandlers {
   opening(session: MsrpSession, opening: MessageOpening): Reception {
     const { room, speaker, collected, congestedFor } = this.#parts;
     if (opening.total !== undefined && opening.total <= collected) return 'collect';
-    const maximum = room.rules.maxMessage;
+    // What comes bare is wrapped when all of it is there.
+    const isBare = this.#readBare(opening.contentType) !== undefined;
+    const maximum = isBare ? collected : room.rules.maxMessage;
     if ((opening.total ?? 0) > maximum) {
       const refusal = { refused: 'too-large', maximum } as const;
       return { refuse: { status: msrpStatusOf(refusal), comment: reasonOf(refusal) } };
@@ -312,12 +347,30 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   #post(message: Incoming, body: Uint8Array): void {
-    const posting = { messageId: messageId(message.messageId), contentType: message.contentType, body };
+    const posting = { messageId: messageId(message.messageId), ...this.#wrapped(message.contentType, body) };
     this.#parts.room.posts.take(this.#parts.speaker, posting, (verdict) => {
       // Who says something has had all that was said before it.
       if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
       answer(message, verdict);
     });
+  }
+
+  /**
+   * Deviation: RFC 7701 §6 has 415 for all that is not CPIM. A family of clients that is known to send nothing else would
+   * have no say; From is who it is known to be, as for a text by SIP MESSAGE.
+   */
+  #wrapped(contentType: string, body: Uint8Array): Pick<Posting, 'contentType' | 'body'> {
+    const readBare = this.#readBare(contentType);
+    if (readBare === undefined) return { contentType, body };
+    const { speaker, room, now } = this.#parts;
+    const text = decode(/;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1], body);
+    return { contentType: 'message/cpim', body: wrap(readBare(text), speaker, room, now()) };
+  }
+
+  /** How to read a text that comes without a wrapper; undefined for what is none, or should have one. */
+  #readBare(contentType: string): ChatManners['readBare'] {
+    const read = this.#abilities?.manners.readBare;
+    return read !== undefined && /^text\/plain *(?:;|$)/i.test(contentType) ? read : undefined;
   }
 
   /** From the MSRP session. */

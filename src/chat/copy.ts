@@ -57,6 +57,14 @@ export class Copy {
     return (this.#inWords ??= prepare({ messageId: this.msrp.messageId, contentType: 'message/cpim', body }));
   }
 
+  /** For MSRP sessions that take no wrapper: it in words alone, behind a name; undefined for what is no text for people. */
+  bare(name: string): PreparedMessage | undefined {
+    const { text } = this;
+    if (text === undefined) return undefined;
+    const body = this.form(`bare ${name}`, () => new TextEncoder().encode(name + text.text));
+    return prepare({ messageId: this.msrp.messageId, contentType: 'text/plain;charset=utf-8', body });
+  }
+
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */
   get text(): PlainText | undefined {
     return (this.#text ??= { plain: plainTextOf(this.said, this.#quoteOf) }).plain;

@@ -89,6 +89,7 @@ const ROOM_NAME = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]{1,128}$/;
 const peer = z.strictObject({
   user_agent: z.string().min(1),
   chunks: z.boolean().optional(),
+  bare_text: z.boolean().optional(),
   roster: z.enum(['full', 'partial']).optional(),
   message: z.enum(['in-dialog', 'out-of-dialog', 'none']).optional(),
   text: z.enum(['plain', 'cpim']).optional(),
@@ -133,6 +134,7 @@ export const schema = z.strictObject({
     grace: duration,
     chunk_timeout: duration,
     idle_timeout: duration,
+    relayed_chunk: size.refine((bytes) => bytes >= 2048, 'no chunk may be smaller than 2KiB (RFC 4975 §7.1.1)'),
     queue_bytes: size,
     congested_for: duration,
     unbound_per_address: count,

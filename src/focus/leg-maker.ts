@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Assembler, type FileDescription, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
-import { ChatSession } from '../chat/chat-session.ts';
+import { type ChatManners, ChatSession } from '../chat/chat-session.ts';
 import { FileSession } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
@@ -17,6 +17,7 @@ import { Leg } from './leg.ts';
 import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
 import type { AudioMode, MediaPolicy } from './media-plan.ts';
 import type { PeerProfile } from './peers.ts';
+import { plainText } from './text-in.ts';
 import { TextLeg } from './text-leg.ts';
 import { DEFAULT_TEXT_LIMITS } from './text-out.ts';
 
@@ -35,6 +36,8 @@ export interface LegOptions {
   readonly congestedFor: number;
   /** Octets that may wait for one recipient. */
   readonly maxQueuedBytes: number;
+  /** Octets of one chunk at most to who is behind a relay (RFC 4976). */
+  readonly relayedChunkBytes: number;
 }
 
 /** What the maker of legs is made with. */
@@ -136,12 +139,13 @@ export class LegMaker {
       chunkTimeout: options.chunkTimeout,
     });
     const media = new LegMedia({
-      policy: this.#policy(room, local),
+      policy: this.#policy(room, local, profile),
       places,
       local,
       audio,
-      newChat: (place) => this.#newChat(entrance, speaker, place, assembler, () => leg),
-      newFile: (place, file) => this.#newFile(entrance, speaker, place, file),
+      manners: () => mannersOf(leg.profile),
+      newChat: (place) => this.#newChat(room, speaker, place, assembler, () => leg),
+      newFile: (place, file) => this.#newFile(room, speaker, place, file),
       chatroom: room.rules.features,
       title: titleOf(room),
       now,
@@ -191,35 +195,31 @@ export class LegMaker {
   ): LegMedia {
     const { places, audio, now } = this.#parts;
     return new LegMedia({
-      policy: this.#policy(room, local),
+      policy: this.#policy(room, local, profile),
       places,
       local,
       audio,
-      newFile: (place, file) => this.#newFile({ room, profile }, speaker, place, file, over),
+      manners: () => mannersOf(profile),
+      newFile: (place, file) => this.#newFile(room, speaker, place, file, over),
       chatroom: [],
       title: titleOf(room),
       now,
     });
   }
 
-  #policy(room: ChatRoom, local: string): MediaPolicy {
+  #policy(room: ChatRoom, local: string, { bareText }: PeerProfile): MediaPolicy {
     const { options, places } = this.#parts;
     return {
       audio: options.audio,
       tls: places.at('msrps', 'tcp', local) !== undefined,
       plain: !room.rules.requiresTls,
+      bareText,
       maxFile: room.rules.maxMessage,
     };
   }
 
-  #newChat(
-    { room, profile }: Entrance,
-    speaker: Speaker,
-    place: ChatPlace,
-    assembler: Assembler,
-    leg: () => Leg,
-  ): ChatSession {
-    const { endpoint, options, info } = this.#parts;
+  #newChat(room: ChatRoom, speaker: Speaker, place: ChatPlace, assembler: Assembler, leg: () => Leg): ChatSession {
+    const { endpoint, options, now, info } = this.#parts;
     const chat: ChatSession = new ChatSession({
       endpoint,
       room,
@@ -229,14 +229,14 @@ export class LegMaker {
       session: {
         ...place,
         assembler,
-        chunks: profile.chunks,
-        bareNicknames: profile.bareNicknames,
+        maxRelayedChunkBytes: options.relayedChunkBytes,
         // Deviation: RFC 4975 §6.1 compares whole URIs. Clients name their own idea of where they are, and boxes on the way
         // rewrite it (what RFC 6714 came of); our session ids are as hard to guess as the URI (§14.1), so nothing is lost.
         matchBySessionId: true,
         maxQueuedBytes: options.maxQueuedBytes,
         bindTimeout: options.bindTimeout,
       },
+      now,
       onBound: () => {
         leg().chatBound();
       },
@@ -256,7 +256,7 @@ export class LegMaker {
   }
 
   #newFile(
-    { room, profile }: Pick<Entrance, 'room' | 'profile'>,
+    room: ChatRoom,
     speaker: Speaker,
     place: ChatPlace,
     file: FileDescription,
@@ -274,7 +274,6 @@ export class LegMaker {
       ...(onOver === undefined ? {} : { onOver }),
       session: {
         ...place,
-        chunks: profile.chunks,
         // As for chat sessions.
         matchBySessionId: true,
         bindTimeout: options.bindTimeout,
@@ -282,6 +281,11 @@ export class LegMaker {
       now,
     });
   }
+}
+
+function mannersOf(profile: PeerProfile): ChatManners {
+  const { chunks, bareNicknames, bareText } = profile;
+  return { chunks, bareNicknames, readBare: bareText ? (text) => plainText(text, profile) : undefined };
 }
 
 /** A key for an endpoint: never used twice. */

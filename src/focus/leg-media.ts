@@ -30,7 +30,7 @@ import {
   succeed,
   withDirection,
 } from '../../sip/index.ts';
-import type { ChatSession } from '../chat/chat-session.ts';
+import type { ChatManners, ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
 import { AUDIO_CODECS, type Direction } from './audio.ts';
@@ -75,6 +75,8 @@ export interface LegMediaParts {
   readonly audio: AudioBridge;
   /** Absent in a call that only brings files. */
   readonly newChat?: (place: ChatPlace) => ChatSession;
+  /** What the peer does otherwise than others, as far as it is known by now. */
+  readonly manners: () => ChatManners;
   /** The session of a file that the peer sends. */
   readonly newFile: (place: ChatPlace, file: FileDescription) => FileTransfer;
   /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
@@ -304,6 +306,7 @@ export class LegMedia {
         maxSize,
         chatroom: chatroom !== undefined,
         privateMessages: chatroom?.includes('private-messages') === true,
+        manners: this.#parts.manners(),
       });
     }
     if (audio !== undefined && plan.audio !== undefined) {
@@ -316,16 +319,17 @@ export class LegMedia {
   }
 
   #messageAnswer(chat: ChatSession, offered: MsrpMedia): SdpMedia {
-    const line = this.#messageLine(chat, answerSetup(offered.setup));
+    const speaksCpim = offered.acceptTypes.accepts('message/cpim');
+    const line = this.#messageLine(chat, answerSetup(offered.setup), speaksCpim ? CPIM_ONLY : CPIM_OR_TEXT);
     const direction = answerDirection(offered.direction, this.#chatWish());
     return direction === 'sendrecv' ? line : { ...line, attributes: withDirection(line.attributes, direction) };
   }
 
-  #messageLine(chat: ChatSession, setup: Setup): SdpMedia {
+  #messageLine(chat: ChatSession, setup: Setup, acceptTypes = CPIM_ONLY): SdpMedia {
     const secure = peerOf(chat.localPath).scheme === 'msrps';
     const description: MsrpDescription = {
       path: chat.localPath,
-      acceptTypes: CPIM_ONLY,
+      acceptTypes,
       acceptWrappedTypes: ANYTHING,
       maxSize: this.#parts.places.maxSize,
       setup,
@@ -377,6 +381,8 @@ export class LegMedia {
 }
 
 const CPIM_ONLY = new AcceptedTypes(['message/cpim']);
+/** Deviation: RFC 7701 §5.2 wants the first alone, but who cannot write CPIM would be told that nothing is taken of it. */
+const CPIM_OR_TEXT = new AcceptedTypes(['message/cpim', 'text/plain']);
 const ANYTHING = new AcceptedTypes(['text/plain', 'text/html', '*']);
 const AUDIO_FORMATS = AUDIO_CODECS.map(({ payloadType }) => String(payloadType));
 const AUDIO_MAPS = AUDIO_CODECS.map(({ payloadType, name }) => ({

@@ -12,6 +12,8 @@ export interface MediaPolicy {
   readonly tls: boolean;
   /** Whether chat sessions without TLS are taken (RFC 7701 §11). */
   readonly plain: boolean;
+  /** Whether who takes bare text only is taken, too. */
+  readonly bareText: boolean;
   /** Octets of the largest file taken. */
   readonly maxFile: number;
 }
@@ -104,11 +106,12 @@ export function bringsOnlyFiles({ media }: SessionDescription): boolean {
   return lines.length > 0 && lines.every(isForFile);
 }
 
-/** RFC 7701 §5.2: CPIM is what a room speaks. */
+/** RFC 7701 §5.2: CPIM is what a room speaks, but for families of clients that are known to speak none. */
 function readMessage(description: SessionDescription, line: SdpMedia, policy: MediaPolicy): MsrpMedia | MediaFault {
   const media = readMsrp(description, line, policy);
   if (media instanceof MediaFault) return media;
-  if (media.acceptTypes.accepts('message/cpim')) return media;
+  const { acceptTypes } = media;
+  if (acceptTypes.accepts('message/cpim') || (policy.bareText && acceptTypes.accepts('text/plain'))) return media;
   return new MediaFault(305, 'message/cpim must be among accept-types');
 }
 

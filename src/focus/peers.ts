@@ -14,6 +14,8 @@ export interface PeerProfile {
   readonly family: string;
   /** Takes a message in several SENDs. If not, each goes out as one unbroken SEND (against RFC 4975 §7.1.1). */
   readonly chunks: boolean;
+  /** Sends plain text over MSRP without CPIM, and may take nothing else (against RFC 7701 §5.2, §6). */
+  readonly bareText: boolean;
   /** Sends Use-Nickname without the quotes of RFC 7701 §7.1. */
   readonly bareNicknames: boolean;
   /** Understands partial conference documents. If not, each NOTIFY carries the full state. */
@@ -54,6 +56,7 @@ export interface PeerFamily extends PeerTraits {
 const ANY: PeerProfile = {
   family: 'any',
   chunks: true,
+  bareText: false,
   bareNicknames: false,
   roster: 'partial',
   directions: true,
@@ -102,7 +105,15 @@ export const PEER_FAMILIES: readonly PeerFamily[] = [
   { family: 'jitsi', userAgent: /^jitsi|jigasi/i, text: 'plain' },
   // Takes any <status> inside <user> for the user's own, and an unknown word for an error.
   { family: 'rcs', featureTag: '+g.oma.sip-im', mediaStatus: false },
-  { family: 'freeswitch', userAgent: /freeswitch|mod_sofia/i, chunks: false, directions: false, bridge: 'freeswitch' },
+  // Writes each text into one SEND, bare, whatever was agreed; reads both bare text and what is within CPIM.
+  {
+    family: 'freeswitch',
+    userAgent: /freeswitch|mod_sofia/i,
+    chunks: false,
+    bareText: true,
+    directions: false,
+    bridge: 'freeswitch',
+  },
   { family: 'asterisk', userAgent: /asterisk|fpbx/i, bridge: 'confbridge' },
 ];
 

@@ -39,7 +39,7 @@ export async function hearStranger(request: SipRequest, stranger: Stranger): Pro
     swallow: profile.swallow,
     speaksForMany: false,
   };
-  const { posting } = readMessage(request, { room, roomUri, speaker, profile, now: Date.now() });
+  const { posting } = readMessage(request, { room, speaker, profile, now: Date.now() });
   const verdict = await new Promise<Verdict>((settled) => {
     room.posts.take(speaker, posting, settled);
   });

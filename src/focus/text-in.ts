@@ -1,12 +1,10 @@
-import { formatCpim } from '../../msrp/index.ts';
 import { type BodyPart, inspectBody, leafParts, matchesMediaType, SipError, type SipRequest } from '../../sip/index.ts';
+import { type BareText, decode, wrap } from '../chat/bare-text.ts';
 import { htmlToText } from '../chat/html-text.ts';
-import { nameOf, userPart } from '../chat/names.ts';
 import type { Posting } from '../chat/post.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import { IdError, type MessageId, messageId } from '../conference/ids.ts';
-import { isPresent } from '../conference/roster.ts';
 import type { PeerProfile } from './peers.ts';
 
 /** Texts that one leg of Asterisk's ConfBridge carries for many. */
@@ -31,8 +29,6 @@ export interface Incoming {
 /** Who writes where. */
 export interface MessagePlace {
   readonly room: ChatRoom;
-  /** As the writer knows it. */
-  readonly roomUri: string;
   readonly speaker: Speaker;
   readonly profile: PeerProfile;
   /** Milliseconds since 1970. */
@@ -43,7 +39,7 @@ export interface MessagePlace {
  * Reads a MESSAGE as a posting to the room (RFC 3428 §7): what is message/cpim already goes as it is, all else is wrapped.
  * @throws SipError 415 with Accept, 413, or 400
  */
-export function readMessage(request: SipRequest, { room, roomUri, speaker, profile, now }: MessagePlace): Incoming {
+export function readMessage(request: SipRequest, { room, speaker, profile, now }: MessagePlace): Incoming {
   const body = inspectBody(request, MESSAGE_TYPES);
   const parts = body === undefined ? [] : leafParts(body, isKnown).filter(isKnown);
   const [part] = parts;
@@ -55,15 +51,7 @@ export function readMessage(request: SipRequest, { room, roomUri, speaker, profi
     return { posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() }, text: undefined };
   }
   const said = AS_IT_CAME.includes(type) ? undefined : saidIn(parts, profile);
-  const aside = said === undefined || said.author !== undefined ? undefined : addressed(said.text, room);
-  const name = said?.author ?? nameIn(room, speaker);
-  const cpim = formatCpim({
-    from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
-    to: [{ uri: aside?.to ?? roomUri }],
-    dateTime: new Date(now),
-    contentType: said === undefined ? type : 'text/plain;charset=utf-8',
-    content: aside?.text ?? said?.text ?? part.body,
-  });
+  const cpim = wrap(said ?? { contentType: type, content: part.body }, speaker, room, now);
   return { posting: { messageId: id, contentType: 'message/cpim', body: cpim }, text: said?.text };
 }
 
@@ -81,43 +69,28 @@ function idOf(request: SipRequest): MessageId {
   }
 }
 
-/** A text, and who of many has written it. */
-interface Said {
-  readonly text: string;
-  readonly author?: string;
-}
-
 /** The text of all parts that are text: nothing is lost of a multipart/mixed. */
-function saidIn(parts: readonly BodyPart[], profile: PeerProfile): Said {
+function saidIn(parts: readonly BodyPart[], profile: PeerProfile): BareText {
   const [first, ...more] = parts
     .filter(({ type: { type } }) => type !== 'message/cpim' && !AS_IT_CAME.includes(type))
     .map((part) => textOf(part, profile));
   return { ...first, text: [first, ...more].map((said) => said?.text ?? '').join('\n') };
 }
 
-function textOf(part: BodyPart, profile: PeerProfile): Said {
-  const text = decode(part);
+function textOf(part: BodyPart, profile: PeerProfile): BareText {
+  const text = decode(part.type.params.get('charset'), part.body);
   switch (part.type.type) {
     case CONFBRIDGE:
       return fromConfBridge(text);
     case 'text/html':
       return { text: htmlToText(text) };
     default:
-      return profile.bridge === 'freeswitch' ? fromFreeSwitch(text) : { text };
-  }
-}
-
-function decode({ type, body }: BodyPart): string {
-  try {
-    return new TextDecoder(type.params.get('charset') ?? 'utf-8').decode(body);
-  } catch {
-    // A charset that nobody knows.
-    return new TextDecoder().decode(body);
+      return plainText(text, profile);
   }
 }
 
 /** `{"From": "…", "Body": "…"}`. */
-function fromConfBridge(json: string): Said {
+function fromConfBridge(json: string): BareText {
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -134,48 +107,18 @@ function fromConfBridge(json: string): Said {
   return withAuthor(text, member('From'));
 }
 
-/** `NAME::`, a line break, the text. */
-function fromFreeSwitch(text: string): Said {
+/** What plain text of such a peer says: where it speaks for many, `NAME::` and a line break stand before the text. */
+export function plainText(text: string, { bridge }: Pick<PeerProfile, 'bridge'>): BareText {
+  if (bridge !== 'freeswitch') return { text };
   const match = /^([^\r\n]{1,80})::\r?\n/.exec(text);
   return match === null ? { text } : withAuthor(text.slice(match[0].length), match[1]);
 }
 
-function withAuthor(text: string, author: string | undefined): Said {
+function withAuthor(text: string, author: string | undefined): BareText {
   const name =
     author
       ?.replace(/\p{Cc}/gu, ' ')
       .trim()
       .slice(0, 80) ?? '';
   return name === '' ? { text } : { text, author: name };
-}
-
-function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
-  const endpoint = room.conference.endpoint(speaker.endpoint);
-  return endpoint && nameOf(room.conference.participant(endpoint.entity));
-}
-
-/**
- * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
- * that name; else it is said to all, as it stands.
- */
-function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
-  if (!text.startsWith('@') || room.conference.setting('privateMessages') === false) return undefined;
-  const rest = text.slice(1);
-  const found: { readonly to: string; readonly length: number }[] = [];
-  for (const participant of room.conference.users()) {
-    if (!participant.endpoints.some(isPresent)) continue;
-    const names = [participant.nickname, participant.displayName, userPart(participant.entity)];
-    const name = names.find((each) => each !== undefined && startsWithName(rest, each));
-    if (name !== undefined) found.push({ to: participant.entity, length: name.length });
-  }
-  // "@Zoe Miller" is not "@Zoe" when both are here.
-  const longest = Math.max(...found.map(({ length }) => length));
-  const [one, ...others] = found.filter(({ length }) => length === longest);
-  if (one === undefined || others.length > 0) return undefined;
-  return { to: one.to, text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
-}
-
-function startsWithName(text: string, name: string): boolean {
-  if (name === '' || text.slice(0, name.length).toLowerCase() !== name.toLowerCase()) return false;
-  return /^[\s,:]+\S/.test(text.slice(name.length));
 }

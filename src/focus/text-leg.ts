@@ -89,7 +89,6 @@ export class TextLeg {
     if (request.body.length === 0) return taken;
     const { posting, text } = readMessage(request, {
       room,
-      roomUri: speaker.roomUri,
       speaker,
       profile,
       now: now(),

@@ -1,12 +1,10 @@
 import { cpimValues, formatCpim, IMDN_NAMESPACE, imdnExtensions } from '../../msrp/index.ts';
 import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
+import { authorOf, nameBefore, type NamingRoom } from '../chat/bare-text.ts';
 import type { Copy } from '../chat/copy.ts';
 import type { Failure, Fates } from '../chat/fates.ts';
-import { shownName } from '../chat/names.ts';
 import type { Recipient } from '../chat/recipient.ts';
-import type { Present } from '../chat/present.ts';
-import type { ChatRoom } from '../chat/room.ts';
-import { type EndpointId, type EventNumber, eventNumber, type UserUri, userUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 
 /** Bounds of what waits for one peer, and patience with it. */
 export interface TextLimits {
@@ -43,9 +41,8 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
 };
 
 /** What is asked of a room to deliver its texts. */
-export interface TextRoom extends Pick<ChatRoom, 'uri' | 'conference'> {
+export interface TextRoom extends NamingRoom {
   readonly fates: Pick<Fates, 'failed'>;
-  readonly present: Pick<Present, 'speaksForMany'>;
 }
 
 /** What the way out for texts of one leg is made with. */
@@ -247,12 +244,11 @@ export class TextOut implements Recipient {
   }
 
   #render(copy: Copy, leftOut: number): Content {
-    const author = this.#authorOf(copy);
+    const { room } = this.#parts;
+    const author = authorOf(copy, room);
     const plain = copy.text;
     const note = leftOut === 0 ? '' : `[${String(leftOut)} messages were left out]\n`;
-    const aside = copy.said.audience.to === 'everyone' ? '' : ' (private)';
-    // The room needs no name before its own lines.
-    const name = author === undefined ? '' : `${author}${aside}: `;
+    const name = nameBefore(copy, room);
     const whole = note + (plain?.text ?? '');
     const isPlain = this.#form === 'plain';
     const text = this.#cut(whole, () => (isPlain ? Buffer.byteLength(name) : this.#cpim(copy, author, '').length));
@@ -264,14 +260,6 @@ export class TextOut implements Recipient {
     const shared = note === '' && text === whole;
     const body = shared ? copy.form(`message ${this.#form} ${this.#parts.roomUri}`, make) : make();
     return { contentType: isPlain ? 'text/plain;charset=utf-8' : 'message/cpim', body };
-  }
-
-  /** Who of many has said it, where one endpoint speaks for them; undefined for the room itself. */
-  #authorOf({ said, text }: Copy): string | undefined {
-    const { room } = this.#parts;
-    if (said.endpoint === undefined && said.by === userUri(room.uri)) return undefined;
-    const name = shownName(room.conference, said);
-    return room.present.speaksForMany(said.endpoint) ? (text?.cpim.from?.name ?? name) : name;
   }
 
   #cpim({ said, text: plain }: Copy, author: string | undefined, text: string): Uint8Array {

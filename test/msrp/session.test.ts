@@ -315,6 +315,32 @@ t.test('RFC 4975 §7.1: Content-Type stands for a body, and a body for Content-T
   t.equal(session.state, 'bound', 'what is framed well does not end the session');
 });
 
+t.test('RFC 4975 §9: a Message-ID longer than an ident is taken of gateways that use UUIDs, up to 64', async (t) => {
+  const rig = new Rig();
+  const { told, flow, ask } = bindSession(rig);
+  for (const length of [36, 64, 65]) {
+    flow.say(
+      ask(
+        'SEND',
+        [`Message-ID: ${'8c1f-'.repeat(13).slice(0, length)}`, 'Success-Report: yes', 'Content-Type: a/b'],
+        'hi',
+      ),
+    );
+  }
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ what, fields }) => [what.slice(0, 6), fields['Message-ID']?.length]),
+    [
+      ['200 OK', undefined],
+      ['REPORT', 36],
+      ['200 OK', undefined],
+      ['REPORT', 64],
+      ['400 Me', undefined],
+    ],
+  );
+  t.equal(told.messages.length, 2);
+});
+
 t.test('RFC 4975 §7.1.1: above 2048 octets a chunk may be interrupted, and says so', async (t) => {
   const rig = new Rig();
   const { session, flow, told } = bindSession(rig);
@@ -1428,6 +1454,31 @@ t.test('RFC 4976 §6: chunks of a bounded size, for relays that hold each of the
       t.match(chunks[1]?.fields['Byte-Range'], new RegExp(`^2049-\\*/${size}$`));
     }
   }
+});
+
+t.test('RFC 4976 §6: the bound for relays counts while one is on the way to the peer', async (t) => {
+  const flagsOf = (rig: Rig, session: MsrpSession, flow: TestFlow): string => {
+    session.send(plain('x'.repeat(5000)));
+    rig.settle();
+    return framesOf(flow.read())
+      .map(({ flag }) => flag)
+      .join('');
+  };
+  const relayed = parseMsrpPath(`msrp://relay.example.net:2855/r1;tcp ${PEER}`);
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig, { maxRelayedChunkBytes: 2048 });
+  t.equal(flagsOf(rig, session, flow), '$');
+  session.setRemotePath(relayed);
+  t.equal(flagsOf(rig, session, flow), '++$');
+  session.setRemotePath(relayed, { chunks: false });
+  t.equal(flagsOf(rig, session, flow), '$', 'whoever cannot put chunks together would lose all of it');
+  session.setRemotePath(parseMsrpPath(PEER), { chunks: true });
+  t.equal(flagsOf(rig, session, flow), '$');
+  const ours = bindSession(rig, { maxRelayedChunkBytes: 2048, relays: [relayed[0]], matchBySessionId: true });
+  t.equal(flagsOf(rig, ours.session, ours.flow), '++$', 'one of ours is one, too');
+  const unbounded = bindSession(rig);
+  unbounded.session.setRemotePath(relayed);
+  t.equal(flagsOf(rig, unbounded.session, unbounded.flow), '$', 'unless given');
 });
 
 t.test('RFC 7977 §5.1: one chunk in each WebSocket message, and large ones cut up', async (t) => {

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { cpim, MsrpLine } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
-import { join, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 
 const BLINK = 'User-Agent: Blink 5.9.1 (Linux)';
 
@@ -140,21 +140,132 @@ t.test('an RCS client finds one status word in each user, and the state attribut
   t.match(users, /<endpoint [^>]*state="full"/);
 });
 
-t.test('FreeSWITCH gets and sends messages in one piece', async (t) => {
+t.test('who is called shows its family in its answer: Blink gets one piece then, too', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
-  const own = newPath();
-  const gateway = await join(stage, 'gateway', ROOM, { headers: ['User-Agent: FreeSWITCH-mod_sofia/1.10.11'] }, own);
   const bob = await join(stage, 'bob');
+  const phone = await SipPhone.connect('alice', stage.sip);
+  const own = newPath();
+  phone.sdp = messageSdp(own, ['m=audio 0 RTP/AVP 0']);
+  phone.server = 'Blink 5.9.1 (Linux)';
+  await bob.phone.within(bob.dialog, 'REFER', { headers: [`Refer-To: <${phone.address}>`] });
+  const invite = await phone.next('INVITE');
+  await phone.next('ACK');
+  const line = await MsrpLine.bind(own, pathOf(invite.body));
+  t.equal(await bob.say('x'.repeat(40_000)), '200');
+  t.equal((await line.hears('xxx')).flag, '$');
+  t.equal((await line.request('NICKNAME', ['Use-Nickname: Bobby'])).what, '200', 'without quotes');
+});
+
+const FREESWITCH = 'User-Agent: FreeSWITCH-mod_sofia/1.10.11-release+git~20231220T232146Z~24a72b1c14~64bit';
+const CHANNEL = '5f2a1c1e-93b6-4d0f-8a57-0d1c2b3a4f5e';
+
+/** What FreeSWITCH offers; `accepts` is a channel variable of its (`sip_msrp_local_accept_types` and its like). */
+function freeSwitchOffer(accepts: string): { contentType: string; body: string } {
+  const lines = [
+    ...['v=0', 'o=FreeSWITCH 1790000000 1790000001 IN IP4 127.0.0.1', 's=FreeSWITCH', 'c=IN IP4 127.0.0.1', 't=0 0'],
+    ...['m=message 2855 TCP/MSRP *', `a=path:msrp://127.0.0.1:2855/${CHANNEL};tcp`, `a=accept-types:${accepts}`],
+    ...['a=accept-wrapped-types:*', 'a=setup:active', ''],
+  ];
+  return { contentType: 'application/sdp', body: lines.join('\r\n') };
+}
+
+/** It joins, and binds with a SEND that has a Message-ID of 36 characters, more than RFC 4975 §9 allows. */
+async function freeSwitch(stage: Stage, accepts: string) {
+  const phone = await SipPhone.connect('gateway', stage.sip);
+  const { response, dialog } = await phone.request('INVITE', ROOM, {
+    ...freeSwitchOffer(accepts),
+    headers: [FREESWITCH],
+  });
+  if (response.status !== 200) return { status: response.status };
+  phone.ack(dialog);
+  const line = await MsrpLine.bind(`msrp://127.0.0.1:2855/${CHANNEL};tcp`, pathOf(response.body), undefined, CHANNEL);
+  return { status: 200, phone, line, answer: Buffer.from(response.body).toString() };
+}
+
+let texts = 0;
+
+/** A text as FreeSWITCH writes it: one whole SEND, no report headers, no charset, never CPIM. */
+async function freeSwitchSays(line: MsrpLine, text: string, type = 'text/plain'): Promise<string> {
+  texts += 1;
+  const id = `8c1f0a9e-7d52-4b6e-9f13-${String(texts).padStart(12, '0')}`;
+  const size = String(Buffer.byteLength(text));
+  const headers = [`Message-ID: ${id}`, `Byte-Range: 1-${size}/${size}`, `Content-Type: ${type}`];
+  return (await line.request('SEND', headers, text)).what;
+}
+
+t.test('FreeSWITCH writes bare text: it is wrapped in its name, and in that of who speaks through it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const { line, answer = '', phone } = await freeSwitch(stage, 'message/cpim text/* application/im-iscomposing+xml');
+  if (line === undefined) throw new Error('not let in');
+  t.match(answer, /^a=accept-types:message\/cpim\r$/m, 'RFC 7701 §5.2: a single value, where it is understood');
+  const bob = await join(stage, 'bob');
+  t.equal(await freeSwitchSays(line, 'grüße — über'), '200');
+  const { body = '', headers } = await bob.line.hears('über');
+  t.equal(headers.get('Content-Type'), 'message/cpim');
+  t.match(body, `<${phone.uri}>\r\nTo: <${ROOM}>\r\nDateTime: `);
+  t.match(body, /\r\n\r\nContent-Type: text\/plain; ?charset=utf-8\r\n\r\ngrüße — über$/);
+  t.equal(await freeSwitchSays(line, 'Zoe::\nhello from the conference'), '200');
+  t.match((await bob.line.hears('hello')).body, /^From: "?Zoe"? <sip:gateway@.*\r\n\r\nhello from the conference$/s);
+  t.equal(await freeSwitchSays(line, '<b>no</b>', 'text/html'), '415', 'it writes nothing else bare');
+  t.equal(await freeSwitchSays(line, 'z'.repeat(100_000)), '413', 'RFC 4975 §10.5: wrapped when all of it is there');
+
   t.equal(await bob.say('y'.repeat(10_000)), '200');
-  t.equal((await gateway.line.hears('yyy')).flag, '$');
+  const heard = await line.hears('yyy');
+  t.equal(heard.flag, '$', 'in one piece');
+  t.equal(heard.headers.get('Content-Type'), 'message/cpim', 'which it takes off');
+});
+
+t.test('who takes bare text only hears the room as bare text that names who speaks', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  const { line, answer = '', phone } = await freeSwitch(stage, 'text/plain text/html');
+  if (line === undefined) throw new Error('not let in');
+  t.match(answer, /^a=accept-types:message\/cpim text\/plain\r$/m, 'it may write what it can');
+  t.equal(await bob.say('hi all'), '200');
+  const heard = await line.hears('hi all');
+  t.equal(heard.headers.get('Content-Type'), 'text/plain;charset=utf-8');
+  t.equal(heard.body, 'bob: hi all');
+  const composing = '<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
+  const typing = cpim(bob.uri, ROOM, composing);
+  const wrapped = typing[1].replace('text/plain; charset=utf-8', 'application/im-iscomposing+xml');
+  const size = String(Buffer.byteLength(wrapped));
+  const [id = ''] = typing[0];
+  await bob.line.request('SEND', [id, `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'], wrapped);
+  t.equal(await bob.say('after that'), '200');
+  t.equal((await line.hears('after that')).body, 'bob: after that');
+  t.same(
+    line
+      .heard()
+      .map(({ body }) => body)
+      .filter((body) => body?.startsWith('bob')),
+    [],
+    'no signs of writing',
+  );
+  t.equal(await freeSwitchSays(line, 'hi bob'), '200');
+  t.match((await bob.line.hears('hi bob')).body, `<${phone.uri}>`);
+});
+
+t.test('RFC 7701 §5.2, §6: of all others bare text is neither taken nor agreed on', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  t.equal(await freeSwitchSays(alice.line, 'hi'), '415');
+  const phone = await SipPhone.connect('carol', stage.sip);
+  const { response } = await phone.request('INVITE', ROOM, freeSwitchOffer('text/plain'));
+  t.equal(response.status, 488);
+  t.equal((await freeSwitch(stage, 'text/html')).status, 488, 'without text/plain nothing could be said to it');
 });
 
 t.test('the configuration knows more families', async (t) => {
-  const stage = await raise('peers=[{user_agent: "MyPhone/*", chunks: false, roster: full}]');
+  const stage = await raise('peers=[{user_agent: "MyPhone/*", chunks: false, roster: full, bare_text: true}]');
   t.teardown(() => stage.close());
   const phone = await join(stage, 'alice', ROOM, { headers: ['User-Agent: MyPhone/2.1'] });
   const bob = await join(stage, 'bob');
   t.equal(await bob.say('z'.repeat(10_000)), '200');
   t.equal((await phone.line.hears('zzz')).flag, '$');
+  t.equal(await freeSwitchSays(phone.line, 'Zoe::\nmine'), '200');
+  t.match((await bob.line.hears('mine')).body, /\r\n\r\nZoe::\nmine$/, 'who speaks for many, it has not said');
 });

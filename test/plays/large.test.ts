@@ -258,3 +258,24 @@ t.test(
     t.match((await bye).headers.get('Reason'), /reads too slowly/);
   },
 );
+
+t.test('RFC 4976 §6.4.1: who is behind a relay gets chunks of a size that a relay can hold', async (t) => {
+  const stage = await raise('msrp.relayed_chunk=3KiB');
+  t.teardown(() => stage.close());
+  const carol = await join(stage, 'carol');
+  const dave = await join(stage, 'dave', ROOM, {}, `msrp://relay.example.net:2855/r1;tcp ${newPath()}`);
+  t.equal(await carol.say('x'.repeat(7000)), '200');
+  const sizes = [];
+  for (let flag = '+'; flag === '+';) {
+    const frame = await dave.line.next(({ what }) => what === 'SEND');
+    t.equal(frame.headers.get('To-Path'), dave.line.own);
+    sizes.push(frame.body?.length ?? 0);
+    flag = frame.flag;
+  }
+  t.same(sizes.slice(0, -1), [3072, 3072]);
+  t.equal(await carol.say('y'.repeat(1500)), '200');
+  t.equal((await dave.line.hears('yyy')).flag, '$');
+  const whole = await dave.say('z'.repeat(7000));
+  t.equal(whole, '200');
+  t.equal((await carol.line.hears('zzz')).flag, '$', 'all others are sent as few chunks as ever');
+});

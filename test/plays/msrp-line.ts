@@ -44,10 +44,15 @@ export class MsrpLine {
   }
 
   /** Connects to the room's path and binds the session by an empty SEND (RFC 4975 §5.4). */
-  static async bind(own: string, room: string, port = Number(/:(\d+)\//.exec(room)?.[1])): Promise<MsrpLine> {
+  static async bind(
+    own: string,
+    room: string,
+    port = Number(/:(\d+)\//.exec(room)?.[1]),
+    id = 'bind1234',
+  ): Promise<MsrpLine> {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     const line = new MsrpLine(own, room, socket);
-    const answer = await line.request('SEND', ['Message-ID: bind1234', 'Byte-Range: 1-0/0']);
+    const answer = await line.request('SEND', [`Message-ID: ${id}`, 'Byte-Range: 1-0/0']);
     if (answer.what !== '200') throw new Error(`not bound: ${answer.what}`);
     return line;
   }

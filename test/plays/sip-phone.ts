@@ -37,6 +37,8 @@ export class SipPhone {
   readonly replies = new Map<string, string>();
   /** What it answers a call of the room's with: its SDP; without one there is no body. */
   sdp: string | undefined;
+  /** Its Server header in that answer. */
+  server: string | undefined;
   /** Whether calls ring before they are answered. */
   rings = false;
   #rest = Buffer.alloc(0);
@@ -223,6 +225,7 @@ export class SipPhone {
     const status = this.replies.get(request.method) ?? '200 OK';
     const body = request.method === 'INVITE' && status.startsWith('2') ? (this.sdp ?? '') : '';
     const type = body === '' ? '' : 'Content-Type: application/sdp\r\n';
+    if (this.server !== undefined) lines.push(`Server: ${this.server}`);
     this.#socket.write(
       `SIP/2.0 ${status}\r\n${lines.join('\r\n')}\r\nContact: ${this.contact}\r\n${type}Content-Length: ${String(Buffer.byteLength(body))}\r\n\r\n${body}`,
     );

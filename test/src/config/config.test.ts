@@ -222,6 +222,7 @@ t.test('keys that do not go together are refused', async (t) => {
   refused(['sip.session_minimum=89s'], /at least 90s/);
   refused(['sip.session_expires=91s', 'sip.session_minimum=92s'], /at least sip\.session_minimum/);
   refused(['msrp.queue_bytes=1'], /at least msrp\.stream_above/);
+  refused(['msrp.relayed_chunk=2047'], /2KiB/);
   refused(['tls.key=x'], /go together/);
   refused(['http.tls=true'], /needs tls\.certificate/);
   refused(['audio.last_port=1'], /above audio\.first_port/);

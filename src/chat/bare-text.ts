@@ -1,0 +1,96 @@
+import { formatCpim } from '../../msrp/index.ts';
+import { userUri } from '../conference/ids.ts';
+import { isPresent } from '../conference/roster.ts';
+import type { Copy } from './copy.ts';
+import { nameOf, shownName, userPart } from './names.ts';
+import type { Present } from './present.ts';
+import type { ChatRoom } from './room.ts';
+import type { Speaker } from './speaker.ts';
+
+/** A text without a wrapper, and who has written it where its speaker speaks for many. */
+export interface BareText {
+  readonly text: string;
+  readonly author?: string;
+}
+
+/** What is no text for people, with its Content-Type. */
+export interface BareContent {
+  readonly contentType: string;
+  readonly content: Uint8Array;
+}
+
+/**
+ * Wraps what came bare as its speaker would have (RFC 7701 §6.1): From the speaker, To the room, or to the one whom a
+ * text names.
+ */
+export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatRoom, now: number): Uint8Array {
+  const author = 'text' in what ? what.author : undefined;
+  const aside = 'text' in what && author === undefined ? addressed(what.text, room) : undefined;
+  const name = author ?? nameIn(room, speaker);
+  return formatCpim({
+    from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
+    to: [{ uri: aside?.to ?? speaker.roomUri }],
+    dateTime: new Date(now),
+    contentType: 'text' in what ? 'text/plain;charset=utf-8' : what.contentType,
+    content: 'text' in what ? (aside?.text ?? what.text) : what.content,
+  });
+}
+
+/** A text in its charset; as UTF-8 where nobody knows that. */
+export function decode(charset: string | undefined, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder(charset).decode(bytes);
+  } catch {
+    return new TextDecoder().decode(bytes);
+  }
+}
+
+/** What is asked of a room to say who speaks. */
+export interface NamingRoom extends Pick<ChatRoom, 'uri' | 'conference'> {
+  readonly present: Pick<Present, 'speaksForMany'>;
+}
+
+/** Who has said it, or who of many, where one endpoint speaks for them; undefined for the room itself. */
+export function authorOf({ said, text }: Copy, room: NamingRoom): string | undefined {
+  if (said.endpoint === undefined && said.by === userUri(room.uri)) return undefined;
+  const name = shownName(room.conference, said);
+  return room.present.speaksForMany(said.endpoint) ? (text?.cpim.from?.name ?? name) : name;
+}
+
+/** What stands before a text where nothing else shows who says it: `Zoe: `. The room needs no name before its own lines. */
+export function nameBefore(copy: Copy, room: NamingRoom): string {
+  const author = authorOf(copy, room);
+  const aside = copy.said.audience.to === 'everyone' ? '' : ' (private)';
+  return author === undefined ? '' : `${author}${aside}: `;
+}
+
+function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
+  const endpoint = room.conference.endpoint(speaker.endpoint);
+  return endpoint && nameOf(room.conference.participant(endpoint.entity));
+}
+
+/**
+ * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
+ * that name; else it is said to all, as it stands.
+ */
+function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
+  if (!text.startsWith('@') || room.conference.setting('privateMessages') === false) return undefined;
+  const rest = text.slice(1);
+  const found: { readonly to: string; readonly length: number }[] = [];
+  for (const participant of room.conference.users()) {
+    if (!participant.endpoints.some(isPresent)) continue;
+    const names = [participant.nickname, participant.displayName, userPart(participant.entity)];
+    const name = names.find((each) => each !== undefined && startsWithName(rest, each));
+    if (name !== undefined) found.push({ to: participant.entity, length: name.length });
+  }
+  // "@Zoe Miller" is not "@Zoe" when both are here.
+  const longest = Math.max(...found.map(({ length }) => length));
+  const [one, ...others] = found.filter(({ length }) => length === longest);
+  if (one === undefined || others.length > 0) return undefined;
+  return { to: one.to, text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
+}
+
+function startsWithName(text: string, name: string): boolean {
+  if (name === '' || text.slice(0, name.length).toLowerCase() !== name.toLowerCase()) return false;
+  return /^[\s,:]+\S/.test(text.slice(name.length));
+}
