@@ -287,6 +287,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   acknowledge(invite: SipRequest, content: Content | undefined, left: () => void): void {
     const { seq } = invite.cseq;
     const ack = this.dialog.createRequest('ACK', content ?? {}, seq);
+    this.#noteDescription(content ?? {});
     // §22.1: the ACK duplicates the credentials of its INVITE, which were computed for that method and count.
     for (const name of ['Authorization', 'Proxy-Authorization']) {
       for (const value of invite.headers.all(name)) ack.request.headers.add(name, value);

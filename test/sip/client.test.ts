@@ -256,7 +256,7 @@ t.test('RFC 3261 §17.1.1.2: nobody answers', (t) => {
 });
 
 t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => {
-  const { agent, peer, clock } = agentAt();
+  const { agent, peer, clock } = agentAt({ sessionTimer: { interval: 90 } });
   agent.invite(
     { uri: BOB, from: ROOM },
     { onAccepted: () => ({ contentType: 'application/sdp', body: 'v=0 answer' }), onFailed: () => undefined },
@@ -265,6 +265,8 @@ t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => 
   peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', contentType: 'application/sdp', body: 'v=0 offer' });
   clock.advance(1);
   t.equal(Buffer.from(peer.request('ACK').body).toString(), 'v=0 answer');
+  clock.advance(46_000);
+  t.equal(String(peer.request('INVITE').body), 'v=0 answer', 'RFC 4028 §7.4: with which the session is refreshed');
   t.end();
 });
 
