@@ -231,6 +231,11 @@ export interface OutgoingInviteHandlers {
   /** A reliable provisional response that carries an offer: the content of its PRACK, the answer. */
   onEarlyOffer?(response: SipResponse): Content;
   /**
+   * An UPDATE with an offer before the 2xx (RFC 3311 §5.2), when the exchange before it is complete: by an answer in a
+   * reliable provisional response, or in our PRACK. Its 200 is the answer. Absent: 488.
+   */
+  onEarlyUpdate?(update: EarlyDescription): Answering;
+  /**
    * 2xx. The content returned goes into the ACK: the answer, when the 2xx brought the offer (RFC 3264 in RFC 3261
    * §13.2.1). A refusal of that offer is `session.close()`.
    */
@@ -278,9 +283,10 @@ export interface IncomingInvite {
    * A provisional response 101–199 with our tag; repeated every minute (RFC 3261 §13.3.1.1). Sent reliably when the
    * peer requires it, or supports it and the response has a body (RFC 3262). To an INVITE without offer the first
    * reliable one has to carry ours (§5): where the peer requires reliability, one without a body is not sent.
-   * @param onPrack hears of the description in the PRACK that acknowledges it; absent: a new offer there is refused 488
+   * @param onDescription hears of what the caller says of the session from now on, until there is one: the answer to our
+   *   offer, or a new offer. Default: that of the `ring` before; where there is none, a new offer is refused 488
    */
-  ring(answer: Answer | 180 | 181 | 182 | 183, onPrack?: (prack: IncomingPrack) => Answering): void;
+  ring(answer: Answer | 180 | 181 | 182 | 183, onDescription?: (said: EarlyDescription) => Answering): void;
   /**
    * 200, repeated until its ACK comes. `undefined` when the invite is no longer pending: it was cancelled meanwhile, or
    * cannot be accepted and has been refused with what is wrong with it (400, 422).
@@ -290,8 +296,8 @@ export interface IncomingInvite {
   refuse(answer: Answer): void;
 }
 
-/** A PRACK with a session description (RFC 3262 §5). */
-export interface IncomingPrack {
+/** A PRACK (RFC 3262 §5) or an UPDATE (RFC 3311) with a session description, before the 2xx. */
+export interface EarlyDescription {
   readonly request: SipRequest;
   /** It offers something new, which its 200 answers; else it answers what the provisional response has offered. */
   readonly offer: boolean;

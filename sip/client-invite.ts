@@ -60,7 +60,7 @@ export class ClientInvite implements OutgoingInvite {
     this.#parts = parts;
     this.#handlers = handlers;
     this.#settled = settled;
-    this.#early = new EarlyDialogs(core);
+    this.#early = new EarlyDialogs(core, (update) => handlers.onEarlyUpdate?.(update));
     this.#timerOptions = timerOptions(core.sessionTimer, parts.sessionTimer);
     this.#ringing = core.clock.after(parts.ringing ?? RINGING, () => {
       this.cancel();
@@ -208,7 +208,7 @@ export class ClientInvite implements OutgoingInvite {
   #openSession(response: SipResponse, outgoing: OutgoingRequest, handlers: SessionHandlers): LiveSession {
     const { flow } = outgoing;
     const early = this.#early.confirm(response);
-    const dialog = early ?? LiveDialog.asClient(outgoing.request, response, flow, this.#parts.flow === flow);
+    const dialog = early?.dialog ?? LiveDialog.asClient(outgoing.request, response, flow, this.#parts.flow === flow);
     dialog.contact = this.#parts.contact;
     if (early === undefined) this.#core.dialogs.add(dialog, flow?.remote.address ?? '');
     const session = new LiveSession({
@@ -216,7 +216,7 @@ export class ClientInvite implements OutgoingInvite {
       dialog,
       handlers,
       timer: this.#timerOptions,
-      description: descriptionOf(this.#parts),
+      description: descriptionOf(early?.description ?? this.#parts),
       digest: this.#sending.digest,
       peer: response,
     });

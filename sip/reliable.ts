@@ -1,5 +1,6 @@
-import type { Answer, Answering, IncomingPrack } from './api.ts';
+import type { Answer, Answering, Content, EarlyDescription } from './api.ts';
 import type { Core } from './core.ts';
+import type { EarlyExchange } from './early-dialogs.ts';
 import type { HeaderLine } from './errors.ts';
 import { RACK } from './fields.ts';
 import type { Incoming } from './incoming.ts';
@@ -10,15 +11,11 @@ import type { Timer } from './timers.ts';
 /** Sends the provisional response with these headers; gives its bytes. */
 type Send = (answer: Answer, headers: readonly HeaderLine[]) => Buffer;
 
-/** A provisional response to be sent reliably. */
-export interface Reliably {
-  readonly answer: Answer;
-  /** Hears of a description in its PRACK. */
-  readonly onPrack: ((prack: IncomingPrack) => Answering) | undefined;
-}
+/** Hears of descriptions in PRACK and UPDATE. */
+export type OnDescription = (said: EarlyDescription) => Answering;
 
 /** One reliable provisional response until its PRACK comes. */
-interface Unacknowledged extends Pick<Reliably, 'onPrack'> {
+interface Unacknowledged {
   readonly rseq: number;
   readonly status: number;
   readonly response: Buffer;
@@ -37,10 +34,11 @@ export class ReliableResponses {
   readonly #incoming: Incoming;
   readonly #send: Send;
   readonly #gaveUp: () => void;
-  readonly #waiting: Reliably[] = [];
-  /** How far offer and answer have come (§5): the INVITE offers, or a response of ours does; `done` when answered. */
-  #exchange: 'none' | 'theirs' | 'ours' | 'done';
-  /** A PRACK with a description that the application has not answered yet. */
+  readonly #waiting: Answer[] = [];
+  #exchange: EarlyExchange;
+  #description: Content = {};
+  #onDescription: OnDescription | undefined;
+  /** A PRACK or UPDATE with a description that the application has not answered yet. */
   #answering = false;
   #rseq = 1 + Math.floor(Math.random() * 0x3fffffff);
   #current: Unacknowledged | undefined;
@@ -57,8 +55,19 @@ export class ReliableResponses {
     this.#exchange = hasDescription(incoming.request) ? 'theirs' : 'none';
   }
 
+  /** How far offer and answer have come (§5): the INVITE offers, or a response of ours does; `done` when answered. */
+  get exchange(): EarlyExchange {
+    return this.#answering ? 'theirs' : this.#exchange;
+  }
+
+  /** What we have said of the session so far, in responses to the INVITE, to PRACK and to UPDATE. */
+  get description(): Content {
+    return this.#description;
+  }
+
   /** Sends it when the one before it is acknowledged. */
-  send(response: Reliably): void {
+  send(response: Answer, onDescription: OnDescription | undefined): void {
+    this.#onDescription = onDescription ?? this.#onDescription;
     if (this.#current !== undefined) this.#waiting.push(response);
     else this.#start(response);
   }
@@ -87,10 +96,10 @@ export class ReliableResponses {
     const described = hasDescription(incoming.request);
     this.#stopTimers();
     this.#current = undefined;
-    if (described) this.#answerDescription(incoming, current.onPrack);
+    if (described) this.#answerPrack(incoming);
     else {
       incoming.respond(200);
-      this.#acknowledged();
+      this.#proceed();
     }
   }
 
@@ -99,20 +108,34 @@ export class ReliableResponses {
    * offer that is not taken has none to carry its answer, so it is refused as in UPDATE (RFC 3311 §5.2), and the response
    * counts as acknowledged all the same.
    */
-  #answerDescription(incoming: Incoming, onPrack: Reliably['onPrack']): void {
+  #answerPrack(incoming: Incoming): void {
+    const offer = this.exchange !== 'ours';
+    if (offer && this.exchange !== 'done') {
+      incoming.respond(488);
+      this.#proceed();
+      return;
+    }
+    this.#exchange = 'done';
+    this.#answer(incoming, offer, (answer) => incoming.respond(answer.status, answer));
+  }
+
+  /** An UPDATE with an offer, while `exchange` is `done`: answered by `respond` (RFC 3311 §5.2). */
+  receiveOffer(update: Incoming, respond: (answer: Answer) => void): void {
+    this.#answer(update, true, respond);
+  }
+
+  #answer(incoming: Incoming, offer: boolean, respond: (answer: Answer) => void): void {
     const { request } = incoming;
-    const offer = this.#exchange !== 'ours';
-    const expected = !offer || this.#exchange === 'done';
-    if (!offer) this.#exchange = 'done';
     const proceed = (): void => {
       this.#answering = false;
-      this.#acknowledged();
+      this.#proceed();
     };
     this.#answering = true;
     incoming.settle(
-      () => (expected ? onPrack?.({ request, offer }) : undefined) ?? { status: offer ? 488 : 200 },
+      () => this.#onDescription?.({ request, offer }) ?? { status: offer ? 488 : 200 },
       (answer) => {
-        incoming.respond(answer.status, answer);
+        if (answer.status < 300) this.#note(answer);
+        respond(answer);
         proceed();
       },
       (error) => {
@@ -122,8 +145,13 @@ export class ReliableResponses {
     );
   }
 
-  /** What has waited for the PRACK. */
-  #acknowledged(): void {
+  #note({ contentType, body }: Content): void {
+    if (contentType !== undefined && body !== undefined) this.#description = { contentType, body };
+  }
+
+  /** What has waited for a PRACK, or for the answer to a description. */
+  #proceed(): void {
+    if (this.#answering || this.#current !== undefined) return;
     const then = this.#whenAcknowledged;
     this.#whenAcknowledged = undefined;
     if (then !== undefined) then();
@@ -139,14 +167,15 @@ export class ReliableResponses {
     this.#whenAcknowledged = undefined;
   }
 
-  #start({ answer, onPrack }: Reliably): void {
+  #start(answer: Answer): void {
     const { clock, transactions } = this.#core;
     const rseq = this.#rseq++;
     const response = this.#send(answer, [
       { name: 'Require', value: '100rel' },
       { name: 'RSeq', value: String(rseq) },
     ]);
-    this.#current = { rseq, status: answer.status, response, hasBody: answer.body !== undefined, onPrack };
+    this.#current = { rseq, status: answer.status, response, hasBody: answer.body !== undefined };
+    this.#note(answer);
     if (answer.body !== undefined && this.#exchange === 'none') this.#exchange = 'ours';
     else if (answer.body !== undefined && this.#exchange === 'theirs') this.#exchange = 'done';
     this.#repeat(transactions.base.T1);

@@ -1,20 +1,12 @@
-import type {
-  AcceptParts,
-  Answer,
-  Answering,
-  IncomingInvite,
-  IncomingPrack,
-  InviteSession,
-  InviteState,
-} from './api.ts';
+import type { AcceptParts, Answer, IncomingInvite, InviteSession, InviteState } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
-import { answerEarly } from './early-dialogs.ts';
+import { answerEarly, answerUpdate } from './early-dialogs.ts';
 import { type HeaderLine, SipError } from './errors.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
 import { hasDescription } from './multipart.ts';
-import { reliability, ReliableResponses } from './reliable.ts';
+import { type OnDescription, reliability, ReliableResponses } from './reliable.ts';
 import { descriptionOf, LiveSession } from './session.ts';
 import { answerTimer, timerOptions } from './session-timer.ts';
 import type { Timer } from './timers.ts';
@@ -78,10 +70,10 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     return this.#abort.signal;
   }
 
-  ring(answer: Answer | 180 | 181 | 182 | 183, onPrack?: (prack: IncomingPrack) => Answering): void {
+  ring(answer: Answer | 180 | 181 | 182 | 183, onDescription?: OnDescription): void {
     if (this.#state.is !== 'pending') return;
     this.#orFail(() => {
-      this.#ring(typeof answer === 'number' ? { status: answer } : answer, onPrack);
+      this.#ring(typeof answer === 'number' ? { status: answer } : answer, onDescription);
     });
   }
 
@@ -96,7 +88,7 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     });
   }
 
-  #ring(given: Answer, onPrack: ((prack: IncomingPrack) => Answering) | undefined): void {
+  #ring(given: Answer, onDescription: OnDescription | undefined): void {
     const dialog = this.#openDialog();
     dialog.session = this;
     const asked = reliability(this.request);
@@ -107,11 +99,11 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
       return;
     }
     const reliable = asked === 'required' || (asked === 'supported' && given.body !== undefined);
-    if (reliable) this.#reliableResponses().send({ answer: given, onPrack });
+    if (reliable) this.#reliableResponses().send(given, onDescription);
     else this.#send(given, []);
     this.#ringing?.stop();
     this.#ringing = this.#core.clock.after(RING_AGAIN, () => {
-      this.ring(given, onPrack);
+      this.ring(given, onDescription);
     });
   }
 
@@ -176,7 +168,16 @@ export class ServerInvite implements IncomingInvite, SessionUsage {
     else if (incoming.request.method === 'BYE') {
       incoming.respond(200);
       this.cancel(487);
-    } else answerEarly(this.#openDialog(), incoming);
+    } else this.#answerEarly(this.#openDialog(), incoming);
+  }
+
+  #answerEarly(dialog: LiveDialog, incoming: Incoming): void {
+    const exchange = this.#reliable?.exchange ?? (hasDescription(this.request) ? 'theirs' : 'none');
+    answerEarly(dialog, incoming, exchange, () => {
+      this.#reliable?.receiveOffer(incoming, (answer) => {
+        answerUpdate(dialog, incoming, answer);
+      });
+    });
   }
 
   close(): void {

@@ -120,6 +120,8 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   /** Our 2xx to the first INVITE was sent: its ACK is waited for. */
   awaitFirstAck(incoming: Incoming, response: Buffer, offers: boolean): void {
     this.#first = true;
+    // A 2xx without one: it was said in what came before (RFC 3262 §5, RFC 3311 §5.2).
+    if (this.#description.body === undefined) this.#noteDescription(this.#reliable?.description ?? {});
     this.#awaitAck(incoming, response, offers);
     this.#timer.agree(incoming.request);
   }

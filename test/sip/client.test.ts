@@ -1,5 +1,7 @@
 import t from 'tap';
 import {
+  type Answer,
+  type Content,
   DigestServer,
   digestHa1,
   formatUri,
@@ -785,7 +787,7 @@ t.test('RFC 3262 §4: reliable provisional responses are acknowledged in their e
   );
   peer.say(`${update}\n\nv=0`);
   clock.advance(1);
-  t.equal(peer.statuses.at(-1), '500 UPDATE', 'RFC 3311 §5.2: its offer');
+  t.equal(peer.statuses.at(-1), '491 UPDATE', 'RFC 3311 §5.2: an offer, while ours has no answer');
   peer.say(head('UPDATE', { ...inEarly, CSeq: '2 UPDATE' }, 'sip:room@10.0.0.2:5060'));
   clock.advance(1);
   t.equal(peer.statuses.at(-1), '200 UPDATE', 'a target refresh');
@@ -817,6 +819,81 @@ t.test('RFC 3262 §5: an offer in a reliable provisional response is answered in
   clock.advance(1);
   t.equal(agent.counts.dialogs, 0);
   t.end();
+});
+
+t.test('RFC 3311 §5.2: an offer in an early UPDATE is answered once the exchange before it is complete', async (t) => {
+  for (const offerless of [true, false]) {
+    const { agent, peer, clock } = agentAt({ sessionTimer: { interval: 90 } });
+    const heard: string[] = [];
+    const answers: ((answer: Answer) => void)[] = [];
+    agent.invite(
+      { uri: BOB, from: ROOM, ...(offerless ? {} : SDP) },
+      {
+        onEarlyOffer: ({ body }) => (heard.push(`offer ${String(body)}`), SDP),
+        onEarlyUpdate: ({ request, offer }) => {
+          heard.push(`${request.method} ${String(offer)} ${String(request.body)}`);
+          return new Promise((resolve) => answers.push(resolve));
+        },
+        onAccepted: () => undefined,
+        onFailed: () => t.fail('it was accepted'),
+      },
+    );
+    clock.advance(1);
+    const sent = peer.request('INVITE');
+    const reliable = (rseq: number, content: Content): void => {
+      const headers = [
+        { name: 'Require', value: '100rel' },
+        { name: 'RSeq', value: String(rseq) },
+      ];
+      peer.answer(sent, 183, { toTag: 'bob', contact: peer.contact, headers, ...content });
+      clock.advance(1);
+      peer.answer(peer.request('PRACK'), 200);
+      clock.advance(1);
+    };
+    const update = async (seq: number): Promise<string> => {
+      const inEarly = { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.headers.get('From'), 'Call-ID': sent.callId };
+      const more = { CSeq: `${String(seq)} UPDATE`, 'Content-Type': 'application/sdp' };
+      peer.say(`${head('UPDATE', { ...inEarly, ...more }, 'sip:room@10.0.0.2:5060')}\n\nv=${String(seq)}`);
+      clock.advance(1);
+      await new Promise(setImmediate);
+      clock.advance(1);
+      return peer.statuses.at(-1) ?? '';
+    };
+    reliable(1, {});
+    t.equal(await update(1), offerless ? '500 UPDATE' : '491 UPDATE');
+    reliable(2, SDP);
+    t.strictSame(heard, offerless ? ['offer v=0'] : [], 'what answers our offer is none itself');
+    t.equal(String(peer.request('PRACK').body), offerless ? 'v=0' : '');
+    await update(2);
+    t.equal(heard.at(-1), 'UPDATE true v=2');
+    t.equal(await update(3), '500 UPDATE', 'one after another');
+    answers[0]?.({ status: 200, contentType: 'application/sdp', body: 'v=ours' });
+    await new Promise(setImmediate);
+    clock.advance(1);
+    t.equal(peer.statuses.at(-1), '200 UPDATE');
+    t.equal(String(peer.response(200).body), 'v=ours');
+    t.ok(peer.response(200).contact);
+    peer.answer(sent, 200, { toTag: 'bob' });
+    clock.advance(46_000);
+    t.equal(String(peer.request('INVITE').body), 'v=ours', 'RFC 4028 §7.4: the session is refreshed as it is');
+    peer.answer(peer.request('INVITE'), 200);
+    await agent.close(0);
+  }
+
+  const { agent, peer, clock, invite } = calls();
+  const headers = [
+    { name: 'Require', value: '100rel' },
+    { name: 'RSeq', value: '1' },
+  ];
+  peer.answer(peer.request('INVITE'), 183, { toTag: 'bob', contact: peer.contact, headers, ...SDP });
+  clock.advance(1);
+  const { callId, headers: sent } = peer.request('INVITE');
+  const inEarly = { From: '<sip:bob@10.0.0.1>;tag=bob', To: sent.get('From'), 'Call-ID': callId };
+  peer.say(`${head('UPDATE', { ...inEarly, 'Content-Type': 'application/sdp' }, 'sip:room@10.0.0.2:5060')}\n\nv=1`);
+  clock.advance(1);
+  t.equal(peer.statuses.at(-1), '488 UPDATE', 'nobody takes it');
+  invite.cancel();
+  await agent.close(0);
 });
 
 t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) => {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { LiveDialog } from '../../sip/dialog.ts';
 import {
+  type Answer,
   createRequest,
   type Flow,
   type IncomingInvite,
@@ -1018,6 +1019,70 @@ t.test('RFC 3262 §5: descriptions in PRACK: the answer to ours, or a new offer'
   t.strictSame(refused.peer.statuses, ['183 INVITE', '488 PRACK'], 'nobody takes the offer; repeated no more');
   t.end();
 });
+
+t.test(
+  'RFC 3311 §5.2: an early UPDATE with an offer is answered once the exchange before it is complete',
+  async (t) => {
+    for (const offerless of [true, false]) {
+      const invites: IncomingInvite[] = [];
+      const heard: string[] = [];
+      const answers: ((answer: Answer) => void)[] = [];
+      const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
+      const sdp = { 'Content-Type': 'application/sdp' };
+      const allows = { Supported: '100rel, timer', 'Session-Expires': '90;refresher=uas' };
+      peer.say(offerless ? head('INVITE', allows) : `${head('INVITE', { ...allows, ...sdp })}\n\nv=1`);
+      clock.advance(1);
+      invites[0]?.ring(180);
+      clock.advance(1);
+      const To = peer.response(180).headers.get('To');
+      const say = async (method: string, seq: number, more: Record<string, string> = {}): Promise<string> => {
+        const text = head(method, { To, CSeq: `${String(seq)} ${method}`, ...more });
+        peer.say(more['Content-Type'] === undefined ? text : `${text}\n\nv=${String(seq)}`);
+        clock.advance(1);
+        await new Promise(setImmediate);
+        clock.advance(1);
+        return peer.statuses.at(-1) ?? '';
+      };
+      t.equal(await say('UPDATE', 2, sdp), '500 UPDATE', 'nothing is answered yet');
+      invites[0]?.ring({ status: 183, ...SDP }, ({ request, offer }) => {
+        heard.push(`${request.method} ${String(offer)} ${String(request.body)}`);
+        return offer ? new Promise((resolve) => answers.push(resolve)) : { status: 200 };
+      });
+      clock.advance(1);
+      if (offerless) t.equal(await say('UPDATE', 3, sdp), '491 UPDATE', 'ours has no answer yet');
+      const { rseq } = peer.response(183);
+      t.equal(await say('PRACK', 4, { RAck: `${String(rseq)} 1 INVITE`, ...(offerless ? sdp : {}) }), '200 PRACK');
+      invites[0]?.ring(180);
+      await say('UPDATE', 5, { ...sdp, Contact: '<sip:moved@10.0.0.1>' });
+      t.strictSame(heard, [...(offerless ? ['PRACK false v=4'] : []), 'UPDATE true v=5']);
+      t.equal(await say('UPDATE', 6, sdp), '500 UPDATE', 'one after another');
+      const session = invites[0]?.accept({});
+      clock.advance(1);
+      t.notOk(peer.statuses.includes('200 INVITE'), 'no 2xx while an offer has no answer');
+      answers[0]?.({ status: 200, contentType: 'application/sdp', body: 'v=ours' });
+      await new Promise(setImmediate);
+      clock.advance(1);
+      t.strictSame(peer.statuses.slice(-2), ['200 UPDATE', '200 INVITE']);
+      const answered = peer.responses.findLast(({ cseq }) => cseq.method === 'UPDATE');
+      t.equal(String(answered?.body), 'v=ours');
+      t.ok(answered?.contact);
+      await say('ACK', 1);
+      t.match(session?.dialog.remoteTarget, { user: 'moved' });
+      clock.advance(46_000);
+      t.equal(String(peer.request('INVITE').body), 'v=ours', 'RFC 4028 §7.4: the session is refreshed as it is');
+    }
+    const invites: IncomingInvite[] = [];
+    const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
+    peer.say(`${head('INVITE', { Supported: '100rel', 'Content-Type': 'application/sdp' })}\n\nv=1`);
+    clock.advance(1);
+    invites[0]?.ring({ status: 183, ...SDP });
+    clock.advance(1);
+    const To = peer.response(183).headers.get('To');
+    peer.say(`${head('UPDATE', { To, CSeq: '2 UPDATE', 'Content-Type': 'application/sdp' })}\n\nv=2`);
+    clock.advance(1);
+    t.equal(peer.statuses.at(-1), '488 UPDATE', 'nobody takes it');
+  },
+);
 
 t.test('RFC 3262 §5: the first reliable response to an INVITE without offer carries ours', (t) => {
   const invites: IncomingInvite[] = [];
