@@ -9,10 +9,14 @@ const SERVICES = [
   { uri: 'https://example.com/sprint', purpose: 'web-page' },
 ];
 
+const PAGE = 'https://example.com/about?a=1&b=2';
+
 t.test(
   'RFC 7106: a conference advertises itself and what is configured, in its document and in the answer to INVITE',
   async (t) => {
-    const stage = await raise(`rooms.named={"sprint": {"services": ${JSON.stringify(SERVICES)}}}`);
+    const stage = await raise(
+      `rooms.named={"sprint": {"services": ${JSON.stringify(SERVICES)}, "web_page": "${PAGE}"}}`,
+    );
     t.teardown(() => stage.close());
     const phone = await SipPhone.connect('alice', stage.sip);
     t.teardown(() => {
@@ -27,10 +31,12 @@ t.test(
         '<xmpp:sprint@muc.example.com?join>;purpose=grouptextchat',
         '<irc://irc.example.com/sprint>;purpose=grouptextchat',
         '<https://example.com/sprint>;purpose=web-page',
+        `<${PAGE}>;purpose=info`,
       ]);
       const headers = ['Event: conference', 'Accept: application/conference-info+xml', 'Expires: 0'];
       await phone.request('SUBSCRIBE', room, { headers });
       const info = parseConferenceInfo(Buffer.from((await phone.next('NOTIFY')).body).toString());
+      t.equal(info.host?.webPage, PAGE);
       t.same(info.description?.serviceUris, [
         { uri: room, displayText: 'Group chat of this conference', purpose: 'grouptextchat' },
         { uri: 'xmpp:sprint@muc.example.com?join', displayText: 'The same over XMPP', purpose: 'grouptextchat' },
