@@ -1,6 +1,6 @@
 import { formatCpim } from '../../msrp/index.ts';
 import { userUri } from '../conference/ids.ts';
-import { isPresent } from '../conference/roster.ts';
+import { isPresent, type Participant } from '../conference/roster.ts';
 import type { Copy } from './copy.ts';
 import { nameOf, shownName, userPart } from './names.ts';
 import type { Present } from './present.ts';
@@ -71,23 +71,30 @@ function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
 
 /**
  * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
- * that name; else it is said to all, as it stands.
+ * that name; else it is said to all, as it stands. One to somebody who has left is private, too, and so reaches nobody:
+ * its author is told, and not everybody else.
  */
 function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
   if (!text.startsWith('@') || room.conference.setting('privateMessages') === false) return undefined;
   const rest = text.slice(1);
-  const found: { readonly to: string; readonly length: number }[] = [];
-  for (const participant of room.conference.users()) {
-    if (!participant.endpoints.some(isPresent)) continue;
-    const names = [participant.nickname, participant.displayName, userPart(participant.entity)];
-    const name = names.find((each) => each !== undefined && startsWithName(rest, each));
-    if (name !== undefined) found.push({ to: participant.entity, length: name.length });
-  }
-  // "@Zoe Miller" is not "@Zoe" when both are here.
-  const longest = Math.max(...found.map(({ length }) => length));
-  const [one, ...others] = found.filter(({ length }) => length === longest);
+  const users = [...room.conference.users()];
+  const here = users.filter(({ endpoints }) => endpoints.some(isPresent));
+  const found = named(rest, here);
+  const [one, ...others] = found.length > 0 ? found : named(rest, users).slice(0, 1);
   if (one === undefined || others.length > 0) return undefined;
   return { to: one.to, text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
+}
+
+/** Those with whose name a text begins: "@Zoe Miller" is not "@Zoe" when both are here. */
+function named(text: string, users: readonly Participant[]): { readonly to: string; readonly length: number }[] {
+  const found: { readonly to: string; readonly length: number }[] = [];
+  for (const participant of users) {
+    const names = [participant.nickname, participant.displayName, userPart(participant.entity)];
+    const name = names.find((each) => each !== undefined && startsWithName(text, each));
+    if (name !== undefined) found.push({ to: participant.entity, length: name.length });
+  }
+  const longest = Math.max(...found.map(({ length }) => length));
+  return found.filter(({ length }) => length === longest);
 }
 
 function startsWithName(text: string, name: string): boolean {

@@ -81,7 +81,8 @@ export function canonicalUser(uri: Uri): UserUri | undefined {
   }
 }
 
-function wantsPrivacy(request: SipRequest): boolean {
+/** Whether its sender does not want to be known by it (RFC 3323 §4.1.1.3, §4.2; RFC 3325 §9.3). */
+export function wantsPrivacy(request: SipRequest): boolean {
   return request.privacy.some((kind) => kind === 'id' || kind === 'user') || isAnonymous(request.from.uri);
 }
 

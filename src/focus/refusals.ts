@@ -65,8 +65,9 @@ const POST_STATUS: Readonly<Record<PostFault['refused'], number>> = {
 const LOG_PAUSE = '5';
 
 /**
- * The answer to a MESSAGE that is not taken. One that comes too fast is told when to come again: by 480, or within a call
- * by 500, since 480 there would end it and 503 would silence the client altogether (RFC 3261 §12.2.1.2, §21.5.4).
+ * The answer to a MESSAGE that is not taken. Within a call none of them may end it, as some do by what they mean for the
+ * dialog (RFC 5057 §5.1). One that comes too fast is told when to come again: by 480, or within a call by 500, since 503
+ * would silence the client altogether (RFC 3261 §21.5.4).
  */
 export function messageRefusal(refusal: ChatRefusal, inDialog: boolean): Answer {
   if (isPostFault(refusal)) {
@@ -74,5 +75,11 @@ export function messageRefusal(refusal: ChatRefusal, inDialog: boolean): Answer 
     return { status: POST_STATUS[refusal.refused], reason: reasonOf(refusal), headers: retry };
   }
   const answer = refusalAnswer(refusal);
-  return inDialog && answer.status === 480 ? { ...answer, status: 500 } : answer;
+  return inDialog ? { ...answer, status: WITHIN_CALL.get(answer.status) ?? answer.status } : answer;
 }
+
+/** What stands within a call for a status that would end it. */
+const WITHIN_CALL: ReadonlyMap<number, number> = new Map([
+  [404, 403],
+  [480, 500],
+]);

@@ -16,6 +16,7 @@ import type { Verdict } from '../chat/posts.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
+import { wantsPrivacy } from './caller.ts';
 import { LoopGuard } from './loop-guard.ts';
 import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
@@ -24,6 +25,9 @@ import { type TextLimits, TextOut } from './text-out.ts';
 
 /** To what a machine gives back: a person would see that it was not said (RFC 3261 §21.4.20). */
 const LOOP: Answer = { status: 482 };
+
+/** To who wants to be anonymous for one text. */
+const KNOWN = 'You Are Known Here by Your Call, and so Is What You Write';
 
 /** What the texts of one leg are made with. */
 export interface TextLegParts {
@@ -87,6 +91,8 @@ export class TextLeg {
     const profile = this.#parts.profile();
     const taken = { status: profile.messageTaken };
     if (request.body.length === 0) return taken;
+    // RFC 3323 §4.2: he would be known by it, and nothing said can be unsaid.
+    if (wantsPrivacy(request) && speaker.shown === speaker.user) return { status: 403, reason: KNOWN };
     const { posting, text } = readMessage(request, {
       room,
       speaker,

@@ -237,7 +237,31 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.equal(await tom.reads(), 'zoe (private): yes, only for you');
   t.equal(await tom.writes('@Nobody hello'), 202);
   await amy.hears('@Nobody hello');
+  await zoe.leave();
+  t.equal(
+    await tom.writes('@Zoe my key is 4711'),
+    403,
+    'she has left: that is for nobody else; 404 would end the call',
+  );
+  t.equal(await tom.writes('where is she?'), 202);
+  await amy.hears('where is she?');
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
+});
+
+t.test('RFC 3323 §4.2: who is known by his call is told that a text of his cannot be anonymous', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const hidden = await call(stage, 'hidden', ['Privacy: id']);
+  t.match(await hidden.reads(), /You are anonymous here/);
+  for (const privacy of ['id', 'user;critical', 'none', 'session']) {
+    const headers = [`Privacy: ${privacy}`];
+    t.equal(await tom.writes(`with ${privacy}`, { headers }), /none|session/.test(privacy) ? 202 : 403, privacy);
+  }
+  t.equal(await hidden.writes('nobody knows me', { headers: ['Privacy: id'] }), 202);
+  for (const text of ['with none', 'with session', 'nobody knows me']) await zoe.hears(text);
+  t.same(zoe.line.heard(), []);
 });
 
 t.test('RFC 3264 §8: who is muted and has no line for the chat gets no offer that says the same again', async (t) => {
