@@ -93,7 +93,10 @@ export class TextOut implements Recipient {
   #state: 'idle' | 'sending' | 'pausing' | 'closed' = 'idle';
   #pause: NodeJS.Timeout | undefined;
   #backlog = 0;
+  /** What the peer has yet to be told that it did not get. */
   #leftOut = 0;
+  /** How many were left out since it has fallen behind. */
+  #behind = 0;
   #losses = 0;
   /** The last message that the peer has had, and the first that it has not. */
   #through: EventNumber | undefined;
@@ -148,7 +151,16 @@ export class TextOut implements Recipient {
       this.#backlog -= oldest.copy.said.cpim.length;
       this.#failed(oldest.copy, { is: 'congested' });
       this.#leftOut += 1;
+      // One line for the operator, and not a thousand.
+      if (this.#behind === 0) this.#parts.info(`${this.user} takes texts too slowly: the oldest are left out`);
+      this.#behind += 1;
     }
+  }
+
+  /** Nothing waits any more. */
+  #caughtUp(): void {
+    if (this.#behind > 0) this.#parts.info(`${this.user} has caught up: ${String(this.#behind)} texts were left out`);
+    this.#behind = 0;
   }
 
   /** The first is done with. */
@@ -168,6 +180,7 @@ export class TextOut implements Recipient {
     const [waiting] = this.#waiting;
     if (waiting === undefined) {
       this.#state = 'idle';
+      this.#caughtUp();
       return;
     }
     const { flowQueued, limits } = this.#parts;
@@ -247,15 +260,18 @@ export class TextOut implements Recipient {
     const { room } = this.#parts;
     const author = authorOf(copy, room);
     const plain = copy.text;
-    const note = leftOut === 0 ? '' : `[${String(leftOut)} messages were left out]\n`;
+    const note =
+      leftOut === 0 ? '' : `[${leftOut === 1 ? 'One message was' : `${String(leftOut)} messages were`} left out]\n`;
     const name = nameBefore(copy, room);
-    const whole = note + (plain?.text ?? '');
+    const whole = plain?.text ?? '';
     const isPlain = this.#form === 'plain';
-    const text = this.#cut(whole, () => (isPlain ? Buffer.byteLength(name) : this.#cpim(copy, author, '').length));
-    const named = name + text;
+    const head = (): number => (isPlain ? Buffer.byteLength(note + name) : this.#cpim(copy, author, note).length);
+    const text = this.#cut(whole, head);
+    // Nobody says the note but the room: it stands before the name.
+    const named = note + name + text;
     // As it comes back from another room, even where the name stands apart: a bare "yes" may be an answer.
     this.#parts.onSent(named);
-    const make = (): Uint8Array => (isPlain ? Buffer.from(named) : this.#cpim(copy, author, text));
+    const make = (): Uint8Array => (isPlain ? Buffer.from(named) : this.#cpim(copy, author, note + text));
     // The same bytes for all who have missed nothing.
     const shared = note === '' && text === whole;
     const body = shared ? copy.form(`message ${this.#form} ${this.#parts.roomUri}`, make) : make();

@@ -332,7 +332,11 @@ t.test('what waits for one peer is bounded: the oldest is left out, and the peer
   way.answers(200);
   way.answers(200);
   way.answers(200);
-  t.same(way.texts(), ['zoe: text 1', 'zoe: [3 messages were left out]\ntext 5', 'zoe: text 6']);
+  t.same(way.texts(), ['zoe: text 1', '[3 messages were left out]\nzoe: text 5', 'zoe: text 6']);
+  t.same(way.lines, [
+    'sip:tom@example.com takes texts too slowly: the oldest are left out',
+    'sip:tom@example.com has caught up: 3 texts were left out',
+  ]);
   const large = newWay('plain', { waitingBytes: 3000 });
   for (let i = 1; i <= 4; i++) large.say('x'.repeat(1200), i);
   t.same(
@@ -360,7 +364,7 @@ t.test('a peer that is busy is asked again, when it says or later and later; the
   mock.timers.tick(200);
   way.fails();
   t.same(way.failures, [[1, { is: 'unanswered' }]]);
-  t.equal(way.texts().at(-1), 'zoe: [1 messages were left out]\ntwo');
+  t.equal(way.texts().at(-1), '[One message was left out]\nzoe: two');
   way.answers(488);
   t.same(way.failures.at(-1), [2, { is: 'refused', detail: '488' }]);
   t.equal(way.out.open, false, 'two in a row');
@@ -417,7 +421,7 @@ t.test(
     t.ok(way.out.open);
     way.flow.queued = 100;
     while (way.sent.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    t.same(way.texts(), ['zoe: [1 messages were left out]\ntwo'], 'within the same bounds as ever');
+    t.same(way.texts(), ['[One message was left out]\nzoe: two'], 'within the same bounds as ever');
     way.flow.queued = 101;
     way.answers(200);
     way.out.close();
