@@ -3,10 +3,10 @@
  * everybody and is not in here; this table holds only what bends a rule for the sake of a family.
  *
  * A peer is known by its User-Agent (or Server) header and by the feature tags of its Contact. Later families win over
- * earlier ones, configured ones over all.
+ * earlier ones, configured ones over all. Of one that is not known, its Accept says in what form it takes texts.
  */
 
-import type { SipMessage } from '../../sip/index.ts';
+import { matchesMediaType, type MediaType, Params, SipError, type SipMessage } from '../../sip/index.ts';
 
 /** What the service must know about a peer to serve it. */
 export interface PeerProfile {
@@ -123,6 +123,8 @@ export interface PeerSigns {
   readonly userAgent: string | undefined;
   /** Names of the parameters of its Contact, in lower case. */
   readonly featureTags: readonly string[];
+  /** The media ranges of its Accept; undefined where it has none. */
+  readonly accept?: readonly MediaType[] | undefined;
 }
 
 /** Finds the profile of a peer; the families of the configuration stand last, so that they win. */
@@ -140,11 +142,13 @@ export class PeerTable {
 
   /** The traits of all families that match, later over earlier. */
   profileOf(signs: PeerSigns): PeerProfile {
-    let profile = ANY;
+    const unknown = { ...ANY, text: formOf(signs.accept) };
+    let profile: PeerProfile = unknown;
     for (const row of this.#families) {
       if (!matches(row, signs)) continue;
       const { userAgent: _userAgent, featureTag: _featureTag, ...traits } = row;
-      const family = profile === ANY || profile.family === row.family ? row.family : `${profile.family}+${row.family}`;
+      const family =
+        profile === unknown || profile.family === row.family ? row.family : `${profile.family}+${row.family}`;
       profile = { ...profile, ...traits, family };
     }
     return profile;
@@ -156,8 +160,25 @@ function matches(row: PeerFamily, signs: PeerSigns): boolean {
   return row.featureTag !== undefined && signs.featureTags.includes(row.featureTag);
 }
 
+/** Plain text, but for who takes CPIM and no plain text (RFC 3261 §20.1). An Accept may name only the bodies of the call. */
+function formOf(accept: readonly MediaType[] = []): PeerProfile['text'] {
+  const ranges = accept.map(({ type }) => type);
+  const takes = (type: string): boolean => matchesMediaType({ type, params: Params.none }, ranges);
+  return takes('message/cpim') && !takes('text/plain') ? 'cpim' : 'plain';
+}
+
 /** What a message shows of its sender. */
 export function signsOf(message: SipMessage): PeerSigns {
   const featureTags = [...(message.contact?.params ?? [])].map(({ name }) => name.toLowerCase());
-  return { userAgent: message.userAgent ?? message.server, featureTags };
+  return { userAgent: message.userAgent ?? message.server, featureTags, accept: acceptOf(message) };
+}
+
+/** An Accept that cannot be read says nothing: a call is not lost for it. */
+function acceptOf(message: SipMessage): readonly MediaType[] | undefined {
+  try {
+    return message.accept;
+  } catch (fault) {
+    if (fault instanceof SipError) return undefined;
+    throw fault;
+  }
 }

@@ -337,6 +337,25 @@ t.test('message/cpim where it is configured; a peer that refuses it gets plain t
   t.ok(stage.lines.some((line) => line.includes('plain text from now on')));
 });
 
+t.test('RFC 3261 §20.1: who accepts message/cpim and no plain text gets message/cpim', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const forms = {
+    'application/sdp': 'text/plain',
+    'application/sdp, message/cpim': 'message/cpim',
+    'application/sdp, message/cpim, text/*': 'text/plain',
+    '*/*': 'text/plain',
+    '=': 'text/plain',
+  };
+  for (const [accept, form] of Object.entries(forms)) {
+    const tom = await call(stage, 'tom', [`Accept: ${accept}`], `${ROOM};history=0`);
+    t.equal(await zoe.say('hello'), '200');
+    t.equal((await tom.message()).contentType?.type, form, accept);
+    await tom.phone.within(tom.dialog, 'BYE');
+  }
+});
+
 t.test('Asterisk ConfBridge: its members speak in their own names, and hear no echo', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
