@@ -39,6 +39,7 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   'too-large': 413,
   'no-private-messages': 403,
   'not-here': 403,
+  'other-flow': 403,
   'in-lobby': 403,
   muted: 403,
   'listens-only': 403,

@@ -17,6 +17,8 @@ export interface Caller {
   readonly alias: UserUri | undefined;
   /** The address it speaks from, without port; undefined where that is not known. */
   readonly address: IpAddress | undefined;
+  /** Whether the request has come through a proxy. */
+  readonly proxied: boolean;
 }
 
 /** Lets a request in with the identity it proves, or answers it (401, 403). */
@@ -46,10 +48,11 @@ export function callerOf(
   const address = readIpAddress(flow.remote.address);
   const proven = identity !== undefined;
   const { displayName } = from;
+  const way = { address, proxied: request.via.length > 1 };
   if (wantsPrivacy(request)) {
     const shown = anonymous();
     // Several who give no name are not one person.
-    return { ...shown, user: isAnonymous(from.uri) && !proven ? shown.alias : user, proven, address };
+    return { ...shown, user: isAnonymous(from.uri) && !proven ? shown.alias : user, proven, ...way };
   }
   const own = identity === undefined || isSame(identity, from.uri) ? [user, formatUri(from.uri)] : [user];
   return {
@@ -58,7 +61,7 @@ export function callerOf(
     displayName,
     names: new Set(own.flatMap((uri) => personKey(uri) ?? [])),
     alias: undefined,
-    address,
+    ...way,
   };
 }
 

@@ -300,11 +300,11 @@ function isModerator(room: ChatRoom, user: UserUri): boolean {
 }
 
 /** Who is called is who the inviter says, until it answers from where we have called. */
-function calledAs(user: UserUri, { uri }: Target, { displayName, anonymize }: Invitation): Caller {
-  const address = readIpAddress(uri.host);
-  if (anonymize === true) return { ...anonymous(), user, proven: false, address };
+function calledAs(user: UserUri, { uri, route }: Target, { displayName, anonymize }: Invitation): Caller {
+  const way = { address: readIpAddress(uri.host), proxied: route !== undefined };
+  if (anonymize === true) return { ...anonymous(), user, proven: false, ...way };
   const names = new Set([user, formatUri(uri)].flatMap((name) => personKey(name) ?? []));
-  return { user, proven: false, displayName, names, alias: undefined, address };
+  return { user, proven: false, displayName, names, alias: undefined, ...way };
 }
 
 /** Subject, and who has asked for the call (RFC 3892 §2.3). */

@@ -114,7 +114,7 @@ export class FileCalls implements Watcher {
     const legs = this.#parts.legs();
     const { request, flow } = invite;
     const shown = pins.shownBy(request, room);
-    const own = ownLeg(legs, room, caller, flow, shown);
+    const own = ownLeg(legs, room, { request, flow, caller, shown });
     if (own !== undefined && 'refused' in own) return pins.answer(request, room, own, shown);
     const going = [...this.#alive].filter((call) => call.room === room && call.speaker.user === caller.user);
     if (going.length >= MAX_FILE_CALLS) return { status: 486, reason: 'Too Many Files At Once' };

@@ -141,7 +141,7 @@ export class Focus implements UserAgentHandlers {
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
     const shown = pins.shownBy(request, room);
-    const leg = ownLeg(legs, room, caller, flow, shown);
+    const leg = ownLeg(legs, room, { request, flow, caller, shown });
     if (leg !== undefined) return 'refused' in leg ? pins.answer(request, room, leg, shown) : leg.onMessage(incoming);
     const profile = this.#parts.peers.profileOf(signsOf(request));
     return hearStranger(request, {

@@ -130,6 +130,11 @@ export class Leg implements SessionHandlers {
     return this.#subject;
   }
 
+  /** Whether we have made the call. */
+  get dialledOut(): boolean {
+    return this.#parts.method === 'dialed-out';
+  }
+
   /** The URI of the room as the peer knows it. */
   get roomUri(): string {
     return this.#parts.speaker.roomUri;

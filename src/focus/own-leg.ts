@@ -1,32 +1,33 @@
-import type { Flow } from '../../sip/index.ts';
+import { type Flow, formatMessage, type SipRequest } from '../../sip/index.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer } from '../chat/rules.ts';
+import { readIpAddress } from '../conference/ids.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import type { Caller } from './caller.ts';
 import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 
+/** A request from outside of a call, and what it shows of the room's PIN. */
+export interface OutsideRequest {
+  readonly request: SipRequest;
+  readonly flow: Flow;
+  readonly caller: Caller;
+  readonly shown: Pick<Newcomer, 'pin' | 'pinProof'>;
+}
+
 /**
  * The leg of somebody who sends a request from outside of his call: that of the same flow, else, of somebody who proves
- * who he is, any of his. Where nobody proves it, a request by another flow counts only if it comes from the address of
- * the call, and only from whom the room would let in as he is: some programs send each request from a port of its own, a
- * NAT gives out new ones; who shares the address gains nothing that he could not have by calling. A refusal says why it
- * does not count.
- * @param shown what the request shows of the room's PIN
+ * who he is, any of his. Where nobody proves it, another flow counts only where the request could not come by that of the
+ * call, and then only from whom the room would let in as he is. A refusal says why it does not count; undefined: nobody
+ * of that name is here.
  */
-export function ownLeg(
-  legs: LegMaker,
-  room: ChatRoom,
-  caller: Caller,
-  flow: Flow,
-  shown: Pick<Newcomer, 'pin' | 'pinProof'>,
-): Leg | Refusal | undefined {
+export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Leg | Refusal | undefined {
+  const { caller, flow, shown } = from;
   const own = legs.of(room, caller.user);
   const onFlow = own.find(({ session }) => session !== undefined && isSame(session.dialog.flow, flow));
-  if (onFlow !== undefined || caller.proven) return onFlow ?? own[0];
-  const near = own.find((leg) => leg.caller.address === caller.address);
-  // Somebody else says that he is who is here already.
-  if (near === undefined) return own.length > 0 ? { refused: 'not-here' } : undefined;
+  if (onFlow !== undefined || caller.proven || own.length === 0) return onFlow ?? own[0];
+  const near = own.find((leg) => needsAnotherFlow(leg, from));
+  if (near === undefined) return { refused: 'other-flow' };
   const seat = room.rules.join({ ...caller, ...shown });
   // He has his places already, however many there may be.
   if ('refused' in seat) return isFullness(seat) ? near : seat;
@@ -40,6 +41,24 @@ function isSame(one: Flow | undefined, other: Flow): boolean {
   const [here, there] = [one.remote, other.remote];
   return here.address === there.address && here.port === there.port && one.local.port === other.local.port;
 }
+
+/** Whether who has this call would, from the same address, send such a request by another flow than that of the call. */
+function needsAnotherFlow(leg: Leg, { request, flow, caller }: OutsideRequest): boolean {
+  const known = leg.session?.dialog.flow;
+  const address = known === undefined ? leg.caller.address : readIpAddress(known.remote.address);
+  if (address === undefined || address !== caller.address) return false;
+  // He might as well call once more, for whatever he brings.
+  if (request.method === 'INVITE') return true;
+  // Its connection is lost, or never was his own.
+  if (known?.open !== true || (leg.dialledOut && known.reliable)) return true;
+  // RFC 3261 §18.1.1: what is too large for UDP goes over TCP.
+  if (!known.reliable && flow.reliable && formatMessage(request).length > MOST_BY_UDP) return true;
+  // A proxy has as many connections as it likes; it is for the proxy to tell its users apart.
+  return leg.caller.proxied && caller.proxied;
+}
+
+/** Octets of a request. */
+const MOST_BY_UDP = 1300;
 
 function isFullness({ refused }: Refusal): boolean {
   return refused === 'full' || refused === 'too-many-devices';

@@ -112,7 +112,8 @@ export class Referrals {
     if (room === undefined) return { status: 404, reason: 'No Such Conference' };
     const shown = pins.shownBy(request, room);
     const leg =
-      ownLeg(legs, room, caller, flow, shown) ?? (caller.proven ? undefined : ({ refused: 'not-here' } as const));
+      ownLeg(legs, room, { request, flow, caller, shown }) ??
+      (caller.proven ? undefined : ({ refused: 'not-here' } as const));
     if (leg !== undefined && 'refused' in leg) {
       room.moderation.turnedAway(caller, leg);
       return pins.answer(request, room, leg, shown);

@@ -18,6 +18,7 @@ const STATUS: Readonly<Record<Refusal['refused'], number>> = {
   'may-not-create': 403,
   'too-many-rooms': 503,
   'not-here': 403,
+  'other-flow': 403,
   'in-lobby': 403,
   muted: 403,
   'listens-only': 403,

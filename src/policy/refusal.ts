@@ -23,6 +23,7 @@ export type Refusal =
   | { readonly refused: 'too-many-rooms'; readonly maximum: number }
   // to speak
   | { readonly refused: 'not-here' }
+  | { readonly refused: 'other-flow' }
   | { readonly refused: 'in-lobby' }
   | { readonly refused: 'muted'; readonly reason?: string }
   | { readonly refused: 'listens-only' }
@@ -73,6 +74,8 @@ export function sentenceOf(refusal: Refusal): string {
       return `There are ${String(refusal.maximum)} rooms already`;
     case 'not-here':
       return 'You are not a participant of this conference';
+    case 'other-flow':
+      return 'Send this within your call, or by the connection of your call';
     case 'in-lobby':
       return 'A moderator has yet to let you in';
     case 'muted':

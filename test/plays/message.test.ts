@@ -3,8 +3,9 @@ import { formatUri, type SipRequest } from '../../sip/index.ts';
 import { joinRoom } from '../../src/client/index.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { RawCaller } from './raw-caller.ts';
+import { RawServer } from './raw-server.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
-import { join, raise, ROOM, type Stage } from './stage.ts';
+import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 
 const AUDIO = [
   ...['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'],
@@ -100,31 +101,74 @@ t.test('RFC 3428 §7: texts out of the call, of those who are in it', async (t) 
 });
 
 t.test("RFC 3428 §7: a text out of the call is its author's by From and flow", async (t) => {
-  const text = (body: string): Extra => ({ contentType: 'text/plain', body });
   for (const transport of ['tcp', 'udp'] as const) {
     const stage = await raise('rooms.named.safe.pin=4711');
     t.teardown(() => stage.close());
-    const zoe = await join(stage, 'zoe', 'sip:safe@127.0.0.1;pin=4711');
+    const safe = 'sip:safe@127.0.0.1';
+    const zoe = await join(stage, 'zoe', `${safe};pin=4711`);
     const writer = await RawCaller.connect(t, transport, stage.sip, 'tom');
-    t.equal(await writer.invite('sip:safe@127.0.0.1;pin=4711', AUDIO), 200);
-    t.equal(await writer.message('sip:safe@127.0.0.1', 'by the flow of the call'), 202, transport);
+    t.equal(await writer.invite(`${safe};pin=4711`, AUDIO), 200);
+    t.equal(await writer.message(safe, 'by the flow of the call'), 202, transport);
     await zoe.hears('by the flow of the call');
     const other = await RawCaller.connect(t, transport, stage.sip, 'tom');
-    t.equal(await other.message('sip:safe@127.0.0.1', 'by another flow'), 401, 'as if he called: the PIN is asked for');
-    t.equal(await other.message('sip:safe@127.0.0.1;pin=1', 'by another flow'), 403);
-    t.equal(await other.message('sip:safe@127.0.0.1;pin=4711', 'from another port'), 202, 'a program that knows it');
-    await zoe.hears('from another port');
-    const refer = await other.request('REFER', 'sip:safe@127.0.0.1', '', ['Refer-To: <sip:zoe@127.0.0.1;method=BYE>']);
-    t.equal(refer, 401, 'orders as well');
+    t.equal(await other.message(safe, 'by another flow'), 403);
+    t.equal(await other.message(`${safe};pin=4711`, 'by another flow'), 403, 'also where he might call');
+    const refer = await other.request('REFER', safe, '', ['Refer-To: <sip:zoe@127.0.0.1;method=BYE>']);
+    t.equal(refer, 403, 'orders as well');
+    t.ok(stage.lines.some((line) => /tom@127\.0\.0\.1 from 127\.0\.0\.1 is not let in: other-flow/.test(line)));
+    await writer.close();
+    if (transport === 'udp') continue;
+    t.equal(await other.message(safe, 'his connection is lost'), 401, 'as if he called: the PIN is asked for');
+    t.equal(await other.message(`${safe};pin=1`, 'his connection is lost'), 403);
+    t.equal(await other.message(`${safe};pin=4711`, 'by his next connection'), 202);
+    await zoe.hears('by his next connection');
   }
   const open = await raise();
   t.teardown(() => open.close());
   const tom = await call(open, 'tom');
   const port = await SipPhone.connect('tom', open.sip);
-  t.equal((await port.request('MESSAGE', ROOM, text('each from a port of its own'))).response.status, 202);
-  const away = await SipPhone.connect('tom', open.sip, '127.0.0.1', '127.0.0.2');
-  t.equal((await away.request('MESSAGE', ROOM, text('from elsewhere'))).response.status, 403);
+  const refused = await port.request('MESSAGE', ROOM, { contentType: 'text/plain', body: 'from another port' });
+  t.equal(refused.response.status, 403);
+  t.match(refused.response.headers.get('Warning'), /within your call, or by the connection of your call/);
   t.equal(await tom.writes('and within the call'), 202);
+});
+
+t.test('RFC 3428 §7: whose request cannot come by the flow of his call, at his address', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const text = (body: string): Extra => ({ contentType: 'text/plain', body });
+
+  const tom = await RawCaller.connect(t, 'udp', stage.sip, 'tom');
+  t.equal(await tom.invite(ROOM, AUDIO), 200);
+  const large = 'too large for UDP '.repeat(80);
+  const overTcp = await RawCaller.connect(t, 'tcp', stage.sip, 'tom');
+  t.equal(await overTcp.message(ROOM, large), 202, 'RFC 3261 §18.1.1');
+  await zoe.hears('too large for UDP');
+  t.equal(await overTcp.message(ROOM, 'small'), 403);
+
+  const via = ['Via: SIP/2.0/UDP phone.example.org;branch=z9hG4bKphone'];
+  const [first, second] = [
+    await RawCaller.connect(t, 'tcp', stage.sip, 'max'),
+    await RawCaller.connect(t, 'tcp', stage.sip, 'max'),
+  ];
+  t.equal(await first.invite(ROOM, AUDIO, via), 200);
+  t.equal(await second.message(ROOM, 'by the next connection of the proxy', via), 202);
+  await zoe.hears('by the next connection of the proxy');
+  t.equal(await second.message(ROOM, 'not by the proxy'), 403);
+
+  const called = await RawServer.listen(t, 'tcp', (request, answer) => {
+    const body = messageSdp(newPath(), ['m=audio 0 RTP/AVP 0']);
+    answer(200, request.method === 'INVITE' ? { contentType: 'application/sdp', body } : {});
+  });
+  const headers = [`Refer-To: <${called.address('kim')}>`];
+  t.equal((await zoe.phone.within(zoe.dialog, 'REFER', { headers })).status, 200);
+  await called.next('ACK');
+  const kim = await SipPhone.connect('kim', stage.sip);
+  t.equal((await kim.request('MESSAGE', ROOM, text('by a connection of my own'))).response.status, 202);
+  await zoe.hears('by a connection of my own');
+  const away = await SipPhone.connect('kim', stage.sip, '127.0.0.1', '127.0.0.2');
+  t.equal((await away.request('MESSAGE', ROOM, text('from elsewhere'))).response.status, 403);
 });
 
 t.test('the types of a MESSAGE: what is taken, what is refused, and how', async (t) => {

@@ -14,8 +14,17 @@ export class RawCaller {
   readonly #port: number;
   readonly #write: (text: string) => void;
   readonly #waiting = new Map<string, (response: SipResponse) => void>();
+  /** Ends its flow; of a connection it is known then that the other side has seen it. */
+  readonly close: () => Promise<void>;
 
-  private constructor(name: string, transport: 'udp' | 'tcp', port: number, write: (text: string) => void) {
+  private constructor(
+    name: string,
+    transport: 'udp' | 'tcp',
+    port: number,
+    write: (text: string) => void,
+    close: () => Promise<void>,
+  ) {
+    this.close = close;
     this.#name = name;
     this.#transport = transport;
     this.#port = port;
@@ -29,9 +38,10 @@ export class RawCaller {
       t.teardown(() => socket.close());
       socket.bind(0, '127.0.0.1');
       await once(socket, 'listening');
-      const caller = new RawCaller(name, transport, socket.address().port, (text) => {
+      const send = (text: string): void => {
         socket.send(text, server, '127.0.0.1');
-      });
+      };
+      const caller = new RawCaller(name, transport, socket.address().port, send, () => Promise.resolve());
       socket.on('message', (data) => {
         caller.#receive(data);
       });
@@ -40,7 +50,13 @@ export class RawCaller {
     const socket = connect({ port: server, host: '127.0.0.1', noDelay: true });
     t.teardown(() => socket.destroy());
     await once(socket, 'connect');
-    const caller = new RawCaller(name, transport, socket.localPort ?? 0, (text) => socket.write(text));
+    const send = (text: string): void => {
+      socket.write(text);
+    };
+    const caller = new RawCaller(name, transport, socket.localPort ?? 0, send, async () => {
+      socket.end();
+      await once(socket, 'close');
+    });
     let rest = Buffer.alloc(0);
     socket.on('data', (data) => {
       rest = Buffer.concat([rest, data]);
@@ -57,13 +73,14 @@ export class RawCaller {
   }
 
   /** Calls a room with that SDP, and acknowledges a 200; gives the status. */
-  async invite(room: string, sdp: string): Promise<number> {
-    return this.request('INVITE', room, sdp, ['Content-Type: application/sdp', 'Allow: INVITE, ACK, BYE, MESSAGE']);
+  async invite(room: string, sdp: string, headers: readonly string[] = []): Promise<number> {
+    const more = ['Content-Type: application/sdp', 'Allow: INVITE, ACK, BYE, MESSAGE', ...headers];
+    return this.request('INVITE', room, sdp, more);
   }
 
   /** Sends a text out of any call; gives the status. */
-  message(room: string, text: string): Promise<number> {
-    return this.request('MESSAGE', room, text, ['Content-Type: text/plain']);
+  message(room: string, text: string, headers: readonly string[] = []): Promise<number> {
+    return this.request('MESSAGE', room, text, ['Content-Type: text/plain', ...headers]);
   }
 
   /** Sends a request outside of dialogs; gives the status. */
