@@ -96,6 +96,11 @@ export interface SessionOptions extends PeerManners {
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
   /** Octets that may wait to be sent before `send` says `full`, so no message may be larger; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
+  /**
+   * Messages that may be under way piece by piece before `stream` says `full`; messages of `send` that are cut up count
+   * too. 64 unless given.
+   */
+  readonly maxStreams?: number;
   /** Milliseconds after which a SEND without a body shows whether the peer is still there; never unless given. */
   readonly keepAlive?: number;
   /** Milliseconds a session may stay expected before it is closed as `unbound`; 30,000 unless given. */

@@ -7,8 +7,6 @@ import { Sending, sourceOf, type Chunk, type SendingOwner } from './sending.ts';
 import type { Pending, Transactions } from './transactions.ts';
 import type { Turn } from './turn.ts';
 
-/** While so many messages of a session go piece by piece, no further stream is taken: its octets are not counted. */
-const MAX_SENDINGS = 64;
 const FIRST_SIZE = 8;
 
 /**
@@ -18,6 +16,8 @@ const FIRST_SIZE = 8;
 export class Outbox {
   readonly #owner: SendingOwner;
   readonly maxBytes: number;
+  /** While so many messages go piece by piece, no further stream is taken: its octets are not counted. */
+  readonly #maxStreams: number;
   /** Octets of one chunk of what is queued from now on. */
   maxChunkBytes: number | 'unbroken' = Infinity;
   #ring: (PreparedMessage | undefined)[] = [];
@@ -28,9 +28,10 @@ export class Outbox {
   /** `send` has said `full` since it was last half empty. */
   #wasFull = false;
 
-  constructor(owner: SendingOwner, maxBytes: number) {
+  constructor(owner: SendingOwner, maxBytes: number, maxStreams: number) {
     this.#owner = owner;
     this.maxBytes = maxBytes;
+    this.#maxStreams = maxStreams;
   }
 
   /** Octets of messages that wait, wholly or in part. */
@@ -72,7 +73,7 @@ export class Outbox {
 
   /** Queues a message that comes piece by piece; undefined when too many of them are under way. */
   addStream(options: StreamOptions, source: StreamSource): Sending | undefined {
-    if (this.#sendings.length >= MAX_SENDINGS) {
+    if (this.#sendings.length >= this.#maxStreams) {
       this.#wasFull = true;
       return undefined;
     }
@@ -83,7 +84,7 @@ export class Outbox {
 
   /** Whether it has just become half empty after having been full; true once. */
   becameFree(): boolean {
-    if (!this.#wasFull || this.bytes > this.maxBytes / 2 || this.#sendings.length >= MAX_SENDINGS) return false;
+    if (!this.#wasFull || this.bytes > this.maxBytes / 2 || this.#sendings.length >= this.#maxStreams) return false;
     this.#wasFull = false;
     return true;
   }

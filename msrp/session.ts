@@ -112,7 +112,7 @@ export class Session implements MsrpSession, ReceiverHost {
     this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
     this.matchBySessionId = options.matchBySessionId ?? false;
     this.receiver = new Receiver(this, this, options);
-    this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024);
+    this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.maxStreams ?? 64);
     this.transactions = new Transactions(home.limits.maxOutstanding);
     this.#provedAt = home.now();
     this.bindBefore = home.now() + (options.bindTimeout ?? 30_000);

@@ -1200,6 +1200,12 @@ t.test('limits: octets that wait and messages that go piece by piece, together',
   const streams = Array.from({ length: 64 }, () => session.stream({ contentType: 'a/b' }, source));
   t.equal(streams.filter((stream) => typeof stream === 'object').length, 62, 'and the two of 4000');
   t.equal(streams.at(-1), 'full');
+  const few = bindSession(rig, { maxStreams: 1 }).session;
+  const [only, second] = [1, 2].map(() => few.stream({ contentType: 'a/b' }, source));
+  t.equal(second, 'full');
+  if (typeof only === 'object') only.abort();
+  rig.settle();
+  t.type(few.stream({ contentType: 'a/b' }, source), 'object');
   const others = bindSession(rig, { maxQueuedBytes: 100 * 4000 });
   others.flow.taking = false;
   others.session.send(plain('x'));
