@@ -48,7 +48,7 @@ const encoder = new TextEncoder();
 /**
  * Writes a message/cpim object: CRLF line ends, one space after each colon, each URI in angle brackets. No text given
  * can break out of its header. `parseCpim` gives back the same values, but for blanks at their ends (§2.2) and names under
- * `plain`.
+ * `plain`. Throws what `formatDateTime` throws.
  */
 export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array {
   const lines: string[] = [];
@@ -59,7 +59,7 @@ export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array 
   if (draft.from !== undefined) add('From', address(draft.from));
   for (const to of draft.to) add('To', address(to));
   for (const cc of draft.cc ?? []) add('cc', address(cc));
-  if (draft.dateTime !== undefined) add('DateTime', draft.dateTime.toISOString());
+  if (draft.dateTime !== undefined) add('DateTime', formatDateTime(draft.dateTime));
   for (const { text, language } of draft.subjects ?? []) {
     lines.push(
       `Subject:${language === undefined ? '' : `;lang=${language.replace(/[^A-Za-z0-9-]/g, '')}`} ${escapeCpim(text).trim()}`,
@@ -75,6 +75,16 @@ export function formatCpim(draft: CpimDraft, style: CpimStyle = {}): Uint8Array 
   bytes.set(head);
   bytes.set(content, head.length);
   return bytes;
+}
+
+/**
+ * Writes the date and time of RFC 3339, in UTC; `parseDateTime` gives back the same. Throws a RangeError for a date that
+ * is invalid, or of a year that has not four digits; none that `parseDateTime` gives is so.
+ */
+export function formatDateTime(date: Date): string {
+  const text = date.toISOString();
+  if (/^[+-]/.test(text)) throw new RangeError(`a year that RFC 3339 cannot tell: ${text}`);
+  return text;
 }
 
 /** Writes `[ Formal-name ] "<" URI ">"` (RFC 3862 §4.1). */

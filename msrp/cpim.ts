@@ -238,7 +238,7 @@ export function unescapeCpim(value: string): string {
   });
 }
 
-/** Reads the date and time of RFC 3339; undefined for anything else, so for years beyond 9999. */
+/** Reads the date and time of RFC 3339; undefined for anything else, so for years that in UTC have not four digits. */
 export function parseDateTime(value: string): Date | undefined {
   const parts = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(\.\d{1,30})?(?:([Zz])|([+-]\d\d):?(\d\d))?$/.exec(
     value.trim(),
@@ -249,7 +249,8 @@ export function parseDateTime(value: string): Date | undefined {
   const date = new Date(
     `${day}T${minute}:${second === '60' ? '59' : second}${fraction.slice(0, 4)}${hours}:${minutes}`,
   );
-  return Number.isNaN(date.getTime()) ? undefined : date;
+  const year = date.getUTCFullYear();
+  return year >= 0 && year <= 9999 ? date : undefined;
 }
 
 /** Walks the lines of the two header blocks; every octet is looked at once. */

@@ -79,7 +79,7 @@ export function parseFile(attributes: readonly Attribute[]): FileDescription | u
   };
 }
 
-/** Writes the attributes; `parseFile` gives back the same (dates to the second). */
+/** Writes the attributes; `parseFile` gives back the same (dates to the second). Throws a RangeError for invalid dates. */
 export function formatFile(file: FileDescription): Attribute[] {
   const attributes: Attribute[] = [formatSelector(file.selector)];
   const add = (name: string, value: string | undefined): void => {
@@ -190,6 +190,7 @@ function formatDates(dates: FileDates): string {
 
 /** RFC 5322 date-time with the numeric zone that RFC 5547 §6 demands. */
 function formatDate(date: Date): string {
+  if (Number.isNaN(date.getTime())) throw new RangeError('an invalid date in file-date');
   return date.toUTCString().replace('GMT', '+0000');
 }
 

@@ -1,4 +1,5 @@
 import { parseDateTime } from './cpim.ts';
+import { formatDateTime } from './cpim-format.ts';
 import { MsrpError } from './errors.ts';
 import { childOf, escapeXml, parseXml } from './xml.ts';
 
@@ -37,12 +38,12 @@ export function parseIsComposing(content: Uint8Array): IsComposing {
   };
 }
 
-/** Writes a status; `parseIsComposing` gives back the same. */
+/** Writes a status; `parseIsComposing` gives back the same. Throws what `formatDateTime` throws. */
 export function formatIsComposing(status: IsComposing): string {
   const { state, lastActive, contentType, refresh } = status;
   return (
     `<?xml version="1.0" encoding="UTF-8"?>\r\n<isComposing xmlns="${NAMESPACE}"><state>${state}</state>` +
-    (lastActive === undefined ? '' : `<lastactive>${lastActive.toISOString()}</lastactive>`) +
+    (lastActive === undefined ? '' : `<lastactive>${formatDateTime(lastActive)}</lastactive>`) +
     (contentType === undefined ? '' : `<contenttype>${escapeXml(contentType)}</contenttype>`) +
     (refresh === undefined ? '' : `<refresh>${refresh}</refresh>`) +
     '</isComposing>'

@@ -115,7 +115,8 @@ export function parseMsrpMedia(line: SdpMediaLine, session: readonly SdpAttribut
 
 /**
  * Writes a message line. Protocol, port and address follow from the path as RFC 4975 §8.1 demands: of the endpoint
- * itself, or with `cema` of the next hop (RFC 6714 §4.2, §4.3). Lists are cut after `MAX_LIST_TOKENS`.
+ * itself, or with `cema` of the next hop (RFC 6714 §4.2, §4.3). Lists are cut after `MAX_LIST_TOKENS`. Throws a
+ * RangeError for an invalid date of a file.
  */
 export function formatMsrpMedia(own: MsrpDescription): SdpMediaLine {
   const shown = own.cema === true ? own.path[0] : peerOf(own.path);

@@ -14,7 +14,7 @@ import {
   textOf,
   unescapeCpim,
 } from '../../msrp/cpim.ts';
-import { type CpimDraft, escapeCpim, formatCpim, formatCpimAddress } from '../../msrp/cpim-format.ts';
+import { type CpimDraft, escapeCpim, formatCpim, formatCpimAddress, formatDateTime } from '../../msrp/cpim-format.ts';
 import { MsrpError } from '../../msrp/errors.ts';
 
 const vector = (name: string): Uint8Array => readFileSync(`test/vectors/cpim/${name}.cpim`);
@@ -185,12 +185,18 @@ t.test('RFC 3862 §4.4: dates', async (t) => {
     '2001-13-01T00:00:00Z',
     '2001-01-01T25:00:00Z',
     '+012345-01-01T00:00:00Z',
+    '9999-12-31T23:59:59-01:00',
+    '0000-01-01T00:00:00+01:00',
   ]) {
     t.equal(date(bad), undefined, bad);
   }
   const message = parseCpim(cpim('DateTime: 99999-01-01T00:00:00Z'));
   t.equal(message.dateTime, undefined, 'a year without meaning harms nobody');
   t.same(cpimValues(message, CPIM_NAMESPACE, 'DateTime'), ['99999-01-01T00:00:00Z']);
+  for (const first of ['0000-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z'])
+    t.equal(formatDateTime(new Date(first)), first);
+  for (const none of [new Date('soon'), new Date(Date.UTC(10_000, 0)), new Date(-1, 0)])
+    t.throws(() => printed({ dateTime: none }), { name: 'RangeError' }, 'what RFC 3339 cannot tell');
 });
 
 t.test('RFC 3862 §2.4 and RFC 2045: the content', async (t) => {

@@ -264,6 +264,7 @@ t.test('RFC 3994 §3.5: extensions and nonsense', async (t) => {
   t.equal(composing('<i:state>thinking</i:state><x xmlns="urn:x"/>').state, 'idle', 'an unknown state is idle');
   t.equal(composing('<i:state>active</i:state><i:refresh>-1</i:refresh>').refresh, undefined);
   t.equal(composing('<i:state>active</i:state><i:lastactive>soon</i:lastactive>').lastActive, undefined);
+  t.throws(() => formatIsComposing({ state: 'idle', lastActive: new Date('soon') }), { name: 'RangeError' });
   t.throws(() => composing(''), { name: 'MsrpError', status: 400 });
   t.throws(() => parseIsComposing(bytes('<isComposing/>')), { name: 'MsrpError', status: 400 });
   const status = { state: 'active', lastActive: new Date(0), contentType: 'text/plain', refresh: 60 } as const;

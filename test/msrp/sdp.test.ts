@@ -310,6 +310,11 @@ t.test('RFC 5547 §6: names, types and the unreadable', async (t) => {
   t.equal(file(`:name:"${'a'.repeat(10)}" `)?.selector.name, 'a'.repeat(10));
   t.same(file(':size:1 hash:sha-1:AB hash:sha-256:cd')?.selector.hashes.length, 2, 'more than one hash');
   t.same(file(':inode:7 name:"a b" color:"light blue" size:5')?.selector, { name: 'a b', size: 5, hashes: [] });
+  const types = { acceptTypes: new AcceptedTypes([]), acceptWrappedTypes: new AcceptedTypes([]) };
+  const dated = { selector: { hashes: [] }, dates: { creation: new Date('soon') } };
+  t.throws(() => formatMsrpMedia({ path: parseMsrpPath('msrp://h:1/s;tcp'), ...types, file: dated }), {
+    name: 'RangeError',
+  });
 });
 
 t.test('RFC 5547 §6: ranges count from 1 and do not end before they begin', async (t) => {
