@@ -48,7 +48,7 @@ export class Conference {
   #subject: string | null | undefined;
   #locked = false;
   #slowMode: number | undefined;
-  #overrides: Partial<SettingValues> = {};
+  #overrides: { readonly [Name in keyof SettingValues]?: SettingValues[Name] | null } = {};
   #startedAt: Millis | undefined;
   #creator: UserUri | undefined;
   #endedAt: Millis | undefined;
@@ -89,7 +89,8 @@ export class Conference {
   /** A setting as it is now: changed in the conference, else as configured. */
   setting<Name extends keyof SettingValues>(name: Name): SettingValues[Name] | undefined {
     const configured: Partial<SettingValues> = this.#settings;
-    return this.#overrides[name] ?? configured[name];
+    const given: SettingValues[Name] | null | undefined = this.#overrides[name];
+    return given === null ? undefined : (given ?? configured[name]);
   }
 
   /** The subject, given or configured. */
@@ -447,9 +448,7 @@ export class Conference {
   }
 
   #override(change: SettingChange): void {
-    const overrides = Object.entries(this.#overrides).filter(([name]) => name !== change.setting);
-    if (change.value !== null) overrides.push([change.setting, change.value]);
-    this.#overrides = Object.fromEntries(overrides);
+    this.#overrides = { ...this.#overrides, [change.setting]: change.value };
     if (change.setting === 'maximumUsers') this.#descriptionChanged = ++this.#revision;
   }
 

@@ -300,7 +300,7 @@ export interface SettingValues {
   readonly pinHash: string;
 }
 
-/** One setting and its new value; `null` goes back to the configured one. */
+/** One setting and its new value; `null` is none, also where one is configured. */
 export type SettingChange = {
   readonly [Name in keyof SettingValues]: { readonly setting: Name; readonly value: SettingValues[Name] | null };
 }[keyof SettingValues];

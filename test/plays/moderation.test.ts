@@ -135,6 +135,19 @@ t.test('lock, limit, members, PIN: who is new stays out', async (t) => {
   );
 });
 
+t.test('off is off, also for what is configured', async (t) => {
+  const stage = await stageWith(t, 'rooms.named.club={"pin": "4711", "maximum_users": 1}');
+  const club = 'sip:club@127.0.0.1';
+  const alice = await join(stage, 'alice', `${club};pin=4711`);
+  t.equal((await refused(stage, 'bob', `${club};pin=4711`)).status, 486);
+  t.equal(await alice.say('/limit off'), '200');
+  t.equal((await refused(stage, 'bob', club)).status, 401);
+  t.equal(await alice.say('/pin off'), '200');
+  await join(stage, 'bob', club);
+  t.equal(await alice.say('/limit 2'), '200');
+  t.equal((await refused(stage, 'carol', club)).status, 486);
+});
+
 t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
   const stage = await stageWith(t, 'rooms.defaults.lobby=true');
   const alice = await join(stage, 'alice');
