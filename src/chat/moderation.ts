@@ -101,14 +101,16 @@ export class Moderation {
     }
   }
 
-  /** Judges who wants somebody called into the room, and leaves the line for the operator. Undefined: it may be done. */
-  invites(by: Commander, target: UserUri, way: Way): Refusal | undefined {
-    const { conference, policy, audit } = this.#parts;
-    const refusal = firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target });
-    audit(
-      `${by} by ${way}: invite user=${JSON.stringify(target)}: ${refusal === undefined ? 'allowed' : `refused: ${refusal.refused}`}`,
-    );
-    return refusal;
+  /** Judges who wants somebody called into the room. Undefined: it may be done. */
+  mayInvite(by: Commander, target: UserUri): Refusal | undefined {
+    const { conference, policy } = this.#parts;
+    return firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target });
+  }
+
+  /** Somebody is called into the room, or is not for that reason: the line for the operator. */
+  invited(by: Commander, target: string, way: Way, refusal: string | undefined): void {
+    const result = refusal === undefined ? 'done' : `refused: ${refusal}`;
+    this.#parts.audit(`${by} by ${way}: invite user=${JSON.stringify(target)}: ${result}`);
   }
 
   /** An order as it is written in the chat: `/kick Zoe`. What is none is answered with how to write it. */

@@ -102,11 +102,10 @@ export class DialOut {
 
   /** Calls somebody into a room, if rules and bounds allow it; an `Answer` says why not, and nothing is reported then. */
   invite(invitation: Invitation): Answer | 'dialling' {
-    const refused = this.#begin(invitation);
-    if (refused === 'dialling') return refused;
+    const begun = this.#begin(invitation);
     const { by, way, room, target } = invitation;
-    this.#parts.warn(`${room.uri}: ${by} by ${way}: invite ${formatUri(target)}: refused: ${why(refused)}`);
-    return refused;
+    room.moderation.invited(by, formatUri(target), way, begun === 'dialling' ? undefined : why(begun));
+    return begun;
   }
 
   #begin(invitation: Invitation): Answer | 'dialling' {
@@ -138,8 +137,8 @@ export class DialOut {
     if ('status' in target) return target;
     const user = canonicalUser(target.uri);
     if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
-    const { room, by, way } = invitation;
-    const unwanted = room.moderation.invites(by, user, way);
+    const { room, by } = invitation;
+    const unwanted = room.moderation.mayInvite(by, user);
     if (unwanted !== undefined) return refusalAnswer(unwanted);
     const there = user === calling ? [] : room.conference.endpointsOf(user);
     if (there.some(({ status }) => status === 'dialing-out' || status === 'alerting')) {

@@ -188,6 +188,12 @@ t.test('RFC 4579 §5.5, RFC 3515 §2.4: REFER in the call adds somebody, and its
   t.equal(lines.at(-1), 'SIP/2.0 200 OK');
   await call.line.say(carol.phone.uri, ROOM, 'here I am');
   await alice.hears('here I am');
+  t.equal((await alice.phone.within(alice.dialog, 'REFER', refer(`<${carol.phone.address}>`))).status, 486);
+  t.match(
+    stage.lines.filter((line) => line.includes(': invite ')),
+    [/alice@.* by REFER: invite user="sip:carol@.*": done/, /: refused: 486 Is Here Already/],
+    'one line for the operator each',
+  );
 });
 
 /** A server that answers each INVITE with these Contacts. */
