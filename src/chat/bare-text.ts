@@ -1,5 +1,5 @@
-import { formatCpim } from '../../msrp/index.ts';
-import { userUri } from '../conference/ids.ts';
+import { formatCpim, imdnExtensions } from '../../msrp/index.ts';
+import { type MessageId, userUri } from '../conference/ids.ts';
 import { isPresent, type Participant } from '../conference/roster.ts';
 import type { Copy } from './copy.ts';
 import { nameOf, shownName, userPart } from './names.ts';
@@ -17,6 +17,8 @@ export interface BareText {
 export interface BareContent {
   readonly contentType: string;
   readonly content: Uint8Array;
+  /** It is a notification, with this id of its own (RFC 5438 §7.2.1); what it tells decides whom it is for. */
+  readonly notification?: MessageId;
 }
 
 /**
@@ -27,14 +29,19 @@ export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatR
   const author = 'text' in what ? what.author : undefined;
   const aside = 'text' in what && author === undefined ? addressed(what.text, room) : undefined;
   const name = author ?? nameIn(room, speaker);
+  const notification = 'text' in what ? undefined : what.notification;
   return formatCpim({
     from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
     to: [{ uri: aside?.to ?? speaker.roomUri }],
     dateTime: new Date(now),
+    ...(notification === undefined ? {} : { extensions: imdnExtensions({ messageId: notification }) }),
     contentType: 'text' in what ? 'text/plain;charset=utf-8' : what.contentType,
+    ...(notification === undefined ? {} : { mimeHeaders: NOTIFICATION }),
     content: 'text' in what ? (aside?.text ?? what.text) : what.content,
   });
 }
+
+const NOTIFICATION = [{ name: 'Content-Disposition', value: 'notification' }] as const;
 
 /** A text in its charset; as UTF-8 where nobody knows that. */
 export function decode(charset: string | undefined, bytes: Uint8Array): string {

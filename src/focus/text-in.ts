@@ -10,9 +10,12 @@ import type { PeerProfile } from './peers.ts';
 /** Texts that one leg of Asterisk's ConfBridge carries for many. */
 const CONFBRIDGE = 'application/x-asterisk-confbridge-chat+json';
 const TYPING = 'application/im-iscomposing+xml';
-/** What goes on as it came: signs of writing, and what stands for a file on a server or a place. */
+/** RFC 5438 §7.2.1 wants it in CPIM; clients of texts without CPIM have none to put it in, and send it bare. */
+const NOTIFICATION = 'message/imdn+xml';
+/** What goes on as it came: signs of writing, notifications, and what stands for a file on a server or a place. */
 const AS_IT_CAME: readonly string[] = [
   TYPING,
+  NOTIFICATION,
   'application/vnd.gsma.rcs-ft-http+xml',
   'application/vnd.gsma.rcspushlocation+xml',
 ];
@@ -51,7 +54,8 @@ export function readMessage(request: SipRequest, { room, speaker, profile, now }
     return { posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() }, text: undefined };
   }
   const said = AS_IT_CAME.includes(type) ? undefined : saidIn(parts, profile);
-  const cpim = wrap(said ?? { contentType: type, content: part.body }, speaker, room, now);
+  const notification = type === NOTIFICATION ? { notification: id } : {};
+  const cpim = wrap(said ?? { contentType: type, content: part.body, ...notification }, speaker, room, now);
   return { posting: { messageId: id, contentType: 'message/cpim', body: cpim }, text: said?.text };
 }
 

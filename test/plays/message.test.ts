@@ -209,6 +209,7 @@ t.test('the types of a MESSAGE: what is taken, what is refused, and how', async 
       'message/cpim',
       'application/x-asterisk-confbridge-chat+json',
       'application/im-iscomposing+xml',
+      'message/imdn+xml',
       'application/vnd.gsma.rcs-ft-http+xml',
       'application/vnd.gsma.rcspushlocation+xml',
     ],
@@ -241,6 +242,27 @@ t.test('RFC 3994, RFC 5438: signs of writing are passed on, and never read as te
     '<?xml version="1.0"?><isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
   t.equal(await tom.writes(typing, { contentType: 'application/im-iscomposing+xml' }), 202);
   await zoe.line.hears('isComposing');
+  const amy = await join(stage, 'amy');
+  const asking = ['From: <sip:zoe@127.0.0.1>', `To: <${ROOM}>`, 'NS: imdn <urn:ietf:params:imdn>']
+    .concat(['imdn.Message-ID: asked-01', 'imdn.Disposition-Notification: display'])
+    .concat(['', 'Content-Type: text/plain', '', 'have you read it?'])
+    .join('\r\n');
+  const size = String(asking.length);
+  const head = ['Message-ID: asking01', `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+  t.equal((await zoe.line.request('SEND', head, asking)).what, '200');
+  t.equal(await tom.reads(), 'zoe: have you read it?');
+  const displayed = (id: string): string =>
+    '<?xml version="1.0"?><imdn xmlns="urn:ietf:params:xml:ns:imdn">' +
+    `<message-id>${id}</message-id><datetime>2026-04-04T12:16:49-05:00</datetime>` +
+    '<display-notification><status><displayed/></status></display-notification></imdn>';
+  const notice = { contentType: 'message/imdn+xml', headers: ['Content-Disposition: notification'] };
+  t.equal(await tom.writes(displayed('asked-01'), notice), 202, 'bare, as some clients send it');
+  const told = await zoe.line.hears('asked-01');
+  t.match(told.body, /^From: tom <sip:tom@127\.0\.0\.1>\r\nTo: <sip:lobby@127\.0\.0\.1>\r$/m);
+  t.match(told.body, /Content-Type: message\/imdn\+xml\r\nContent-Disposition: notification\r\n\r\n<\?xml/);
+  t.equal(await tom.writes(displayed('nobody-said-this'), notice), 202, 'of what nobody remembers: for nobody');
+  t.match(told.body, /^imdn\.Message-ID: (?!asked-01)\S+\r$/m, 'RFC 5438 §7.2.1: it has an id of its own');
+  t.equal(await tom.writes('<imdn', notice), 400);
   const wrapped = [
     'From: <sip:zoe@127.0.0.1>',
     `To: <${ROOM}>`,
@@ -265,6 +287,9 @@ t.test('RFC 3994, RFC 5438: signs of writing are passed on, and never read as te
   );
   await zoe.say('done');
   t.equal(await tom.reads(), 'zoe: done', 'the sign before it has not come');
+  await amy.hears('done');
+  const others = amy.line.heard().filter(({ body }) => body?.includes('displayed') === true);
+  t.same(others, [], 'RFC 5438 §7.2.1: a notification is for the author alone');
 });
 
 t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
