@@ -1,5 +1,5 @@
 import type { Assembler } from './assembler.ts';
-import type { IncomingMessage, MessageOpening, NicknameRequest, Reception, Report } from './incoming.ts';
+import type { IncomingMessage, MessageOpening, NicknameRequest, OtherRequest, Reception, Report } from './incoming.ts';
 import type { MessageId } from './message.ts';
 import type { Outcome, Outgoing, StreamOptions, StreamSource } from './outgoing.ts';
 import type { PreparedMessage } from './prepare.ts';
@@ -42,6 +42,8 @@ export interface SessionHandlers {
   message(session: MsrpSession, message: IncomingMessage): void;
   /** Refused with 501 unless given (RFC 4975 §10.9). */
   nickname?(session: MsrpSession, request: NicknameRequest): void;
+  /** Any method but SEND, REPORT, NICKNAME and AUTH. Refused with 501 unless given (RFC 4975 §10.9). */
+  request?(session: MsrpSession, request: OtherRequest): void;
   report?(session: MsrpSession, report: Report): void;
   /** What became of a message, as far as its `outcomes` ask for it. */
   outcome?(session: MsrpSession, message: Outgoing, outcome: Outcome): void;

@@ -1,4 +1,12 @@
-import type { ByteRange, FailureReport, Header, MessageId, ReportStatus } from './message.ts';
+import type {
+  ByteRange,
+  ContinuationFlag,
+  FailureReport,
+  Header,
+  MessageId,
+  ReportStatus,
+  RequestHead,
+} from './message.ts';
 import type { Refusal, StatusCode } from './status.ts';
 
 /** What the first chunk of a message tells about it (RFC 4975 §7.1.1). */
@@ -69,6 +77,16 @@ export interface NicknameRequest {
   readonly nickname: string | undefined;
   /** Answers it: 200, 403, 424, 425 and the like; once. */
   respond(status: StatusCode, comment?: string): void;
+}
+
+/** A request of a method that this library knows nothing about (RFC 4975 §9, `other-method`), as it came. */
+export interface OtherRequest {
+  readonly head: RequestHead;
+  /** Its own copy. Undefined where there is none, which is not the same as an empty one. */
+  readonly body: Uint8Array | undefined;
+  readonly flag: ContinuationFlag;
+  /** Answers it, now or later, once, unless its Failure-Report says that no answer is wanted. */
+  respond(status: StatusCode, comment?: string, headers?: readonly Header[]): void;
 }
 
 /** An AUTH request (RFC 4976 §5.1): sent by clients that want a relay, before any session. */

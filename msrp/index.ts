@@ -22,6 +22,7 @@ export type {
   MessageOpening,
   MessageSink,
   NicknameRequest,
+  OtherRequest,
   Reception,
   Report,
 } from './incoming.ts';

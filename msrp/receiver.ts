@@ -3,7 +3,7 @@ import { copyOf } from './bytes.ts';
 import type { MsrpSession, SessionHandlers, SessionOptions } from './contract.ts';
 import { answerPath, formatReport, formatResponse, parseNickname, wantsAnswer } from './encode.ts';
 import type { MessageOpening, Reception } from './incoming.ts';
-import type { ContinuationFlag, MessageId, RequestHead } from './message.ts';
+import type { ContinuationFlag, Header, MessageId, RequestHead } from './message.ts';
 import { Received, ReceivedMessage, openingOf, type AnswerWay } from './received.ts';
 import type { Refusal, StatusCode } from './status.ts';
 
@@ -49,7 +49,7 @@ export class Receiver implements AnswerWay {
       case 'NICKNAME':
         return this.#receiveNickname(head);
       default:
-        this.answer(head, 501);
+        return this.#receiveOther(head, body, flag);
     }
   }
 
@@ -147,10 +147,25 @@ export class Receiver implements AnswerWay {
     });
   }
 
-  answer(head: RequestHead, status: StatusCode, comment?: string): void {
+  #receiveOther(head: RequestHead, body: Uint8Array | undefined, flag: ContinuationFlag): void {
+    if (this.#handlers.request === undefined) return this.answer(head, 501);
+    let answered = false;
+    this.#handlers.request(this.#session, {
+      head,
+      // The octets given are the connection's.
+      body: body && copyOf(body),
+      flag,
+      respond: (status, comment, headers) => {
+        if (!answered) this.answer(head, status, comment, headers);
+        answered = true;
+      },
+    });
+  }
+
+  answer(head: RequestHead, status: StatusCode, comment?: string, headers?: readonly Header[]): void {
     const { line, localText } = this.#host;
     if (line === undefined || !wantsAnswer(head, status)) return;
-    line.answer(formatResponse(head.transactionId, status, comment, answerPath(head), localText));
+    line.answer(formatResponse(head.transactionId, status, comment, answerPath(head), localText, headers));
     this.#host.answered(head.transactionId);
   }
 

@@ -7,6 +7,7 @@ import {
   type AuthRequest,
   type MessageSink,
   type MsrpSession,
+  type OtherRequest,
   type Refusal,
   type StreamSource,
 } from '../../msrp/index.ts';
@@ -1242,6 +1243,24 @@ t.test('RFC 4975 §10.9: 501 for methods we do not know, also illegal ones that 
     ['501 Unknown Method'],
   );
   t.equal(session.state, 'bound');
+
+  const heard: OtherRequest[] = [];
+  const handlers = {
+    message: () => undefined,
+    request: (_: MsrpSession, request: OtherRequest) => heard.push(request),
+  };
+  const knows = bindSession(rig, { handlers });
+  for (const fields of [[], ['Failure-Report: no']])
+    knows.flow.say(knows.ask('FOO', [...fields, 'X-New: 1', 'Content-Type: a/b'], 'body\0', 'foo1', '+'));
+  t.match(heard, [
+    { head: { method: 'FOO', headers: [{ name: 'X-New', value: '1' }], contentType: 'a/b' }, flag: '+' },
+    {},
+  ]);
+  t.same(heard[0]?.body, utf8('body\0'));
+  for (const request of heard) request.respond(200, 'Done', [{ name: 'X-New', value: '2' }]);
+  heard[0]?.respond(403);
+  rig.settle();
+  t.match(knows.flow.read(), /^MSRP foo1 200 Done\r\nTo-Path: .*\r\nFrom-Path: .*\r\nX-New: 2\r\n-------foo1\$\r\n$/);
 });
 
 t.test(
