@@ -258,15 +258,14 @@ async function wire(
   opened.push(() => http.close());
 
   const msrp: MsrpListener[] = [];
-  opened.push(async () => {
+  const closeMsrp = async (): Promise<void> => {
+    endpoint.close(STOPPING);
     await Promise.all(msrp.map(({ listener }) => listener.close(CUT_OFF)));
-  });
+  };
+  opened.push(closeMsrp);
   for (const host of config.msrp.host) {
     msrp.push(await listenMsrpAt(host, msrp[0]?.listener.port ?? config.msrp.port, config, certificates, endpoint));
   }
-  opened.push(() => {
-    endpoint.close(STOPPING);
-  });
 
   const audio = new SilenceBridge({
     host: config.sip.host[0] ?? '127.0.0.1',
@@ -331,12 +330,14 @@ async function wire(
     },
     focus,
   );
-  opened.push(() =>
+  opened.push(async () => {
     // Earlier than all is cut off, so that there is time to tell what was not answered.
-    userAgent.close(Math.max(0, config.shutdown - LAST_LINES), () => {
+    const goodbyes = userAgent.close(Math.max(0, config.shutdown - LAST_LINES), () => {
       focus.close(`SIP;cause=503;text="${STOPPING}"`);
-    }),
-  );
+    });
+    // The chat sessions are over now: their connections need not wait for the answers to the BYEs.
+    await Promise.all([goodbyes, closeMsrp()]);
+  });
   for (const transport of transports) sip.push(...(await listenSip(config, certificates, transport)));
 
   return {

@@ -41,8 +41,6 @@ interface Attempt {
   dialling: Dialling | undefined;
 }
 
-/** How long `close` waits for peers to take what is queued. */
-const closeTimeout = 2_500;
 /** The close code of the WebSocket registry for "as many as I can serve", and how long its answer is waited for. */
 const tryAgainLater = 1013;
 const refusalTimeout = 1_000;
@@ -146,7 +144,7 @@ export class Connections {
     for (const connection of this.#all) connection.sweep(now);
   }
 
-  /** Ends all; resolves when the last is gone, within seconds. */
+  /** Ends all; resolves when the last is gone. What is left after `closeTimeout` is cut off. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const attempt of [...this.#attempts.values()]) attempt.dialling?.abort();
@@ -154,7 +152,7 @@ export class Connections {
     if (this.#all.size === 0) return;
     const late = setTimeout(() => {
       for (const connection of this.#all) connection.discard();
-    }, closeTimeout);
+    }, this.#context.limits.closeTimeout);
     await new Promise<void>((resolve) => {
       this.#emptied = resolve;
     });

@@ -155,7 +155,7 @@ export class SocketTransport implements TransportLayer {
     this.#responder.respond(flow, via, message, failed);
   }
 
-  /** Ends all listeners and flows; resolves when the last connection is gone, within seconds. */
+  /** Ends all listeners and flows; resolves when the last connection is gone, cut off after `closeTimeout`. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

@@ -24,6 +24,8 @@ export interface TransportLimits {
   readonly idleTimeout: number;
   /** How long a stream that the peer has half-closed is kept for the responses still owed to it. Default 32000 (64*T1). */
   readonly lingerTimeout: number;
+  /** How long, when all is closed, peers may take to read what is queued for them and to close their side. Default 500. */
+  readonly closeTimeout: number;
   /** How often a WebSocket is pinged (RFC 7118 §6); one ping unanswered till the next closes it. Default 30000. */
   readonly pingInterval: number;
   /** How often the timeouts above are looked at. Default 1000. */
@@ -46,6 +48,7 @@ export const defaultTransportLimits: TransportLimits = {
   firstMessageTimeout: 30_000,
   idleTimeout: 3_600_000,
   lingerTimeout: 32_000,
+  closeTimeout: 500,
   pingInterval: 30_000,
   sweepInterval: 1_000,
   maxUdpRequestBytes: 1_300,

@@ -455,6 +455,27 @@ t.test('connect: refused, too slow, too many, closing', async (t) => {
   t.equal(layer.connections, 0);
 });
 
+t.test('close: peers that never close their side are cut off', async (t) => {
+  const patient = side(t, { limits: { closeTimeout: 3_600_000 } });
+  const hasty = side(t, { limits: { closeTimeout: 1 } });
+  const kept: Socket[] = [];
+  for (const { layer, received } of [patient, hasty]) {
+    const { port } = await layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+    const { socket } = await client(t, port);
+    socket.removeAllListeners('end');
+    socket.write(options('1'));
+    await received.next();
+    kept.push(socket);
+  }
+  const closed = await Promise.race([
+    patient.layer.close().then(() => 'patient'),
+    hasty.layer.close().then(() => 'hasty'),
+  ]);
+  t.equal(closed, 'hasty');
+  t.equal(patient.layer.connections, 1);
+  for (const socket of kept) socket.destroy();
+});
+
 t.test('the trace sees every message, both ways; a flood of faults is few lines', async (t) => {
   const seen: string[] = [];
   let now = 0;

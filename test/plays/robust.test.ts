@@ -190,3 +190,20 @@ t.test('a stop: each is hung up on, and told nothing of the others, who go as we
   await Promise.all([stage.close(), ...all.map(({ phone }) => phone.next('BYE'))]);
   for (const { line } of all) t.same(line.heard(), []);
 });
+
+t.test('a stop: connections of chat sessions are closed while answers to the BYEs are awaited', async (t) => {
+  const stage = await raise('shutdown=1h');
+  const { phone, line } = await join(stage, 'alice');
+  phone.pause();
+  const stopped = stage.close();
+  await line.closed;
+  const late = connect({ port: Number(/:(\d+)\//.exec(line.room)?.[1]), host: '127.0.0.1' });
+  const outcome = new Promise((resolve) => {
+    late.once('error', resolve);
+    late.once('connect', resolve);
+  });
+  t.match(await outcome, { code: 'ECONNREFUSED' });
+  late.destroy();
+  phone.hangUp();
+  await stopped;
+});
