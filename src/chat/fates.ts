@@ -20,6 +20,8 @@ export type Fate =
   | { readonly is: 'not taken'; readonly detail: string }
   /** The peer has answered with this status. */
   | { readonly is: 'refused'; readonly detail: string }
+  /** Its beginning was delivered: the peer can be sent no text so long. */
+  | { readonly is: 'cut' }
   /** Too much was waiting for a peer that reads too slowly. */
   | { readonly is: 'congested' }
   /** No answer came in time. */

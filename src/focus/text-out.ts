@@ -70,6 +70,8 @@ export interface TextOutParts {
 interface Waiting {
   readonly copy: Copy;
   tries: number;
+  /** It went out last without its end. */
+  cut: boolean;
 }
 
 const CUT = ' […]';
@@ -136,7 +138,7 @@ export class TextOut implements Recipient {
 
   deliver(copy: Copy): void {
     if (this.#state === 'closed' || copy.text === undefined) return;
-    this.#waiting.push({ copy, tries: 0 });
+    this.#waiting.push({ copy, tries: 0, cut: false });
     this.#backlog += copy.said.cpim.length;
     this.#leaveOut();
     if (this.#state === 'idle') this.#next();
@@ -193,7 +195,9 @@ export class TextOut implements Recipient {
     waiting.tries += 1;
     const leftOut = this.#leftOut;
     this.#leftOut = 0;
-    this.#parts.send(this.#render(waiting.copy, leftOut), (outcome) => {
+    const { content, cut } = this.#render(waiting.copy, leftOut);
+    waiting.cut = cut;
+    this.#parts.send(content, (outcome) => {
       if (this.#state !== 'closed') this.#settle(waiting, leftOut, outcome);
     });
   }
@@ -202,7 +206,9 @@ export class TextOut implements Recipient {
     const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
     if (status < 300) {
       this.#losses = 0;
-      this.#through = waiting.copy.n ?? this.#through;
+      const { n } = waiting.copy;
+      this.#through = n ?? this.#through;
+      if (waiting.cut && n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, { is: 'cut' });
       this.#shift();
       this.#next();
       return;
@@ -256,7 +262,7 @@ export class TextOut implements Recipient {
     return wanted ?? this.#parts.limits.pause * 2 ** (tries - 1);
   }
 
-  #render(copy: Copy, leftOut: number): Content {
+  #render(copy: Copy, leftOut: number): { readonly content: Content; readonly cut: boolean } {
     const { room } = this.#parts;
     const author = authorOf(copy, room);
     const plain = copy.text;
@@ -272,10 +278,11 @@ export class TextOut implements Recipient {
     // As it comes back from another room, even where the name stands apart: a bare "yes" may be an answer.
     this.#parts.onSent(named);
     const make = (): Uint8Array => (isPlain ? Buffer.from(named) : this.#cpim(copy, author, note + text));
+    const cut = text !== whole;
     // The same bytes for all who have missed nothing.
-    const shared = note === '' && text === whole;
+    const shared = note === '' && !cut;
     const body = shared ? copy.form(`message ${this.#form} ${this.#parts.roomUri}`, make) : make();
-    return { contentType: isPlain ? 'text/plain;charset=utf-8' : 'message/cpim', body };
+    return { content: { contentType: isPlain ? 'text/plain;charset=utf-8' : 'message/cpim', body }, cut };
   }
 
   #cpim({ said, text: plain }: Copy, author: string | undefined, text: string): Uint8Array {

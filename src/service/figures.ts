@@ -17,9 +17,11 @@ export function countingWatcher(metrics: Metrics): Watcher {
 
 /** Counts deliveries that went wrong. */
 export function failureCounter(metrics: Metrics): (failure: Failure) => void {
-  const failures = metrics.counter('delivery_failures_total', 'Messages that did not reach a recipient, by reason', [
-    'reason',
-  ]);
+  const failures = metrics.counter(
+    'delivery_failures_total',
+    'Messages that did not reach a recipient, or not whole, by reason',
+    ['reason'],
+  );
   return ({ is }) => {
     failures({ reason: is });
   };

@@ -439,6 +439,10 @@ t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between charac
   way.answers(200);
   way.say('äöüäöüäöüäö');
   t.same(way.texts().slice(1), ['zoe: äöüäöüä […]']);
+  t.same(way.failures, []);
+  way.answers(200);
+  t.same(way.failures, [[2, { is: 'cut' }]], 'who asks is told so');
+  t.equal(way.out.position, 2, 'it is not sent again');
   const rich = newWay('cpim', {}, 600);
   rich.say('x'.repeat(600));
   const [body = ''] = rich.texts();
