@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
-import { join, raise } from '../plays/stage.ts';
+import { join, raise, ROOM } from '../plays/stage.ts';
 import { skipWithout } from './programs.ts';
 import { freePort } from './sipp.ts';
 
@@ -25,7 +25,8 @@ class Linphone {
     child.stderr?.on('data', note);
   }
 
-  static async start(): Promise<Linphone> {
+  /** @param account lines of its configuration, for an account */
+  static async start(account: readonly string[] = []): Promise<Linphone> {
     const home = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-linphone-'));
     // It does not make the folder of its database itself.
     mkdirSync(joinPath(home, '.local/share/linphone'), { recursive: true });
@@ -37,7 +38,7 @@ class Linphone {
         '[rtp]',
         `audio_rtp_port=${String(await freePort())}`,
       ])
-      .concat(['[video]', 'enabled=0', '']);
+      .concat(['[video]', 'enabled=0', ...account, '']);
     writeFileSync(rc, lines.join('\n'));
     const child = spawn('linphonec', ['-c', rc], { env: { ...process.env, HOME: home }, stdio: 'pipe' });
     const linphone = new Linphone(child, home);
@@ -80,7 +81,7 @@ t.test(
   'Linphone as an audio caller: its chat shows what MSRP wrote, and its answer reaches MSRP',
   { skip: skipWithout('linphonec') },
   async (t) => {
-    // It answers to port 5060 whatever port it was called from: an address of our own has that port free.
+    // Without an account it writes to port 5060, whatever the port of the room: an address of our own has that one free.
     const host = `127.77.${String((process.pid >> 8) & 255)}.${String(process.pid & 255 || 1)}`;
     const room = `sip:lobby@${host}`;
     const stage = await raise(`sip.host=[${host}]`, 'sip.port=5060', 'audio.mode=silence');
@@ -102,5 +103,30 @@ t.test(
     linphone.types('terminate');
     await linphone.shows(/Call \d+ with sip:lobby@\S+ ended/);
     t.pass('and hangs up');
+  },
+);
+
+t.test(
+  'Linphone, which forgets ports, writes to a service on another port when that is the outbound proxy of its account',
+  { skip: skipWithout('linphonec') },
+  async (t) => {
+    const stage = await raise('audio.mode=silence');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const udp = stage.service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'UDP');
+    const here = `127.0.0.1:${String(udp?.port)}`;
+    const linphone = await Linphone.start([
+      ...['[proxy_0]', `reg_proxy=<sip:${here}>`, `reg_route=<sip:${here};lr>`, 'reg_identity=sip:lin@127.0.0.1'],
+      ...['reg_sendregister=0', 'publish=0', '[sip]', 'default_proxy=0'],
+    ]);
+    t.teardown(() => linphone.stop());
+    linphone.types(`call sip:lobby@${here}`);
+    await linphone.shows(/Call \d+ with sip:lobby@\S+ connected/);
+    linphone.types('chat sip:lobby~text@127.0.0.1 hello from Linphone');
+    await zoe.hears('hello from Linphone');
+    t.equal((await zoe.line.say(zoe.uri, ROOM, 'hello Linphone')).what, '200');
+    await linphone.shows(/Message received from sip:lobby~text@\S+: zoe: hello Linphone/);
+    linphone.types('terminate');
+    await linphone.shows(/Call \d+ with sip:lobby@\S+ ended/);
   },
 );
