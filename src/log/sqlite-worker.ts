@@ -29,7 +29,7 @@ export type FromWorker =
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'rows'; readonly id: number; readonly buffer: ArrayBuffer; readonly length: number }
   | { readonly type: 'unread'; readonly id: number; readonly reason: string }
-  | { readonly type: 'pruned'; readonly gone: readonly string[] };
+  | { readonly type: 'gone'; readonly room: string };
 
 const port = parentPort;
 if (port === null) throw new Error('sqlite-worker runs as a worker thread only');
@@ -81,21 +81,20 @@ function answerRows(id: number, read: () => readonly StoredRow[]): void {
   }
 }
 
-/** Prunes room after room, with room for commits in between. */
-function prune(rooms: readonly (readonly [string, RoomKeeping])[], now: number, gone: readonly string[] = []): void {
+/**
+ * Prunes room after room, with room for commits in between. That a room is gone is told before any commit that may bring
+ * it back.
+ */
+function prune(rooms: readonly (readonly [string, RoomKeeping])[], now: number): void {
   const [first, ...others] = rooms;
-  if (first === undefined) {
-    tell({ type: 'pruned', gone });
-    return;
-  }
+  if (first === undefined) return;
   const [room, keeping] = first;
   try {
     const result = opened().prune(room, keeping, now);
-    const left = result === 'more' ? rooms : others;
-    setImmediate(prune, left, now, result === 'gone' ? [...gone, room] : gone);
+    if (result === 'gone') tell({ type: 'gone', room });
+    setImmediate(prune, result === 'more' ? rooms : others, now);
   } catch {
     // The next batch or probe meets the same disk and tells the reason.
-    tell({ type: 'pruned', gone });
   }
 }
 

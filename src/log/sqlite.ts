@@ -293,13 +293,10 @@ class SqliteLog implements RoomLog {
     });
   }
 
-  /** The file has nothing of these rooms any more. Those that somebody follows go on counting where they are. */
-  #pruned(gone: readonly string[]): void {
-    const waiting = new Set([...(this.#sent?.entries ?? []), ...(this.#next?.entries ?? [])].map(({ room }) => room));
-    for (const uri of gone) {
-      const room = roomUri(uri);
-      if (!waiting.has(room) && !this.#delivery.isFollowed(room)) this.#last.delete(room);
-    }
+  /** The file has nothing of a room any more. One of which something is on its way, or that is followed, counts on. */
+  #gone(room: RoomUri): void {
+    const waits = [this.#sent, this.#next].some((batch) => batch?.entries.some((entry) => entry.room === room));
+    if (!waits && !this.#delivery.isFollowed(room)) this.#last.delete(room);
   }
 
   health(): 'well' | NotKept {
@@ -383,8 +380,8 @@ class SqliteLog implements RoomLog {
         this.#unread(this.#questions.get(message.id), message.reason);
         this.#questions.delete(message.id);
         return;
-      case 'pruned':
-        this.#pruned(message.gone);
+      case 'gone':
+        this.#gone(roomUri(message.room));
         return;
     }
   }

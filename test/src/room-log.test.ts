@@ -376,6 +376,17 @@ t.test('SQLite: what was appended before it is closed is kept', async (t) => {
   t.equal((await again.read(ROOM)).length, 50);
 });
 
+t.test('SQLite: a room whose past goes while its next event is on its way to the disk counts on', async (t) => {
+  const log = await diskLog(t, { keeping: () => ({ ...forever, maxAge: 10 }), now: () => NOW + 100 });
+  await kept(log, said('old'));
+  await kept(log, said('others'), OTHER);
+  log.prune(NOW + 100);
+  t.equal(await kept(log, said('new', NOW + 100)), 2);
+  await turn(() => !log.rooms().includes(OTHER));
+  t.equal(await kept(log, said('newer', NOW + 100)), 3);
+  t.same(numbers(await log.read(ROOM)), [2, 3]);
+});
+
 t.test('SQLite: a backlog is bounded, and refused beyond its bound', async (t) => {
   const log = await diskLog(t, { maxBacklogBytes: 10_000 });
   const outcomes = Array.from({ length: 20 }, (_, i) => log.append(ROOM, said(`m${String(i)}`, NOW, 1000)));
