@@ -60,7 +60,7 @@ function keyOf({ entity, version }: Heading): string {
 
 /** What the documents of one subscription are made of. */
 export interface SubscriptionDocumentsParts {
-  readonly room: ChatRoom;
+  readonly room: Pick<ChatRoom, 'conference'>;
   readonly shared: SharedDocuments;
   /** The subscriber understands partial documents. */
   readonly partial: boolean;

@@ -156,12 +156,28 @@ t.test('RFC 7701 §6.2: a private message reaches the devices that know what it 
   const carol = await join(stage, 'carol');
   const own = newPath();
   const dave = await join(stage, 'dave', ROOM, { body: messageSdp(own).replace(/a=chatroom.*\r\n/, '') }, own);
+  const mobile = await join(stage, 'alice');
+  const second = newPath();
+  const old = await join(stage, 'bob', ROOM, { body: messageSdp(second).replace(' private-messages', '') }, second);
   t.equal((await alice.line.say(alice.uri, bob.uri, 'psst')).what, '200');
   await bob.hears('psst');
+  t.equal((await alice.line.say(alice.uri, alice.uri, 'a note')).what, '200');
+  await mobile.hears('a note');
   t.equal((await alice.line.say(alice.uri, dave.uri, 'psst')).what, '428', 'dave does not know private messages');
   t.equal(await alice.say('loud'), '200');
   await carol.hears('loud');
   t.same(carol.line.heard(), []);
+  await old.hears('loud');
+  t.same(old.line.heard(), [], 'a device of his that does not know what it is');
+  await mobile.hears('loud');
+  t.same(mobile.line.heard(), [], 'what is for bob is not for who sends it');
+  t.equal(await bob.say('over'), '200');
+  await alice.hears('over');
+  t.same(
+    alice.line.heard(),
+    [],
+    'RFC 7701 §6.1: the device that has sent it gets no copy, also of what is for its user',
+  );
 });
 
 t.test('RFC 7701 §6: one order for all', async (t) => {

@@ -736,7 +736,7 @@ t.test('what is replayed to a telephone says what it answers', async (t) => {
 });
 
 t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t) => {
-  const stage = await raise('rooms.defaults.strangers=allow', 'rooms.defaults.messages_at_once=4');
+  const stage = await raise('rooms.defaults.strangers=allow', 'rooms.defaults.messages_at_once=6');
   t.teardown(() => stage.close());
   const zoe = await join(stage, 'zoe');
   const tom = await call(stage, 'tom');
@@ -747,6 +747,9 @@ t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t)
   t.match((await zoe.line.hears('on the roof')).body, /^From: <sip:eve@127\.0\.0\.1>\r$/m);
   t.equal(await tom.reads(), 'eve: the cat is on the roof');
   t.equal(await writes('/kick zoe'), 403, 'orders are for those who are here');
+  t.equal(await writes('/help'), 403, 'also such as anybody may give');
+  const sign = '<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
+  t.equal(await writes(sign, { contentType: 'application/im-iscomposing+xml' }), 403, 'so are signs of writing');
   t.equal(await writes('@zoe psst'), 403, 'and so is talking to one alone');
   const cpim = `From: <${zoe.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\nnot me`;
   t.equal(await writes(cpim, { contentType: 'message/cpim' }), 403, 'in the name of another');

@@ -175,6 +175,29 @@ t.test('RFC 6665 §4.1.3: the end of an ad hoc conference ends what can be said 
   t.equal(await again.say('anew'), '200', 'a later call begins it anew');
 });
 
+t.test('a room that nobody is in lives as long as somebody watches it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const http = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+  const rooms = async (): Promise<string | undefined> => {
+    const metrics = await (await fetch(`http://127.0.0.1:${String(http)}/metrics`)).text();
+    return /^grouptextchat_rooms (\d+)$/m.exec(metrics)?.[1];
+  };
+  const carol = await Watcher.subscribe(stage, 'carol');
+  const dave = await Watcher.subscribe(stage, 'dave');
+  await carol.next();
+  await dave.next();
+  const ends = async ({ phone, dialog }: Watcher): Promise<void> => {
+    await phone.within(dialog, 'SUBSCRIBE', { headers: ['Event: conference', 'Expires: 0'] });
+    await phone.next('NOTIFY');
+  };
+  await ends(carol);
+  t.equal(await rooms(), '1');
+  await ends(dave);
+  // Hangs, and so fails, if it never is.
+  while ((await rooms()) !== '0') await new Promise((resolve) => setImmediate(resolve));
+});
+
 t.test('a permanent room outlives its last participant', async (t) => {
   const stage = await raise('rooms.named.lobby.permanent=true');
   t.teardown(() => stage.close());

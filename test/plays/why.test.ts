@@ -80,6 +80,12 @@ t.test('for each message it is known what became of it for each recipient', asyn
   t.match(metrics, /^grouptextchat_delivery_failures_total\{reason="not taken"\} 1$/m);
   t.match(metrics, /^grouptextchat_events_total\{kind="said"\} 1$/m);
   t.match(metrics, /^grouptextchat_rooms 1$/m);
+
+  const deaf = newPath();
+  await join(stage, 'bob', undefined, { body: messageSdp(deaf).replace(' private-messages', '') }, deaf);
+  t.equal((await alice.line.say(alice.uri, bob.uri, 'psst', ['Message-ID: alone1'])).what, '200');
+  // RFC 7701 §6.2: one device of two.
+  await until(stage, data, 'alone1', ['sip:bob@127.0.0.1: delivered']);
 });
 
 t.test('after a restart it is known who was there, and said in words that the rest is not', async (t) => {

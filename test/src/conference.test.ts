@@ -19,6 +19,8 @@ import type { ConferenceInfo } from '../../src/conference/parse-document.ts';
 import { MAX_REMOVALS } from '../../src/conference/roster.ts';
 import type { ConferenceSettings } from '../../src/conference/settings.ts';
 import { ConferenceView } from '../../src/conference/view.ts';
+import { SharedDocuments, SubscriptionDocuments } from '../../src/focus/documents.ts';
+import type { NotifyCause } from '../../sip/index.ts';
 
 const ROOM = roomUri('sip:room@example.com');
 const ALICE = userUri('sip:alice@example.com');
@@ -366,6 +368,36 @@ t.test('a subscriber of long ago needs the full state: marks of removal are boun
   t.equal(story.info().users?.list.length, 1);
   t.end();
 });
+
+t.test(
+  'RFC 4575 §5.2: the documents of one subscription: dense versions, nothing twice, all when too much is gone',
+  (t) => {
+    const story = new Story();
+    story.joins();
+    const shared = new SharedDocuments({});
+    const documents = new SubscriptionDocuments({ room: story, shared, partial: true, entity: ROOM, version: 6 });
+    const next = (cause: NotifyCause): [state: string, version: number] | undefined => {
+      const content = documents.next(cause);
+      if (content === undefined) return undefined;
+      const { state, version } = parseConferenceInfo(Buffer.from(content.body ?? '').toString());
+      return [state, version];
+    };
+    t.same(next('subscribed'), ['full', 7]);
+    t.equal(next('changed'), undefined, 'there is nothing that it has not had');
+    story.joins(BOB, PHONE);
+    t.same(next('changed'), ['partial', 8]);
+    t.equal(next('changed'), undefined);
+    t.same(next('refreshed'), ['full', 9], 'whatever has changed');
+    for (let i = 0; i <= MAX_REMOVALS; i++) {
+      story.joins(userUri(`sip:u${String(i)}@example.com`), endpointId(`e${String(i)}`));
+      story.then({ type: 'left', endpoint: endpointId(`e${String(i)}`), method: 'departed' });
+    }
+    story.conference.forgetDeparted(Infinity);
+    t.same(next('changed'), ['full', 10], 'not all that is gone is remembered');
+    t.equal(next('terminated'), undefined, 'the subscription is over, not the conference');
+    t.end();
+  },
+);
 
 t.test('peer families: names of roles, nickname as display text, nothing of the departed', (t) => {
   const story = new Story({ freeText: 'long' });
