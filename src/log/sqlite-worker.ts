@@ -40,6 +40,7 @@ const tell = (message: FromWorker, transfer: readonly ArrayBuffer[] = []): void 
 
 const { file, maxPages } = workerData as WorkerData;
 let store: SqliteStore | undefined;
+let closed = false;
 
 /** The open file. Throws when it cannot be opened, and when what is kept in it would not be found again. */
 function opened(): SqliteStore {
@@ -87,7 +88,8 @@ function answerRows(id: number, read: () => readonly StoredRow[]): void {
  */
 function prune(rooms: readonly (readonly [string, RoomKeeping])[], now: number): void {
   const [first, ...others] = rooms;
-  if (first === undefined) return;
+  // libsql ends the whole process when it is asked something after it was closed.
+  if (first === undefined || closed) return;
   const [room, keeping] = first;
   try {
     const result = opened().prune(room, keeping, now);
@@ -127,6 +129,7 @@ function receive(message: ToWorker): void {
       }
       return;
     case 'close':
+      closed = true;
       store?.close();
       port?.close();
       return;

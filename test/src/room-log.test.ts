@@ -376,6 +376,16 @@ t.test('SQLite: what was appended before it is closed is kept', async (t) => {
   t.equal((await again.read(ROOM)).length, 50);
 });
 
+t.test('SQLite: a log can be closed while it prunes', async (t) => {
+  const rooms = Array.from({ length: 100 }, (_, i) => roomUri(`sip:room${String(i)}@example.com`));
+  const log = await diskLog(t, { keeping: () => ({ ...forever, maxAge: 10 }) });
+  await Promise.all(rooms.map((room) => kept(log, said('old'), room)));
+  log.prune(NOW + 100);
+  await turn(() => log.rooms().length < rooms.length);
+  await log.close();
+  t.match(log.health(), { refused: 'not-kept' }, 'and ends no process by it');
+});
+
 t.test('SQLite: a room whose past goes while its next event is on its way to the disk counts on', async (t) => {
   const log = await diskLog(t, { keeping: () => ({ ...forever, maxAge: 10 }), now: () => NOW + 100 });
   await kept(log, said('old'));
