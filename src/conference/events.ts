@@ -426,8 +426,9 @@ export function retentionOf(event: ConferenceEvent): Retention {
       return END;
     case 'caughtUp':
       return { keep: 'fact', key: `position ${event.user} ${event.instance}`, lasts: 'messages', clears: false };
+    // What was taken away stays so, also where another is configured.
     case 'subject':
-      return passing('subject', event.subject === undefined);
+      return passing('subject', false);
     case 'muted':
     case 'unmuted':
       return passing(`mute ${event.user}`, event.type === 'unmuted');
@@ -437,9 +438,9 @@ export function retentionOf(event: ConferenceEvent): Retention {
     case 'unlocked':
       return passing('lock', event.type === 'unlocked');
     case 'slowMode':
-      return passing('slow mode', event.seconds === 0);
+      return passing('slow mode', false);
     case 'setting':
-      return passing(`setting ${event.change.setting}`, event.change.value === null);
+      return passing(`setting ${event.change.setting}`, false);
     case 'banned':
     case 'unbanned':
       return lasting(`ban ${banKey(event.target)}`, event.type === 'unbanned');

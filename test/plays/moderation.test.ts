@@ -135,17 +135,27 @@ t.test('lock, limit, members, PIN: who is new stays out', async (t) => {
   );
 });
 
-t.test('off is off, also for what is configured', async (t) => {
-  const stage = await stageWith(t, 'rooms.named.club={"pin": "4711", "maximum_users": 1}');
+t.test('off is off, also for what is configured, and over a restart', async (t) => {
+  const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-restart-'));
+  t.teardown(() => {
+    rmSync(data, { recursive: true, force: true });
+  });
+  const room = { permanent: true, durability: 'disk', pin: '4711', maximum_users: 1, slow_mode: '1h' };
+  const options = [ALICE, `data=${data}`, `rooms.named.club=${JSON.stringify(room)}`];
   const club = 'sip:club@127.0.0.1';
-  const alice = await join(stage, 'alice', `${club};pin=4711`);
-  t.equal((await refused(stage, 'bob', `${club};pin=4711`)).status, 486);
+  const first = await raise(...options);
+  const alice = await join(first, 'alice', `${club};pin=4711`);
+  t.equal((await refused(first, 'bob', `${club};pin=4711`)).status, 486);
   t.equal(await alice.say('/limit off'), '200');
-  t.equal((await refused(stage, 'bob', club)).status, 401);
-  t.equal(await alice.say('/pin off'), '200');
-  await join(stage, 'bob', club);
-  t.equal(await alice.say('/limit 2'), '200');
-  t.equal((await refused(stage, 'carol', club)).status, 486);
+  t.equal((await refused(first, 'bob', club)).status, 401);
+  for (const order of ['/pin off', '/slow off']) t.equal(await alice.say(order), '200', order);
+  await join(first, 'bob', club);
+  await first.close();
+  const second = await raise(...options);
+  t.teardown(() => second.close());
+  await join(second, 'alice', club);
+  const bob = await join(second, 'bob', club);
+  for (const text of ['at once', 'and again']) t.equal(await bob.say(text), '200');
 });
 
 t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
