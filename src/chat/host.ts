@@ -79,6 +79,11 @@ export class ConferenceHost {
     return this.#live.has(uri) || this.#parts.settingsOf(uri) !== undefined;
   }
 
+  /** Whether that room is there also when nobody is in it. */
+  isPermanent(uri: RoomUri): boolean {
+    return this.#parts.settingsOf(uri)?.permanent === true;
+  }
+
   /** How many rooms are alive. */
   get size(): number {
     return this.#live.size;

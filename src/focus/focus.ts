@@ -16,6 +16,7 @@ import {
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import type { RoomUri } from '../conference/ids.ts';
 import type { Recipient } from '../conference/resource-lists.ts';
 import { dialledUri, instanceOf, pastWish } from './arrival.ts';
 import { callInfo } from './advertising.ts';
@@ -139,18 +140,29 @@ export class Focus implements UserAgentHandlers {
     if ('status' in caller) return caller;
     const uri = domains.roomOf(request.uri);
     const room = uri === undefined ? undefined : host.find(uri);
-    if (room === undefined) return { status: 404, reason: 'No Such Conference' };
+    if (room === undefined) return this.#hearInEmptyRoom(incoming.request, caller, uri);
     const shown = pins.shownBy(request, room);
     const leg = ownLeg(legs, room, { request, flow, caller, shown });
     if (leg !== undefined) return 'refused' in leg ? pins.answer(request, room, leg, shown) : leg.onMessage(incoming);
-    const profile = this.#parts.peers.profileOf(signsOf(request));
-    return hearStranger(request, {
-      room,
-      caller,
-      profile,
-      roomUri: dialledUri(request, domains),
-      pins: this.#parts.pins,
-    });
+    return this.#hearStranger(request, caller, room);
+  }
+
+  /** A text for a room that nobody is in: it is kept for who comes, where the room is there all the same and allows it. */
+  async #hearInEmptyRoom(request: SipRequest, caller: Caller, uri: RoomUri | undefined): Promise<Answer> {
+    const { host } = this.#parts;
+    const opened = uri !== undefined && host.isPermanent(uri) ? await openRoom(host, uri, 'watcher') : undefined;
+    if (opened === undefined) return { status: 404, reason: 'No Such Conference' };
+    try {
+      return await this.#hearStranger(request, caller, opened.room);
+    } finally {
+      opened.release();
+    }
+  }
+
+  #hearStranger(request: SipRequest, caller: Caller, room: ChatRoom): Promise<Answer> {
+    const { peers, domains, pins } = this.#parts;
+    const profile = peers.profileOf(signsOf(request));
+    return hearStranger(request, { room, caller, profile, roomUri: dialledUri(request, domains), pins });
   }
 
   /** No further joins; everybody who is there is let go by BYE. */

@@ -171,6 +171,17 @@ t.test('RFC 3428 §7: whose request cannot come by the flow of his call, at his 
   t.equal((await away.request('MESSAGE', ROOM, text('from elsewhere'))).response.status, 403);
 });
 
+t.test('RFC 3428 §7: a permanent room is there for a text also when nobody is in it', async (t) => {
+  const desk = '"desk": {"permanent": true, "strangers": "allow", "history_messages": 5}';
+  const stage = await raise(`rooms.named={${desk}, "shut": {"permanent": true}}`);
+  t.teardown(() => stage.close());
+  const tom = await RawCaller.connect(t, 'udp', stage.sip, 'tom');
+  t.equal(await tom.message('sip:desk@127.0.0.1', 'is anybody there?'), 202);
+  t.equal(await tom.message('sip:shut@127.0.0.1', 'and here?'), 403);
+  t.equal(await tom.message('sip:none@127.0.0.1', 'and here?'), 404);
+  await (await join(stage, 'zoe', 'sip:desk@127.0.0.1')).hears('is anybody there?');
+});
+
 t.test('the types of a MESSAGE: what is taken, what is refused, and how', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
