@@ -43,6 +43,8 @@ export interface Core {
 export interface SubscriptionTable {
   readonly size: number;
   add(eventPackage: string, subscription: Subscription): void;
+  /** What is due to it is being told. */
+  told(eventPackage: string, subscription: Subscription): void;
   remove(eventPackage: string, subscription: Subscription): void;
 }
 

@@ -16,9 +16,16 @@ import type { SipRequest } from './message.ts';
 import { LiveSubscription } from './subscription.ts';
 import type { Flow } from './transport/flow.ts';
 
+/** The subscriptions of one resource. */
+interface Watching {
+  readonly all: Set<Subscription>;
+  /** Those that have been told everything: who waits to be told something will be told all of it anyway. */
+  upToDate: Set<Subscription>;
+}
+
 /** The subscriptions of a user agent, by package and resource. */
 export class Notifier {
-  readonly #byResource = new Map<string, Set<Subscription>>();
+  readonly #byResource = new Map<string, Watching>();
   #size = 0;
 
   /** How many are alive. */
@@ -30,32 +37,46 @@ export class Notifier {
   add(eventPackage: string, subscription: Subscription): void {
     const key = resourceKey(eventPackage, subscription.resource);
     const known = this.#byResource.get(key);
-    if (known === undefined) this.#byResource.set(key, new Set([subscription]));
-    else known.add(subscription);
+    if (known === undefined) this.#byResource.set(key, { all: new Set([subscription]), upToDate: new Set() });
+    else known.all.add(subscription);
     this.#size++;
+  }
+
+  /** What was due to a subscription is being told: of what comes after it must be told again. */
+  told(eventPackage: string, subscription: Subscription): void {
+    const known = this.#byResource.get(resourceKey(eventPackage, subscription.resource));
+    if (known?.all.has(subscription) === true) known.upToDate.add(subscription);
   }
 
   remove(eventPackage: string, subscription: Subscription): void {
     const key = resourceKey(eventPackage, subscription.resource);
     const known = this.#byResource.get(key);
-    if (known?.delete(subscription) !== true) return;
+    if (known?.all.delete(subscription) !== true) return;
+    known.upToDate.delete(subscription);
     this.#size--;
-    if (known.size === 0) this.#byResource.delete(key);
+    if (known.all.size === 0) this.#byResource.delete(key);
   }
 
   /** Those of one resource; a copy, which may be walked while some of them end. */
   of(eventPackage: string, resource: string): readonly Subscription[] {
-    return [...(this.#byResource.get(resourceKey(eventPackage, resource)) ?? [])];
+    return [...(this.#byResource.get(resourceKey(eventPackage, resource))?.all ?? [])];
   }
 
-  /** Marks those of one resource: each is told as its pacing allows. */
+  /**
+   * Marks those of one resource that are not marked yet: each is told as its pacing allows. So the next changes, before
+   * anybody was told, cost nothing.
+   */
   changed(eventPackage: string, resource: string): void {
-    for (const subscription of this.of(eventPackage, resource)) subscription.changed();
+    const known = this.#byResource.get(resourceKey(eventPackage, resource));
+    if (known === undefined || known.upToDate.size === 0) return;
+    const { upToDate } = known;
+    known.upToDate = new Set();
+    for (const subscription of upToDate) subscription.changed();
   }
 
   /** All of them; a copy. */
   all(): readonly Subscription[] {
-    return [...this.#byResource.values()].flatMap((set) => [...set]);
+    return [...this.#byResource.values()].flatMap(({ all }) => [...all]);
   }
 }
 

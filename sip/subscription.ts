@@ -226,6 +226,7 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
     const cause = this.#due;
     if (cause === undefined || this.#underWay || this.#waitsForFlow(cause)) return;
     this.#due = undefined;
+    this.#core.notifier.told(this.package.name, this);
     const content = this.#content(cause);
     if (content !== undefined) this.#notify(cause, content);
   };

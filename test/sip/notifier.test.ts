@@ -569,6 +569,34 @@ t.test('A thousand documents that become due at once are made in turns', (t) => 
   t.end();
 });
 
+t.test('RFC 6665 §4.2.2: of a thousand changes that are told together, only the first is any work', (t) => {
+  const { clock, network, agent } = stage();
+  const all = Array.from(
+    { length: 10 },
+    (_, i) => new Subscriber(network, clock, `10.0.1.${String(i)}`, '10.0.0.2', ROOM),
+  );
+  for (const subscriber of all) subscriber.subscribe(600);
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  clock.advance(1);
+  agent.changed('conference', 'room');
+  let looks = 0;
+  const now = clock.now.bind(clock);
+  clock.now = () => {
+    looks++;
+    return now();
+  };
+  for (let i = 0; i < 1000; i++) agent.changed('conference', 'room');
+  t.equal(looks, 0, 'nobody is asked whether it is time');
+  clock.advance(10_000);
+  t.same(
+    all.map(({ notifies }) => notifies.length),
+    all.map(() => 3),
+    'and everybody is told of them, once',
+  );
+  t.end();
+});
+
 t.test('A handler that throws when a NOTIFY is made ends its subscription, and nothing else', (t) => {
   const bugs: string[] = [];
   const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
