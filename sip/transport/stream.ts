@@ -9,12 +9,19 @@ const pong = Buffer.from('\r\n');
 /** How long a closed stream waits for its queue to drain and the peer to close, and how much it still takes meanwhile. */
 const farewell = { milliseconds: 2_000, bytes: 1_048_576 };
 
+/** How many messages of one connection are taken in one turn of the event loop: a proxy may bring hundreds in one piece. */
+const PER_TURN = 16;
+
 /** A flow over a byte stream: TCP, or TLS over it. */
 export class StreamConnection extends Connection {
   readonly #socket: Socket;
   readonly #framer: SipFramer;
   #partialSince: number | undefined;
   #corked = false;
+  /** Messages that have come wait for the next turn. */
+  #behind = false;
+  /** The peer has ended its direction. */
+  #ended = false;
   #discarded = 0;
 
   constructor(socket: Socket, facts: ConnectionFacts, context: FlowContext, ended: (connection: Connection) => void) {
@@ -28,7 +35,8 @@ export class StreamConnection extends Connection {
       this.#receive(chunk);
     });
     socket.on('end', () => {
-      this.#endOfInput();
+      this.#ended = true;
+      if (!this.#behind) this.#endOfInput();
     });
     let fault = 'closed by the peer';
     socket.on('error', (error) => {
@@ -85,16 +93,33 @@ export class StreamConnection extends Connection {
     this.heard();
     this.#framer.push(chunk);
     this.#readFrames();
-    this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
   }
 
-  #readFrames(): void {
+  /** Takes what has come; false when some of it waits for the next turn. */
+  #readFrames(): boolean {
     // The core may close this flow within any of these calls.
-    while (this.answerable) {
+    for (let taken = 0; this.answerable; taken += 1) {
+      if (taken === PER_TURN) {
+        this.#goOnLater();
+        return false;
+      }
       const frame = this.#framer.next();
-      if (frame === undefined) return;
+      if (frame === undefined) break;
       this.#take(frame);
     }
+    this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
+    return true;
+  }
+
+  #goOnLater(): void {
+    this.#behind = true;
+    this.#socket.pause();
+    setImmediate(() => {
+      this.#behind = false;
+      if (!this.#readFrames()) return;
+      this.#socket.resume();
+      if (this.#ended) this.#endOfInput();
+    });
   }
 
   #take(frame: Frame): void {

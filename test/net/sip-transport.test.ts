@@ -455,6 +455,28 @@ t.test('connect: refused, too slow, too many, closing', async (t) => {
   t.equal(layer.connections, 0);
 });
 
+t.test('who sends hundreds of messages at once keeps nobody waiting', async (t) => {
+  const server = side(t);
+  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  const [proxy, other] = [await client(t, port), await client(t, port)];
+  for (const { socket } of [proxy, other]) {
+    socket.write(options('first'));
+    await server.received.next();
+  }
+  const many = Array.from({ length: 200 }, (_, at) => options(String(at)));
+  proxy.socket.end(many.join(''));
+  const order = [(await server.received.next()).message];
+  other.socket.write(options('other'));
+  while (order.length < 201) order.push((await server.received.next()).message);
+  t.ok(order.indexOf(options('other')) < 100, `among them: ${String(order.indexOf(options('other')))}`);
+  t.same(
+    order.filter((message) => message !== options('other')),
+    many,
+    'and none is lost, though the peer has ended',
+  );
+  t.match(await server.closed.next(), { reason: 'the peer has closed its direction' });
+});
+
 t.test('close: peers that never close their side are cut off', async (t) => {
   const patient = side(t, { limits: { closeTimeout: 3_600_000 } });
   const hasty = side(t, { limits: { closeTimeout: 1 } });
