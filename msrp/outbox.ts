@@ -41,6 +41,11 @@ export class Outbox {
     return sum;
   }
 
+  /** How many messages wait, wholly or in part, with those that were taken back and would be next to go. */
+  get size(): number {
+    return this.#next - this.#first + this.#sendings.length;
+  }
+
   /** Whether a small message waits. */
   get hasSmall(): boolean {
     return this.#first < this.#next;

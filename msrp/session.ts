@@ -130,6 +130,10 @@ export class Session implements MsrpSession, ReceiverHost {
     return this.#remotePath;
   }
 
+  get underWay(): number {
+    return this.outbox.size + this.transactions.size;
+  }
+
   get queuedBytes(): number {
     return this.outbox.bytes;
   }
