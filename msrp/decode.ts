@@ -17,8 +17,11 @@ interface Fields {
   readonly headers: Header[];
 }
 
-/** other-method = 1*UPALPHA; the underscore is no part of it, but sent by file transfer clients, and answered with 501. */
-const METHOD = /^[A-Z_]+$/;
+/**
+ * other-method = 1*UPALPHA. The underscore and small letters are no part of it: but file transfer clients send the one, and
+ * whoever writes `send` is told that there is no such method (501), rather than nothing.
+ */
+const METHOD = /^[A-Za-z_]+$/;
 const RESPONSE = /^([0-9]{3})(?: (.*))?$/;
 const BYTE_RANGE = /^([0-9]{1,15})-([0-9]{1,15}|\*)\/([0-9]{1,15}|\*)$/;
 const STATUS = /^([0-9]{3}) ([0-9]{3})(?: (.*))?$/;

@@ -1230,13 +1230,13 @@ t.test('RFC 4975 §10.8, §10.10: 481 and 506 end the session', async (t) => {
 t.test('RFC 4975 §10.9: 501 for methods we do not know, also illegal ones that are in use', async (t) => {
   const rig = new Rig();
   const { flow, ask, session } = bindSession(rig);
-  for (const method of ['FOO', 'FILE_OFFSET']) flow.say(ask(method, ['Message-ID: mess0001']));
+  for (const method of ['FOO', 'FILE_OFFSET', 'send', 'Nickname']) flow.say(ask(method, ['Message-ID: mess0001']));
   const quiet = bindSession(rig, { handlers: { message: () => undefined } });
   quiet.flow.say(quiet.ask('NICKNAME', ['Use-Nickname: "x"']));
   rig.settle();
   t.same(
     framesOf(flow.read()).map(({ what }) => what),
-    ['501 Unknown Method', '501 Unknown Method'],
+    Array.from({ length: 4 }, () => '501 Unknown Method'),
   );
   t.same(
     framesOf(quiet.flow.read()).map(({ what }) => what),
@@ -1843,7 +1843,12 @@ t.test('what waits for a place among the transactions goes out when answers come
   t.same(turn(), [1]);
   session.send(plain('y'));
   session.send(plain('f'.repeat(3000)));
+  t.equal(session.underWay, 2);
   t.same([turn(), turn()], [[1], [3000]]);
+  t.equal(session.underWay, 0, 'all are answered');
+  session.send(plain('z'));
+  rig.settle();
+  t.equal(session.underWay, 1, 'sent, and not answered yet');
 });
 
 t.test('limits: a peer that sends what cannot be read again and again is let go', async (t) => {
