@@ -4,6 +4,7 @@ import type { Opened, Said } from '../conference/events.ts';
 import { type EventNumber, streamId, type StreamId } from '../conference/ids.ts';
 import { Copy } from './copy.ts';
 import { fileNameOf } from './file-name.ts';
+import { sizeOf } from './marks.ts';
 
 /** A large message on its way: what stands for it where it cannot go itself, and its octets as they come. */
 export class LargeCopy extends Copy {
@@ -35,7 +36,7 @@ export function noteOf(opened: Opened): Said {
 /** Renders that line: who sends what, of which type and size, addressed as the message itself is. */
 export function formatNote(cpim: CpimMessage, size: number | undefined, now: number): Uint8Array {
   const name = fileNameOf(cpim);
-  const parts = [name, cpim.contentType.mediaType, size === undefined ? undefined : sizeInWords(size)];
+  const parts = [name, cpim.contentType.mediaType, size === undefined ? undefined : sizeOf(size)];
   return formatCpim({
     ...(cpim.from === undefined ? {} : { from: cpim.from }),
     to: cpim.to,
@@ -43,11 +44,6 @@ export function formatNote(cpim: CpimMessage, size: number | undefined, now: num
     contentType: 'text/plain; charset=utf-8',
     content: `[${parts.filter((part) => part !== undefined).join(', ')}]`,
   });
-}
-
-function sizeInWords(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`;
-  return bytes < 1024 * 1024 ? `${Math.round(bytes / 1024)} kB` : `${(bytes / (1024 * 1024)).toFixed(1)} MB`;
 }
 
 /** A key for a stream: never used twice. */

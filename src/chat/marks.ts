@@ -62,7 +62,7 @@ export function describedBody(cpim: CpimMessage): string | undefined {
 /** Octets as people say them. */
 export function sizeOf(bytes: number): string {
   if (bytes < 1024) return `${String(bytes)} bytes`;
-  return bytes < 1_048_576 ? `${String(Math.round(bytes / 1024))} kB` : `${(bytes / 1_048_576).toFixed(1)} MB`;
+  return bytes < 1_048_576 ? `${String(Math.round(bytes / 1024))} KiB` : `${(bytes / 1_048_576).toFixed(1)} MiB`;
 }
 
 function xmlOf(cpim: CpimMessage): Node | undefined {

@@ -161,7 +161,7 @@ t.test('a line stands for it: for who cannot take its type or size, and for who 
   const carol = await join(stage, 'carol', ROOM, { body: messageSdp(small, ['a=max-size:50000']) }, small);
   const sender = new Sender(alice, picture(alice.uri, 120_000));
   t.equal(await sender.send(70_000), '200');
-  const line = '[beach "1".jpg, image/jpeg, 117 kB]';
+  const line = '[beach "1".jpg, image/jpeg, 117 KiB]';
   for (const member of [bob, carol]) {
     const { body = '' } = await member.line.hears(line);
     t.match(body, `From: <${alice.uri}>`, 'as if she had said it');

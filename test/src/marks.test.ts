@@ -70,10 +70,10 @@ t.test('files and places in a line', async (t) => {
     { name: 'Content-Disposition', value },
   ];
   const png = { contentType: 'image/png', content: new Uint8Array(3000) };
-  t.equal(plain(png), '[image/png, 3 kB]');
+  t.equal(plain(png), '[image/png, 3 KiB]');
   t.equal(
     plain({ ...png, mimeHeaders: attached('attachment; filename="my cat.png"') }),
-    '[my cat.png, image/png, 3 kB]',
+    '[my cat.png, image/png, 3 KiB]',
   );
   t.equal(plain({ mimeHeaders: attached('attachment;filename=a.txt;size=5') }), '[a.txt, text/plain, 5 bytes]');
   const ft = (inside: string): string | undefined =>
@@ -85,7 +85,7 @@ t.test('files and places in a line', async (t) => {
     '<file-info type="file"><file-size>2097152</file-size><file-name>cat.jpg</file-name>' +
     '<content-type>image/jpeg</content-type><data url="https://files.example.org/x?a=1&amp;b=2" until="2026-01-01T00:00:00Z"/></file-info>';
   const preview = '<file-info type="thumbnail"><data url="https://files.example.org/t" until=""/></file-info>';
-  t.equal(ft(preview + info), '[cat.jpg, image/jpeg, 2.0 MB: https://files.example.org/x?a=1&b=2]');
+  t.equal(ft(preview + info), '[cat.jpg, image/jpeg, 2.0 MiB: https://files.example.org/x?a=1&b=2]');
   t.match(ft('<file-info type="file"><data url="javascript:alert(1)"/></file-info>'), /^\[application\/vnd\.gsma/);
   t.match(ft(''), /^\[application\/vnd\.gsma/);
   t.equal(
