@@ -1,8 +1,9 @@
 /**
  * Machines that answer to everything: a notice of absence, or that a message could not be delivered. Two of them would
  * talk with each other for ever, by whatever protocol. They are known by being regular in all respects at once: each text
- * that reaches them is answered, once, at once, and in the same words. People repeat themselves, too: later, or more
- * often, or not each time.
+ * that has reached them is answered, once, at once, and in the same words. People repeat themselves, too: later, or more
+ * often, or not each time. Programs that report are no such machines, however fast they are and whoever reports beside
+ * them: they let pass what others say, or speak before it has reached them, or when nobody has said anything.
  */
 import type { UserUri } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
@@ -11,11 +12,31 @@ import { Recent } from '../conference/recent.ts';
 export interface AutoReplyLimits {
   /** So many such answers in a row may be a person's. */
   readonly repetitions: number;
-  /** So many texts among those that it answers may have stayed without an answer, but for those of the last `lag` ms. */
+  /** So many in a row may be given by all together, of those who have given two before. */
+  readonly chain: number;
+  /** So many of the texts that have reached it may have stayed without an answer. */
   readonly unanswered: number;
+  /** So many it may answer before it says that it has got them. */
+  readonly ahead: number;
+  /** Of what it says while others say nothing, so many may be such answers. */
+  readonly atOnce: number;
+  /**
+   * Where more than two answer, each has more to answer than it has said: so many more texts for each of its answers. Of
+   * those of the last `lag` ms it is not known yet whether they stay without; where still more come, it takes `crowd` ms
+   * and `crowdTries` answers until one is taken for a machine.
+   */
+  readonly more: number;
   readonly lag: number;
-  /** Of the last `lag` ms, so many for each of its answers: of more it is not known whether they are what it answers. */
   readonly crowd: number;
+  readonly crowdTries: number;
+  /** While more than so many are on their way to it, it is not known what it answers. */
+  readonly underWay: number;
+  /** So many texts that answer nothing may be beginnings of loops; whoever says more of them speaks for itself. */
+  readonly beginnings: number;
+  /** Nobody is taken to answer one who has said more of them than this: it is no loop, and two may report each hour. */
+  readonly monologue: number;
+  /** What it can still answer of so many texts: what was said before is past. */
+  readonly owed: number;
   /** How quickly a machine answers, in ms. */
   readonly reflex: number;
   /** The same for what is typed so quickly by hand: a text of fewer characters than `short`. */
@@ -31,9 +52,18 @@ export interface AutoReplyLimits {
 
 const DEFAULT_LIMITS: AutoReplyLimits = {
   repetitions: 4,
+  chain: 3,
   unanswered: 3,
+  ahead: 3,
+  atOnce: 2,
+  more: 2,
   lag: 1_000,
-  crowd: 4,
+  crowd: 5_000,
+  crowdTries: 20,
+  underWay: 6,
+  beginnings: 3,
+  monologue: 8,
+  owed: 25,
   reflex: 5_000,
   quick: 1_000,
   short: 16,
@@ -51,6 +81,10 @@ export interface Utterance {
   readonly to: UserUri | undefined;
   /** Undefined for what is no text. */
   readonly text: string | undefined;
+  /** Texts on their way to the source: not known to have reached it. */
+  readonly underWay: number;
+  /** Nobody will hear it, whatever it is: its source is too fast. Default false. */
+  readonly refused?: boolean;
   readonly now: number;
 }
 
@@ -59,18 +93,24 @@ interface Run {
   /** Its last one. */
   text: Words;
   readonly to: UserUri | undefined;
-  /** What had been said to everybody, and to it alone, before what it heard first. */
-  readonly base: number;
-  readonly basePrivate: number;
   tries: number;
-  /** Those of them that were said to everybody. */
-  own: number;
-  /** Those that were as a machine gives them. */
+  /** When it began. */
+  readonly since: number;
+  /** Texts that were said to it. */
+  heard: number;
+  /** How many it has said since others have said something. */
+  burst: number;
+  /** How many more it has said than it can have answered; each answer takes away more than it gives. */
+  alone: number;
+  /** Its answers in a row that were as a machine gives them. */
   count: number;
   silent: boolean;
+  /** It was seen to say this by itself. */
+  own: boolean;
   /** Its last try, and what had been said to everybody, and to it alone, by then. */
   at: number;
   public: number;
+  prompts: number;
   private: number;
 }
 
@@ -79,110 +119,131 @@ export class AutoReplies {
   readonly #limits: AutoReplyLimits;
   readonly #runs: Recent<string, Run>;
   readonly #privately: Recent<UserUri, { readonly count: number; readonly at: number }>;
+  /** What was said to everybody: all, and what one may be taken to answer. */
   readonly #public: Tally;
+  readonly #prompts: Tally;
   /** When somebody has spoken to everybody last, and when somebody else has before him. */
   #last: { readonly source: string; readonly at: number } | undefined;
   #lastOther: { readonly source: string; readonly at: number } | undefined;
+  /** The last texts in a row that were such answers. */
+  #chain = 0;
 
   constructor(limits: Partial<AutoReplyLimits> = {}) {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#public = new Tally(this.#limits.lag);
+    this.#prompts = new Tally(this.#limits.reflex);
     this.#runs = new Recent(this.#limits.speakers);
     this.#privately = new Recent(this.#limits.speakers);
   }
 
   /** Somebody says something. `first`: a machine has just been found out, and is not to be heard; `again`: it goes on. */
   judge(said: Utterance): 'fine' | 'first' | 'again' {
-    const verdict = said.text === undefined ? 'fine' : this.#judge(said, new Words(said.text, this.#limits.length));
-    if (verdict === 'fine') this.#note(said);
-    return verdict;
+    if (said.text === undefined) {
+      this.#chain = 0;
+      this.#note(said, true);
+      return 'fine';
+    }
+    const run = this.#run(said, new Words(said.text, this.#limits.length));
+    const isAnswer = this.#isAnswer(run, said);
+    if (isAnswer) run.count += 1;
+    else if (!this.#isQuick(said, run.text)) run.count = 0;
+    const { repetitions, chain, beginnings, monologue } = this.#limits;
+    const repeats = isAnswer && run.count > 2;
+    const isMachine = run.count > repetitions || (repeats && this.#chain >= chain) || this.#answersInCrowd(run, said);
+    const wasSilent = run.silent;
+    run.own ||= run.alone > (wasSilent ? beginnings : monologue);
+    run.silent = !run.own && (wasSilent || isMachine);
+    if (run.silent) return wasSilent ? 'again' : 'first';
+    if (said.refused === true) return 'fine';
+    this.#chain = repeats ? this.#chain + 1 : 0;
+    this.#note(said, !run.own);
+    run.public = this.#public.count;
+    run.prompts = this.#prompts.count;
+    return 'fine';
   }
 
-  #judge(said: Utterance, text: Words): 'fine' | 'first' | 'again' {
+  /** The run that a text goes on with, or a new one, with this text. */
+  #run(said: Utterance, text: Words): Run {
     const known = this.#runs.get(said.source);
-    const isQuick = said.now - this.#lastHeard(said) <= this.#patience(text);
-    const run = this.#continued(known, said, text, isQuick) ?? this.#begun(known, said, text, isQuick);
+    const aside = this.#privateCount(said) - (known?.private ?? 0);
+    const settled = this.#prompts.settled(said.now);
+    const isLong = said.now - this.#lastHeard(said) > this.#limits.reflex;
+    const answerable = isLong ? 0 : this.#prompts.count - Math.max(known?.prompts ?? 0, settled) + aside;
+    const heard = this.#public.count - (known?.public ?? 0) + aside;
+    const isAsBefore = known !== undefined && known.to === said.to && isAlike(known.text.words, text.words);
+    const run = (isAsBefore && this.#goesOn(known, said, heard)) || {
+      ...{ text, to: said.to, tries: 0, burst: 0, alone: 0, count: 0, silent: false, own: isAsBefore && known.own },
+      // What was said a while ago is not what it answers.
+      heard: Math.min(answerable, this.#limits.unanswered + 1) - heard,
+      ...{ since: said.now, at: 0, public: 0, prompts: 0, private: 0 },
+    };
     run.tries += 1;
-    if (isQuick && this.#heardBy(run, said) >= run.tries) run.count += 1;
-    const wasSilent = run.silent;
-    run.silent ||= run.count > this.#limits.repetitions;
+    run.heard += heard;
+    run.burst = heard === 0 ? run.burst + 1 : 1;
+    // What is too fast may be the last of many answers.
+    const alone = run.alone + (said.refused === true ? 0 : 1) - (answerable === 0 ? 0 : answerable + 1 / 4);
+    run.alone = Math.max(alone, -this.#limits.owed);
     run.text = text;
     run.at = said.now;
     run.public = this.#public.count;
+    run.prompts = this.#prompts.count;
     run.private = this.#privateCount(said);
     this.#runs.set(said.source, run);
-    if (!run.silent) return 'fine';
-    return wasSilent ? 'again' : 'first';
+    return run;
   }
 
-  /** The run that a text goes on with; undefined when it shows that it is no machine's, or no longer the same one's. */
-  #continued(known: Run | undefined, said: Utterance, text: Words, isQuick: boolean): Run | undefined {
-    if (known === undefined || known.to !== said.to) return undefined;
-    const { silence, unanswered, crowd } = this.#limits;
-    const waiting = this.#heardBy(known, said) - known.tries;
-    // Whoever lets texts pass is a person, or a machine that speaks for itself.
-    if (waiting > unanswered + crowd * known.tries) return undefined;
-    if (this.#heardBy(known, said, this.#public.settled(said.now)) - known.tries > unanswered) return undefined;
-    const goesOn = known.silent ? said.now - known.at <= silence : isQuick && waiting > 0;
-    return goesOn && isAlike(known.text.words, text.words) ? known : undefined;
+  /** A run that goes on; not when its source lets pass what others say, as people do, and machines that speak for themselves. */
+  #goesOn(run: Run, said: Utterance, heard: number): Run | false {
+    const { unanswered, silence } = this.#limits;
+    const passed = run.heard + heard - said.underWay - (run.tries + 1);
+    return passed - this.#recent(said) <= unanswered && !(run.silent && said.now - run.at > silence) && run;
   }
 
-  /** A new run: what was said a while ago is not what it answers, but for the last text. */
-  #begun(known: Run | undefined, said: Utterance, text: Words, isQuick: boolean): Run {
-    const heard = this.#privateCount(said);
-    const sinceLast = known?.public ?? 0;
-    const most = this.#public.count - this.#limits.unanswered - 1;
-    const lately = Math.max(sinceLast, most, this.#public.settled(said.now));
-    const answersLast = isQuick && lately === this.#public.count && lately > sinceLast;
-    return {
-      text,
-      to: said.to,
-      base: answersLast ? lately - 1 : lately,
-      basePrivate: isQuick && heard > (known?.private ?? 0) ? heard - 1 : heard,
-      tries: 0,
-      own: 0,
-      count: 0,
-      silent: false,
-      at: said.now,
-      public: 0,
-      private: 0,
-    };
+  /** Whether it can be the answer to a text that has reached its source, given as a machine does. */
+  #isAnswer({ tries, heard, burst, count, text }: Run, said: Utterance): boolean {
+    const { underWay, ahead, atOnce, unanswered, more } = this.#limits;
+    if (!this.#isQuick(said, text) || said.underWay > underWay || burst > atOnce || tries > heard) return false;
+    const reached = heard - said.underWay;
+    return tries <= reached + ahead && reached - tries <= unanswered + more * count;
   }
 
-  /** How many texts have reached a source in its run, of so many that were said to everybody. */
-  #heardBy({ base, own, basePrivate }: Run, said: Utterance, all = this.#public.count): number {
-    return all - base - own + this.#privateCount(said) - basePrivate;
+  /** Whether a source has answered for long all that several others say so fast that they are taken for such machines. */
+  #answersInCrowd({ tries, heard, since, text }: Run, said: Utterance): boolean {
+    const { crowd, crowdTries } = this.#limits;
+    return this.#isQuick(said, text) && tries <= heard && tries >= crowdTries && said.now - since >= crowd;
+  }
+
+  /** How many texts were said in the last while. */
+  #recent({ now }: Utterance): number {
+    return this.#public.count - this.#public.settled(now);
   }
 
   #privateCount({ user }: Utterance): number {
     return this.#privately.get(user)?.count ?? 0;
   }
 
-  /** When the last text has reached a source. */
+  /** When the last text was said to a source. */
   #lastHeard({ source, user }: Utterance): number {
     const other = this.#last?.source === source ? this.#lastOther : this.#last;
     return Math.max(other?.at ?? -Infinity, this.#privately.get(user)?.at ?? -Infinity);
   }
 
-  /** It will be heard by others. */
-  #note({ source, to, now }: Utterance): void {
+  /** It will be heard by others, who can be taken to answer it, or not. */
+  #note({ source, to, now }: Utterance, prompts: boolean): void {
     if (to !== undefined) {
       this.#privately.set(to, { count: (this.#privately.get(to)?.count ?? 0) + 1, at: now });
       return;
     }
     this.#public.add(now);
+    if (!prompts) return;
+    this.#prompts.add(now);
     if (this.#last !== undefined && this.#last.source !== source) this.#lastOther = this.#last;
     this.#last = { source, at: now };
-    const run = this.#runs.get(source);
-    if (run === undefined) return;
-    // Nobody hears himself.
-    run.own += 1;
-    run.public = this.#public.count;
   }
 
-  #patience(text: Words): number {
+  #isQuick(said: Utterance, text: Words): boolean {
     const { quick, reflex, short } = this.#limits;
-    return text.length < short ? quick : reflex;
+    return said.now - this.#lastHeard(said) <= (text.length < short ? quick : reflex);
   }
 }
 

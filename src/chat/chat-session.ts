@@ -266,6 +266,10 @@ export class ChatSession implements Recipient, SessionHandlers {
     };
   }
 
+  get underWay(): number {
+    return this.#session.underWay;
+  }
+
   waits(n: EventNumber): boolean {
     return this.#session.waits((id) => numberOf(id) === n);
   }

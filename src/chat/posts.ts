@@ -98,8 +98,9 @@ export class Posts {
     // What was said once stays said: no rule is asked again about a message that is only sent again.
     const first = duplicates.begin(speaker.user, posting.messageId, post.cpim.content, settled);
     if (first === undefined) return;
-    const objection =
-      this.#objection(speaker, post.audience, 'message', posting.body.length) ?? this.#loop(speaker, post);
+    const refusal = this.#objection(speaker, post.audience, 'message', posting.body.length);
+    const tooFast = refusal?.refused === 'too-fast';
+    const objection = (refusal === undefined || tooFast ? this.#loop(speaker, post, tooFast) : undefined) ?? refusal;
     if (objection !== undefined) {
       duplicates.settle(first, objection);
       return;
@@ -113,20 +114,24 @@ export class Posts {
     return { type: 'said', cpim: posting.body, ...messageFields(speaker, posting, post, this.#parts.now()) };
   }
 
-  /** Two rooms joined to each other must not talk for ever, nor two machines that answer to everything. */
-  #loop(speaker: Speaker, { audience, cpim }: Message): ChatRefusal | undefined {
+  /**
+   * Two rooms joined to each other must not talk for ever, nor two machines that answer to everything: also not where they
+   * are too fast to be heard each time.
+   */
+  #loop(speaker: Speaker, { audience, cpim }: Message, refused: boolean): ChatRefusal | undefined {
     const { endpoint, user } = speaker;
     const { uri, rules, warn } = this.#parts;
     if (!rules.stopsLoops) return undefined;
     const now = this.#parts.now();
+    const underWay = this.#parts.switch.at(endpoint)?.underWay ?? 0;
     const isText = cpim.contentType.mediaType.startsWith('text/');
     const text = isText ? textOf({ ...cpim, content: cpim.content.subarray(0, COMPARED) }).trim() : undefined;
-    const echo = audience.to === 'everyone' ? this.#echoes.judge(endpoint, text, now) : 'fine';
+    const echo = audience.to === 'everyone' ? this.#echoes.judge(endpoint, text, underWay, now) : 'fine';
     if (echo === 'first') warn(`${uri}: ${user} gives back what others say: a loop, not said again`);
     if (echo !== 'fine') return { refused: 'loop', reason: 'A loop: this was just said here' };
     const source = [endpoint, user, speaker.speaksForMany ? (cpim.from?.name ?? '') : ''].join(' ');
     const to = audience.to === 'everyone' ? undefined : audience.user;
-    const reply = this.#autoReplies.judge({ source, user, to, text, now });
+    const reply = this.#autoReplies.judge({ source, user, to, text, underWay, refused, now });
     if (reply === 'first') warn(`${uri}: ${user} answers each text with the same one: a machine, not said any more`);
     return reply === 'fine'
       ? undefined

@@ -18,6 +18,8 @@ export interface Recipient {
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer; `Infinity` when there is place for no more messages of the past. */
   readonly backlog: number;
+  /** How many messages are on their way to its peer: they wait to be sent, or for its answer. */
+  readonly underWay: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;
   /** The same with a large message; where its peer cannot take it, `copy` itself is delivered, a line that stands for it. */

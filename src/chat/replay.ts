@@ -110,6 +110,11 @@ export class Replay implements Recipient {
     return this.#parts.recipient.backlog;
   }
 
+  /** It is not known how many those are that it has not come to yet. */
+  get underWay(): number {
+    return Infinity;
+  }
+
   /** What it has not come to yet is on its way. */
   waits(n: EventNumber): boolean {
     const { asked, present } = this.#parts;

@@ -117,6 +117,10 @@ export class TextOut implements Recipient {
     return this.#waiting.length > this.#parts.limits.waiting / 2 ? Infinity : this.#backlog;
   }
 
+  get underWay(): number {
+    return this.#waiting.length;
+  }
+
   waits(n: EventNumber): boolean {
     return this.#waiting.some(({ copy }) => copy.n === n);
   }

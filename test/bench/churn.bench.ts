@@ -119,8 +119,7 @@ async function speak(device: Device, index: number): Promise<void> {
 
 const server = fork(
   new URL('./fanout/server.js', import.meta.url),
-  // The speakers are programs that say the same in turn: not to be taken for machines that answer each other.
-  ['memory', '0', 'rooms.defaults.missed_messages=10000', 'msrp.queue_bytes=16MiB', 'rooms.defaults.loops=allow'],
+  ['memory', '0', 'rooms.defaults.missed_messages=10000', 'msrp.queue_bytes=16MiB'],
   { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
 );
 const [{ sip = 0 }] = (await once(server, 'message')) as [Ready];

@@ -238,7 +238,7 @@ t.test('the types of a MESSAGE: what is taken, what is refused, and how', async 
   const max = await call(stage, 'max');
   t.equal(await tom.writes(file, { contentType: 'application/vnd.gsma.rcs-ft-http+xml' }), 202);
   t.equal(bodyOf((await zoe.line.hears('files.example.org')).body), file, 'a file on a server: as it came');
-  t.equal(await max.reads(), 'tom: [a.pdf, application/pdf, 12 kB: https://files.example.org/abc]');
+  t.equal(await max.reads(), 'tom: [a.pdf, application/pdf, 12 KiB: https://files.example.org/abc]');
   t.equal(await tom.writes('aGk=', { contentType: 'text/plain', headers: ['Content-Encoding: br'] }), 415);
   t.equal(await tom.writes('', {}), 202, 'nothing said');
   t.equal(await tom.writes('x', { contentType: 'nonsense' }), 400);
@@ -555,6 +555,76 @@ t.test('machines that answer to everything stop within ten texts, by whatever pr
     t.equal(await first.says('and now a person'), one === 'MESSAGE' ? 202 : 200);
   }
 });
+
+t.test('three machines that answer each other stop within ten texts, too', async (t) => {
+  for (const protocol of ['MSRP', 'MESSAGE'] as const) {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    let said = 0;
+    const answer = async (name: string): Promise<void> => {
+      const machine = await answerers[protocol]?.(stage, name);
+      if (machine === undefined) throw new Error('no machine');
+      void (async () => {
+        for (;;) {
+          await machine.reads();
+          if ((await machine.says(`${name} is not here at the moment`)) < 300) said += 1;
+        }
+      })();
+    };
+    for (const name of ['one', 'two', 'three']) await answer(name);
+    t.equal(await zoe.say('is anybody there?'), '200');
+    for (let before = -1; before < said;) {
+      before = said;
+      // It is over when a text of somebody else comes through and nobody has answered any more.
+      for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+      await zoe.say(`still there, ${'abcdefg'.charAt(before)}?`);
+    }
+    t.ok(said <= 10, `${protocol}: ${String(said)} texts`);
+    t.ok(stage.lines.some((line) => /answers each text/.test(line)));
+  }
+});
+
+t.test(
+  'programs that report all at once, each with several texts under way, are heard whatever others say',
+  async (t) => {
+    const [programs, texts, window] = [20, 40, 4];
+    const stage = await raise('rooms.defaults.messages_at_once=1000', 'roster.interval=1s');
+    t.teardown(() => stage.close());
+    for (const protocol of ['MSRP', 'MESSAGE'] as const) {
+      // What they say differs by a number, or not at all.
+      for (const report of [
+        (i: number) => `report number ${String(i)} of this host`,
+        () => 'host is up, load is low',
+      ]) {
+        const room = `sip:${protocol.toLowerCase()}${String(report(1).length)}@127.0.0.1`;
+        const all = await Promise.all(
+          Array.from({ length: programs }, async (_, i) => {
+            const name = `program${String(i)}`;
+            if (protocol === 'MSRP') {
+              const { say } = await join(stage, name, room);
+              return async (text: string) => Number(await say(text));
+            }
+            const { writes } = await call(stage, name, [], room);
+            return writes;
+          }),
+        );
+        const answers = await Promise.all(
+          all.flatMap((says) =>
+            Array.from({ length: window }, async (_, lane) => {
+              const statuses: number[] = [];
+              for (let i = lane; i < texts; i += window) statuses.push(await says(report(i)));
+              return statuses;
+            }),
+          ),
+        );
+        const refused = answers.flat().filter((status) => status >= 300);
+        t.same(refused, [], `${protocol}: none of ${String(programs * texts)} refused`);
+      }
+    }
+    t.notOk(stage.lines.some((line) => /answers each text|gives back/.test(line)));
+  },
+);
 
 t.test('a machine that answers itself over a bridge, which gives back what is said', async (t) => {
   for (const protocol of ['MSRP', 'MESSAGE'] as const) {

@@ -12,6 +12,7 @@ const ROOM = 'sip:room@example.com';
 function setUp(limits: Partial<AggregationLimits>): { aggregation: Aggregation; got: Copy[]; device: Recipient } {
   const got: Copy[] = [];
   const device: Recipient = {
+    underWay: 0,
     endpoint: endpointId('desk'),
     user: ALICE,
     roomUri: ROOM,

@@ -46,6 +46,7 @@ function setUp(wish: PastWish, asked: boolean): { log: SlowLog; say: (text: stri
   const heard: string[] = [];
   let attached: Recipient | undefined;
   const device: Recipient = {
+    underWay: 0,
     endpoint: endpointId('phone'),
     user: BOB,
     roomUri: ROOM,

@@ -9,6 +9,7 @@ import { plainTextOf } from '../../src/chat/plain-text.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import type { Said } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, type UserUri, userUri } from '../../src/conference/ids.ts';
+import { RateLimiter } from '../../src/policy/rate.ts';
 import { AutoReplies, type AutoReplyLimits } from '../../src/chat/auto-replies.ts';
 import { Echoes } from '../../src/chat/echoes.ts';
 import { LoopGuard } from '../../src/focus/loop-guard.ts';
@@ -57,7 +58,7 @@ t.test('what was said, as plain text', (t) => {
   t.equal(plainTextOf(said('  hi\r\n'))?.text, 'hi');
   t.equal(plainTextOf(said(Buffer.from('gr\xfc\xdfe', 'latin1'), 'text/plain;charset=iso-8859-1'))?.text, 'grüße');
   t.equal(plainTextOf(said('<b>hi</b>', 'text/html'))?.text, 'hi');
-  t.equal(plainTextOf(said(Buffer.alloc(2048), 'image/png'))?.text, '[image/png, 2 kB]');
+  t.equal(plainTextOf(said(Buffer.alloc(2048), 'image/png'))?.text, '[image/png, 2 KiB]');
   t.equal(plainTextOf(said('x', 'application/pdf'))?.text, '[application/pdf, 1 bytes]');
   t.equal(plainTextOf(said('<isComposing/>', 'application/im-iscomposing+xml')), undefined);
   t.equal(plainTextOf(said('<imdn/>', 'message/imdn+xml')), undefined);
@@ -80,20 +81,36 @@ t.test('loops: what comes back through one endpoint again and again', (t) => {
   const echoes = new Echoes();
   const back = (texts: readonly string[]): string[] =>
     texts.map((text, at) => {
-      echoes.judge(one, text, at);
-      return echoes.judge(other, `zoe: ${text}`, at);
+      echoes.judge(one, text, 0, at);
+      return echoes.judge(other, `zoe: ${text}`, 0, at);
     });
   t.same(back(['where do we meet', 'at the old bridge', 'see you there then']), ['fine', 'first', 'again']);
   const friend = endpointId('friend');
   const agrees = ['thank you', 'ok', 'good night', 'bye'];
   for (const text of agrees) {
-    echoes.judge(one, text, 10_000);
-    t.equal(echoes.judge(friend, text, 10_500), 'fine', `${text}: people say it together`);
+    echoes.judge(one, text, 0, 10_000);
+    t.equal(echoes.judge(friend, text, 0, 10_500), 'fine', `${text}: people say it together`);
   }
-  echoes.judge(one, 'ok', 11_000);
-  t.equal(echoes.judge(friend, 'ok', 11_500), 'first', 'but not for ever');
+  echoes.judge(one, 'ok', 0, 11_000);
+  t.equal(echoes.judge(friend, 'ok', 0, 11_500), 'first', 'but not for ever');
   t.end();
 });
+
+t.test(
+  'loops: who says the same as others gives nothing back that has not reached him, nor while he lets others speak',
+  (t) => {
+    const endpoints = Array.from({ length: 20 }, (_, i) => endpointId(`e${String(i)}`));
+    for (const underWay of [0, 40]) {
+      const echoes = new Echoes();
+      const verdicts = new Set<string>();
+      for (let i = 0; i < 200; i++) {
+        for (const endpoint of endpoints) verdicts.add(echoes.judge(endpoint, 'host is up, load is low', underWay, i));
+      }
+      t.same([...verdicts], ['fine'], `${String(underWay)} under way to each`);
+    }
+    t.end();
+  },
+);
 
 /** A room in which machines answer; its clock is the test's. */
 class Machines {
@@ -101,10 +118,13 @@ class Machines {
   readonly said: string[] = [];
   readonly refused: string[] = [];
   now = 0;
+  readonly #rate: RateLimiter;
   readonly #answers = new Map<string, (text: string) => string | undefined>();
   #due: { readonly at: number; readonly by: string; readonly text: string }[] = [];
 
-  constructor(limits: Partial<AutoReplyLimits> = {}) {
+  /** @param perSecond how much each may say, as a room has it */
+  constructor(limits: Partial<AutoReplyLimits> = {}, perSecond = 1e6) {
+    this.#rate = new RateLimiter({ perSecond, burst: perSecond });
     this.guard = new AutoReplies(limits);
   }
 
@@ -120,10 +140,12 @@ class Machines {
   says(by: string, text: string, to?: string): 'fine' | 'first' | 'again' {
     const user = (name: string): UserUri => userUri(`sip:${name}@example.com`);
     const addressee = to === undefined ? undefined : user(to);
-    const verdict = this.guard.judge({ source: by, user: user(by), to: addressee, text, now: this.now });
-    (verdict === 'fine' ? this.said : this.refused).push(`${by}: ${text}`);
-    if (verdict === 'fine')
-      for (const [name, hear] of this.#answers) if (name !== by && (to ?? name) === name) hear(text);
+    const refused = this.#rate.take(by, this.now) > 0;
+    const utterance = { source: by, user: user(by), to: addressee, text, underWay: 0, refused, now: this.now };
+    const verdict = this.guard.judge(utterance);
+    const isSaid = verdict === 'fine' && !refused;
+    (isSaid ? this.said : this.refused).push(`${by}: ${text}`);
+    if (isSaid) for (const [name, hear] of this.#answers) if (name !== by && (to ?? name) === name) hear(text);
     return verdict;
   }
 
@@ -162,11 +184,19 @@ t.test('loops: machines that answer to everything stop within ten texts', (t) =>
     t.ok(room.said.length <= 10, `${kind}: ${String(room.said.length)} texts`);
     t.ok(room.refused.length <= 3);
   }
-  const busy = new Machines();
+  for (const after of [0, 1, 100, 800]) {
+    const three = new Machines();
+    for (const name of ['m1', 'm2', 'm3']) three.add(name, () => `${name} is not here at the moment`, after);
+    three.says('zoe', 'hello');
+    three.run();
+    t.ok(three.said.length <= 10, `three machines that answer after ${String(after)} ms: ${String(three.said.length)}`);
+  }
+  // Each of them has more and more to answer, so it takes a while until one sees that it answers all.
+  const busy = new Machines({}, 10);
   for (const name of ['m1', 'm2', 'm3', 'm4']) busy.add(name, () => `${name} is not here at the moment`);
   busy.says('zoe', 'hello');
   busy.run(10_000);
-  t.ok(busy.said.length < 60, `four machines at once: ${String(busy.said.length)} texts`);
+  t.ok(busy.said.length < 400, `four machines at once: ${String(busy.said.length)} texts`);
   t.end();
 });
 
@@ -230,6 +260,22 @@ t.test('loops: people are not machines', (t) => {
   for (let i = 0; i < 1000; i++) {
     programs.passes(1);
     programs.says(`u${String(i % 10)}`, `this is report number ${String(i)}`);
+  }
+  const [burst, other] = [new AutoReplies(), new AutoReplies()];
+  const report = (source: string, number: number, underWay: number) => ({
+    source,
+    user: userUri(`sip:${source}@x.com`),
+    to: undefined,
+    text: `report number ${String(number)}`,
+    underWay,
+    now: 1,
+  });
+  for (let i = 0; i < 8; i++) {
+    t.equal(burst.judge(report('one', i, i)), 'fine');
+    t.equal(burst.judge(report('two', i, i + 1)), 'fine', 'sent before anything had reached it');
+    other.judge(report('one', i, 0));
+    if (i > 4) t.not(other.judge(report('two', i, 0)), 'fine', 'but not when all has reached it');
+    else other.judge(report('two', i, 0));
   }
   t.same(programs.refused, [], 'ten programs that report much the same, a thousand times a second');
   const greeter = room();
