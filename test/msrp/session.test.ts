@@ -5,6 +5,7 @@ import {
   parseMsrpUri,
   prepare,
   type AuthRequest,
+  type IncomingMessage,
   type MessageSink,
   type MsrpSession,
   type OtherRequest,
@@ -1245,18 +1246,28 @@ t.test('RFC 4975 §10.9: 501 for methods we do not know, also illegal ones that 
   t.equal(session.state, 'bound');
 
   const heard: OtherRequest[] = [];
+  const bodies: Uint8Array[] = [];
   const handlers = {
-    message: () => undefined,
+    message: (_: MsrpSession, { body }: IncomingMessage) => bodies.push(body),
     request: (_: MsrpSession, request: OtherRequest) => heard.push(request),
   };
   const knows = bindSession(rig, { handlers });
-  for (const fields of [[], ['Failure-Report: no']])
-    knows.flow.say(knows.ask('FOO', [...fields, 'X-New: 1', 'Content-Type: a/b'], 'body\0', 'foo1', '+'));
+  const fields = ['X-New: 1', 'Content-Type: a/b'];
+  for (const frame of [
+    knows.ask('FOO', fields, 'body\0', 'foo1', '+'),
+    knows.ask('FOO', ['Failure-Report: no', ...fields], 'body'),
+    knows.ask('SEND', ['Message-ID: mess0002', 'Failure-Report: no', ...fields], 'body\0'),
+  ]) {
+    const octets = Buffer.from(frame, 'latin1');
+    knows.flow.say(octets);
+    octets.fill(0);
+  }
   t.match(heard, [
     { head: { method: 'FOO', headers: [{ name: 'X-New', value: '1' }], contentType: 'a/b' }, flag: '+' },
     {},
   ]);
-  t.same(heard[0]?.body, utf8('body\0'));
+  const copies = [heard[0]?.body, bodies[0]].map((body) => body && latin1(body));
+  t.same(copies, ['body\0', 'body\0'], 'copies of the octets that were lent');
   for (const request of heard) request.respond(200, 'Done', [{ name: 'X-New', value: '2' }]);
   heard[0]?.respond(403);
   rig.settle();

@@ -352,8 +352,11 @@ t.test('RFC 3261 §13.2.2.4: what follows an ACK that still looks for its addres
     peer.answer(peer.request('INVITE'), 200, { toTag: 'fork', contact: parseNameAddr('<sip:fork@10.0.0.3>') });
     clock.advance(1);
     sessions[0]?.request('MESSAGE', {}, () => undefined);
-    const closed = agent.close();
+    let open = true;
+    const closed = agent.close().then(() => (open = false));
     clock.advance(1000);
+    await new Promise(setImmediate);
+    t.ok(open, 'so does the end');
     t.equal(lookups.length, 2, 'the two ACKs');
     while (lookups.length > 0) {
       for (const answer of lookups.splice(0).reverse()) answer();

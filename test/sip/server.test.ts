@@ -1073,14 +1073,34 @@ t.test(
     }
     const invites: IncomingInvite[] = [];
     const { peer, clock } = stage({ onInvite: (invite) => void invites.push(invite) });
-    peer.say(`${head('INVITE', { Supported: '100rel', 'Content-Type': 'application/sdp' })}\n\nv=1`);
+    peer.say(`${head('INVITE', { Require: '100rel', 'Content-Type': 'application/sdp' })}\n\nv=1`);
     clock.advance(1);
     invites[0]?.ring({ status: 183, ...SDP });
     clock.advance(1);
     const To = peer.response(183).headers.get('To');
-    peer.say(`${head('UPDATE', { To, CSeq: '2 UPDATE', 'Content-Type': 'application/sdp' })}\n\nv=2`);
-    clock.advance(1);
+    const offer = (seq: number): void => {
+      peer.say(`${head('UPDATE', { To, CSeq: `${String(seq)} UPDATE`, 'Content-Type': 'application/sdp' })}\n\nv=2`);
+      clock.advance(1);
+    };
+    const acknowledge = (status: number, seq: number): void => {
+      const RAck = `${String(peer.response(status).rseq)} 1 INVITE`;
+      peer.say(head('PRACK', { To, CSeq: `${String(seq)} PRACK`, RAck }));
+      clock.advance(1);
+    };
+    offer(2);
     t.equal(peer.statuses.at(-1), '488 UPDATE', 'nobody takes it');
+    acknowledge(183, 3);
+    let answer: ((answer: Answer) => void) | undefined;
+    invites[0]?.ring(180, () => new Promise((resolve) => (answer = resolve)));
+    clock.advance(1);
+    offer(4);
+    invites[0]?.accept({});
+    acknowledge(180, 5);
+    t.equal(peer.statuses.at(-1), '200 PRACK', 'the UPDATE still has no answer');
+    answer?.({ status: 200, ...SDP });
+    await new Promise(setImmediate);
+    clock.advance(1);
+    t.strictSame(peer.statuses.slice(-2), ['200 UPDATE', '200 INVITE']);
   },
 );
 
