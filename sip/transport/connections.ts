@@ -36,9 +36,12 @@ export interface WebSocketFacts {
 /** What a connection attempt comes to. */
 export type Connected = (flow: Flow | TransportFailure) => void;
 
+/** A connection that somebody wants, and who. */
 interface Attempt {
+  readonly key: string;
+  readonly target: Target;
+  readonly transport: 'TCP' | 'TLS';
   readonly waiting: Connected[];
-  dialling: Dialling | undefined;
 }
 
 /** The close code of the WebSocket registry for "as many as I can serve", and how long its answer is waited for. */
@@ -55,7 +58,10 @@ export class Connections {
   readonly #all = new Set<Connection>();
   /** Open connections by transport, peer and, for TLS, the domain that the peer has proved to be. */
   readonly #index = new Map<string, Connection>();
-  readonly #attempts = new Map<string, Attempt>();
+  /** Those being opened; undefined while it is being begun. */
+  readonly #attempts = new Map<string, { readonly attempt: Attempt; dialling: Dialling | undefined }>();
+  /** Those that wait until fewer are being opened, each with its end. */
+  readonly #later = new Map<string, { readonly attempt: Attempt; readonly late: NodeJS.Timeout }>();
   #closed = false;
   #emptied: (() => void) | undefined;
   #numbered = 0;
@@ -147,7 +153,11 @@ export class Connections {
   /** Ends all; resolves when the last is gone. What is left after `closeTimeout` is cut off. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const attempt of [...this.#attempts.values()]) attempt.dialling?.abort();
+    for (const { attempt, late } of [...this.#later.values()]) {
+      clearTimeout(late);
+      this.#settle(attempt, closing);
+    }
+    for (const { dialling } of [...this.#attempts.values()]) dialling?.abort();
     for (const connection of [...this.#all]) connection.close(closing.reason);
     if (this.#all.size === 0) return;
     const late = setTimeout(() => {
@@ -196,31 +206,59 @@ export class Connections {
 
   #dial(target: Target, transport: 'TCP' | 'TLS', connected: Connected): void {
     const key = indexKey(transport, target.remote, target.serverName);
-    const known = this.#attempts.get(key);
+    const known = this.#attempts.get(key) ?? this.#later.get(key);
     if (known !== undefined) {
-      known.waiting.push(connected);
+      known.attempt.waiting.push(connected);
       return;
     }
-    const { limits } = this.#context;
-    const refused =
-      this.#attempts.size >= limits.maxConnecting
-        ? `${this.#attempts.size} connections being opened`
-        : this.#admission.enter(target.remote.address);
+    const { maxConnecting, maxWaitingToConnect, connectTimeout } = this.#context.limits;
+    const attempt: Attempt = { key, target, transport, waiting: [connected] };
+    if (this.#attempts.size < maxConnecting) this.#open(attempt);
+    else if (this.#later.size >= maxWaitingToConnect)
+      connected({ failed: 'limit', reason: `${this.#later.size} connections waiting to be opened` });
+    else {
+      const late = setTimeout(() => {
+        this.#settle(attempt, { failed: 'timeout', reason: 'too many connections being opened before it' });
+      }, connectTimeout);
+      this.#later.set(key, { attempt, late });
+    }
+  }
+
+  #open(attempt: Attempt): void {
+    const { key, target, transport } = attempt;
+    const refused = this.#admission.enter(target.remote.address);
     if (refused !== undefined) {
-      connected({ failed: 'limit', reason: refused });
+      this.#settle(attempt, { failed: 'limit', reason: refused });
       return;
     }
-    const attempt: Attempt = { waiting: [connected], dialling: undefined };
-    this.#attempts.set(key, attempt);
+    const { connectTimeout } = this.#context.limits;
+    const begun: { readonly attempt: Attempt; dialling: Dialling | undefined } = { attempt, dialling: undefined };
+    this.#attempts.set(key, begun);
     const done = (result: Socket | TransportFailure): void => {
-      this.#attempts.delete(key);
-      const flow = 'failed' in result ? this.#failed(target, result) : this.#dialled(result, target, transport, key);
-      for (const tell of attempt.waiting) tell(flow);
+      this.#settle(
+        attempt,
+        'failed' in result ? this.#failed(target, result) : this.#dialled(result, target, transport, key),
+      );
+      this.#openMore();
     };
-    attempt.dialling =
-      transport === 'TLS'
-        ? dialTls(target, this.#tls, limits.connectTimeout, done)
-        : dialTcp(target, limits.connectTimeout, done);
+    begun.dialling =
+      transport === 'TLS' ? dialTls(target, this.#tls, connectTimeout, done) : dialTcp(target, connectTimeout, done);
+  }
+
+  /** Tells those who wait what came of it. */
+  #settle({ key, waiting }: Attempt, flow: Flow | TransportFailure): void {
+    this.#attempts.delete(key);
+    this.#later.delete(key);
+    for (const tell of waiting) tell(flow);
+  }
+
+  #openMore(): void {
+    for (const [key, { attempt, late }] of this.#later) {
+      if (this.#closed || this.#attempts.size >= this.#context.limits.maxConnecting) return;
+      clearTimeout(late);
+      this.#later.delete(key);
+      this.#open(attempt);
+    }
   }
 
   #failed(target: Target, failure: TransportFailure): TransportFailure {

@@ -8,8 +8,10 @@ export interface TransportLimits {
   readonly maxConnections: number;
   /** Connections from one address. Default 1000: whole offices stand behind one address. */
   readonly maxConnectionsPerAddress: number;
-  /** Connections being opened by us at one time; one more fails at once. Default 1000. */
+  /** Connections being opened by us at one time; further ones wait their turn. Default 1000. */
   readonly maxConnecting: number;
+  /** Connections that wait to be opened, for at most `connectTimeout`; one more fails at once. Default 20000. */
+  readonly maxWaitingToConnect: number;
   /** UDP peers remembered (forgetting one costs nothing but its flow's identity). Default 20000. */
   readonly maxUdpPeers: number;
   /** Bytes waiting for a peer that does not read; more closes its flow (UDP: the datagram is dropped). Default 4194304. */
@@ -41,6 +43,7 @@ export const defaultTransportLimits: TransportLimits = {
   maxConnections: 20_000,
   maxConnectionsPerAddress: 1_000,
   maxConnecting: 1_000,
+  maxWaitingToConnect: 20_000,
   maxUdpPeers: 20_000,
   maxQueuedBytes: 4_194_304,
   connectTimeout: 5_000,

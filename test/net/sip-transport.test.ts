@@ -13,6 +13,7 @@ import type { Dns } from '../../sip/resolver.ts';
 import type { Flow, Target, TransportFailure, TransportHandlers, ViaAddress } from '../../sip/transport/flow.ts';
 import { SocketTransport } from '../../sip/transport/layer.ts';
 import type { SocketTransportOptions } from '../../sip/transport/layer.ts';
+import { boundTo } from '../../sip/transport/tcp.ts';
 import { checkSipIdentity } from '../../sip/transport/tls.ts';
 import type { TlsCertificate } from '../../sip/transport/tls.ts';
 
@@ -442,11 +443,13 @@ t.test('connect: refused, too slow, too many, closing', async (t) => {
   t.teardown(() => silent.close());
   const address = silent.address();
   const silentPort = typeof address === 'object' && address !== null ? address.port : 0;
-  const { layer } = side(t, { limits: { connectTimeout: 300, maxConnecting: 1 } });
+  const { layer } = side(t, { limits: { connectTimeout: 300, maxConnecting: 1, maxWaitingToConnect: 1 } });
   t.match(await dial(layer, 1), { failed: 'refused' });
   const slow = dial(layer, silentPort, { transport: 'TLS' });
+  const later = [dial(layer, silentPort), dial(layer, silentPort)];
   t.match(await dial(layer, 1), { failed: 'limit' });
   t.match(await slow, { failed: 'timeout' });
+  t.match(await Promise.all(later), [{ failed: 'timeout' }, { failed: 'timeout' }], 'no longer than to connect');
   const abandoned = dial(layer, silentPort, { transport: 'TLS' });
   await layer.close();
   t.match(await abandoned, { failed: 'closed' });
@@ -475,6 +478,28 @@ t.test('who sends hundreds of messages at once keeps nobody waiting', async (t) 
     'and none is lost, though the peer has ended',
   );
   t.match(await server.closed.next(), { reason: 'the peer has closed its direction' });
+});
+
+t.test('connect: as many at a time as may be opened, the others when their turn comes', async (t) => {
+  const servers = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const server = createServer((socket) => socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      t.teardown(() => server.close());
+      return boundTo(server).port;
+    }),
+  );
+  const { layer } = side(t, { limits: { maxConnecting: 3 } });
+  const flows = await Promise.all(servers.map((port) => dial(layer, port)));
+  t.same(new Set(flows.map((flow) => ('failed' in flow ? flow : flow.remote.port))), new Set(servers));
+  t.equal(layer.connections, 50);
+  const hasty = side(t, { limits: { maxConnecting: 1 } });
+  const ends = servers.map((port) => dial(hasty.layer, port));
+  await hasty.layer.close();
+  t.ok(
+    (await Promise.all(ends)).every((end) => 'failed' in end && end.failed === 'closed'),
+    'none is left unanswered',
+  );
 });
 
 t.test('close: peers that never close their side are cut off', async (t) => {
