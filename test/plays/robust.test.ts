@@ -207,3 +207,25 @@ t.test('a stop: connections of chat sessions are closed while answers to the BYE
   phone.hangUp();
   await stopped;
 });
+
+t.test('a stop: one BYE for each call and one NOTIFY for each subscription, however many go at once', async (t) => {
+  const stage = await raise('roster.interval=1ms');
+  const names = Array.from({ length: 20 }, (_, i) => `user${String(i)}`);
+  const all = await Promise.all(names.map((name) => join(stage, name)));
+  const watchers = all.slice(0, 5).map(({ phone }) => phone);
+  for (const watcher of watchers) {
+    await watcher.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+    await watcher.next('NOTIFY');
+  }
+  const come = all.map(({ phone }) => phone.arrived.length);
+  await Promise.all([stage.close(), ...all.map(({ phone }) => phone.next('BYE'))]);
+  for (const [at, { phone }] of all.entries()) {
+    t.same(phone.arrived.slice(come[at]).sort(), watchers.includes(phone) ? ['BYE', 'NOTIFY'] : ['BYE']);
+  }
+  const farewells = await Promise.all(watchers.map((watcher) => watcher.next('NOTIFY')));
+  for (const { headers, body } of farewells) {
+    t.match(headers.get('Subscription-State'), /^terminated;reason=noresource/, 'RFC 6665 §4.1.3');
+    t.match(Buffer.from(body).toString(), /state="deleted"/, 'RFC 4575 §5.2: all are gone');
+    t.notMatch(Buffer.from(body).toString(), /<user/, 'and nobody is named');
+  }
+});
