@@ -2,7 +2,10 @@ import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
 import type { ChatRefusal } from './refusals.ts';
 
 /** What is said, without the headers that a client may write anew; of what is large, only the beginning is known in time. */
-type Content = Uint8Array | 'large';
+type Content = Uint8Array | { readonly beginning: Uint8Array };
+
+/** Octets of that beginning by which it is known: those are there however it is cut into chunks. */
+const COMPARED = 16_384;
 
 type Settled = (outcome: EventNumber | ChatRefusal) => void;
 
@@ -78,7 +81,11 @@ export class Duplicates {
 }
 
 function keyOf(user: UserUri, id: MessageId, content: Content): string {
-  return `${id} ${user} ${content === 'large' ? content : `${content.length} ${hashOf(content)}`}`;
+  const what =
+    'beginning' in content
+      ? `large ${hashOf(content.beginning.subarray(0, COMPARED))}`
+      : `${content.length} ${hashOf(content)}`;
+  return `${id} ${user} ${what}`;
 }
 
 /** FNV-1a: whoever makes two contents alike only deceives himself. */

@@ -1,3 +1,4 @@
+import { parseCpim } from '../../msrp/index.ts';
 import type { Opened } from '../conference/events.ts';
 import type { EventNumber, StreamId } from '../conference/ids.ts';
 import type { Append, Logged } from '../log/room-log.ts';
@@ -62,7 +63,7 @@ export class Streams {
     settled: (verdict: StreamVerdict) => void,
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
-    const first = duplicates.begin(speaker.user, posting.messageId, 'large', settled);
+    const first = duplicates.begin(speaker.user, posting.messageId, beginningOf(posting.body), settled);
     if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
     if ('refused' in post) {
@@ -128,5 +129,15 @@ export class Streams {
       this.#underWay.get(event.stream)?.stream.complete();
       this.#underWay.delete(event.stream);
     } else if (event.type === 'aborted') this.#underWay.get(event.stream)?.stream.abort();
+  }
+}
+
+/** What a large message says first, as far as it is known: behind its headers, when these can be read. */
+function beginningOf(body: Uint8Array): { readonly beginning: Uint8Array } {
+  try {
+    return { beginning: parseCpim(body).content };
+  } catch {
+    // It will be refused, whatever it is.
+    return { beginning: body };
   }
 }

@@ -20,9 +20,9 @@ class Sender {
   readonly #total: string;
   #sent = 0;
 
-  constructor(member: Member, body: string, total = String(body.length)) {
+  constructor(member: Member, body: string, total = String(body.length), id?: string) {
     count += 1;
-    this.id = `large-${String(count)}`;
+    this.id = id ?? `large-${String(count)}`;
     this.#member = member;
     this.#body = body;
     this.#total = total;
@@ -107,6 +107,18 @@ t.test('RFC 7701 §6.1: what its sender gives up is given up for all, and may be
   const again = new Sender(alice, body);
   t.equal(await again.send(200_000), '200');
   t.ok((await third).text === body);
+
+  const other = body.replace('picture picture', 'another picture');
+  const fourth = receive(bob);
+  t.equal(await new Sender(alice, other, undefined, again.id).send(200_000), '200');
+  t.ok((await fourth).text === other, 'another one under an id that was there before is none of those');
+  t.equal(
+    await new Sender(alice, other, undefined, again.id).send(200_000),
+    '200',
+    'one that is sent again is answered again',
+  );
+  t.equal(await alice.say('after that'), '200');
+  t.match((await bob.line.next(({ what }) => what === 'SEND')).body, 'after that', 'and not said again');
 });
 
 t.test('RFC 4975 §8.6, §10.5: 413 for what is too large, announced or not', async (t) => {
