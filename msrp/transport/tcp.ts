@@ -101,7 +101,8 @@ class SocketFlow implements Flow {
   }
 
   end(): void {
-    this.#socket.end();
+    // To end it again would make an error, with its stack, that nobody wants.
+    if (!this.#socket.writableEnded) this.#socket.end();
     // What still comes is nobody's, but the end of it is awaited.
     this.#socket.resume();
   }
