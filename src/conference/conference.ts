@@ -263,7 +263,7 @@ export class Conference {
   /** Forgets departed endpoints that were shown long enough. Tells whether the document changed. */
   forgetDeparted(now: Millis): boolean {
     const before = this.#revision;
-    for (const endpoint of [...this.#roster.departed()]) {
+    for (const endpoint of this.#roster.departed()) {
       const gone = endpoint.departure?.at ?? 0;
       if (gone + this.#limits.departedFor > now && this.#roster.departedCount <= this.#limits.maxDeparted) break;
       this.#roster.removeEndpoint(endpoint.id, ++this.#revision);

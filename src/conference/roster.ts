@@ -133,7 +133,7 @@ export class Roster {
     return this.#endpoints.get(id);
   }
 
-  /** Departed endpoints that are still shown, oldest first. */
+  /** Departed endpoints that are still shown, oldest first; each may be removed as it is given. */
   *departed(): IterableIterator<Endpoint> {
     for (const id of this.#departed) {
       const endpoint = this.#endpoints.get(id);
