@@ -2,6 +2,7 @@ import type { Clock, Flow, FlowHandlers, IncomingMessage, Log, SessionHandlers }
 import {
   newEndpoint,
   parseMsrpPath,
+  prepare,
   type CloseReason,
   type EndpointOptions,
   type MsrpEndpoint,
@@ -285,4 +286,16 @@ export function answerTo(frame: Written, status = '200 OK'): string {
     `MSRP ${frame.id} ${status}\r\nTo-Path: ${frame.fields['From-Path'] ?? ''}\r\n` +
     `From-Path: ${frame.fields['To-Path'] ?? ''}\r\n-------${frame.id}$\r\n`
   );
+}
+
+/** Fields of a SEND of five octets. */
+export const TEXT = ['Message-ID: mess0001', 'Byte-Range: 1-5/5', 'Content-Type: text/plain'];
+
+/** A text to be sent, rendered. */
+export const plain = (body: string, more: object = {}) =>
+  prepare({ contentType: 'text/plain', body: utf8(body), ...more });
+
+/** For what must be there. */
+export function never(): never {
+  throw new Error('there is one');
 }
