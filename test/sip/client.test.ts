@@ -16,36 +16,16 @@ import {
   UserAgent,
   type UserAgentOptions,
 } from '../../sip/index.ts';
-import { FakeClock, Network, type NetworkOptions } from './network.ts';
+import type { Network, NetworkOptions } from './network.ts';
 import { head, RawPeer } from './raw-peer.ts';
+import { BOB, ROOM, SDP, stage, type Stage } from './stage.ts';
 
-const ROOM = parseNameAddr('<sip:room@10.0.0.2>');
-const BOB = parseUri('sip:bob@10.0.0.1');
-const SDP = { contentType: 'application/sdp', body: 'v=0' };
-
-interface Called {
-  readonly clock: FakeClock;
-  readonly network: Network;
-  readonly agent: UserAgent;
-  readonly peer: RawPeer;
+interface Called extends Stage {
   readonly invite: OutgoingInvite;
   /** What the caller heard, in order. */
   readonly heard: string[];
   readonly sessions: InviteSession[];
   readonly ended: SessionEnd['why'][];
-}
-
-function agentAt(
-  options: Partial<UserAgentOptions> = {},
-  wires: Partial<NetworkOptions> = {},
-): Pick<Called, 'clock' | 'network' | 'agent' | 'peer'> {
-  const clock = new FakeClock();
-  const network = new Network({ clock, delay: 0, ...wires });
-  const agent = new UserAgent(
-    { transport: network.host('10.0.0.2'), clock, ...options },
-    { onInvite: () => undefined, onSubscribe: () => undefined },
-  );
-  return { clock, network, agent, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2') };
 }
 
 function told(outcome: Outcome): string {
@@ -58,7 +38,7 @@ function calls(
   options: Partial<UserAgentOptions> = {},
   wires: Partial<NetworkOptions> = {},
 ): Called {
-  const made = agentAt(options, wires);
+  const made = stage({}, options, wires);
   const heard: string[] = [];
   const sessions: InviteSession[] = [];
   const ended: SessionEnd['why'][] = [];
@@ -186,7 +166,7 @@ t.test('RFC 3261 §9.1: a provisional response counts only for the attempt it an
   t.strictSame(heard, ['487']);
 
   const lookups: (() => void)[] = [];
-  const { network, clock: time } = agentAt();
+  const { network, clock: time } = stage();
   const outcomes: string[] = [];
   const slow = new UserAgent(
     {
@@ -258,7 +238,7 @@ t.test('RFC 3261 §17.1.1.2: nobody answers', (t) => {
 });
 
 t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => {
-  const { agent, peer, clock } = agentAt({ sessionTimer: { interval: 90 } });
+  const { agent, peer, clock } = stage({}, { sessionTimer: { interval: 90 } });
   agent.invite(
     { uri: BOB, from: ROOM },
     { onAccepted: () => ({ contentType: 'application/sdp', body: 'v=0 answer' }), onFailed: () => undefined },
@@ -273,7 +253,7 @@ t.test('RFC 3261 §13.2.1: the offer in the 200 is answered in the ACK', (t) => 
 });
 
 t.test('RFC 3261 §13.2.2.4: what is asked for while the ACK is made leaves after it, also the BYE', (t) => {
-  const { agent, peer, clock } = agentAt();
+  const { agent, peer, clock } = stage();
   const said = (): string[] => peer.requests.map(({ method }) => method);
   const text = { contentType: 'text/plain', body: 'hi' };
   let session: InviteSession | undefined;
@@ -308,7 +288,7 @@ t.test('RFC 3261 §13.2.2.4: what is asked for while the ACK is made leaves afte
   clock.advance(1);
   t.strictSame(said().slice(3), ['INVITE', 'ACK', 'BYE'], 'which overtakes all else');
 
-  const refuses = agentAt();
+  const refuses = stage();
   refuses.agent.invite(
     { uri: BOB, from: ROOM },
     {
@@ -521,7 +501,7 @@ t.test('RFC 3261 §12.2: requests of the peer in a dialog that we made', (t) => 
 });
 
 t.test('RFC 3261 §8.1.2: the outbound route comes first', (t) => {
-  const { agent, clock, network } = agentAt({ outboundRoute: [parseNameAddr('<sip:10.0.0.9;lr>')] });
+  const { agent, clock, network } = stage({}, { outboundRoute: [parseNameAddr('<sip:10.0.0.9;lr>')] });
   const proxy = new RawPeer(network, '10.0.0.9', '10.0.0.2');
   const outcomes: string[] = [];
   agent.request(
@@ -540,7 +520,7 @@ t.test('RFC 3261 §8.1.2: the outbound route comes first', (t) => {
 });
 
 t.test('RFC 3263 §4.3: the next address after a failure, a 503 or silence', (t) => {
-  const { agent, clock, network } = agentAt();
+  const { agent, clock, network } = stage();
   const hosts = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((address) => new RawPeer(network, address, '10.0.0.2'));
   const below = network.hosts.get('10.0.0.2');
   if (below === undefined) throw new Error('no host');
@@ -577,7 +557,7 @@ t.test('RFC 3263 §4.3: the next address after a failure, a 503 or silence', (t)
 });
 
 t.test('RFC 3261 §8.1.3.1: no address is a 503', (t) => {
-  const { agent } = agentAt();
+  const { agent } = stage();
   const outcomes: string[] = [];
   for (const uri of ['sip:bob@nowhere.example.com', 'tel:+1234'])
     agent.request({ method: 'OPTIONS', uri: parseUri(uri), from: ROOM }, (outcome) => outcomes.push(told(outcome)));
@@ -586,7 +566,7 @@ t.test('RFC 3261 §8.1.3.1: no address is a 503', (t) => {
 });
 
 t.test('RFC 3261 §17.1.4: a flow that closes before any response: the address is tried anew', (t) => {
-  const { agent, clock, network, peer } = agentAt({}, { transport: 'TCP', delay: 1000 });
+  const { agent, clock, network, peer } = stage({}, {}, { transport: 'TCP', delay: 1000 });
   const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
   if (flow === undefined) throw new Error('no flow');
   const outcomes: string[] = [];
@@ -805,7 +785,7 @@ t.test('RFC 3262 §4: reliable provisional responses are acknowledged in their e
 });
 
 t.test('RFC 3262 §5: an offer in a reliable provisional response is answered in its PRACK', (t) => {
-  const { agent, peer, clock } = agentAt();
+  const { agent, peer, clock } = stage();
   agent.invite(
     { uri: BOB, from: ROOM },
     { onEarlyOffer: () => SDP, onAccepted: () => undefined, onFailed: () => undefined },
@@ -826,7 +806,7 @@ t.test('RFC 3262 §5: an offer in a reliable provisional response is answered in
 
 t.test('RFC 3311 §5.2: an offer in an early UPDATE is answered once the exchange before it is complete', async (t) => {
   for (const offerless of [true, false]) {
-    const { agent, peer, clock } = agentAt({ sessionTimer: { interval: 90 } });
+    const { agent, peer, clock } = stage({}, { sessionTimer: { interval: 90 } });
     const heard: string[] = [];
     const answers: ((answer: Answer) => void)[] = [];
     agent.invite(
@@ -941,7 +921,7 @@ t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) =
 });
 
 t.test('RFC 3261 §8.1.3.4: the caller judges each address that a 3xx names, and says the way', (t) => {
-  const { agent, peer, clock, network } = agentAt();
+  const { agent, peer, clock, network } = stage();
   const other = new RawPeer(network, '10.0.0.12', '10.0.0.2');
   const judged: string[] = [];
   const heard: string[] = [];
@@ -997,7 +977,7 @@ t.test('RFC 3261 §8.1.3.4: an address that cannot be reached is followed by the
 t.test('A handler that throws at the 2xx does not leave it without ACK', (t) => {
   const bugs: string[] = [];
   const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
-  const { agent, peer, clock } = agentAt({ log });
+  const { agent, peer, clock } = stage({}, { log });
   agent.invite(
     { uri: BOB, from: ROOM },
     {

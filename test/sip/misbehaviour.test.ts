@@ -6,57 +6,18 @@ import {
   type InviteSession,
   type OutgoingInviteHandlers,
   type Outcome,
-  parseNameAddr,
-  parseUri,
   SipError,
   type SipRequest,
   systemClock,
-  UserAgent,
-  type UserAgentHandlers,
-  type UserAgentOptions,
+  type UserAgent,
 } from '../../sip/index.ts';
-import { FakeClock, Network } from './network.ts';
-import { head, RawPeer } from './raw-peer.ts';
+import { head, type RawPeer } from './raw-peer.ts';
+import { BOB, callFrom, ROOM, SDP, stage } from './stage.ts';
 
 /*
  * What peers send that cannot be read where it matters, and what applications throw: neither may leave anything
  * half-done, and nobody else may notice.
  */
-
-const ROOM = parseNameAddr('<sip:room@10.0.0.2>');
-const BOB = parseUri('sip:bob@10.0.0.1');
-const SDP = { contentType: 'application/sdp', body: 'v=0' };
-
-interface Stage {
-  readonly clock: FakeClock;
-  readonly agent: UserAgent;
-  readonly peer: RawPeer;
-  /** What was logged as a bug. */
-  readonly bugs: string[];
-}
-
-function stage(handlers: Partial<UserAgentHandlers> = {}, options: Partial<UserAgentOptions> = {}): Stage {
-  const clock = new FakeClock();
-  const network = new Network({ clock, delay: 0 });
-  const bugs: string[] = [];
-  const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
-  const agent = new UserAgent(
-    { transport: network.host('10.0.0.2'), clock, log, ...options },
-    { onInvite: () => undefined, onSubscribe: () => undefined, ...handlers },
-  );
-  return { clock, agent, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2'), bugs };
-}
-
-/** A call of the peer, accepted with these parts and acknowledged. */
-function call(made: Stage, invite: Readonly<Record<string, string>> = {}): (method: string, seq: number) => string {
-  const { peer, clock } = made;
-  peer.say(head('INVITE', invite));
-  clock.advance(1);
-  const To = peer.response(200).headers.get('To') ?? '';
-  peer.say(head('ACK', { To, CSeq: '1 ACK' }));
-  clock.advance(1);
-  return (method, seq) => head(method, { To, CSeq: `${String(seq)} ${method}` });
-}
 
 function throws(): never {
   throw new Error('a bug of the application');
@@ -190,7 +151,7 @@ t.test('RFC 4028 §5, §9: nobody makes us refresh more often than every 45 seco
     t.equal(peer.requests.filter(({ method }) => method === 'INVITE').length, 2, `${seconds}: now`);
   }
   const made = stage({ onInvite: (invite) => void invite.accept(SDP) });
-  call(made, { 'Session-Expires': '1' });
+  callFrom(made, { 'Session-Expires': '1' });
   made.clock.advance(40_000);
   t.strictSame(made.peer.requests, [], 'of a peer that does not know the extension');
   made.clock.advance(5_010);
@@ -214,7 +175,7 @@ t.test('RFC 3261 §13.3.1: an INVITE that has expired gets 487', (t) => {
   t.equal(made.peer.responses.at(-1)?.status, 487);
   t.equal(made.agent.counts.pendingInvites, 0);
   const answered = stage({ onInvite: (invite) => void invite.accept(SDP) });
-  call(answered, { Expires: '20' });
+  callFrom(answered, { Expires: '20' });
   answered.clock.advance(60_000);
   t.equal(answered.agent.counts.dialogs, 1, 'of one that was answered it means nothing');
   t.end();
@@ -225,7 +186,7 @@ t.test('limits of subscriptions hold for REFERs too', (t) => {
     { onInvite: (invite) => void invite.accept(SDP), onRefer: (refer) => void refer.accept() },
     { limits: { subscriptionsPerDialog: 2 } },
   );
-  const inDialog = call(made);
+  const inDialog = callFrom(made);
   for (const seq of [2, 3, 4]) made.peer.say(`${inDialog('REFER', seq)}\nRefer-To: <sip:x@y>`);
   made.clock.advance(1);
   t.strictSame(made.peer.statuses.slice(1), ['200 REFER', '200 REFER', '503 REFER']);
@@ -243,7 +204,7 @@ t.test('RFC 3261 §14.1: a re-INVITE of ours goes on when that of the peer is ca
     },
   });
   const { peer, clock } = made;
-  const inDialog = call(made);
+  const inDialog = callFrom(made);
   const reInvite = `${inDialog('INVITE', 2)}\nContent-Type: application/sdp`;
   peer.say(`${reInvite}\n\nv=0`);
   clock.advance(1);
@@ -313,7 +274,7 @@ t.test('what is thrown within a session leaves the session as it should be', (t)
     onInvite: (invite) => void (session = invite.accept({ ...SDP, session: { onEnded: throws } })),
   });
   const { clock, peer, bugs, agent } = made;
-  call(made);
+  callFrom(made);
   const last = (method: string): SipRequest => peer.request(method);
   session?.reInvite(SDP, throws, throws);
   clock.advance(1);
@@ -377,7 +338,7 @@ t.test('what is thrown around a NOTIFY ends its subscription at most, and no oth
 t.test('a header that would be two lines is refused before anything waits for it', (t) => {
   let session: InviteSession | undefined;
   const made = stage({ onInvite: (invite) => void (session = invite.accept(SDP)) });
-  call(made);
+  callFrom(made);
   const headers = [{ name: 'Subject', value: 'two\r\nlines' }];
   session?.request('INFO', {}, () => undefined);
   t.throws(() => session?.request('INFO', { headers }, () => undefined), /line break/);

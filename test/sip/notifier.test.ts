@@ -8,12 +8,12 @@ import {
   type Subscription,
   type SubscriptionEnd,
   type SubscriptionParts,
-  UserAgent,
   type UserAgentHandlers,
   type UserAgentOptions,
 } from '../../sip/index.ts';
-import { FakeClock, Network, type NetworkOptions } from './network.ts';
+import type { NetworkOptions } from './network.ts';
 import { head, RawPeer } from './raw-peer.ts';
+import { stage, type Stage } from './stage.ts';
 import { Subscriber } from './subscriber.ts';
 
 const ROOM = parseUri('sip:room@10.0.0.2');
@@ -27,10 +27,7 @@ const CONFERENCE = {
   contentTypes: [TYPE],
 };
 
-interface Stage {
-  readonly clock: FakeClock;
-  readonly network: Network;
-  readonly agent: UserAgent;
+interface Granting extends Stage {
   readonly subscriber: Subscriber;
   readonly asked: IncomingSubscribe[];
   readonly subscriptions: Subscription[];
@@ -39,22 +36,18 @@ interface Stage {
 }
 
 /** An agent that grants every subscription, and a subscriber. */
-function stage(
+function granting(
   parts: Partial<SubscriptionParts> = {},
   options: Partial<UserAgentOptions> = {},
   handlers: Partial<UserAgentHandlers> = {},
   wires: Partial<NetworkOptions> = {},
-): Stage {
-  const clock = new FakeClock();
-  const network = new Network({ clock, delay: 0, ...wires });
+): Granting {
   const asked: IncomingSubscribe[] = [];
   const subscriptions: Subscription[] = [];
   const causes: NotifyCause[] = [];
   const ended: SubscriptionEnd[] = [];
-  const agent = new UserAgent(
-    { transport: network.host('10.0.0.2'), clock, events: [CONFERENCE], ...options },
+  const made = stage(
     {
-      onInvite: () => undefined,
       onSubscribe: (subscribe) => {
         asked.push(subscribe);
         const made = subscribe.accept({
@@ -70,9 +63,11 @@ function stage(
       },
       ...handlers,
     },
+    { events: [CONFERENCE], ...options },
+    wires,
   );
-  const subscriber = new Subscriber(network, clock, '10.0.0.1', '10.0.0.2', ROOM);
-  return { clock, network, agent, subscriber, asked, subscriptions, causes, ended };
+  const subscriber = new Subscriber(made.network, made.clock, '10.0.0.1', '10.0.0.2', ROOM);
+  return { ...made, subscriber, asked, subscriptions, causes, ended };
 }
 
 const stateOf = (notify: { headers: { get: (name: string) => string | undefined } } | undefined): string | undefined =>
@@ -80,7 +75,7 @@ const stateOf = (notify: { headers: { get: (name: string) => string | undefined 
 
 t.test('RFC 6665 §4.2.1.2: 200 with Contact and Expires, then NOTIFY', (t) => {
   const order: string[] = [];
-  const { clock, subscriber, agent, asked } = stage(
+  const { clock, subscriber, agent, asked } = granting(
     {},
     {},
     {},
@@ -109,7 +104,7 @@ t.test('RFC 6665 §4.2.1.2: 200 with Contact and Expires, then NOTIFY', (t) => {
 
 t.test('RFC 6665 §4.2.1.1: 489, 423, 406; RFC 3515 §2.4.4: 403 for refer', (t) => {
   const refused = (expires: number | undefined, headers: Record<string, string>, status: number): Subscriber => {
-    const { clock, subscriber, asked } = stage();
+    const { clock, subscriber, asked } = granting();
     subscriber.subscribe(expires, headers);
     clock.advance(1);
     t.equal(subscriber.responses[0]?.status, status);
@@ -120,11 +115,11 @@ t.test('RFC 6665 §4.2.1.1: 489, 423, 406; RFC 3515 §2.4.4: 403 for refer', (t)
   t.equal(refused(30, {}, 423).responses[0]?.minExpires, 60);
   refused(600, { Accept: 'application/pidf+xml' }, 406);
   refused(600, { Event: 'refer' }, 403);
-  const { clock, subscriber } = stage();
+  const { clock, subscriber } = granting();
   subscriber.subscribe(undefined, { Accept: 'application/*' });
   clock.advance(1);
   t.equal(subscriber.responses[0]?.expires, 1800, 'the default of the package');
-  const long = stage();
+  const long = granting();
   long.subscriber.subscribe(100_000);
   long.clock.advance(1);
   t.equal(long.subscriber.responses[0]?.expires, 3600, 'never more than its maximum');
@@ -132,7 +127,7 @@ t.test('RFC 6665 §4.2.1.1: 489, 423, 406; RFC 3515 §2.4.4: 403 for refer', (t)
 });
 
 t.test('RFC 6665 §4.4.3: a fetch gets the state once', (t) => {
-  const { clock, subscriber, agent, ended, causes } = stage();
+  const { clock, subscriber, agent, ended, causes } = granting();
   subscriber.subscribe(0);
   clock.advance(1);
   t.strictSame(subscriber.notifies.map(stateOf), ['terminated;reason=timeout']);
@@ -143,7 +138,7 @@ t.test('RFC 6665 §4.4.3: a fetch gets the state once', (t) => {
 });
 
 t.test('RFC 6665 §4.2.1.4: refresh, expiry, unsubscribe', (t) => {
-  const { clock, subscriber, ended, causes, asked, agent } = stage();
+  const { clock, subscriber, ended, causes, asked, agent } = granting();
   subscriber.subscribe(600);
   clock.advance(500_000);
   subscriber.subscribe(600);
@@ -161,7 +156,7 @@ t.test('RFC 6665 §4.2.1.4: refresh, expiry, unsubscribe', (t) => {
   clock.advance(1);
   t.equal(subscriber.responses.at(-1)?.status, 481, 'it is over');
 
-  const other = stage();
+  const other = granting();
   other.subscriber.subscribe(600);
   other.clock.advance(1);
   other.subscriber.subscribe(0);
@@ -181,7 +176,7 @@ t.test('RFC 6665 §4.2.1.4: refresh, expiry, unsubscribe', (t) => {
 });
 
 t.test('RFC 6665 §4.2.2: one NOTIFY at a time, changes collected, paced', (t) => {
-  const { clock, subscriber, agent, causes } = stage();
+  const { clock, subscriber, agent, causes } = granting();
   subscriber.subscribe(600);
   clock.advance(1);
   agent.changed('conference', 'room');
@@ -206,7 +201,7 @@ t.test('RFC 6665 §4.2.2: one NOTIFY at a time, changes collected, paced', (t) =
 });
 
 t.test('RFC 6446 §5: max-rate is kept to, told, changed and given up', (t) => {
-  const { clock, agent, subscriber, causes } = stage();
+  const { clock, agent, subscriber, causes } = granting();
   subscriber.subscribe(600, { Event: 'conference;max-rate=0.1' });
   clock.advance(1);
   t.equal(stateOf(subscriber.notifies[0]), 'active;expires=600;max-rate=0.1');
@@ -238,7 +233,7 @@ t.test('RFC 6446 §5: max-rate is kept to, told, changed and given up', (t) => {
 });
 
 t.test('RFC 6446 §5.3: never so slow that nothing comes before the end, never faster than we notify anyway', (t) => {
-  const { clock, subscriber } = stage();
+  const { clock, subscriber } = granting();
   subscriber.subscribe(100, { Event: 'conference;max-rate=0.0001' });
   clock.advance(1);
   t.equal(stateOf(subscriber.notifies[0]), 'active;expires=100;max-rate=0.01');
@@ -254,7 +249,7 @@ t.test('RFC 6446 §5.3: never so slow that nothing comes before the end, never f
 });
 
 t.test('RFC 6446 §6: min-rate brings the state when nothing happens', (t) => {
-  const { clock, agent, subscriber, causes } = stage();
+  const { clock, agent, subscriber, causes } = granting();
   subscriber.subscribe(600, { Event: 'conference;min-rate=0.05' });
   clock.advance(1);
   t.equal(stateOf(subscriber.notifies[0]), 'active;expires=600;min-rate=0.05');
@@ -282,7 +277,7 @@ t.test('RFC 6446 §6: min-rate brings the state when nothing happens', (t) => {
 });
 
 t.test('RFC 6446 §5.2: rates in the 200 to a NOTIFY', (t) => {
-  const { clock, agent, subscriber, causes } = stage();
+  const { clock, agent, subscriber, causes } = granting();
   subscriber.answerHeaders = [{ name: 'Event', value: 'conference;max-rate=0.1' }];
   subscriber.subscribe(600);
   clock.advance(1);
@@ -307,7 +302,7 @@ t.test('RFC 6446 §5.2: rates in the 200 to a NOTIFY', (t) => {
 });
 
 t.test('RFC 6665 §4.2.2: nothing to say, nothing sent', (t) => {
-  const { clock, subscriber, agent } = stage({
+  const { clock, subscriber, agent } = granting({
     content: (cause) => (cause === 'changed' ? undefined : { contentType: TYPE, body: cause }),
   });
   subscriber.subscribe(600);
@@ -320,14 +315,14 @@ t.test('RFC 6665 §4.2.2: nothing to say, nothing sent', (t) => {
 
 t.test('RFC 6665 §4.2.2: 481 and silence end it, 500 does not', (t) => {
   for (const answer of [481, 404, 408, undefined]) {
-    const { clock, subscriber, ended, agent } = stage();
+    const { clock, subscriber, ended, agent } = granting();
     subscriber.answer = answer;
     subscriber.subscribe(600);
     clock.advance(33_000);
     t.strictSame(ended, ['gone'], String(answer));
     t.equal(agent.counts.dialogs, 0);
   }
-  const { clock, subscriber, ended, agent, causes } = stage();
+  const { clock, subscriber, ended, agent, causes } = granting();
   subscriber.subscribe(600);
   clock.advance(1);
   subscriber.answer = 500;
@@ -348,7 +343,7 @@ t.test('RFC 6665 §4.2.2: 481 and silence end it, 500 does not', (t) => {
 });
 
 t.test('RFC 6665 §4.1.3: terminated with reason and retry-after; pending', (t) => {
-  const { clock, subscriber, subscriptions, ended } = stage({
+  const { clock, subscriber, subscriptions, ended } = granting({
     pending: true,
     content: (cause) => (cause === 'subscribed' ? undefined : { contentType: TYPE, body: cause }),
   });
@@ -370,7 +365,7 @@ t.test('RFC 6665 §4.1.3: terminated with reason and retry-after; pending', (t) 
 t.test('RFC 6665 §4.5.2: a subscription in the dialog of a call outlives the call', (t) => {
   const subscriptions: Subscription[] = [];
   let inSession = false;
-  const { clock, network, agent } = stage(
+  const { clock, network, agent } = granting(
     {},
     {},
     {
@@ -406,7 +401,7 @@ t.test('RFC 6665 §4.5.2: a subscription in the dialog of a call outlives the ca
 });
 
 t.test('Limit of subscriptions', (t) => {
-  const { clock, network, subscriber, agent } = stage({}, { limits: { subscriptions: 1 } });
+  const { clock, network, subscriber, agent } = granting({}, { limits: { subscriptions: 1 } });
   subscriber.subscribe(600);
   const second = new Subscriber(network, clock, '10.0.0.3', '10.0.0.2', ROOM);
   second.subscribe(600);
@@ -418,7 +413,7 @@ t.test('Limit of subscriptions', (t) => {
 });
 
 t.test('Closing tells subscribers to come again', async (t) => {
-  const { clock, subscriber, agent, ended } = stage();
+  const { clock, subscriber, agent, ended } = granting();
   subscriber.subscribe(600);
   clock.advance(1);
   const closed = agent.close();
@@ -429,28 +424,18 @@ t.test('Closing tells subscribers to come again', async (t) => {
 });
 
 /** An agent that accepts references, and a raw referrer. */
-function referring(): {
-  clock: FakeClock;
-  peer: RawPeer;
-  refers: IncomingRefer[];
-  reports: ReferProgress[];
-  agent: UserAgent;
-} {
+function referring(): Stage & { readonly refers: IncomingRefer[]; readonly reports: ReferProgress[] } {
   const refers: IncomingRefer[] = [];
   const reports: ReferProgress[] = [];
-  const { clock, network, agent } = stage(
-    {},
-    {},
-    {
-      onRefer: (refer) => {
-        refers.push(refer);
-        const progress = refer.accept();
-        if (progress !== undefined) reports.push(progress);
-      },
-      onInvite: (invite) => void invite.accept({}),
+  const made = stage({
+    onRefer: (refer) => {
+      refers.push(refer);
+      const progress = refer.accept();
+      if (progress !== undefined) reports.push(progress);
     },
-  );
-  return { clock, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2'), refers, reports, agent };
+    onInvite: (invite) => void invite.accept({}),
+  });
+  return { ...made, refers, reports };
 }
 
 t.test('RFC 3515 §2.4, RFC 7647 §5: REFER outside of dialogs', (t) => {
@@ -540,7 +525,7 @@ t.test('RFC 3515 §2.4.6: several REFERs in a dialog are told apart', (t) => {
 });
 
 t.test('A thousand documents that become due at once are made in turns', (t) => {
-  const { clock, network, agent } = stage(
+  const { clock, network, agent } = granting(
     {},
     { events: [{ ...CONFERENCE, pacing: 0 }] },
     {
@@ -570,7 +555,7 @@ t.test('A thousand documents that become due at once are made in turns', (t) => 
 });
 
 t.test('RFC 6665 §4.2.2: of a thousand changes that are told together, only the first is any work', (t) => {
-  const { clock, network, agent } = stage();
+  const { clock, network, agent } = granting();
   const all = Array.from(
     { length: 10 },
     (_, i) => new Subscriber(network, clock, `10.0.1.${String(i)}`, '10.0.0.2', ROOM),
@@ -598,17 +583,12 @@ t.test('RFC 6665 §4.2.2: of a thousand changes that are told together, only the
 });
 
 t.test('A handler that throws when a NOTIFY is made ends its subscription, and nothing else', (t) => {
-  const bugs: string[] = [];
-  const log = { info: () => undefined, warn: () => undefined, error: (line: string) => void bugs.push(line) };
-  const { clock, subscriber, agent, ended } = stage(
-    {
-      content: (cause) => {
-        if (cause === 'changed') throw new Error('a bug');
-        return { contentType: TYPE, body: cause };
-      },
+  const { clock, subscriber, agent, ended, bugs } = granting({
+    content: (cause) => {
+      if (cause === 'changed') throw new Error('a bug');
+      return { contentType: TYPE, body: cause };
     },
-    { log },
-  );
+  });
   subscriber.subscribe(600);
   clock.advance(1);
   agent.changed('conference', 'room');
@@ -620,7 +600,7 @@ t.test('A handler that throws when a NOTIFY is made ends its subscription, and n
 });
 
 t.test('Limit of subscriptions in one dialog', (t) => {
-  const { clock, network } = stage(
+  const { clock, network } = granting(
     {},
     { limits: { subscriptionsPerDialog: 2 } },
     { onInvite: (invite) => void invite.accept({}) },
@@ -645,7 +625,10 @@ t.test('Limit of subscriptions in one dialog', (t) => {
 });
 
 t.test('NOTIFYs wait while too much waits for their flow, and then say all that has happened', (t) => {
-  const { clock, network, agent, subscriber, subscriptions, causes } = stage({}, { limits: { notifyBacklog: 1000 } });
+  const { clock, network, agent, subscriber, subscriptions, causes } = granting(
+    {},
+    { limits: { notifyBacklog: 1000 } },
+  );
   const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
   if (flow === undefined) throw new Error('no flow');
   flow.queued = 1001;

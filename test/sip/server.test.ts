@@ -6,7 +6,6 @@ import {
   type Flow,
   type IncomingInvite,
   type InviteSession,
-  type LogFields,
   type Outcome,
   Params,
   parseNameAddr,
@@ -14,39 +13,11 @@ import {
   type SessionEnd,
   SipError,
   type TransportName,
-  UserAgent,
   type UserAgentHandlers,
   type UserAgentOptions,
 } from '../../sip/index.ts';
-import { FakeClock, Network, type NetworkOptions } from './network.ts';
 import { head, RawPeer } from './raw-peer.ts';
-
-interface Stage {
-  readonly clock: FakeClock;
-  readonly network: Network;
-  readonly agent: UserAgent;
-  readonly peer: RawPeer;
-  readonly lines: string[];
-}
-
-/** A user agent at 10.0.0.2 and a raw peer at 10.0.0.1. */
-function stage(
-  handlers: Partial<UserAgentHandlers> = {},
-  options: Partial<UserAgentOptions> = {},
-  wires: Partial<NetworkOptions> = {},
-): Stage {
-  const clock = new FakeClock();
-  const network = new Network({ clock, delay: 0, ...wires });
-  const lines: string[] = [];
-  const note = (text: string, _?: LogFields): void => void lines.push(text);
-  const agent = new UserAgent(
-    { transport: network.host('10.0.0.2'), clock, log: { info: note, warn: note, error: note }, ...options },
-    { onInvite: () => undefined, onSubscribe: () => undefined, ...handlers },
-  );
-  return { clock, network, agent, peer: new RawPeer(network, '10.0.0.1', '10.0.0.2'), lines };
-}
-
-const SDP = { contentType: 'application/sdp', body: 'v=0' };
+import { callFrom, type InDialog, SDP, stage, type Stage } from './stage.ts';
 
 /** A call of the peer that the agent has accepted and the peer acknowledged. */
 function call(
@@ -56,19 +27,12 @@ function call(
   handlers: Partial<UserAgentHandlers> = {},
 ): Stage & {
   session: InviteSession;
-  inDialog: (method: string, seq: number, more?: Record<string, string>) => string;
+  inDialog: InDialog;
 } {
   let session: InviteSession | undefined;
   const made = stage({ ...handlers, onInvite: (incoming) => void (session = incoming.accept(parts)) }, options);
-  const { peer, clock } = made;
-  peer.say(head('INVITE', invite));
-  clock.advance(1);
-  const to = peer.response(200).headers.get('To') ?? '';
-  peer.say(head('ACK', { To: to, CSeq: '1 ACK' }));
-  clock.advance(1);
+  const inDialog = callFrom(made, invite);
   if (session === undefined) throw new Error('not accepted');
-  const inDialog = (method: string, seq: number, more: Record<string, string> = {}): string =>
-    head(method, { To: to, CSeq: `${String(seq)} ${method}`, ...more });
   return { ...made, session, inDialog };
 }
 
