@@ -152,7 +152,16 @@ export class LegMaker {
     });
     const { userAgent } = this.#parts;
     const limits = DEFAULT_TEXT_LIMITS;
-    const texts = new TextLeg({ room, speaker, profile: () => leg.profile, userAgent, limits, now, info });
+    const texts = new TextLeg({
+      room,
+      speaker,
+      known: caller.alias === undefined,
+      profile: () => leg.profile,
+      userAgent,
+      limits,
+      now,
+      info,
+    });
     if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
     const onGone = (gone: Leg, dialog: DialogName | undefined): void => {
       assembler.abort('its sender has left');

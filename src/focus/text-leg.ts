@@ -33,6 +33,8 @@ const KNOWN = 'You Are Known Here by Your Call, and so Is What You Write';
 export interface TextLegParts {
   readonly room: ChatRoom;
   readonly speaker: Speaker;
+  /** Others see who it is: it has asked for no privacy. */
+  readonly known: boolean;
   /** Of who is called it is known only when it has answered. */
   readonly profile: () => PeerProfile;
   /** Sends what goes out of dialogs. */
@@ -92,7 +94,7 @@ export class TextLeg {
     const taken = { status: profile.messageTaken };
     if (request.body.length === 0) return taken;
     // RFC 3323 §4.2: he would be known by it, and nothing said can be unsaid.
-    if (wantsPrivacy(request) && speaker.shown === speaker.user) return { status: 403, reason: KNOWN };
+    if (wantsPrivacy(request) && this.#parts.known) return { status: 403, reason: KNOWN };
     const { posting, text } = readMessage(request, {
       room,
       speaker,

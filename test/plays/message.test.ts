@@ -340,7 +340,13 @@ t.test('RFC 3323 §4.2: who is known by his call is told that a text of his cann
     t.equal(await tom.writes(`with ${privacy}`, { headers }), /none|session/.test(privacy) ? 202 : 403, privacy);
   }
   t.equal(await hidden.writes('nobody knows me', { headers: ['Privacy: id'] }), 202);
-  for (const text of ['with none', 'with session', 'nobody knows me']) await zoe.hears(text);
+  const nameless = await SipPhone.connect('nameless', stage.sip);
+  const from = 'sip:anonymous@anonymous.invalid';
+  const { dialog } = await nameless.request('INVITE', ROOM, { from, contentType: 'application/sdp', body: AUDIO });
+  nameless.ack(dialog);
+  const text = { from, contentType: 'text/plain', body: 'I have no name' };
+  t.equal((await nameless.within(dialog, 'MESSAGE', text)).status, 202);
+  for (const text of ['with none', 'with session', 'nobody knows me', 'I have no name']) await zoe.hears(text);
   t.same(zoe.line.heard(), []);
 });
 
