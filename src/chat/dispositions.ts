@@ -19,6 +19,8 @@ interface Origin {
   readonly audience: Audience;
   /** Who has told what of it, by kind: one notification of each kind from each (RFC 5438 §7.2.1). */
   readonly told: Map<string, Set<UserUri>>;
+  /** How many of each kind the log has given back. */
+  readonly heard: Map<string, number>;
 }
 
 /** Where a notification goes. */
@@ -45,7 +47,7 @@ export class Dispositions {
   /** Remembers a message that was said. Who used a Message-ID first keeps it. */
   note({ imdnId, by, audience }: Pick<Said, 'imdnId' | 'by' | 'audience'>): void {
     if (imdnId === undefined || this.#origins.has(imdnId)) return;
-    this.#origins.set(imdnId, { author: by, audience, told: new Map() });
+    this.#origins.set(imdnId, { author: by, audience, told: new Map(), heard: new Map() });
     for (const oldest of this.#origins.keys()) {
       if (this.#origins.size <= this.#window) break;
       this.#origins.delete(oldest);
@@ -68,11 +70,16 @@ export class Dispositions {
     return { to: origin.author };
   }
 
-  /** Whether all have told this kind of thing of a message who could: its addressee, or so many others. */
-  isComplete({ of, notification }: Disposition, others: number): boolean {
+  /**
+   * A notification has come back from the log; of several that were under way together, only the last one completes what
+   * is told: whether with it all have told this kind of thing of a message who could, its addressee, or so many others.
+   */
+  completes({ of, notification }: Disposition, others: number): boolean {
     const origin = this.#origins.get(of);
     if (origin === undefined) return false;
-    return (origin.told.get(notification)?.size ?? 0) >= (origin.audience.to === 'user' ? 1 : others);
+    const heard = (origin.heard.get(notification) ?? 0) + 1;
+    origin.heard.set(notification, heard);
+    return heard >= (origin.audience.to === 'user' ? 1 : others);
   }
 }
 

@@ -187,7 +187,7 @@ export class ChatRoom {
     this.streams.hear({ n, event });
     if (event.type === 'retracted') this.#forget(event);
     if (event.type === 'disposition') {
-      const all = this.#dispositions.isComplete(event, this.conference.userCount - 1);
+      const all = this.#dispositions.completes(event, this.conference.userCount - 1);
       this.#notifications.take(new Copy(asSaid(event), n), event.to, all);
     }
     this.moderation.heard(event);

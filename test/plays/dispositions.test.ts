@@ -198,6 +198,19 @@ t.test('RFC 5438 §8.3: notifications go together when the time is over', async 
   ]);
 });
 
+t.test('RFC 5438 §8.3: those that are on their way to the disk together reach the author together', async (t) => {
+  const stage = await raise('rooms.defaults.durability=disk', 'rooms.defaults.aggregate_notifications=1h');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const readers = await Promise.all(['bob', 'carol', 'dave', 'eve'].map((name) => join(stage, name)));
+  for (const id of ['id-1', 'id-2', 'id-3', 'id-4']) {
+    t.equal(await ask(alice, id, 'who reads this?'), '200');
+    await Promise.all(readers.map((reader) => report(reader, alice.uri, imdn(id, reader.uri))));
+    const told = await alice.line.hears(id);
+    t.equal(together(told.body).length, readers.length);
+  }
+});
+
 t.test('RFC 5438 §8.3: what waits is lost neither when the author goes nor when the service ends', async (t) => {
   const data = t.testdir();
   const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.aggregate_notifications=1h'];
