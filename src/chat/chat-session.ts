@@ -1,5 +1,6 @@
 import {
   AGGREGATE_MEDIA_TYPE,
+  ISCOMPOSING_MEDIA_TYPE,
   type AcceptedTypes,
   type CloseReason,
   type Incoming,
@@ -195,7 +196,7 @@ export class ChatSession implements Recipient, SessionHandlers {
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
-    const queued = this.#congestion.send(message);
+    const queued = this.#congestion.send(message, copy.said.wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 

@@ -3,7 +3,7 @@ import { numberOf } from './copy.ts';
 
 /** What the congestion of one recipient is made with. */
 export interface CongestionParts {
-  readonly session: Pick<MsrpSession, 'send' | 'thin' | 'maxQueuedBytes'>;
+  readonly session: Pick<MsrpSession, 'send' | 'thin' | 'queuedBytes' | 'maxQueuedBytes'>;
   /** Milliseconds for which the peer may stay congested. */
   readonly congestedFor: number;
   /** A message was left out, since too much waits. */
@@ -18,12 +18,15 @@ export interface CongestionParts {
 
 /**
  * What is done about a peer that reads too slowly (RFC 7701 §6.4): it is told, what waits for it is thinned, the newest
- * kept, and when it does not get better it is let go. Lines of the room itself are not left out.
+ * kept, and when it does not get better it is let go. Signs of writing (RFC 3994) are left out first, lines of the room
+ * itself not at all.
  */
 export class Congestion {
   readonly #parts: CongestionParts;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #leftOut = 0;
+  /** Signs of writing that wait, or have gone. */
+  readonly #fleeting = new WeakSet<PreparedMessage>();
 
   constructor(parts: CongestionParts) {
     this.#parts = parts;
@@ -34,12 +37,20 @@ export class Congestion {
     return this.#timer !== undefined;
   }
 
-  /** Queues a message, in the place of older ones if need be; if there is no place even so, it is left out itself. */
-  send(message: PreparedMessage): Exclude<Queued, 'full'> {
+  /**
+   * Queues a message, in the place of older ones if need be; if there is no place even so, it is left out itself.
+   * @param fleeting a sign of writing: it goes where little waits, and before all else that waits it is left out
+   */
+  send(message: PreparedMessage, fleeting = false): Exclude<Queued, 'full'> {
     const { session } = this.#parts;
+    if (fleeting) {
+      if (this.lasts || session.queuedBytes > session.maxQueuedBytes / 4) return 'queued';
+      this.#fleeting.add(message);
+    }
     const queued = session.send(message);
     if (queued !== 'full') return queued;
     this.#begin();
+    session.thin(session.maxQueuedBytes / 2, (waiting) => this.#fleeting.has(waiting));
     for (const dropped of session.thin(session.maxQueuedBytes / 2, isOfPeople)) this.#leave(dropped);
     const again = session.send(message);
     if (again === 'full') this.#leave(message);

@@ -246,11 +246,21 @@ t.test(
     };
     const congested = (): boolean => stage.lines.some((line) => line.includes('reads too slowly'));
     while (!congested()) await say();
+    const head = `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n`;
+    const sign = `${head}<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>`;
+    const range = `Byte-Range: 1-${String(sign.length)}/${String(sign.length)}`;
+    const headers = ['Message-ID: typing-1', range, 'Content-Type: message/cpim'];
+    t.equal((await alice.line.request('SEND', headers, sign)).what, '200');
+    await carol.hears('isComposing');
     for (let i = 0; i < 20; i += 1) await say();
     bob.line.resume();
     await bob.line.hears('some of it is left out');
     await bob.line.hears(`number ${String(said)} `);
     await bob.line.hears('left out, since your client read too slowly');
+    t.notOk(
+      bob.line.heard().some(({ body }) => body?.includes('isComposing')),
+      'RFC 3994: signs of writing are left out first',
+    );
     const numbers = bob.line.heard().map(({ body = '' }) => Number(/number (\d+)/.exec(body)?.[1] ?? NaN));
     t.ok(numbers.length < said - 1, 'some are missing');
     t.same(
