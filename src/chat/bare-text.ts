@@ -79,10 +79,10 @@ function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
 /**
  * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
  * that name; else it is said to all, as it stands. One to somebody who has left is private, too, and so reaches nobody:
- * its author is told, and not everybody else.
+ * its author is told, and not everybody else. So is he in a room that takes no private messages.
  */
 function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
-  if (!text.startsWith('@') || room.conference.setting('privateMessages') === false) return undefined;
+  if (!text.startsWith('@')) return undefined;
   const rest = text.slice(1);
   const users = [...room.conference.users()];
   const here = users.filter(({ endpoints }) => endpoints.some(isPresent));

@@ -328,6 +328,30 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
 });
 
+t.test(
+  'RFC 7701 §6.2: what names somebody in a room without private texts is refused, and said to nobody',
+  async (t) => {
+    const stage = await raise('rooms.defaults.private_messages=false');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const amy = await join(stage, 'amy');
+    const tom = await call(stage, 'tom');
+    const aside = { contentType: 'text/plain', body: '@Zoe my secret is 4711' };
+    const inside = await tom.phone.within(tom.dialog, 'MESSAGE', aside);
+    t.equal(inside.status, 403, 'RFC 5057 §5.1: the call goes on');
+    t.match(inside.headers.get('Warning'), /This room takes no private messages/);
+    t.equal((await tom.phone.request('MESSAGE', ROOM, aside)).response.status, 403);
+    t.equal(await tom.writes('<p>@Zoe my secret is 4711</p>', { contentType: 'text/html' }), 403);
+    t.equal(await tom.writes('Zoe is not here, is she?'), 202);
+    t.equal(await tom.writes('@Nobody hello'), 202);
+    await zoe.leave();
+    t.equal(await tom.writes('@Zoe my secret is 4711'), 403, 'also when she has left');
+    t.equal(await tom.writes('to all'), 202);
+    for (const text of ['Zoe is not here', '@Nobody hello', 'to all']) await amy.hears(text);
+    t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
+  },
+);
+
 t.test('RFC 3323 §4.2: who is known by his call is told that a text of his cannot be anonymous', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
