@@ -1,7 +1,6 @@
 /** Who may not come into a room, by identity, by domain or by address. */
-import { banKey } from './events.ts';
 import type { Banned, BanTarget, Millis } from './events.ts';
-import type { IpAddress, UserUri } from './ids.ts';
+import { type IpAddress, readIpAddress, type UserUri } from './ids.ts';
 
 /** The bans of one room. */
 export class BanList {
@@ -28,6 +27,18 @@ export class BanList {
       if (ban !== undefined && (ban.until === undefined || ban.until > now)) return ban;
     }
     return undefined;
+  }
+}
+
+/** The text under which two ban targets are the same. */
+export function banKey(target: BanTarget): string {
+  switch (target.kind) {
+    case 'user':
+      return `user ${target.user}`;
+    case 'domain':
+      return `domain ${readIpAddress(target.domain) ?? target.domain.toLowerCase()}`;
+    case 'address':
+      return `address ${target.address}`;
   }
 }
 

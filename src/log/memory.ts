@@ -1,8 +1,8 @@
 /** The room log that lives as long as the process. */
-import { retentionOf } from '../conference/events.ts';
 import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { eventNumber } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
 import { DEFAULT_KEEPING, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';

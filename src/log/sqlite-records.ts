@@ -3,10 +3,10 @@
  * it is stored; the database has the parts in its columns.
  */
 import { setImmediate } from 'node:timers/promises';
-import { retentionOf } from '../conference/events.ts';
 import type { ConferenceEvent } from '../conference/events.ts';
 import { eventNumber } from '../conference/ids.ts';
 import type { RoomUri } from '../conference/ids.ts';
+import { retentionOf } from '../conference/retention.ts';
 import type { Logged } from './room-log.ts';
 
 /** What a record is to the log's retention. Stored, so the numbers stay what they are. */

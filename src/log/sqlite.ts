@@ -3,10 +3,10 @@
  * goes into the next group, so an idle log commits at once and a busy one commits many events at the price of one.
  */
 import { Worker } from 'node:worker_threads';
-import { retentionOf } from '../conference/events.ts';
 import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { eventNumber, roomUri } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
 import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';

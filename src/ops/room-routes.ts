@@ -4,7 +4,7 @@ import type { Release } from '../chat/host.ts';
 import { reasonOf } from '../chat/refusals.ts';
 import type { NoOrder } from '../chat/commands.ts';
 import { commandHelp } from '../chat/commands.ts';
-import { banKey } from '../conference/events.ts';
+import { banKey } from '../conference/ban-list.ts';
 import { LogReadError } from '../log/room-log.ts';
 import type { ApiAnswer, ApiRoute } from './api.ts';
 
