@@ -17,13 +17,12 @@ import type { Logged } from '../log/room-log.ts';
 import { instanceOf } from './arrival.ts';
 import type { Caller } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
-import { sdpContent } from './leg.ts';
 import { type LegMaker, newEndpointId } from './leg-maker.ts';
 import type { LegMedia } from './leg-media.ts';
 import { ownLeg } from './own-leg.ts';
 import type { PeerProfile } from './peers.ts';
 import type { PinGate } from './pin-gate.ts';
-import { sdpOf } from './sdp-body.ts';
+import { sdpContent, sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
 
 /** Calls for files that one user may have going in a room, each with up to `MAX_FILES` of them. */

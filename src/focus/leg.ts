@@ -1,7 +1,5 @@
 import {
   type Answer,
-  type Content,
-  formatSdp,
   formatUri,
   type IncomingOffer,
   type IncomingRequest,
@@ -26,7 +24,7 @@ import type { DialogName } from './ended-calls.ts';
 import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { noListHere } from './recipient-list.ts';
-import { sdpOf } from './sdp-body.ts';
+import { sdpContent, sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
 import { noMediaAnswer, noMediaReason } from './warnings.ts';
 
@@ -493,11 +491,6 @@ const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value
 function hangUp(state: Exclude<LegState, { readonly is: 'ended' }>, reason: string | undefined): void {
   if (state.is === 'dialling') state.call.cancel();
   else state.session.close(reason === undefined ? [] : [{ name: 'Reason', value: reason }]);
-}
-
-/** A description as the content of a message. */
-export function sdpContent(description: SessionDescription): Content {
-  return { contentType: 'application/sdp', body: formatSdp(description) };
 }
 
 /** The answer to our offer that an ACK has to bring. */
