@@ -1,8 +1,10 @@
 import type { Answer, Flow, SipRequest } from '../../sip/index.ts';
 import { formatUri, type Uri, uriKey } from '../../sip/index.ts';
 import { randomBytes } from 'node:crypto';
-import { IdError, readIpAddress, type IpAddress, userUri, type UserUri } from '../conference/ids.ts';
+import { type EndpointId, IdError, readIpAddress, type IpAddress, userUri, type UserUri } from '../conference/ids.ts';
 import { personKey } from '../chat/domains.ts';
+import type { Speaker } from '../chat/speaker.ts';
+import type { PeerProfile } from './peers.ts';
 
 /** Who sends a request, as far as the service knows and believes it. */
 export interface Caller {
@@ -62,6 +64,28 @@ export function callerOf(
     names: new Set(own.flatMap((uri) => personKey(uri) ?? [])),
     alias: undefined,
     ...way,
+  };
+}
+
+/** Who turns to a room, with what client, and by what name of it. */
+export interface Approach {
+  readonly caller: Caller;
+  readonly profile: PeerProfile;
+  /** The URI of the room as he knows it. */
+  readonly roomUri: string;
+}
+
+/** As whom a caller sends into a room by an endpoint; `outside`: without being in it. */
+export function speakerOf({ caller, profile, roomUri }: Approach, endpoint: EndpointId, outside = false): Speaker {
+  return {
+    endpoint,
+    user: caller.user,
+    outside,
+    names: caller.names,
+    roomUri,
+    shown: caller.alias ?? caller.user,
+    swallow: profile.swallow,
+    speaksForMany: !outside && profile.bridge !== 'none',
   };
 }
 

@@ -15,12 +15,11 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { Logged } from '../log/room-log.ts';
 import { instanceOf } from './arrival.ts';
-import type { Caller } from './caller.ts';
+import { speakerOf, type Approach } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { type LegMaker, newEndpointId } from './leg-maker.ts';
 import type { LegMedia } from './leg-media.ts';
 import { ownLeg } from './own-leg.ts';
-import type { PeerProfile } from './peers.ts';
 import type { PinGate } from './pin-gate.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
@@ -36,13 +35,10 @@ export interface FileCallsParts {
 }
 
 /** Who calls, where and how. */
-export interface FileEntrance {
+export interface FileEntrance extends Approach {
   readonly invite: IncomingInvite;
   readonly room: ChatRoom;
   readonly release: Release;
-  readonly caller: Caller;
-  readonly profile: PeerProfile;
-  readonly roomUri: string;
   readonly pins: PinGate;
 }
 
@@ -109,7 +105,8 @@ export class FileCalls implements Watcher {
   }
 
   /** As whom the caller sends: as the device by which he is in the room, if it is that one. */
-  #senderOf({ invite, room, caller, profile, roomUri, pins }: FileEntrance): Speaker | Answer {
+  #senderOf(entrance: FileEntrance): Speaker | Answer {
+    const { invite, room, caller, pins } = entrance;
     const legs = this.#parts.legs();
     const { request, flow } = invite;
     const shown = pins.shownBy(request, room);
@@ -124,16 +121,7 @@ export class FileCalls implements Watcher {
     }
     const refusal = room.rules.stranger({ ...caller, ...shown });
     if (refusal !== undefined) return pins.answer(request, room, refusal, shown);
-    return {
-      endpoint: newEndpointId(),
-      user: caller.user,
-      outside: true,
-      names: caller.names,
-      roomUri,
-      shown: caller.alias ?? caller.user,
-      swallow: profile.swallow,
-      speaksForMany: false,
-    };
+    return speakerOf(entrance, newEndpointId(), true);
   }
 }
 

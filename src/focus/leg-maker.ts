@@ -11,7 +11,7 @@ import type { Speaker } from '../chat/speaker.ts';
 import type { JoiningMethod } from '../conference/events.ts';
 import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
 import type { AudioBridge } from './audio.ts';
-import type { Caller } from './caller.ts';
+import { speakerOf, type Approach } from './caller.ts';
 import { type DialogName, EndedCalls } from './ended-calls.ts';
 import { Leg } from './leg.ts';
 import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
@@ -54,12 +54,10 @@ export interface LegMakerParts {
 }
 
 /** Who comes in, where and how. */
-export interface Entrance {
+export interface Entrance extends Approach {
   readonly room: ChatRoom;
   readonly seat: Seat;
   readonly release: Release;
-  readonly caller: Caller;
-  readonly profile: PeerProfile;
   /** The address of ours that its SIP uses. */
   readonly local: string;
   readonly method: JoiningMethod;
@@ -69,8 +67,6 @@ export interface Entrance {
   readonly onJoined?: () => void;
   /** The Subject header of its INVITE. */
   readonly subject?: string | undefined;
-  /** The URI of the room as the peer knows it. */
-  readonly roomUri: string;
   /** The device, where it names itself. */
   readonly instance?: string | undefined;
   /** What of the room's past it wants, at most. */
@@ -123,15 +119,7 @@ export class LegMaker {
     const { room, caller, profile, local, method, seat, release, instance, wish = {} } = entrance;
     const { options, places, audio, now, info } = this.#parts;
     const id = newEndpointId();
-    const speaker: Speaker = {
-      endpoint: id,
-      user: caller.user,
-      names: caller.names,
-      roomUri: entrance.roomUri,
-      shown: caller.alias ?? caller.user,
-      swallow: profile.swallow,
-      speaksForMany: profile.bridge !== 'none',
-    };
+    const speaker = speakerOf(entrance, id);
     // RFC 4975 §5.4: a message may go on over the next session of the leg.
     const assembler = new Assembler({
       // What a sender says of its size counts characters with some, and UTF-8 has up to four octets for one.
