@@ -22,6 +22,8 @@ export class StreamConnection extends Connection {
   #behind = false;
   /** The peer has ended its direction. */
   #ended = false;
+  /** Why the connection is gone below, once it is: what has come by it is taken all the same. */
+  #broken: string | undefined;
   #discarded = 0;
 
   constructor(socket: Socket, facts: ConnectionFacts, context: FlowContext, ended: (connection: Connection) => void) {
@@ -43,7 +45,8 @@ export class StreamConnection extends Connection {
       fault = error.message;
     });
     socket.on('close', () => {
-      this.gone(fault);
+      this.#broken = fault;
+      if (!this.#behind) this.gone(fault);
     });
   }
 
@@ -117,6 +120,10 @@ export class StreamConnection extends Connection {
     setImmediate(() => {
       this.#behind = false;
       if (!this.#readFrames()) return;
+      if (this.#broken !== undefined) {
+        this.gone(this.#broken);
+        return;
+      }
       this.#socket.resume();
       if (this.#ended) this.#endOfInput();
     });

@@ -502,6 +502,29 @@ t.test('connect: as many at a time as may be opened, the others when their turn 
   );
 });
 
+t.test('what has come of hundreds of messages is taken, also when the connection breaks meanwhile', async (t) => {
+  const taken: string[] = [];
+  let breaks: () => void = () => undefined;
+  const server = side(
+    t,
+    {},
+    {
+      receive: (message, flow) => {
+        taken.push(text(message));
+        breaks();
+        flow.send(Buffer.from('SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n'));
+      },
+    },
+  );
+  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  const { socket } = await client(t, port);
+  breaks = () => socket.resetAndDestroy();
+  const many = Array.from({ length: 100 }, (_, at) => options(String(at)));
+  socket.write(many.join(''));
+  t.match((await server.closed.next()).reason, /ECONNRESET|EPIPE/);
+  t.same(taken, many);
+});
+
 t.test('close: peers that never close their side are cut off', async (t) => {
   const patient = side(t, { limits: { closeTimeout: 3_600_000 } });
   const hasty = side(t, { limits: { closeTimeout: 1 } });
