@@ -244,7 +244,7 @@ export class LegMaker {
         else leg().end({ method: 'failed', reason: 'SIP;cause=480;text="reads too slowly"' });
       },
       onClosed: (reason, detail) => {
-        leg().reachedBy(chat);
+        leg().progress.left(chat);
         // One that was replaced by another offer is nobody's loss.
         if (leg().media.chat === chat) leg().chatClosed(`${reason}: ${detail}`);
       },

@@ -11,18 +11,18 @@ import {
   SipError,
   type SipRequest,
 } from '../../sip/index.ts';
-import type { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
-import { type EndpointId, type EventNumber, eventNumber, readIpAddress, type UserUri } from '../conference/ids.ts';
+import { type EndpointId, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { DialogName } from './ended-calls.ts';
 import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
+import { Progress } from './progress.ts';
 import { noListHere } from './recipient-list.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
@@ -84,12 +84,10 @@ type LegState =
  */
 export class Leg implements SessionHandlers {
   readonly #parts: LegParts;
+  /** How far its device has come in what is said. */
+  readonly progress: Progress;
   #state: LegState | undefined;
   #joined = false;
-  /** How far chat sessions of this leg that are gone have brought it. */
-  #position: EventNumber | undefined;
-  /** The newest number when it began to be told what is said. */
-  #heardFrom: EventNumber | undefined;
   /** Texts and orders that wait for the log to have taken their author in. */
   readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
@@ -99,6 +97,7 @@ export class Leg implements SessionHandlers {
 
   constructor(parts: LegParts) {
     this.#parts = parts;
+    this.progress = new Progress(parts);
     this.#subject = parts.subject;
     this.#profile = parts.profile;
   }
@@ -254,15 +253,10 @@ export class Leg implements SessionHandlers {
     this.#attach();
   }
 
-  /** From a chat session that is gone: how far it has brought the device. */
-  reachedBy({ position }: ChatSession): void {
-    this.#position = position ?? this.#position;
-  }
-
   /** From the chat session: it is gone. */
   chatClosed(detail: string): void {
     if (this.#state === undefined || this.#state.is === 'ended') return;
-    this.#pause();
+    this.room.arrivals.detach(this.id);
     this.#attach();
     this.#mourn(detail);
   }
@@ -364,48 +358,17 @@ export class Leg implements SessionHandlers {
       if (byMessage === undefined) return;
       const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
       const wish = { messages, ...(within === undefined ? {} : { within }) };
-      this.room.arrivals.attach(byMessage, { wish, after: this.#reached() });
+      this.room.arrivals.attach(byMessage, { wish, after: this.progress.reached });
       return;
     }
     chat.admit();
     if (!chat.isBound) return;
     if (!this.media.listens) {
-      this.#pause();
+      this.room.arrivals.detach(this.id);
       return;
     }
-    this.room.arrivals.attach(chat, { wish: this.#parts.wish, after: this.#reached() });
-    this.#heardFrom ??= eventNumber(this.room.conference.last);
-  }
-
-  /** Nothing more is delivered, until `#attach`. */
-  #pause(): void {
-    // First, since what waited to go with others is given, or lost, now.
-    this.room.arrivals.detach(this.id);
-    this.#position = this.media.chat?.position ?? this.#position;
-  }
-
-  /** The last message that this device has had: in this call, or when it was here last. */
-  #reached(): EventNumber | undefined {
-    const { caller, instance } = this.#parts;
-    return this.#here() ?? (instance === undefined ? undefined : this.room.conference.position(caller.user, instance));
-  }
-
-  /** How far this call has brought it, by whatever way. */
-  #here(): EventNumber | undefined {
-    const chat = this.media.chat?.position ?? this.#position;
-    const { position } = this.#parts.texts;
-    return chat === undefined || (position !== undefined && position > chat) ? position : chat;
-  }
-
-  /** Lets the room remember how far this device has come. */
-  #bookmark(): void {
-    const { caller, instance, now } = this.#parts;
-    if (instance === undefined) return;
-    // One to whom nothing was said has missed nothing until it went, and what comes from now on.
-    const first = this.room.conference.position(caller.user, instance) === undefined ? this.#heardFrom : undefined;
-    const through = this.#here() ?? first;
-    if (through === undefined) return;
-    this.room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
+    this.room.arrivals.attach(chat, { wish: this.#parts.wish, after: this.progress.reached });
+    this.progress.begin();
   }
 
   /** Where the offer was ours, the ACK has the answer (RFC 3261 §13.2.2.4); one that has none, or junk, ends the call. */
@@ -421,7 +384,7 @@ export class Leg implements SessionHandlers {
   #mediaChanged(): void {
     if (this.#state?.is !== 'present') return;
     const { chat } = this.media;
-    if (chat === undefined) this.#pause();
+    if (chat === undefined) this.room.arrivals.detach(this.id);
     if (chat === undefined || chat.isBound) this.#calm();
     this.#attach();
     this.room.append({ type: 'mediaChanged', at: this.#parts.now(), endpoint: this.id, media: this.media.roster() });
@@ -452,9 +415,7 @@ export class Leg implements SessionHandlers {
     const detail = end.reason ?? end.method;
     this.room.arrivals.detach(this.id);
     this.media.close(detail);
-    if (state.is === 'present') {
-      this.#bookmark();
-    }
+    if (state.is === 'present') this.progress.keep();
     const listed = state.is === 'present' || this.#parts.method === 'dialed-out';
     if (listed && log === 'to be told') {
       this.room.append({
