@@ -25,10 +25,11 @@ import { callInfo } from './advertising.ts';
 import { CallCounts, type CallLimits } from './call-counts.ts';
 import { anonymous, type Caller, canonicalUser } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
-import type { Leg, LegEnd } from './leg.ts';
+import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { refusalAnswer } from './refusals.ts';
+import type { LegEnd } from './roster-entry.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import type { Target, Targets } from './targets.ts';
 

@@ -1,6 +1,5 @@
 import {
   type Answer,
-  formatUri,
   type IncomingOffer,
   type IncomingRequest,
   type InviteSession,
@@ -16,28 +15,24 @@ import type { PastWish } from '../chat/past-wish.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
-import type { DisconnectionMethod, Joined, JoiningMethod, Left } from '../conference/events.ts';
-import { type EndpointId, readIpAddress, type UserUri } from '../conference/ids.ts';
+import type { Left } from '../conference/events.ts';
+import type { EndpointId } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { DialogName } from './ended-calls.ts';
 import { type LegMedia, type NoMedia, noMedia } from './leg-media.ts';
 import type { PeerProfile } from './peers.ts';
 import { Progress } from './progress.ts';
 import { noListHere } from './recipient-list.ts';
+import { type Comer, departureOf, type LegEnd, whenLeft, whenPresent, whileDialled } from './roster-entry.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
 import { noMediaAnswer, noMediaReason } from './warnings.ts';
 
 /** What a leg is made with. */
-export interface LegParts {
-  readonly id: EndpointId;
+export interface LegParts extends Comer {
   readonly room: ChatRoom;
   readonly speaker: Speaker;
-  readonly caller: Caller;
   readonly profile: PeerProfile;
-  readonly method: JoiningMethod;
-  /** Who has asked for it to be called. */
-  readonly by: UserUri | undefined;
   /** It is in the roster. */
   readonly onJoined: (() => void) | undefined;
   readonly media: LegMedia;
@@ -48,25 +43,14 @@ export interface LegParts {
   readonly subject: string | undefined;
   /** Lets the room go. */
   readonly release: Release;
-  /** The device, as its Contact names it (RFC 5626 §4.1); what it has had of the room's past hangs on it. */
-  readonly instance: string | undefined;
   /** What of the past it wants, at most. */
   readonly wish: PastWish;
   /** How long the dialog waits for a new chat session when the old one is lost, in ms (RFC 4975 §5.4). */
   readonly grace: number;
-  readonly now: () => number;
   /** It is over, once. */
   readonly onGone: (leg: Leg, dialog: DialogName | undefined) => void;
   /** A line for the operator. */
   readonly info: (line: string) => void;
-}
-
-/** Why a leg ends, as the roster tells it (RFC 4575 §5.7.6, RFC 3326). */
-export interface LegEnd {
-  readonly method: DisconnectionMethod;
-  /** For the Reason header of the BYE and for the roster, e.g. `SIP;cause=200;text="…"`. */
-  readonly reason?: string;
-  readonly by?: UserUri;
 }
 
 type LegState =
@@ -162,7 +146,7 @@ export class Leg implements SessionHandlers {
   dialling(call: OutgoingInvite): void {
     this.#state = { is: 'dialling', call };
     this.room.present.enter(this.#parts.speaker);
-    this.room.append({ type: 'joined', at: this.#parts.now(), ...this.#who(), media: [], status: 'dialing-out' });
+    this.room.append(whileDialled(this.#parts));
   }
 
   /** It rings there. */
@@ -301,49 +285,19 @@ export class Leg implements SessionHandlers {
     if (this.#state?.is !== 'answered') return;
     const { session } = this.#state;
     this.#state = { is: 'present', session };
-    const { caller } = this.#parts;
-    const { dialog } = session;
-    const address = dialog.flow === undefined ? caller.address : readIpAddress(dialog.flow.remote.address);
-    this.room.append(
-      {
-        type: 'joined',
-        at: this.#parts.now(),
-        ...this.#who(),
-        media: this.media.roster(),
-        ...(address === undefined ? {} : { address }),
-        ...(this.#parts.instance === undefined ? {} : { instance: this.#parts.instance }),
-        callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },
-        ...(this.#parts.seat.waits ? { status: 'pending' } : {}),
-        // RFC 7701 §5.2: where somebody anonymous can be reached would tell who it is.
-        ...(caller.alias === undefined ? { contact: formatUri(dialog.remoteTarget) } : {}),
-      },
-      (outcome) => {
-        this.#parts.seat.free();
-        if (typeof outcome === 'number') {
-          this.#joined = true;
-          this.#attach();
-          this.#admitEarly();
-          this.#parts.onJoined?.();
-          return;
-        }
-        this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
-      },
-    );
+    this.room.append(whenPresent(this.#parts, session.dialog), (outcome) => {
+      this.#parts.seat.free();
+      if (typeof outcome === 'number') {
+        this.#joined = true;
+        this.#attach();
+        this.#admitEarly();
+        this.#parts.onJoined?.();
+        return;
+      }
+      this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
+    });
     // An offer whose session was never bound is as lost as one that broke.
     if (this.media.chat?.open === false) this.#mourn('never bound');
-  }
-
-  /** Whose endpoint it is and how it comes in. */
-  #who(): Pick<Joined, 'endpoint' | 'user' | 'alias' | 'displayName' | 'method' | 'by'> {
-    const { caller, method, by } = this.#parts;
-    return {
-      endpoint: this.id,
-      user: caller.user,
-      method,
-      ...(by === undefined ? {} : { by }),
-      ...(caller.alias === undefined ? {} : { alias: caller.alias }),
-      ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
-    };
   }
 
   /** Opens both ways as soon as the peer is in the room: to speak at once, to hear when it is connected and willing. */
@@ -418,14 +372,7 @@ export class Leg implements SessionHandlers {
     if (state.is === 'present') this.progress.keep();
     const listed = state.is === 'present' || this.#parts.method === 'dialed-out';
     if (listed && log === 'to be told') {
-      this.room.append({
-        type: 'left',
-        at: this.#parts.now(),
-        endpoint: this.id,
-        method: end.method,
-        ...(end.reason === undefined ? {} : { reason: end.reason }),
-        ...(end.by === undefined ? {} : { by: end.by }),
-      });
+      this.room.append(whenLeft(this.#parts, end));
     }
     this.room.present.leave(this.#parts.speaker);
     this.#close(detail, 'session' in state ? state.session.dialog : undefined);
@@ -461,22 +408,5 @@ function answerIn(ack: SipRequest): SessionDescription | NoMedia {
   } catch (fault) {
     if (fault instanceof SipError) return noMedia(fault.message);
     throw fault;
-  }
-}
-
-function departureOf(end: SessionEnd): LegEnd {
-  switch (end.why) {
-    case 'bye': {
-      const reason = end.request.headers.get('Reason');
-      return { method: 'departed', ...(reason === undefined ? {} : { reason }) };
-    }
-    case 'closed':
-      return { method: 'departed' };
-    case 'no ACK':
-      return { method: 'failed', reason: 'SIP;cause=408;text="no ACK"' };
-    case 'gone':
-      return { method: 'failed', reason: `SIP;cause=481;text="${end.reason}"` };
-    case 'expired':
-      return { method: 'failed', reason: 'SIP;cause=408;text="session expired"' };
   }
 }
