@@ -36,7 +36,7 @@ import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddr
 import { withAddresses } from './service/hosts.ts';
 import { Certificates } from './service/certificates.ts';
 import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
-import { countingWatcher, failureCounter, showFigures } from './service/figures.ts';
+import { congestionCounter, countingWatcher, failureCounter, showFigures } from './service/figures.ts';
 import { gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
@@ -296,6 +296,7 @@ async function wire(
     info: (line) => {
       log.info(line);
     },
+    congestion: congestionCounter(metrics),
   });
   const listEntries = config.dialling.list_entries;
   const warn = (line: string): void => {

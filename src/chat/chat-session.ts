@@ -22,7 +22,7 @@ import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri
 import { Admission } from './admission.ts';
 import { Aggregate } from './aggregation.ts';
 import { type BareText, decode, nameBefore, wrap } from './bare-text.ts';
-import { Congestion } from './congestion.ts';
+import { Congestion, type CongestionStep } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
 import type { LargeCopy } from './large-copy.ts';
@@ -70,8 +70,8 @@ export interface ChatSessionParts {
   readonly now: () => number;
   /** Its first request has been answered: what is said may be sent to it. */
   readonly onBound: () => void;
-  /** The peer reads too slowly, no longer does so, or has done so for too long. */
-  readonly onCongestion: (what: 'began' | 'over' | 'hopeless') => void;
+  /** The peer reads too slowly; each step of what is done about it. `leftOut`: how many messages were, until it was relieved. */
+  readonly onCongestion: (step: CongestionStep, leftOut?: number) => void;
   /** It is over, once; also after `close`. */
   readonly onClosed: (reason: CloseReason, detail: string) => void;
 }
@@ -110,15 +110,16 @@ export class ChatSession implements Recipient, SessionHandlers {
         if (n !== undefined) this.#miss(n, { is: 'congested' });
       },
       began: () => {
-        parts.onCongestion('began');
+        parts.onCongestion('marked');
         room.voice.tell(room.voice.texts.tooSlow, this.endpoint);
+        parts.onCongestion('told');
       },
       over: (leftOut) => {
-        parts.onCongestion('over');
+        parts.onCongestion('relieved', leftOut);
         if (leftOut > 0) room.voice.tell(room.voice.texts.leftOut(leftOut), this.endpoint);
       },
       hopeless: () => {
-        parts.onCongestion('hopeless');
+        parts.onCongestion('let_go');
       },
     });
   }
@@ -292,6 +293,7 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** One that it must get when it comes again. */
   #miss(n: EventNumber, failure: Failure): void {
     this.#failed(n, failure);
+    if (failure.is === 'congested') this.#parts.onCongestion('left_out');
     if (this.#missed === undefined || n < this.#missed) this.#missed = n;
   }
 

@@ -1,6 +1,12 @@
 import type { MsrpSession, PreparedMessage, Queued } from '../../msrp/index.ts';
 import { numberOf } from './copy.ts';
 
+/**
+ * What has happened to a recipient that reads too slowly: it was found to, was told so by the room, did not get a message,
+ * reads fast enough again, or was let go.
+ */
+export type CongestionStep = 'marked' | 'told' | 'left_out' | 'relieved' | 'let_go';
+
 /** What the congestion of one recipient is made with. */
 export interface CongestionParts {
   readonly session: Pick<MsrpSession, 'send' | 'thin' | 'queuedBytes' | 'maxQueuedBytes'>;

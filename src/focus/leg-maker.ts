@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Assembler, type FileDescription, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
+import type { CongestionStep } from '../chat/congestion.ts';
 import { type ChatManners, ChatSession } from '../chat/chat-session.ts';
 import { FileSession } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
@@ -51,6 +52,8 @@ export interface LegMakerParts {
   readonly now: () => number;
   /** A line for the operator. */
   readonly info: (line: string) => void;
+  /** Somebody reads too slowly: a step of what is done about it (RFC 7701 §6.4). */
+  readonly congestion: (step: CongestionStep) => void;
 }
 
 /** Who comes in, where and how. */
@@ -216,7 +219,7 @@ export class LegMaker {
   }
 
   #newChat(room: ChatRoom, speaker: Speaker, place: ChatPlace, assembler: Assembler, leg: () => Leg): ChatSession {
-    const { endpoint, options, now, info } = this.#parts;
+    const { endpoint, options, now, info, congestion } = this.#parts;
     const chat: ChatSession = new ChatSession({
       endpoint,
       room,
@@ -237,11 +240,15 @@ export class LegMaker {
       onBound: () => {
         leg().chatBound();
       },
-      onCongestion: (what) => {
+      onCongestion: (step, leftOut = 0) => {
+        congestion(step);
         const who = `${room.uri}: ${speaker.shown}`;
-        if (what === 'began') info(`${who} reads too slowly: messages are left out`);
-        else if (what === 'over') info(`${who} reads fast enough again`);
-        else leg().end({ method: 'failed', reason: 'SIP;cause=480;text="reads too slowly"' });
+        if (step === 'marked') info(`${who} reads too slowly: messages are left out`);
+        else if (step === 'relieved') info(`${who} reads fast enough again: ${String(leftOut)} messages were left out`);
+        else if (step === 'let_go') {
+          info(`${who} has read too slowly for too long: let go`);
+          leg().end({ method: 'failed', reason: 'SIP;cause=480;text="reads too slowly"' });
+        }
       },
       onClosed: (reason, detail) => {
         leg().progress.left(chat);

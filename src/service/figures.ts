@@ -1,4 +1,5 @@
 import type { MsrpEndpoint } from '../../msrp/index.ts';
+import type { CongestionStep } from '../chat/congestion.ts';
 import type { Failure } from '../chat/fates.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -24,6 +25,18 @@ export function failureCounter(metrics: Metrics): (failure: Failure) => void {
   );
   return ({ is }) => {
     failures({ reason: is });
+  };
+}
+
+/** Counts what is done about recipients that read too slowly (RFC 7701 §6.4). */
+export function congestionCounter(metrics: Metrics): (step: CongestionStep) => void {
+  const steps = metrics.counter(
+    'congestion_total',
+    'Recipients that read too slowly: marked, told, messages left out, relieved, let go',
+    ['step'],
+  );
+  return (step) => {
+    steps({ step });
   };
 }
 

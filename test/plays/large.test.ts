@@ -1,5 +1,5 @@
 import t from 'tap';
-import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import { httpOf, join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
 import type { Frame } from './msrp-line.ts';
 
 /** A picture in CPIM, as large as wanted. */
@@ -256,7 +256,8 @@ t.test(
     bob.line.resume();
     await bob.line.hears('some of it is left out');
     await bob.line.hears(`number ${String(said)} `);
-    await bob.line.hears('left out, since your client read too slowly');
+    const { body: told = '' } = await bob.line.hears('left out, since your client read too slowly');
+    const leftOut = Number(/(\d+) messages were left out/.exec(told)?.[1]);
     t.notOk(
       bob.line.heard().some(({ body }) => body?.includes('isComposing')),
       'RFC 3994: signs of writing are left out first',
@@ -268,7 +269,8 @@ t.test(
       numbers.toSorted((a, b) => a - b),
       'those that came are in order',
     );
-    t.equal(stage.lines.filter((line) => line.includes('reads fast enough again')).length, 1);
+    const again = stage.lines.filter((line) => line.includes('reads fast enough again'));
+    t.match(again, [`: ${String(leftOut)} messages were left out`], 'the log says how many, as bob was told');
 
     bob.line.pause();
     const seen = { bye: false };
@@ -278,6 +280,17 @@ t.test(
     });
     while (!seen.bye) await say();
     t.match((await bye).headers.get('Reason'), /reads too slowly/);
+    t.equal(stage.lines.filter((line) => line.includes('has read too slowly for too long: let go')).length, 1);
+
+    const metrics = await (await fetch(`http://127.0.0.1:${httpOf(stage)}/metrics`)).text();
+    const steps = metrics.matchAll(/^grouptextchat_congestion_total\{step="(\w+)"\} (\d+)$/gm);
+    const counted = new Map(Array.from(steps, ([, step = '', n]) => [step, Number(n)]));
+    t.same(
+      ['marked', 'told', 'relieved', 'let_go'].map((step) => counted.get(step)),
+      [2, 2, 1, 1],
+      'each step is seen in the figures',
+    );
+    t.ok((counted.get('left_out') ?? 0) > leftOut, 'with what was left out, each time');
   },
 );
 

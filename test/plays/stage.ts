@@ -48,6 +48,11 @@ export async function raise(...options: readonly string[]): Promise<Stage> {
   };
 }
 
+/** The port of its HTTP side. */
+export function httpOf({ service }: Stage): number {
+  return service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
+}
+
 /** The SDP of a client that connects to us, as most do. */
 export function messageSdp(path: string, more: readonly string[] = [], protocol = 'TCP/MSRP'): string {
   return [

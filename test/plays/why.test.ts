@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import type { ToldFate } from '../../src/ops/message-routes.ts';
 import { readFileSync } from 'node:fs';
-import { join, newPath, raise, type Stage, messageSdp } from './stage.ts';
+import { httpOf, join, newPath, raise, type Stage, messageSdp } from './stage.ts';
 
 /** What the API says of a message: `user: fate`, sorted. */
 async function fatesOf(stage: Stage, data: string, id: string): Promise<readonly string[]> {
@@ -21,8 +21,6 @@ function ask(stage: Stage, data: string, id: string): Promise<Response> {
     headers: { Authorization: `Bearer ${token}` },
   });
 }
-
-const httpOf = (stage: Stage): number => stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
 
 /** Until the fates are these; the play hangs, and fails, if they never are. */
 async function until(stage: Stage, data: string, id: string, fates: readonly string[]): Promise<void> {
