@@ -257,7 +257,7 @@ t.test(
     await bob.line.hears('some of it is left out');
     await bob.line.hears(`number ${String(said)} `);
     const { body: told = '' } = await bob.line.hears('left out, since your client read too slowly');
-    const leftOut = Number(/(\d+) messages were left out/.exec(told)?.[1]);
+    const leftOut = Number(/(\d+) messages left out/.exec(told)?.[1]);
     t.notOk(
       bob.line.heard().some(({ body }) => body?.includes('isComposing')),
       'RFC 3994: signs of writing are left out first',
