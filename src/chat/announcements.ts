@@ -50,6 +50,8 @@ export function announcementOf(
       return { text: texts.slowMode(event.seconds) };
     case 'tombstoned':
       return { text: texts.moved(event.to, event.reason) };
+    case 'untombstoned':
+      return { text: texts.hereAgain(by) };
     case 'ended':
       return { text: texts.ended(event.reason) };
     case 'joined': {

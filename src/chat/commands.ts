@@ -298,10 +298,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   move: {
-    usage: '/move URI [REASON]',
-    help: 'the room is elsewhere from now on; who comes is told where',
+    usage: '/move URI [REASON], /move off',
+    help: 'the room is elsewhere from now on, and who comes is told where; or it is here again',
     read: (words) => {
       const word = words.next();
+      if (word === 'off') return { order: 'unmove' };
       const to: AbsoluteUri | undefined = orNothing(() => absoluteUri(word ?? ''));
       return to === undefined ? undefined : { order: 'move', to, ...because(words.rest()) };
     },

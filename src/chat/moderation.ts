@@ -4,7 +4,7 @@
  */
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Joined, Millis, Retracted, Said } from '../conference/events.ts';
-import type { EndpointId, EventNumber, IpAddress, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { Recent } from '../conference/recent.ts';
 import type { Append } from '../log/room-log.ts';
@@ -14,6 +14,7 @@ import type { RoomPolicy } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
 import { Coming } from './coming.ts';
 import { type NoOrder, readCommand } from './commands.ts';
+import type { Domains } from './domains.ts';
 import { userPart } from './names.ts';
 import { actOf, describeOrder, eventsOf, isMeantBy, type Order } from './orders.ts';
 import type { ChatRefusal } from './refusals.ts';
@@ -31,6 +32,9 @@ export type Carried = 'done' | ChatRefusal;
 
 /** What moderation is made with. */
 export interface ModerationParts {
+  readonly uri: RoomUri;
+  /** Knows the room by all its names. */
+  readonly domains: Pick<Domains, 'roomNamed'>;
   readonly conference: Conference;
   readonly policy: RoomPolicy;
   readonly doors: Doors;
@@ -72,13 +76,15 @@ export class Moderation {
   }
 
   #carryOut(by: Commander, order: Order, way: Way, settled: (carried: Carried) => void): void {
-    const { conference, policy, now, audit } = this.#parts;
+    const { uri, domains, conference, policy, now, audit } = this.#parts;
     const told = (carried: Carried): void => {
       const result = carried === 'done' ? 'done' : `refused: ${carried.refused}`;
       audit(`${by} by ${way}: ${describeOrder(order)}: ${result}`);
       settled(carried);
     };
-    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...actOf(order) });
+    const { to, ...judged } = actOf(order);
+    const toItself = to !== undefined && domains.roomNamed(to) === uri;
+    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...judged, toItself });
     if (refusal !== undefined) {
       told(refusal);
       return;

@@ -25,6 +25,8 @@ export type Order =
   /** Absent: the configured one again, or none. */
   | { readonly order: 'pin'; readonly pin?: string }
   | { readonly order: 'move'; readonly to?: AbsoluteUri; readonly reason?: string }
+  /** It has not moved after all. */
+  | { readonly order: 'unmove' }
   | { readonly order: 'end'; readonly reason?: string };
 
 /** What the rules are asked about an order. */
@@ -32,6 +34,8 @@ export interface Judged {
   readonly act: Act;
   readonly target?: UserUri;
   readonly role?: Role;
+  /** Where the room is to move. */
+  readonly to?: AbsoluteUri;
 }
 
 /** The act that an order is, and whom it is done to. */
@@ -62,6 +66,8 @@ export function actOf(order: Order): Judged {
     case 'pin':
       return { act: 'setting' };
     case 'move':
+      return { act: 'tombstone', ...(order.to === undefined ? {} : { to: order.to }) };
+    case 'unmove':
       return { act: 'tombstone' };
     case 'end':
       return { act: 'end' };
@@ -145,6 +151,8 @@ export function eventsOf(
       return [
         { ...happening, type: 'tombstoned', ...(order.to === undefined ? {} : { to: order.to }), ...because(order) },
       ];
+    case 'unmove':
+      return [{ ...happening, type: 'untombstoned' }];
     case 'end':
       // First, so that the room says once that all have to leave, and not of each.
       return [

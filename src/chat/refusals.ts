@@ -60,6 +60,7 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   'may-not-watch': 403,
   'role-too-low': 403,
   outranked: 403,
+  'moves-to-itself': 403,
   'no-nicknames': 403,
   'nickname-malformed': 424,
   'nickname-reserved': 425,

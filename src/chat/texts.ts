@@ -38,6 +38,8 @@ export interface Texts {
   /** 0: no more. */
   slowMode(seconds: number): string;
   moved(to: string | undefined, reason: string | undefined): string;
+  /** It has not moved after all. */
+  hereAgain(by: string | undefined): string;
   /** Everybody has to leave. */
   ended(reason: string | undefined): string;
   /** To moderators: somebody wants to come in. */
@@ -88,6 +90,7 @@ export const ENGLISH: Texts = {
     seconds === 0 ? 'Slow mode is off.' : `Slow mode: everybody may speak once in ${seconds} seconds.`,
   ended: (reason) => `The conference was ended${why(reason)}.`,
   moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,
+  hereAgain: (by) => `This room is here again${byWhom(by)}.`,
   waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
   admitted: 'You have been let in.',
   inLobby: 'A moderator has yet to let you in. You will see here when that is done.',

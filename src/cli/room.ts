@@ -43,11 +43,12 @@ function pathOf(room: string): string {
   return `/api/rooms/${encodeURIComponent(room)}`;
 }
 
-function heading(config: Config, { room, users, active, locked, subject }: ToldRoom): string {
+function heading(config: Config, { room, users, active, locked, subject, movedTo }: ToldRoom): string {
   const state = [
     `${String(users)} ${users === 1 ? 'user' : 'users'}`,
     ...(active ? [] : ['empty']),
     ...(locked ? ['locked'] : []),
+    ...(movedTo === undefined ? [] : [`moved to ${movedTo}`]),
   ];
   // Inside, all names of the domain are one; people know the room by theirs.
   const dialled = room.replace(/@[^@]*$/, () => `@${dialledDomain(config)}`);

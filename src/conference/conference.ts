@@ -353,6 +353,9 @@ export class Conference {
       case 'tombstoned':
         this.#tombstone = event;
         return;
+      case 'untombstoned':
+        this.#tombstone = undefined;
+        return;
       case 'restarted':
         this.#empty(event.at);
         return;

@@ -310,6 +310,11 @@ export interface Tombstoned extends Happening {
   readonly reason?: string;
 }
 
+/** The room is where it was before it had moved. */
+export interface Untombstoned extends Happening {
+  readonly type: 'untombstoned';
+}
+
 /** The service was started again: every endpoint of before is gone and every unfinished stream aborted. */
 export interface Restarted extends Happening {
   readonly type: 'restarted';
@@ -348,5 +353,6 @@ export type ConferenceEvent =
   | SlowMode
   | SettingChanged
   | Tombstoned
+  | Untombstoned
   | Restarted
   | Ended;

@@ -74,6 +74,7 @@ export function retentionOf(event: ConferenceEvent): Retention {
     case 'unbanned':
       return lasting(`ban ${banKey(event.target)}`, event.type === 'unbanned');
     case 'tombstoned':
-      return lasting('tombstone', false);
+    case 'untombstoned':
+      return lasting('tombstone', event.type === 'untombstoned');
   }
 }

@@ -30,6 +30,7 @@ const STATUS: Readonly<Record<Refusal['refused'], number>> = {
   'may-not-watch': 403,
   'role-too-low': 403,
   outranked: 403,
+  'moves-to-itself': 403,
   'no-nicknames': 403,
   'nickname-malformed': 400,
   'nickname-reserved': 403,

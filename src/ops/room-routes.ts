@@ -25,6 +25,8 @@ export interface ToldRoom {
   readonly active: boolean;
   readonly locked: boolean;
   readonly subject?: string;
+  /** Where it has moved to. */
+  readonly movedTo?: string;
 }
 
 /** What is told of one room. */
@@ -133,8 +135,15 @@ function misread(no: NoOrder): ApiAnswer {
 }
 
 function summary({ uri, conference }: ChatRoom): ToldRoom {
-  const { subject, userCount, active, locked } = conference;
-  return { room: uri, users: userCount, active, locked, ...(subject === undefined ? {} : { subject }) };
+  const { subject, userCount, active, locked, tombstone } = conference;
+  return {
+    room: uri,
+    users: userCount,
+    active,
+    locked,
+    ...(subject === undefined ? {} : { subject }),
+    ...(tombstone?.to === undefined ? {} : { movedTo: tombstone.to }),
+  };
 }
 
 function roster(room: ChatRoom): ToldRoster {

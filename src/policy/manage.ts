@@ -19,6 +19,8 @@ export interface ManageRequest {
   readonly target?: UserUri;
   /** With `role`: the role to be given. */
   readonly role?: Role;
+  /** With `tombstone`: it would move to where it is, and send all who come in a circle. Default false. */
+  readonly toItself?: boolean;
 }
 
 /** Rules for everything that takes a role, in the order in which they are asked. */
@@ -57,6 +59,7 @@ export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
     act === 'role' && role !== undefined && by !== 'administrator' && !isAtLeast(conference.roleOf(by), role)
       ? { refused: 'outranked' }
       : undefined,
+  ({ act, toItself }) => (act === 'tombstone' && toItself === true ? { refused: 'moves-to-itself' } : undefined),
 ];
 
 /** What everybody may do to himself: take back what he wrote, leave by any of his devices. */

@@ -37,6 +37,7 @@ export type Refusal =
   // to manage
   | { readonly refused: 'role-too-low'; readonly needed: Role }
   | { readonly refused: 'outranked' }
+  | { readonly refused: 'moves-to-itself' }
   // to take a nickname
   | { readonly refused: 'no-nicknames' }
   | { readonly refused: 'nickname-malformed' }
@@ -98,6 +99,8 @@ export function sentenceOf(refusal: Refusal): string {
       return `This takes ${refusal.needed === 'owner' ? 'an' : 'a'} ${refusal.needed}`;
     case 'outranked':
       return 'You cannot do this to somebody of that role';
+    case 'moves-to-itself':
+      return 'This is the address of the room itself';
     case 'no-nicknames':
       return 'This room takes no nicknames';
     case 'nickname-malformed':

@@ -370,6 +370,63 @@ t.test('the room moves: who comes is told where; the conference ends for everybo
   );
 });
 
+t.test(
+  'a room that has moved comes back: from within, over HTTP and from the shell, and stays back over a restart',
+  async (t) => {
+    const data = t.testdir();
+    const options = [`data=${data}`, 'rooms.defaults.durability=disk'];
+    const elsewhere = 'sip:better@example.com';
+    const stage = await raise(ALICE, ...options);
+    const audited = (pattern: RegExp): number => stage.lines.filter((line) => pattern.test(line)).length;
+    const order = (line: string, on = stage) => api(on, data, '/api/rooms/lobby/orders', { order: line });
+    const alice = await join(stage, 'alice');
+    const bob = await join(stage, 'bob');
+    t.equal(await bob.say('both are here'), '200');
+    await alice.hears('both are here');
+    for (const own of [ROOM, `${ROOM};transport=tcp`, ROOM.replace('sip:', 'sips:')]) {
+      t.equal(await alice.say(`/move ${own}`), '403');
+      await alice.hears('This is the address of the room itself');
+      t.match(await order(`move ${own}`), { status: 409, body: { reason: /the room itself/ } });
+    }
+    t.equal(audited(/alice@\S+ by chat: move to="\S+": refused: moves-to-itself/), 3);
+    t.equal(await bob.say(`/move ${ROOM}`), '403');
+    await bob.hears('This takes an owner');
+    t.equal(await alice.say(`/move ${elsewhere}`), '200');
+    await bob.hears(`This room has moved to ${elsewhere}.`);
+    t.equal((await refused(stage, 'carol')).status, 302);
+    t.equal(await bob.say('/move off'), '403', 'undoing takes the same as doing');
+    t.equal(await alice.say('/move off'), '200');
+    await bob.hears('This room is here again (alice).');
+    await (await join(stage, 'carol')).leave();
+    t.equal(audited(/alice@\S+ by chat: unmove: done/), 1, 'one line');
+    await alice.say(`/move ${elsewhere}`);
+    await alice.leave();
+    await bob.leave();
+    t.match(
+      await refused(stage, 'alice'),
+      { status: 302, contact: `<${elsewhere}>` },
+      'nobody is in, its owner neither',
+    );
+    t.match(await api(stage, data, '/api/rooms/lobby'), { body: { movedTo: elsewhere } });
+    await stage.close();
+
+    const second = await raise(ALICE, ...options);
+    t.equal((await refused(second, 'alice')).status, 302, 'kept over a restart');
+    t.match(await command(second, data, 'show', 'lobby'), { code: 0, out: /moved to sip:better@example\.com/ });
+    t.match(await command(second, data, 'order', 'lobby', 'move', 'off'), { code: 0, out: 'done\n' });
+    t.equal(second.lines.filter((line) => /administrator by API: unmove: done/.test(line)).length, 1);
+    await (await join(second, 'alice')).leave();
+    t.match(await order(`move ${elsewhere}`, second), { status: 200 });
+    t.match(await order('move off', second), { status: 200 });
+    await second.close();
+
+    const third = await raise(ALICE, ...options);
+    t.teardown(() => third.close());
+    const back = await join(third, 'alice');
+    t.equal(await back.say('here again'), '200', 'so is this');
+  },
+);
+
 t.test('the first to come owns a conference that nobody owns', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
@@ -497,6 +554,21 @@ async function api(
   return { status: response.status, body: await response.json() };
 }
 
+/** `grouptextchat room` with these words, against the service. */
+async function command(
+  stage: Stage,
+  data: string,
+  ...words: readonly string[]
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const settings = [`data=${data}`, `http.port=${String(httpOf(stage))}`].flatMap((each) => ['--set', each]);
+  const child = spawn(process.execPath, ['dist/src/cli.js', 'room', ...words, ...settings], { env: {} });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
+  child.stderr.on('data', (piece: Buffer) => (err += piece.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, out, err };
+}
+
 t.test('the administrator gives the same orders over HTTP', async (t) => {
   const data = t.testdir();
   const stage = await stageWith(t, `data=${data}`);
@@ -540,23 +612,7 @@ t.test('grouptextchat room: the same from the command line', async (t) => {
   await join(stage, 'alice');
   const bob = await join(stage, 'bob');
   t.equal(await bob.say('here'), '200');
-  const room = async (...words: readonly string[]) => {
-    const args = [
-      'dist/src/cli.js',
-      'room',
-      ...words,
-      '--set',
-      `data=${data}`,
-      '--set',
-      `http.port=${String(httpOf(stage))}`,
-    ];
-    const child = spawn(process.execPath, args, { env: {} });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (piece: Buffer) => (out += piece.toString()));
-    child.stderr.on('data', (piece: Buffer) => (err += piece.toString()));
-    const [code] = (await once(child, 'close')) as [number];
-    return { code, out, err };
-  };
+  const room = (...words: readonly string[]) => command(stage, data, ...words);
   t.match(await room('list'), { code: 0, out: /^sip:lobby@\S+ {2}2 users\n$/ });
   t.match(await room('show', 'lobby'), {
     code: 0,

@@ -154,6 +154,7 @@ export const anyEvent: fc.Arbitrary<ConferenceEvent> = fc.oneof(
     'tombstoned',
     fc.record({ to: fc.constant(absoluteUri('sip:new@example.com')), reason: hostile }, { requiredKeys: [] }),
   ),
+  event('untombstoned', fc.constant({})),
   event('restarted', fc.constant({})),
   event('ended', fc.record({ reason: hostile }, { requiredKeys: [] })),
 );

@@ -144,6 +144,7 @@ t.test('what is written in the chat becomes an order', (t) => {
     ['/pin off', { order: 'pin' }],
     ['/extend 30m', { order: 'setting', change: { setting: 'endsAt', value: NOW + 1_800_000 } }],
     ['/move sip:new@example.com more space', { order: 'move', to: 'sip:new@example.com', reason: 'more space' }],
+    ['/move off', { order: 'unmove' }],
     ['/end', { order: 'end' }],
     ['/help', { say: 'help' }],
     ['/mute', { say: 'usage', usage: '/mute NAME [REASON]' }],
@@ -151,7 +152,7 @@ t.test('what is written in the chat becomes an order', (t) => {
     ['/mute bob', { say: 'several', name: 'bob' }],
     ['/slow often', { say: 'usage', usage: '/slow 30s|off' }],
     ['/limit 0', { say: 'usage', usage: '/limit USERS|off' }],
-    ['/move nowhere', { say: 'usage', usage: '/move URI [REASON]' }],
+    ['/move nowhere', { say: 'usage', usage: '/move URI [REASON], /move off' }],
   ];
   for (const [text, order] of table) t.same(read(text), order, text);
   t.end();
