@@ -1,5 +1,5 @@
 import type { Answer, Flow, SipRequest } from '../../sip/index.ts';
-import { formatUri, type Uri, uriKey } from '../../sip/index.ts';
+import { formatMessage, formatUri, type Uri, uriKey } from '../../sip/index.ts';
 import { randomBytes } from 'node:crypto';
 import { type EndpointId, IdError, readIpAddress, type IpAddress, userUri, type UserUri } from '../conference/ids.ts';
 import { personKey } from '../chat/domains.ts';
@@ -21,6 +21,8 @@ export interface Caller {
   readonly address: IpAddress | undefined;
   /** Whether the request has come through a proxy. */
   readonly proxied: boolean;
+  /** Whether the request has come over TCP as one that is too large for UDP (RFC 3261 §18.1.1). */
+  readonly large: boolean;
 }
 
 /** Lets a request in with the identity it proves, or answers it (401, 403). */
@@ -50,7 +52,7 @@ export function callerOf(
   const address = readIpAddress(flow.remote.address);
   const proven = identity !== undefined;
   const { displayName } = from;
-  const way = { address, proxied: request.via.length > 1 };
+  const way = { address, proxied: request.via.length > 1, large: isLarge(request, flow) };
   if (wantsPrivacy(request)) {
     const shown = anonymous();
     // Several who give no name are not one person.
@@ -66,6 +68,13 @@ export function callerOf(
     ...way,
   };
 }
+
+function isLarge(request: SipRequest, { transport }: Flow): boolean {
+  return transport === 'TCP' && formatMessage(request).length > MOST_BY_UDP;
+}
+
+/** Octets of a request. */
+const MOST_BY_UDP = 1300;
 
 /** Who turns to a room, with what client, and by what name of it. */
 export interface Approach {

@@ -301,7 +301,7 @@ function isModerator(room: ChatRoom, user: UserUri): boolean {
 
 /** Who is called is who the inviter says, until it answers from where we have called. */
 function calledAs(user: UserUri, { uri, route }: Target, { displayName, anonymize }: Invitation): Caller {
-  const way = { address: readIpAddress(uri.host), proxied: route !== undefined };
+  const way = { address: readIpAddress(uri.host), proxied: route !== undefined, large: false };
   if (anonymize === true) return { ...anonymous(), user, proven: false, ...way };
   const names = new Set([user, formatUri(uri)].flatMap((name) => personKey(name) ?? []));
   return { user, proven: false, displayName, names, alias: undefined, ...way };

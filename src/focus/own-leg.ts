@@ -1,4 +1,4 @@
-import { type Flow, formatMessage, type SipRequest } from '../../sip/index.ts';
+import type { Flow, SipRequest } from '../../sip/index.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer } from '../chat/rules.ts';
 import { readIpAddress } from '../conference/ids.ts';
@@ -51,14 +51,11 @@ function needsAnotherFlow(leg: Leg, { request, flow, caller }: OutsideRequest): 
   if (request.method === 'INVITE') return true;
   // Its connection is lost, or never was his own.
   if (known?.open !== true || (leg.dialledOut && known.reliable)) return true;
-  // RFC 3261 §18.1.1: what is too large for UDP goes over TCP.
-  if (!known.reliable && flow.reliable && formatMessage(request).length > MOST_BY_UDP) return true;
+  // RFC 3261 §18.1.1: of one client, what is too large for UDP goes over TCP, and all else by UDP.
+  if (known.reliable ? leg.caller.large && !flow.reliable : caller.large) return true;
   // A proxy has as many connections as it likes; it is for the proxy to tell its users apart.
   return leg.caller.proxied && caller.proxied;
 }
-
-/** Octets of a request. */
-const MOST_BY_UDP = 1300;
 
 function isFullness({ refused }: Refusal): boolean {
   return refused === 'full' || refused === 'too-many-devices';

@@ -147,6 +147,18 @@ t.test('RFC 3428 §7: whose request cannot come by the flow of his call, at his 
   await zoe.hears('too large for UDP');
   t.equal(await overTcp.message(ROOM, 'small'), 403);
 
+  const codecs = Array.from({ length: 40 }, (_, i) => `a=rtpmap:${String(i + 96)} codec-${String(i)}/48000/2\r\n`);
+  const [ann, annSmall, annElse] = [
+    await RawCaller.connect(t, 'tcp', stage.sip, 'ann'),
+    await RawCaller.connect(t, 'udp', stage.sip, 'ann'),
+    await RawCaller.connect(t, 'tcp', stage.sip, 'ann'),
+  ];
+  t.equal(await ann.invite(ROOM, AUDIO + codecs.join('')), 200);
+  t.equal(await annSmall.message(ROOM, 'small enough for UDP'), 202, 'where the INVITE was not');
+  await zoe.hears('small enough for UDP');
+  t.equal(await annElse.message(ROOM, 'by another connection'), 403);
+  t.equal(await annElse.message(ROOM, `${large}by another connection`), 403);
+
   const via = ['Via: SIP/2.0/UDP phone.example.org;branch=z9hG4bKphone'];
   const [first, second] = [
     await RawCaller.connect(t, 'tcp', stage.sip, 'max'),
