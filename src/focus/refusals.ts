@@ -72,16 +72,21 @@ const LOG_PAUSE = '5';
  * would silence the client altogether (RFC 3261 §21.5.4).
  */
 export function messageRefusal(refusal: ChatRefusal, inDialog: boolean): Answer {
+  const answer = answerTo(refusal);
+  return inDialog ? { ...answer, status: WITHIN_CALL.get(answer.status) ?? answer.status } : answer;
+}
+
+function answerTo(refusal: ChatRefusal): Answer {
   if (isPostFault(refusal)) {
     const retry = refusal.refused === 'not-kept' ? [{ name: 'Retry-After', value: LOG_PAUSE }] : [];
     return { status: POST_STATUS[refusal.refused], reason: reasonOf(refusal), headers: retry };
   }
-  const answer = refusalAnswer(refusal);
-  return inDialog ? { ...answer, status: WITHIN_CALL.get(answer.status) ?? answer.status } : answer;
+  return refusalAnswer(refusal);
 }
 
 /** What stands within a call for a status that would end it. */
 const WITHIN_CALL: ReadonlyMap<number, number> = new Map([
   [404, 403],
   [480, 500],
+  [482, 403],
 ]);

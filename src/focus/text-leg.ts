@@ -13,6 +13,7 @@ import {
 } from '../../sip/index.ts';
 import { textAlias } from '../chat/domains.ts';
 import type { Verdict } from '../chat/posts.ts';
+import type { ChatRefusal } from '../chat/refusals.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
@@ -23,8 +24,8 @@ import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
 import { type TextLimits, TextOut } from './text-out.ts';
 
-/** To what a machine gives back: a person would see that it was not said (RFC 3261 §21.4.20). */
-const LOOP: Answer = { status: 482 };
+/** To what a machine gives back: a person would see that it was not said. */
+const LOOP: ChatRefusal = { refused: 'loop', reason: 'A loop: you were just told this' };
 
 /** To who wants to be anonymous for one text. */
 const KNOWN = 'You Are Known Here by Your Call, and so Is What You Write';
@@ -102,7 +103,9 @@ export class TextLeg {
       now: now(),
     });
     if (text?.trim() === '') return taken;
-    if (text !== undefined && room.rules.stopsLoops && this.#isLoop(text)) return LOOP;
+    if (text !== undefined && room.rules.stopsLoops && this.#isLoop(text)) {
+      return messageRefusal(LOOP, session !== undefined);
+    }
     const verdict = await new Promise<Verdict>((settled) => {
       room.posts.take(speaker, posting, settled);
     });

@@ -505,7 +505,7 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
   const other = await call(stage, 'other');
   await zoe.say('to and fro');
   const told = await other.reads();
-  t.equal(await other.writes(`lobby: ${told}`), 482, 'RFC 3261 §21.4.20');
+  t.equal(await other.writes(`lobby: ${told}`), 403, 'RFC 5057 §5.1: 482 would end the call');
   // Two machines that answer each text at once.
   const away = [await call(stage, 'away1'), await call(stage, 'away2')] as const;
   await zoe.say('anybody there?');
@@ -514,7 +514,7 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
     for (;;) {
       await caller.reads();
       const status = await caller.writes(text);
-      if (status === 482) return;
+      if (status === 403) return;
       said += 1;
     }
   };
