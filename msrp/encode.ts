@@ -71,6 +71,8 @@ export function wantsAnswer(
   head: { readonly method: string; readonly failureReport: string },
   status: number,
 ): boolean {
+  // RFC 7701 §7.1: it must have no Failure-Report, and who has put one there still has to know how he is called.
+  if (head.method === 'NICKNAME') return true;
   if (head.method === 'REPORT' || head.failureReport === 'no') return false;
   return status !== 200 || head.failureReport !== 'partial';
 }

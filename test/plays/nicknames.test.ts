@@ -75,6 +75,12 @@ t.test('RFC 7701 §7.1: malformed, reserved, unwanted', async (t) => {
   t.equal(await ask(alice, '"boss"'), '425', 'bound to an account');
   t.equal(await ask(bob, '"Boss"'), '200', 'which may have it');
   t.equal((await alice.line.request('NICKNAME', [])).what, '400', 'no Use-Nickname');
+  for (const field of ['Failure-Report: no', 'Failure-Report: partial', 'Success-Report: yes']) {
+    const wish = async (name: string): Promise<string> =>
+      (await bob.line.request('NICKNAME', [`Use-Nickname: ${name}`, field])).what;
+    t.equal(await wish('"Bobby"'), '200', `${field}, which must not be there, hides no answer`);
+    t.equal(await wish('"admin"'), '425', field);
+  }
   const carol = await join(stage, 'carol', 'sip:quiet@127.0.0.1');
   t.equal(await ask(carol, '"Carol"'), '403', 'the room takes none');
   t.equal(await ask(carol, 'Carol'), '403', 'which is asked before it is read');
