@@ -396,6 +396,11 @@ t.test('RFC 7701 §7.1: asking for a nickname', async (t) => {
     [frame?.what, Buffer.from(frame?.fields['Use-Nickname'] ?? '', 'latin1').toString()],
     ['NICKNAME', '"Zoë \\"x\\""'],
   );
+  t.same(
+    Object.keys(frame?.fields ?? {}),
+    ['To-Path', 'From-Path', 'Use-Nickname'],
+    'with neither Success-Report nor Failure-Report',
+  );
   flow.say(answerTo(frame ?? never(), '425 taken'));
   t.same(await asked, { status: 425, comment: 'taken' });
   const late = session.nickname('');

@@ -23,6 +23,11 @@ t.test('RFC 7701 §6: what the switch refuses, and with what', async (t) => {
   t.equal(await status(...cpim(alice.uri, 'sip:other-room@127.0.0.1', 'wrong room')), '404', '§6.2: To another room');
   t.equal(await status(...cpim(alice.uri, 'bob@127.0.0.1', 'psst')), '404', '§6.2: To a mistyped URI');
   t.equal(await status(...cpim('alice', ROOM, 'I am no URI')), '403', '§6.3: From no URI');
+  const carol = 'sip:carol@127.0.0.1';
+  for (const from of [bob.uri, carol, 'alice']) {
+    t.equal(await status(...cpim(from, bob.uri, 'psst')), '403', `§6.2: From ${from}, also in private`);
+    t.equal(await status(...cpim(from, carol, 'psst')), '403', '§6.2: which is looked at before To');
+  }
   t.equal(await status(...wrapped('no colon here\r\n\r\n\r\n\r\n')), '400', 'no CPIM inside');
   t.equal(await status(['Message-ID: m-nothing', 'Byte-Range: 1-0/0']), '200', 'RFC 4975 §7.1: no body, no message');
   t.equal(await status(['Message-ID: m-keep', 'Byte-Range: 1-0/0', 'Keep-Alive: yes']), '200', "Blink's keep-alive");

@@ -1,9 +1,9 @@
 /** The first two minutes of a newcomer, with the very commands of the README: real processes, real sockets. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import t from 'tap';
 
 const ROOM = 'sip:lobby@127.0.0.1';
@@ -16,8 +16,10 @@ class Running {
   errors = '';
   #wake: () => void = () => undefined;
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.process = spawn(process.execPath, ['dist/src/cli.js', ...args], { env: { ...process.env, ...env } });
+  /** @param cwd the folder it runs in */
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd = '.') {
+    const command = [resolve('dist/src/cli.js'), ...args];
+    this.process = spawn(process.execPath, command, { env: { ...process.env, ...env }, cwd });
     this.process.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.output += text;
       this.#wake();
@@ -94,6 +96,24 @@ t.test('Alice and Bob talk, see who joins and leaves, and the room’s full addr
   alice.process.stdin.end();
   t.equal(await alice.exit, 0, 'the end of the input leaves');
   t.notMatch(alice.output, /\u001b/, 'no control sequences in a pipe');
+});
+
+t.test('RFC 7701 §11: what others send is neither run nor written anywhere until its reader asks for it', async (t) => {
+  const folder = t.testdir({ alice: { 'page.html': '<script>alert(1)</script>' }, bob: {} });
+  const bob = new Running(['chat', ROOM, '--name', 'Bob', ...server], {}, join(folder, 'bob'));
+  running.push(bob);
+  await bob.shows(/You are in .* as Bob/);
+  const alice = start('chat', ROOM, '--name', 'Alice', ...server);
+  await alice.shows(/You are in .* as Alice/);
+  alice.type(`/file ${join(folder, 'alice', 'page.html')}`);
+  await bob.shows(/Alice: \[page\.html, text\/html, 25 bytes; \/save 1 keeps it\]/);
+  t.notMatch(bob.output, 'alert', 'nothing of it is shown');
+  t.same(readdirSync(join(folder, 'bob')), []);
+  bob.type('/save 1');
+  await bob.shows(/page\.html\n$/);
+  t.same(readdirSync(join(folder, 'bob')), ['page.html']);
+  for (const { process: child } of [alice, bob]) child.stdin.end();
+  t.same(await Promise.all([alice.exit, bob.exit]), [0, 0]);
 });
 
 t.test('watch shows the conference document live', async (t) => {
