@@ -1,73 +1,36 @@
 import {
   AGGREGATE_MEDIA_TYPE,
   ISCOMPOSING_MEDIA_TYPE,
-  type AcceptedTypes,
   type CloseReason,
   type Incoming,
   type IncomingMessage,
   type MessageOpening,
-  type MsrpEndpoint,
   type MsrpPath,
   type MsrpSession,
   type NicknameRequest,
   type Outcome,
   type Outgoing,
-  type PeerManners,
-  type PreparedMessage,
   type Reception,
   type SessionHandlers,
-  type SessionOptions,
 } from '../../msrp/index.ts';
-import { type EndpointId, type EventNumber, eventNumber, messageId, type UserUri } from '../conference/ids.ts';
-import { Admission } from './admission.ts';
+import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import { type ChatAbilities, formOf, readerOfBare, reads, takes, UNMET } from './abilities.ts';
 import { Aggregate } from './aggregation.ts';
-import { type BareText, decode, nameBefore, wrap } from './bare-text.ts';
+import { decode, wrap } from './bare-text.ts';
 import { Congestion, type CongestionStep } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
 import type { LargeCopy } from './large-copy.ts';
 import { LargePosting } from './large-posting.ts';
 import type { Posting } from './post.ts';
-import type { Verdict } from './posts.ts';
 import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import { rename } from './renaming.ts';
-import type { ChatRoom } from './room.ts';
+import { RoomSession, type RoomSessionParts } from './room-session.ts';
 import type { Reader, SharedStream } from './shared-stream.ts';
-import type { Speaker } from './speaker.ts';
-
-/** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
-export interface ChatAbilities {
-  /** Types it takes bare; what it takes bare it takes wrapped too (RFC 4975 §8.6). */
-  readonly acceptTypes: AcceptedTypes;
-  readonly acceptWrappedTypes: AcceptedTypes;
-  /** Octets of the largest message it takes (RFC 4975 §8.6); undefined when it does not say. */
-  readonly maxSize?: number | undefined;
-  /** It has a `chatroom` attribute. */
-  readonly chatroom: boolean;
-  /** It listed `private-messages` in its `chatroom` attribute. */
-  readonly privateMessages: boolean;
-  /** What its family of clients does otherwise than the RFCs say. */
-  readonly manners: ChatManners;
-}
-
-/** What a family of clients does otherwise than the RFCs say, as far as the chat is concerned. */
-export interface ChatManners extends PeerManners {
-  /** It sends plain text without CPIM; this says what such a text says. Undefined: it must not (RFC 7701 §6). */
-  readonly readBare: ((text: string) => BareText) | undefined;
-}
 
 /** What a chat session is made with. */
-export interface ChatSessionParts {
-  readonly endpoint: MsrpEndpoint;
-  readonly room: ChatRoom;
-  readonly speaker: Speaker;
-  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports' | keyof PeerManners>;
-  /** Octets up to which a message is collected; a larger one is passed on as it comes (RFC 7701 §6.1). */
-  readonly collected: number;
-  /** Milliseconds for which the peer may read too slowly (RFC 7701 §6.4). */
-  readonly congestedFor: number;
-  readonly now: () => number;
+export interface ChatSessionParts extends RoomSessionParts {
   /** Its first request has been answered: what is said may be sent to it. */
   readonly onBound: () => void;
   /** The peer reads too slowly; each step of what is done about it. `leftOut`: how many messages were, until it was relieved. */
@@ -79,31 +42,28 @@ export interface ChatSessionParts {
 /**
  * One MSRP session of a chat room: what its peer sends is posted to the room, what the room says is sent to it.
  */
-export class ChatSession implements Recipient, SessionHandlers {
+export class ChatSession extends RoomSession implements Recipient, SessionHandlers {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
   readonly roomUri: string;
   readonly #parts: ChatSessionParts;
-  readonly #session: MsrpSession;
   readonly #congestion: Congestion;
   /** Large messages on their way to the peer. */
   readonly #reading = new Map<Outgoing, Reader>();
-  #abilities: ChatAbilities | undefined;
-  #takesCpim = true;
+  #peer = UNMET;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
   #missed: EventNumber | undefined;
-  readonly #admission = new Admission();
 
   constructor(parts: ChatSessionParts) {
+    super(parts);
     this.#parts = parts;
     this.endpoint = parts.speaker.endpoint;
     this.user = parts.speaker.user;
     this.roomUri = parts.speaker.roomUri;
-    this.#session = parts.endpoint.session({ ...parts.session, handlers: this });
     const { room } = parts;
     this.#congestion = new Congestion({
-      session: this.#session,
+      session: this.session,
       congestedFor: parts.congestedFor,
       leftOut: ({ messageId: id }) => {
         const n = numberOf(id);
@@ -124,28 +84,13 @@ export class ChatSession implements Recipient, SessionHandlers {
     });
   }
 
-  /** What stands in our `a=path`. */
-  get localPath(): MsrpPath {
-    return this.#session.localPath;
-  }
-
-  /** What the peer's `a=path` said last. */
-  get remotePath(): MsrpPath | undefined {
-    return this.#session.remotePath;
-  }
-
-  /** Whether it can still be used. */
-  get open(): boolean {
-    return this.#session.state !== 'closed';
-  }
-
   /** Whether a connection carries it. */
   get isBound(): boolean {
-    return this.#session.state === 'bound';
+    return this.session.state === 'bound';
   }
 
   get backlog(): number {
-    return this.#session.queuedBytes;
+    return this.session.queuedBytes;
   }
 
   /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
@@ -154,33 +99,22 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   get knowsRooms(): boolean {
-    return this.#abilities?.chatroom !== false;
+    return this.#peer.chatroom;
   }
 
   get takesPrivate(): boolean {
-    return this.#abilities?.privateMessages === true;
+    return this.#peer.privateMessages;
   }
 
   /** The peer's side has become known by its offer or answer. */
   meet(path: MsrpPath, abilities: ChatAbilities): void {
-    this.#abilities = abilities;
-    this.#takesCpim = abilities.acceptTypes.accepts('message/cpim');
-    this.#session.setRemotePath(path, abilities.manners);
-  }
-
-  /** The log has taken the participant into the room: what it says may be judged. */
-  admit(): void {
-    this.#admission.admit(this.#session);
+    this.#peer = abilities;
+    this.session.setRemotePath(path, abilities.manners);
   }
 
   /** Connects to the peer, when it is us who connect (RFC 4145 §4). */
   dial(): void {
-    this.#session.dial();
-  }
-
-  /** Ends the session and gives nothing more. */
-  close(detail: string): void {
-    this.#session.close(detail);
+    this.session.dial();
   }
 
   /**
@@ -188,40 +122,19 @@ export class ChatSession implements Recipient, SessionHandlers {
    * that nobody misses that something was said.
    */
   deliver(copy: Copy): void {
-    if (copy instanceof Aggregate && !this.#takes(AGGREGATE_MEDIA_TYPE)) {
+    if (copy instanceof Aggregate && !takes(this.#peer, AGGREGATE_MEDIA_TYPE)) {
       for (const notification of copy.apart) this.deliver(notification);
       return;
     }
-    const message = this.#formOf(copy);
+    const readable = reads(this.#peer, copy.said.wrappedType);
+    if (!readable) this.#notTaken(copy);
+    const message = formOf(copy, readable, this.#peer, this.#parts.room);
     if (message === undefined) return;
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
     const queued = this.#congestion.send(message, copy.said.wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
-  }
-
-  /** The form in which the peer takes it, or is told of it; undefined if there is none. */
-  #formOf(copy: Copy): PreparedMessage | undefined {
-    const { wrappedType, cpim } = copy.said;
-    const isPlain = wrappedType === 'text/plain';
-    if (!this.#takesCpim) {
-      if (!isPlain) this.#notTaken(copy);
-      // Deviation: RFC 7701 §5.2 has nothing but CPIM sent by a room. Some clients cannot read it; what it would show
-      // them stands before the text.
-      return copy.bare(nameBefore(copy, this.#parts.room));
-    }
-    if (wrappedType !== undefined && !this.#takes(wrappedType)) {
-      this.#notTaken(copy);
-      return this.#inWords(copy);
-    }
-    const maximum = this.#abilities?.maxSize ?? Infinity;
-    // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
-    return (cpim.length > maximum && !isPlain ? this.#inWords(copy) : undefined) ?? copy.msrp;
-  }
-
-  #inWords(copy: Copy): PreparedMessage | undefined {
-    return this.#takes('text/plain') ? copy.inWords : undefined;
   }
 
   #notTaken({ n, said: { wrappedType } }: Copy): void {
@@ -231,14 +144,14 @@ export class ChatSession implements Recipient, SessionHandlers {
   /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void {
     const { wrappedType, contentType, size } = copy.opened;
-    const maximum = this.#abilities?.maxSize ?? Infinity;
-    if (!this.#takesCpim || (wrappedType !== undefined && !this.#takes(wrappedType)) || (size ?? 0) > maximum) {
+    const { cpim, maxSize: maximum = Infinity, manners } = this.#peer;
+    if (!cpim || !reads(this.#peer, wrappedType) || (size ?? 0) > maximum) {
       this.deliver(copy);
       return;
     }
     let wake = (): void => undefined;
     const reader = stream.reader({
-      unbroken: this.#abilities?.manners.chunks === false,
+      unbroken: manners.chunks === false,
       wake: () => {
         wake();
       },
@@ -255,7 +168,7 @@ export class ChatSession implements Recipient, SessionHandlers {
       outcomes: 'all',
       ...(size === undefined ? {} : { total: size }),
     } as const;
-    const sending = this.#session.stream(options, reader);
+    const sending = this.session.stream(options, reader);
     if (copy.n !== undefined) this.#through = copy.n;
     if (typeof sending === 'string') {
       reader.close();
@@ -269,11 +182,11 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   get underWay(): number {
-    return this.#session.underWay;
+    return this.session.underWay;
   }
 
   waits(n: EventNumber): boolean {
-    return this.#session.waits((id) => numberOf(id) === n);
+    return this.session.waits((id) => numberOf(id) === n);
   }
 
   /** From the MSRP session: what was sent has not arrived. */
@@ -308,44 +221,27 @@ export class ChatSession implements Recipient, SessionHandlers {
   }
 
   /** From the MSRP session. */
-  opening(session: MsrpSession, opening: MessageOpening): Reception {
-    const { room, speaker, collected, congestedFor } = this.#parts;
+  opening(_session: MsrpSession, opening: MessageOpening): Reception {
+    const { room, collected } = this.#parts;
     if (opening.total !== undefined && opening.total <= collected) return 'collect';
     // What comes bare is wrapped when all of it is there.
-    const isBare = this.#readBare(opening.contentType) !== undefined;
+    const isBare = readerOfBare(this.#peer, opening.contentType) !== undefined;
     const maximum = isBare ? collected : room.rules.maxMessage;
     if ((opening.total ?? 0) > maximum) {
       const refusal = { refused: 'too-large', maximum } as const;
       return { refuse: { status: msrpStatusOf(refusal), comment: reasonOf(refusal) } };
     }
-    const sink = new LargePosting({
-      streams: room.streams,
-      maximum,
-      speaker,
-      opening,
-      sender: session,
-      collected,
-      patience: congestedFor / 3,
-      whenAdmitted: (act) => {
-        this.#admission.whenAdmitted(session, act);
-      },
-      post: (message, body) => {
-        this.#admission.whenAdmitted(session, () => {
-          this.#post(message, body);
-        });
-      },
-    });
-    return { sink };
+    return { sink: new LargePosting(this.large(opening, maximum)) };
   }
 
   /** From the MSRP session. */
-  message(session: MsrpSession, message: IncomingMessage): void {
-    this.#admission.whenAdmitted(session, () => this.#post(message, message.body));
+  message(_session: MsrpSession, message: IncomingMessage): void {
+    this.whenAdmitted(() => this.post(message, message.body));
   }
 
   /** From the MSRP session. */
-  nickname(session: MsrpSession, request: NicknameRequest): void {
-    this.#admission.whenAdmitted(session, () => {
+  nickname(_session: MsrpSession, request: NicknameRequest): void {
+    this.whenAdmitted(() => {
       rename(this.#parts.room, this.#parts.speaker, request.nickname, (refusal) => {
         if (refusal === undefined) request.respond(200);
         else request.respond(msrpStatusOf(refusal), reasonOf(refusal));
@@ -353,12 +249,10 @@ export class ChatSession implements Recipient, SessionHandlers {
     });
   }
 
-  #post(message: Incoming, body: Uint8Array): void {
-    const posting = { messageId: messageId(message.messageId), ...this.#wrapped(message.contentType, body) };
-    this.#parts.room.posts.take(this.#parts.speaker, posting, (verdict) => {
+  protected post(message: Incoming, body: Uint8Array): void {
+    this.take(message, this.#wrapped(message.contentType, body), (verdict) => {
       // Who says something has had all that was said before it.
       if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
-      answer(message, verdict);
     });
   }
 
@@ -367,17 +261,11 @@ export class ChatSession implements Recipient, SessionHandlers {
    * have no say; From is who it is known to be, as for a text by SIP MESSAGE.
    */
   #wrapped(contentType: string, body: Uint8Array): Pick<Posting, 'contentType' | 'body'> {
-    const readBare = this.#readBare(contentType);
+    const readBare = readerOfBare(this.#peer, contentType);
     if (readBare === undefined) return { contentType, body };
     const { speaker, room, now } = this.#parts;
     const text = decode(/;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1], body);
     return { contentType: 'message/cpim', body: wrap(readBare(text), speaker, room, now()) };
-  }
-
-  /** How to read a text that comes without a wrapper; undefined for what is none, or should have one. */
-  #readBare(contentType: string): ChatManners['readBare'] {
-    const read = this.#abilities?.manners.readBare;
-    return read !== undefined && /^text\/plain *(?:;|$)/i.test(contentType) ? read : undefined;
   }
 
   /** From the MSRP session. */
@@ -385,18 +273,4 @@ export class ChatSession implements Recipient, SessionHandlers {
     this.#congestion.stop();
     this.#parts.onClosed(reason, detail);
   }
-
-  #takes(wrappedType: string): boolean {
-    const abilities = this.#abilities;
-    if (abilities === undefined) return true;
-    const { acceptTypes, acceptWrappedTypes } = abilities;
-    // RFC 7701 §5.2 only recommends accept-wrapped-types: where the peer says nothing, nothing is known to be refused.
-    if (acceptWrappedTypes.empty) return true;
-    return acceptWrappedTypes.accepts(wrappedType) || acceptTypes.accepts(wrappedType);
-  }
-}
-
-function answer(message: Incoming, verdict: Verdict): void {
-  if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), reasonOf(verdict));
-  else message.respond(200);
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Assembler, type FileDescription, type MsrpEndpoint } from '../../msrp/index.ts';
 import type { SipUserAgent } from '../../sip/index.ts';
+import type { ChatManners } from '../chat/abilities.ts';
+import { ChatSession } from '../chat/chat-session.ts';
 import type { CongestionStep } from '../chat/congestion.ts';
-import { type ChatManners, ChatSession } from '../chat/chat-session.ts';
 import { FileSession } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';

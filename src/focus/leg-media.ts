@@ -30,7 +30,8 @@ import {
   succeed,
   withDirection,
 } from '../../sip/index.ts';
-import type { ChatManners, ChatSession } from '../chat/chat-session.ts';
+import type { ChatManners } from '../chat/abilities.ts';
+import type { ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
 import { AUDIO_CODECS, type Direction } from './audio.ts';
@@ -303,6 +304,7 @@ export class LegMedia {
       chat.meet(path, {
         acceptTypes,
         acceptWrappedTypes,
+        cpim: acceptTypes.accepts('message/cpim'),
         maxSize,
         chatroom: chatroom !== undefined,
         privateMessages: chatroom?.includes('private-messages') === true,

@@ -1,0 +1,74 @@
+/** What the peer of a chat session can take, and in which form it gets what is said. */
+import { AcceptedTypes, type PeerManners, type PreparedMessage } from '../../msrp/index.ts';
+import { type BareText, nameBefore, type NamingRoom } from './bare-text.ts';
+import type { Copy } from './copy.ts';
+
+/** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
+export interface ChatAbilities {
+  /** Types it takes bare; what it takes bare it takes wrapped too (RFC 4975 §8.6). */
+  readonly acceptTypes: AcceptedTypes;
+  readonly acceptWrappedTypes: AcceptedTypes;
+  /** `message/cpim` is among the types that it takes. */
+  readonly cpim: boolean;
+  /** Octets of the largest message it takes (RFC 4975 §8.6); undefined when it does not say. */
+  readonly maxSize?: number | undefined;
+  /** It has a `chatroom` attribute. */
+  readonly chatroom: boolean;
+  /** It listed `private-messages` in its `chatroom` attribute. */
+  readonly privateMessages: boolean;
+  /** What its family of clients does otherwise than the RFCs say. */
+  readonly manners: ChatManners;
+}
+
+/** What a family of clients does otherwise than the RFCs say, as far as the chat is concerned. */
+export interface ChatManners extends PeerManners {
+  /** It sends plain text without CPIM; this says what such a text says. Undefined: it must not (RFC 7701 §6). */
+  readonly readBare: ((text: string) => BareText) | undefined;
+}
+
+/** Of whom nothing is known yet, nothing is known to be refused. */
+export const UNMET: ChatAbilities = {
+  acceptTypes: new AcceptedTypes(['message/cpim']),
+  acceptWrappedTypes: new AcceptedTypes([]),
+  cpim: true,
+  chatroom: true,
+  privateMessages: false,
+  manners: { readBare: undefined },
+};
+
+/** Whether the peer takes content of that type, wrapped or bare. */
+export function takes({ acceptTypes, acceptWrappedTypes }: ChatAbilities, type: string): boolean {
+  // RFC 7701 §5.2 only recommends accept-wrapped-types: where the peer says nothing, nothing is known to be refused.
+  return acceptWrappedTypes.empty || acceptWrappedTypes.accepts(type) || acceptTypes.accepts(type);
+}
+
+/** Whether the peer can read a message that wraps content of that type: as it is, or its bare text. */
+export function reads(peer: ChatAbilities, wrappedType: string | undefined): boolean {
+  return peer.cpim ? wrappedType === undefined || takes(peer, wrappedType) : wrappedType === 'text/plain';
+}
+
+/**
+ * The form in which the peer takes it, or is told of it; undefined if there is none.
+ * @param readable what `reads` says of its type
+ */
+export function formOf(
+  copy: Copy,
+  readable: boolean,
+  peer: ChatAbilities,
+  room: NamingRoom,
+): PreparedMessage | undefined {
+  // Deviation: RFC 7701 §5.2 has nothing but CPIM sent by a room. Some clients cannot read it; what it would show them
+  // stands before the text.
+  if (!peer.cpim) return copy.bare(nameBefore(copy, room));
+  const { wrappedType, cpim } = copy.said;
+  if (readable && (wrappedType === 'text/plain' || cpim.length <= (peer.maxSize ?? Infinity))) return copy.msrp;
+  const inWords = takes(peer, 'text/plain') ? copy.inWords : undefined;
+  // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
+  return inWords ?? (readable ? copy.msrp : undefined);
+}
+
+/** How to read a text that comes without a wrapper; undefined for what is none, or should have one. */
+export function readerOfBare({ manners }: ChatAbilities, contentType: string): ChatManners['readBare'] {
+  const { readBare } = manners;
+  return readBare !== undefined && /^text\/plain *(?:;|$)/i.test(contentType) ? readBare : undefined;
+}
