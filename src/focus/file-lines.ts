@@ -2,13 +2,13 @@ import {
   AcceptedTypes,
   answerSetup,
   type Fingerprint,
-  formatMsrpMedia,
   type FileDescription,
   type MsrpPath,
   peerOf,
   sameMsrpPath,
 } from '../../msrp/index.ts';
 import { isRejected, rejectMedia, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import { msrpLine } from './media-lines.ts';
 import type { FileLine } from './media-plan.ts';
 
 /** The session of one file, as the lines of a leg use it. */
@@ -83,14 +83,14 @@ export class FileLines {
     if (transfer === undefined) return undefined;
     const { localPath, file } = transfer;
     const { name, size, type } = file.selector;
-    const { connection, attributes, ...line } = formatMsrpMedia({
+    return msrpLine({
       path: localPath,
       acceptTypes: ANYTHING,
       acceptWrappedTypes: ANYTHING,
       maxSize: this.#parts.maxSize,
       setup: answerSetup(media.setup),
       direction: 'recvonly',
-      fingerprints: peerOf(localPath).scheme === 'msrps' ? this.#parts.fingerprints : [],
+      fingerprints: this.#parts.fingerprints,
       file: {
         selector: {
           ...(name === undefined ? {} : { name }),
@@ -102,14 +102,6 @@ export class FileLines {
         ...(file.range === undefined ? {} : { range: file.range }),
       },
     });
-    return {
-      ...line,
-      ...(connection === undefined ? {} : { connection: { netType: 'IN', ...connection } }),
-      bandwidths: [],
-      attributes: attributes.map(({ name: key, value }) =>
-        value === undefined ? { name: key } : { name: key, value },
-      ),
-    };
   }
 
   /** A line of an offer of ours: closed (port 0) when its session is over, and otherwise as it was. */

@@ -16,8 +16,9 @@ import type { AudioBridge } from './audio.ts';
 import { speakerOf, type Approach } from './caller.ts';
 import { type DialogName, EndedCalls } from './ended-calls.ts';
 import { Leg } from './leg.ts';
-import { type ChatPlace, LegMedia, type MsrpPlaces } from './leg-media.ts';
+import { LegMedia } from './leg-media.ts';
 import type { AudioMode, MediaPolicy } from './media-plan.ts';
+import type { MsrpPlace, MsrpPlaces } from './msrp-places.ts';
 import type { PeerProfile } from './peers.ts';
 import { plainText } from './text-in.ts';
 import { TextLeg } from './text-leg.ts';
@@ -219,7 +220,7 @@ export class LegMaker {
     };
   }
 
-  #newChat(room: ChatRoom, speaker: Speaker, place: ChatPlace, assembler: Assembler, leg: () => Leg): ChatSession {
+  #newChat(room: ChatRoom, speaker: Speaker, place: MsrpPlace, assembler: Assembler, leg: () => Leg): ChatSession {
     const { endpoint, options, now, info, congestion } = this.#parts;
     const chat: ChatSession = new ChatSession({
       endpoint,
@@ -263,7 +264,7 @@ export class LegMaker {
   #newFile(
     room: ChatRoom,
     speaker: Speaker,
-    place: ChatPlace,
+    place: MsrpPlace,
     file: FileDescription,
     onOver?: () => void,
   ): FileSession {

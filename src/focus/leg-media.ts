@@ -1,16 +1,10 @@
 import {
   answerSetup,
   AcceptedTypes,
-  decisiveFingerprints,
   type FileDescription,
-  formatMsrpMedia,
-  type Fingerprint,
-  type LocalAddress,
   type MsrpDescription,
   type MsrpMedia,
   peerOf,
-  type MsrpScheme,
-  type Setup,
   sameMsrpPath,
   setupAfterAnswer,
 } from '../../msrp/index.ts';
@@ -23,10 +17,8 @@ import {
   matchAnswer,
   newOrigin,
   reverseDirection,
-  type SdpConnection,
   type SdpMedia,
   type SessionDescription,
-  SipError,
   succeed,
   withDirection,
 } from '../../sip/index.ts';
@@ -34,38 +26,19 @@ import type { ChatManners } from '../chat/abilities.ts';
 import type { ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
-import { AUDIO_CODECS, type Direction } from './audio.ts';
 import { FileLines, type FileTransfer, refusedFile } from './file-lines.ts';
+import { audioAnswer, audioOffer, connectionTo, msrpLine } from './media-lines.ts';
 import {
-  type AudioOffer,
+  faultOf,
   type FileLine,
   type MediaPlan,
   type MediaPolicy,
   type MessageLine,
-  MediaFault,
+  type NoMedia,
+  noMedia,
   planMedia,
 } from './media-plan.ts';
-
-/** Where MSRP sessions can be had, and what is said of them. */
-export interface MsrpPlaces {
-  /**
-   * Our address for a scheme and a transport (`tcp`, `ws`) that somebody reaches whose SIP came to `local`; undefined
-   * where there is none.
-   */
-  readonly at: (scheme: MsrpScheme, transport: string, local: string) => LocalAddress | undefined;
-  /** Of our certificate, for TLS lines. */
-  readonly fingerprints: readonly Fingerprint[];
-  /** Largest message taken, in octets. */
-  readonly maxSize: number;
-}
-
-/** Where a chat session is to be made. */
-export interface ChatPlace {
-  /** One of our addresses. */
-  readonly at: LocalAddress;
-  /** Where it is us who connect with TLS, the peer's certificate must have one of these (RFC 8122 §6.2). */
-  readonly fingerprints?: readonly Fingerprint[];
-}
+import { type MsrpPlace, type MsrpPlaces, placeFor } from './msrp-places.ts';
 
 /** What the media of a leg are made with. */
 export interface LegMediaParts {
@@ -75,26 +48,16 @@ export interface LegMediaParts {
   readonly local: string;
   readonly audio: AudioBridge;
   /** Absent in a call that only brings files. */
-  readonly newChat?: (place: ChatPlace) => ChatSession;
+  readonly newChat?: (place: MsrpPlace) => ChatSession;
   /** What the peer does otherwise than others, as far as it is known by now. */
   readonly manners: () => ChatManners;
   /** The session of a file that the peer sends. */
-  readonly newFile: (place: ChatPlace, file: FileDescription) => FileTransfer;
+  readonly newFile: (place: MsrpPlace, file: FileDescription) => FileTransfer;
   /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
   readonly chatroom: readonly string[];
   /** Printed as `s=`. */
   readonly title: string;
   readonly now: () => number;
-}
-
-/** A description that cannot be used: what a 488 says. */
-export interface NoMedia {
-  readonly faults: readonly MediaFault[];
-}
-
-/** A description that cannot be used for a reason that has no code of its own. */
-export function noMedia(text: string): NoMedia {
-  return { faults: [new MediaFault(399, text)] };
 }
 
 /**
@@ -154,13 +117,10 @@ export class LegMedia {
 
   /** Answers an offer. A chat session whose path is still the same stays (RFC 4975 §8.4); another path is another session. */
   async answer(offer: SessionDescription): Promise<SessionDescription | NoMedia> {
-    try {
-      // What we said last has as many lines as what the peer said (RFC 3264 §6).
-      if (this.#local !== undefined) checkNewOffer(this.#local, offer);
-    } catch (fault) {
-      if (fault instanceof SipError) return noMedia(fault.message);
-      throw fault;
-    }
+    const before = this.#local;
+    // What we said last has as many lines as what the peer said (RFC 3264 §6).
+    const fault = before === undefined ? undefined : faultOf(() => checkNewOffer(before, offer));
+    if (fault !== undefined) return fault;
     this.#offered = false;
     const filesOnly = this.#parts.newChat === undefined;
     const plan = planMedia(offer, this.#parts.policy, filesOnly);
@@ -179,7 +139,9 @@ export class LegMedia {
     this.#files.use(plan.files);
     const answer = createAnswer(this.#describer(), offer, (line, index) => {
       if (chat !== undefined && plan.message?.index === index) return this.#messageAnswer(chat, plan.message.media);
-      if (audio !== undefined && plan.audio?.index === index) return this.#audioAnswer(audio, plan.audio, line);
+      if (audio !== undefined && plan.audio?.index === index) {
+        return audioAnswer(audio, plan.audio, line, answerDirection(plan.audio.direction, this.#audioWish()));
+      }
       const file = plan.files.find((each) => each.index === index);
       return (file === undefined ? undefined : this.#files.answer(file)) ?? refusedFile(line);
     });
@@ -200,11 +162,12 @@ export class LegMedia {
     const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
     const at = this.#parts.places.at(scheme, 'tcp', this.#parts.local);
     this.#chat = at === undefined ? undefined : this.#parts.newChat?.({ at });
-    if (this.#chat !== undefined) lines.push(this.#messageLine(this.#chat, 'actpass'));
+    if (this.#chat !== undefined)
+      lines.push(this.#messageLine(this.#chat, { setup: 'actpass', acceptTypes: CPIM_ONLY }));
     this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
     if (this.#closed) this.close('the call is over');
     const direction = start === 'called' ? 'inactive' : this.#audioWish();
-    if (this.#audio !== undefined) lines.push(audioLine(this.#audio, AUDIO_FORMATS, AUDIO_MAPS, direction));
+    if (this.#audio !== undefined) lines.push(audioOffer(this.#audio, direction));
     return this.#say(createOffer(this.#describer(), lines));
   }
 
@@ -213,12 +176,10 @@ export class LegMedia {
     const offer = this.#local;
     this.#offered = false;
     if (offer === undefined) return noMedia('an answer without an offer');
-    try {
+    const fault = faultOf(() => {
       matchAnswer(offer, answer);
-    } catch (fault) {
-      if (fault instanceof SipError) return noMedia(fault.message);
-      throw fault;
-    }
+    });
+    if (fault !== undefined) return fault;
     const plan = planMedia(answer, this.#parts.policy);
     const chat = plan.message === undefined ? undefined : this.#chat;
     const audio = plan.audio === undefined ? undefined : this.#audio;
@@ -275,22 +236,13 @@ export class LegMedia {
     ) {
       return current;
     }
-    const place = this.#placeFor(line.media);
+    const place = placeFor(line.media, this.#parts.places, this.#parts.local);
     return place === undefined ? undefined : this.#parts.newChat?.(place);
   }
 
   #fileFor({ media, file }: FileLine): FileTransfer | undefined {
-    const place = this.#placeFor(media);
+    const place = placeFor(media, this.#parts.places, this.#parts.local);
     return place === undefined ? undefined : this.#parts.newFile(place, file);
-  }
-
-  /** One of our addresses for a session with the peer of that line. */
-  #placeFor({ protocol, path, fingerprints: offered }: MsrpMedia): ChatPlace | undefined {
-    const scheme = protocol === 'TCP/TLS/MSRP' ? 'msrps' : 'msrp';
-    const at = this.#parts.places.at(scheme, peerOf(path).transport, this.#parts.local);
-    const fingerprints = decisiveFingerprints(offered);
-    if (at === undefined) return undefined;
-    return fingerprints.length === 0 ? { at } : { at, fingerprints };
   }
 
   #use(plan: MediaPlan, chat: ChatSession | undefined, audio: AudioLine | undefined): void {
@@ -321,30 +273,18 @@ export class LegMedia {
   }
 
   #messageAnswer(chat: ChatSession, offered: MsrpMedia): SdpMedia {
-    const speaksCpim = offered.acceptTypes.accepts('message/cpim');
-    const line = this.#messageLine(chat, answerSetup(offered.setup), speaksCpim ? CPIM_ONLY : CPIM_OR_TEXT);
+    const acceptTypes = offered.acceptTypes.accepts('message/cpim') ? CPIM_ONLY : CPIM_OR_TEXT;
     const direction = answerDirection(offered.direction, this.#chatWish());
-    return direction === 'sendrecv' ? line : { ...line, attributes: withDirection(line.attributes, direction) };
+    return this.#messageLine(chat, { setup: answerSetup(offered.setup), acceptTypes, direction });
   }
 
-  #messageLine(chat: ChatSession, setup: Setup, acceptTypes = CPIM_ONLY): SdpMedia {
-    const secure = peerOf(chat.localPath).scheme === 'msrps';
-    const description: MsrpDescription = {
-      path: chat.localPath,
-      acceptTypes,
-      acceptWrappedTypes: ANYTHING,
-      maxSize: this.#parts.places.maxSize,
-      setup,
-      chatroom: this.#parts.chatroom,
-      fingerprints: secure ? this.#parts.places.fingerprints : [],
-    };
-    const { connection, attributes, ...line } = formatMsrpMedia(description);
-    return {
-      ...line,
-      ...(connection === undefined ? {} : { connection: { netType: 'IN', ...connection } }),
-      bandwidths: [],
-      attributes: attributes.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
-    };
+  #messageLine(
+    { localPath }: ChatSession,
+    said: Pick<MsrpDescription, 'setup' | 'acceptTypes' | 'direction'>,
+  ): SdpMedia {
+    const { chatroom, places } = this.#parts;
+    const { maxSize, fingerprints } = places;
+    return msrpLine({ path: localPath, acceptWrappedTypes: ANYTHING, maxSize, chatroom, fingerprints, ...said });
   }
 
   #chatWish(): 'sendrecv' | 'sendonly' {
@@ -360,13 +300,6 @@ export class LegMedia {
         : this.#files.offered(line, index),
     );
     return { ...description, media };
-  }
-
-  #audioAnswer(audio: AudioLine, { peer, direction }: AudioOffer, offered: SdpMedia): SdpMedia {
-    const format = String(peer.payloadType);
-    const maps = [{ name: 'rtpmap', value: `${format} ${peer.codec.name}/8000` }];
-    const formats = offered.formats.includes(format) ? [format] : offered.formats;
-    return audioLine(audio, formats, maps, answerDirection(direction, this.#audioWish()));
   }
 
   #describer(): Describer {
@@ -386,29 +319,3 @@ const CPIM_ONLY = new AcceptedTypes(['message/cpim']);
 /** Deviation: RFC 7701 §5.2 wants the first alone, but who cannot write CPIM would be told that nothing is taken of it. */
 const CPIM_OR_TEXT = new AcceptedTypes(['message/cpim', 'text/plain']);
 const ANYTHING = new AcceptedTypes(['text/plain', 'text/html', '*']);
-const AUDIO_FORMATS = AUDIO_CODECS.map(({ payloadType }) => String(payloadType));
-const AUDIO_MAPS = AUDIO_CODECS.map(({ payloadType, name }) => ({
-  name: 'rtpmap',
-  value: `${String(payloadType)} ${name}/8000`,
-}));
-
-function audioLine(
-  audio: AudioLine,
-  formats: readonly string[],
-  maps: readonly { readonly name: string; readonly value: string }[],
-  direction: Direction,
-): SdpMedia {
-  return {
-    media: 'audio',
-    port: audio.port,
-    protocol: 'RTP/AVP',
-    formats,
-    connection: connectionTo(audio.host),
-    bandwidths: [],
-    attributes: [...maps, { name: direction }],
-  };
-}
-
-function connectionTo(host: string): SdpConnection {
-  return { netType: 'IN', addressType: host.includes(':') ? 'IP6' : 'IP4', address: host };
-}

@@ -1,5 +1,12 @@
 import { type FileDescription, MsrpError, type MsrpMedia, msrpProtocolOf, parseMsrpMedia } from '../../msrp/index.ts';
-import { connectionOf, directionOf, isRejected, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import {
+  connectionOf,
+  directionOf,
+  isRejected,
+  type SdpMedia,
+  type SessionDescription,
+  SipError,
+} from '../../sip/index.ts';
 import { AUDIO_CODECS, type AudioPeer, type Direction } from './audio.ts';
 
 /** What the service does with lines of audio. */
@@ -64,6 +71,27 @@ export class MediaFault {
   constructor(code: WarnCode, text: string) {
     this.code = code;
     this.text = text;
+  }
+}
+
+/** A description that cannot be used: what a 488 says. */
+export interface NoMedia {
+  readonly faults: readonly MediaFault[];
+}
+
+/** A description that cannot be used for a reason that has no code of its own. */
+export function noMedia(text: string): NoMedia {
+  return { faults: [new MediaFault(399, text)] };
+}
+
+/** Why a description cannot be used that breaks a rule, if it does. */
+export function faultOf(check: () => void): NoMedia | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (fault) {
+    if (fault instanceof SipError) return noMedia(fault.message);
+    throw fault;
   }
 }
 

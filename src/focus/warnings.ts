@@ -1,5 +1,5 @@
 import type { Answer } from '../../sip/index.ts';
-import type { NoMedia } from './leg-media.ts';
+import type { NoMedia } from './media-plan.ts';
 
 /** A 488 tells so many reasons at most; an offer may have any number of lines. */
 const MOST = 4;

@@ -1,7 +1,7 @@
 import { listen as listenMsrp, type LocalAddress, type Listener, type MsrpEndpoint } from '../../msrp/node.ts';
 import type { Listening, ListenOptions, SocketTransport } from '../../sip/index.ts';
 import type { Config } from '../config/schema.ts';
-import type { MsrpPlaces } from '../focus/leg-media.ts';
+import type { MsrpPlaces } from '../focus/msrp-places.ts';
 import { bracketed, isAny, reachableHost } from './addresses.ts';
 import type { Certificates } from './certificates.ts';
 

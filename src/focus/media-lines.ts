@@ -1,0 +1,58 @@
+/** The lines of our offers and answers as they are written (RFC 8866). */
+import { formatMsrpMedia, type MsrpDescription, peerOf } from '../../msrp/index.ts';
+import type { SdpConnection, SdpMedia } from '../../sip/index.ts';
+import { AUDIO_CODECS, type AudioLine, type Direction } from './audio.ts';
+import type { AudioOffer } from './media-plan.ts';
+
+/** A message line. The fingerprints of our certificate may always be given: they are written where its path is of TLS. */
+export function msrpLine(own: MsrpDescription): SdpMedia {
+  const { fingerprints = [], path } = own;
+  const isSecure = peerOf(path).scheme === 'msrps';
+  const { connection, attributes, ...line } = formatMsrpMedia({ ...own, fingerprints: isSecure ? fingerprints : [] });
+  return {
+    ...line,
+    ...(connection === undefined ? {} : { connection: { netType: 'IN', ...connection } }),
+    bandwidths: [],
+    attributes: attributes.map(({ name, value }) => (value === undefined ? { name } : { name, value })),
+  };
+}
+
+/** A line of audio that we offer. */
+export function audioOffer(audio: AudioLine, direction: Direction): SdpMedia {
+  return audioLine(audio, AUDIO_FORMATS, AUDIO_MAPS, direction);
+}
+
+/** Our answer to a line of audio, with the codec chosen of it. */
+export function audioAnswer(audio: AudioLine, { peer }: AudioOffer, offered: SdpMedia, direction: Direction): SdpMedia {
+  const format = String(peer.payloadType);
+  const maps = [{ name: 'rtpmap', value: `${format} ${peer.codec.name}/8000` }];
+  return audioLine(audio, offered.formats.includes(format) ? [format] : offered.formats, maps, direction);
+}
+
+/** The address of a line, or of all lines. */
+export function connectionTo(host: string): SdpConnection {
+  return { netType: 'IN', addressType: host.includes(':') ? 'IP6' : 'IP4', address: host };
+}
+
+const AUDIO_FORMATS = AUDIO_CODECS.map(({ payloadType }) => String(payloadType));
+const AUDIO_MAPS = AUDIO_CODECS.map(({ payloadType, name }) => ({
+  name: 'rtpmap',
+  value: `${String(payloadType)} ${name}/8000`,
+}));
+
+function audioLine(
+  audio: AudioLine,
+  formats: readonly string[],
+  maps: readonly { readonly name: string; readonly value: string }[],
+  direction: Direction,
+): SdpMedia {
+  return {
+    media: 'audio',
+    port: audio.port,
+    protocol: 'RTP/AVP',
+    formats,
+    connection: connectionTo(audio.host),
+    bandwidths: [],
+    attributes: [...maps, { name: direction }],
+  };
+}
