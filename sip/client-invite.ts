@@ -162,7 +162,8 @@ export class ClientInvite implements OutgoingInvite {
 
   #progress(response: SipResponse, outgoing: OutgoingRequest): void {
     if (this.#state.is === 'cancelling' || response.status === 100) return;
-    const sent = { request: outgoing.request, flow: outgoing.flow, chosen: this.#parts.flow === outgoing.flow };
+    const { request, flow } = outgoing;
+    const sent = { request, flow, chosen: this.#parts.flow === flow, contact: this.#parts.contact };
     const { digest } = this.#sending;
     const answer = (): Content => this.#tell(() => this.#handlers.onEarlyOffer?.(response)) ?? {};
     if (!this.#early.take(response, sent, digest, answer)) return;

@@ -1,4 +1,4 @@
-import type { Answer, Answering, Content, EarlyDescription } from './api.ts';
+import type { Answer, Answering, ContactParts, Content, EarlyDescription } from './api.ts';
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
 import type { DigestClient } from './digest-client.ts';
@@ -41,6 +41,16 @@ export function answerUpdate(dialog: LiveDialog, incoming: Incoming, answer: Ans
   incoming.respond(answer.status, taken ? { ...answer, contact: dialog.contactFor(flow) } : answer);
 }
 
+/** An INVITE of ours as it went out last. */
+interface SentInvite {
+  readonly request: SipRequest;
+  readonly flow: Flow | undefined;
+  /** The application chose that flow. */
+  readonly chosen: boolean;
+  /** What our Contact says. */
+  readonly contact: ContactParts | undefined;
+}
+
 interface EarlyDialog {
   readonly dialog: LiveDialog;
   rseq: number;
@@ -65,12 +75,7 @@ export class EarlyDialogs {
    * Whether a provisional response is to be processed: not when it is reliable and comes again or out of order. A
    * reliable one is acknowledged by PRACK, with the content that `answer` gives where it carries an offer.
    */
-  take(
-    response: SipResponse,
-    sent: { readonly request: SipRequest; readonly flow: Flow | undefined; readonly chosen: boolean },
-    digest: DigestClient | undefined,
-    answer: () => Content,
-  ): boolean {
+  take(response: SipResponse, sent: SentInvite, digest: DigestClient | undefined, answer: () => Content): boolean {
     const { rseq, toTag } = response;
     if (rseq === undefined || toTag === undefined || !response.require.includes('100rel')) return true;
     const known = this.#byTag.get(toTag);
@@ -114,16 +119,9 @@ export class EarlyDialogs {
     this.#byTag.clear();
   }
 
-  #open(
-    response: SipResponse,
-    {
-      request,
-      flow,
-      chosen,
-    }: { readonly request: SipRequest; readonly flow: Flow | undefined; readonly chosen: boolean },
-    tag: string,
-  ): EarlyDialog {
+  #open(response: SipResponse, { request, flow, chosen, contact }: SentInvite, tag: string): EarlyDialog {
     const dialog = LiveDialog.asClient(request, response, flow, chosen);
+    dialog.contact = contact;
     const exchange = hasDescription(request) ? 'ours' : 'none';
     const opened: EarlyDialog = { dialog, rseq: 0, exchange, description: undefined };
     dialog.session = this.#usage(opened);

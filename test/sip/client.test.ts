@@ -810,7 +810,7 @@ t.test('RFC 3311 §5.2: an offer in an early UPDATE is answered once the exchang
     const heard: string[] = [];
     const answers: ((answer: Answer) => void)[] = [];
     agent.invite(
-      { uri: BOB, from: ROOM, ...(offerless ? {} : SDP) },
+      { uri: BOB, from: ROOM, contact: { params: { isfocus: true } }, ...(offerless ? {} : SDP) },
       {
         onEarlyOffer: ({ body }) => (heard.push(`offer ${String(body)}`), SDP),
         onEarlyUpdate: ({ request, offer }) => {
@@ -855,7 +855,7 @@ t.test('RFC 3311 §5.2: an offer in an early UPDATE is answered once the exchang
     clock.advance(1);
     t.equal(peer.statuses.at(-1), '200 UPDATE');
     t.equal(String(peer.response(200).body), 'v=ours');
-    t.ok(peer.response(200).contact);
+    t.ok(peer.response(200).contact?.params.has('isfocus'), 'RFC 4579 §4.2: a focus says what it is');
     peer.answer(sent, 200, { toTag: 'bob' });
     clock.advance(46_000);
     t.equal(String(peer.request('INVITE').body), 'v=ours', 'RFC 4028 §7.4: the session is refreshed as it is');
