@@ -122,6 +122,11 @@ export function wantsPrivacy(request: SipRequest): boolean {
   return request.privacy.some((kind) => kind === 'id' || kind === 'user') || isAnonymous(request.from.uri);
 }
 
+/** Whether nobody knows who it is: it proves no identity, and gives no name (RFC 3323 §4.1.1.3). */
+export function isNameless({ user, alias }: Pick<Caller, 'user' | 'alias'>): boolean {
+  return user === alias;
+}
+
 /** RFC 3323 §4.1.1.3. */
 function isAnonymous(uri: Uri): boolean {
   return uri.kind === 'sip' && (uri.host === 'anonymous.invalid' || uri.host.endsWith('.anonymous.invalid'));

@@ -112,7 +112,8 @@ export class FileCalls implements Watcher {
     const shown = pins.shownBy(request, room);
     const own = ownLeg(legs, room, { request, flow, caller, shown });
     if (own !== undefined && 'refused' in own) return pins.answer(request, room, own, shown);
-    const going = [...this.#alive].filter((call) => call.room === room && call.speaker.user === caller.user);
+    const { user } = own?.speaker ?? caller;
+    const going = [...this.#alive].filter((call) => call.room === room && call.speaker.user === user);
     if (going.length >= MAX_FILE_CALLS) return { status: 486, reason: 'Too Many Files At Once' };
     if (own !== undefined) {
       const instance = instanceOf(request);

@@ -3,7 +3,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer } from '../chat/rules.ts';
 import { readIpAddress } from '../conference/ids.ts';
 import type { Refusal } from '../policy/refusal.ts';
-import type { Caller } from './caller.ts';
+import { type Caller, isNameless } from './caller.ts';
 import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 
@@ -18,11 +18,12 @@ export interface OutsideRequest {
 /**
  * The leg of somebody who sends a request from outside of his call: that of the same flow, else, of somebody who proves
  * who he is, any of his. Where nobody proves it, another flow counts only where the request could not come by that of the
- * call, and then only from whom the room would let in as he is. A refusal says why it does not count; undefined: nobody
- * of that name is here.
+ * call, and then only from whom the room would let in as he is. Who gives no name has his flow alone. A refusal says why
+ * it does not count; undefined: nobody of that name is here.
  */
 export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Leg | Refusal | undefined {
   const { caller, flow, shown } = from;
+  if (isNameless(caller)) return namelessLeg(legs, room, from);
   const own = legs.of(room, caller.user);
   const onFlow = own.find(({ session }) => session !== undefined && isSame(session.dialog.flow, flow));
   if (onFlow !== undefined || caller.proven || own.length === 0) return onFlow ?? own[0];
@@ -33,6 +34,14 @@ export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Le
   if ('refused' in seat) return isFullness(seat) ? near : seat;
   seat.free();
   return near;
+}
+
+/** The one leg without a name that has this flow; several, and those of a proxy, which serves others too, are nobody's. */
+function namelessLeg(legs: LegMaker, room: ChatRoom, { caller, flow }: OutsideRequest): Leg | undefined {
+  const [one, ...others] = [...legs.alive].filter(
+    (leg) => leg.room === room && isNameless(leg.caller) && isSame(leg.session?.dialog.flow, flow),
+  );
+  return caller.proxied || one?.caller.proxied !== false || others.length > 0 ? undefined : one;
 }
 
 /** A flow of UDP may have been forgotten and met again. */

@@ -119,7 +119,9 @@ export class Referrals {
       return pins.answer(request, room, leg, shown);
     }
     const roomUri = leg?.roomUri ?? dialledUri(request, domains);
-    return { room, user: caller.user, roomUri, referredBy: referredBy(refer, caller.user) };
+    // Who gives no name is known by that of his call.
+    const { user } = leg?.caller ?? caller;
+    return { room, user, roomUri, referredBy: referredBy(refer, user) };
   }
 
   /** What a REFER asks for: one thing, or all of a list (RFC 5368 §8). */

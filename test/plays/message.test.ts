@@ -386,6 +386,45 @@ t.test('RFC 3323 §4.2: who is known by his call is told that a text of his cann
   t.same(zoe.line.heard(), []);
 });
 
+t.test(
+  'RFC 3323 §4.1.1.3: who gives no name is known by the flow of his call, where nobody else could be meant',
+  async (t) => {
+    for (const transport of ['tcp', 'udp'] as const) {
+      const stage = await raise();
+      t.teardown(() => stage.close());
+      const zoe = await join(stage, 'zoe');
+      const from = 'sip:anonymous@anonymous.invalid';
+      const caller = (): Promise<RawCaller> => RawCaller.connect(t, transport, stage.sip, 'ghost', from);
+      const ghost = await caller();
+      t.equal(await ghost.message(ROOM, 'nobody is here yet'), 403, transport);
+      t.equal(await ghost.invite(ROOM, AUDIO), 200);
+      t.equal(await ghost.message(ROOM, 'I have no name'), 202);
+      const shown = /^From: .*<(sip:anonymous-\w+@anonymous\.invalid)>/m;
+      const [, alias = 'none'] = shown.exec((await zoe.line.hears('I have no name')).body ?? '') ?? [];
+      t.equal(await ghost.message(ROOM, 'and am the same'), 202);
+      t.match((await zoe.line.hears('and am the same')).body, `<${alias}>`);
+      await ghost.request('REFER', ROOM, '', ['Refer-To: <sip:zoe@127.0.0.1;method=BYE>']);
+      t.ok(
+        stage.lines.some((line) => new RegExp(`${alias} by REFER: kick .*refused: role-too-low`).test(line)),
+        'his orders are judged as those of who is here',
+      );
+      t.equal(await (await caller()).message(ROOM, 'by another flow'), 403);
+      const proxy = ['Via: SIP/2.0/UDP phone.example.org;branch=z9hG4bKphone'];
+      t.equal(await ghost.message(ROOM, 'from behind a proxy', proxy), 403, 'which carries others, too');
+      t.equal(await ghost.invite(ROOM, AUDIO), 200);
+      t.equal(await ghost.message(ROOM, 'which of the two?'), 403, 'two calls on one flow');
+      const behind = await caller();
+      t.equal(await behind.invite(ROOM, AUDIO, proxy), 200);
+      t.equal(await behind.message(ROOM, 'who of the proxy?', proxy), 403);
+      t.equal(await zoe.say('done'), '200');
+      t.same(
+        zoe.line.heard().filter(({ body }) => /flow|proxy|two/.test(body ?? '')),
+        [],
+      );
+    }
+  },
+);
+
 t.test('RFC 3264 §8: who is muted and has no line for the chat gets no offer that says the same again', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

@@ -10,6 +10,7 @@ let count = 0;
 /** One caller with one flow. */
 export class RawCaller {
   readonly #name: string;
+  readonly #from: string;
   readonly #transport: 'udp' | 'tcp';
   readonly #port: number;
   readonly #write: (text: string) => void;
@@ -19,6 +20,7 @@ export class RawCaller {
 
   private constructor(
     name: string,
+    from: string,
     transport: 'udp' | 'tcp',
     port: number,
     write: (text: string) => void,
@@ -26,13 +28,20 @@ export class RawCaller {
   ) {
     this.close = close;
     this.#name = name;
+    this.#from = from;
     this.#transport = transport;
     this.#port = port;
     this.#write = write;
   }
 
-  /** Opens a flow, which is there until the test is over. */
-  static async connect(t: Test, transport: 'udp' | 'tcp', server: number, name: string): Promise<RawCaller> {
+  /** Opens a flow, which is there until the test is over; `from` is the URI of its From. */
+  static async connect(
+    t: Test,
+    transport: 'udp' | 'tcp',
+    server: number,
+    name: string,
+    from = `sip:${name}@127.0.0.1`,
+  ): Promise<RawCaller> {
     if (transport === 'udp') {
       const socket = createSocket('udp4');
       t.teardown(() => socket.close());
@@ -41,7 +50,7 @@ export class RawCaller {
       const send = (text: string): void => {
         socket.send(text, server, '127.0.0.1');
       };
-      const caller = new RawCaller(name, transport, socket.address().port, send, () => Promise.resolve());
+      const caller = new RawCaller(name, from, transport, socket.address().port, send, () => Promise.resolve());
       socket.on('message', (data) => {
         caller.#receive(data);
       });
@@ -53,7 +62,7 @@ export class RawCaller {
     const send = (text: string): void => {
       socket.write(text);
     };
-    const caller = new RawCaller(name, transport, socket.localPort ?? 0, send, async () => {
+    const caller = new RawCaller(name, from, transport, socket.localPort ?? 0, send, async () => {
       socket.end();
       await once(socket, 'close');
     });
@@ -102,7 +111,7 @@ export class RawCaller {
       `${method} ${room} SIP/2.0`,
       `Via: ${via};rport;branch=z9hG4bKraw${String(count)}`,
       'Max-Forwards: 70',
-      `From: <sip:${this.#name}@127.0.0.1>;tag=${id}`,
+      `From: <${this.#from}>;tag=${id}`,
       `To: ${to}`,
       `Call-ID: ${id}@play`,
       `CSeq: 1 ${method}`,
