@@ -19,7 +19,7 @@ import type { EndpointId, EventNumber, IpAddress, UserUri } from './ids.ts';
 import { NicknameRegister } from './nickname-register.ts';
 import type { ReleasedNickname } from './nickname-register.ts';
 import { Recent } from './recent.ts';
-import { isPresent, Roster } from './roster.ts';
+import { endpointOf, isPresent, isReplaceable, named, Roster } from './roster.ts';
 import type { Endpoint, Participant, Removal, Revision } from './roster.ts';
 import type { ConferenceSettings } from './settings.ts';
 
@@ -478,42 +478,4 @@ export class Conference {
     this.#muted.clear();
     this.#lastSaid.clear();
   }
-}
-
-type RosterName = Omit<Participant, 'endpoints' | 'changed' | 'touched'>;
-
-/** The entry under these names, which may be absent. */
-function named(entry: RosterName, displayName: string | undefined, nickname: string | undefined): RosterName {
-  const { entity, user, role, muted } = entry;
-  return {
-    entity,
-    user,
-    role,
-    muted,
-    ...(displayName === undefined ? {} : { displayName }),
-    ...(nickname === undefined ? {} : { nickname }),
-  };
-}
-
-/** Whether a `joined` may take the place of the endpoint: it has gone, or was only being called. */
-function isReplaceable({ status }: Endpoint): boolean {
-  return status === 'disconnected' || status === 'dialing-out' || status === 'alerting';
-}
-
-function endpointOf(event: Joined, entity: UserUri, key: string): Omit<Endpoint, 'changed'> {
-  return {
-    id: event.endpoint,
-    key,
-    user: event.user,
-    entity,
-    status: event.status ?? 'connected',
-    method: event.method,
-    joinedAt: event.at,
-    media: event.media,
-    ...(event.by === undefined ? {} : { joinedBy: event.by }),
-    ...(event.reason === undefined ? {} : { joinReason: event.reason }),
-    ...(event.callInfo === undefined ? {} : { callInfo: event.callInfo }),
-    ...(event.instance === undefined ? {} : { instance: event.instance }),
-    ...(event.address === undefined ? {} : { address: event.address }),
-  };
 }

@@ -3,7 +3,16 @@
  * which it last changed and marks of what was taken away, so that "all that changed since revision r" can be told to
  * any subscriber without keeping a queue for it.
  */
-import type { CallInfo, DisconnectionMethod, EndpointStatus, JoiningMethod, Medium, Millis, Role } from './events.ts';
+import type {
+  CallInfo,
+  DisconnectionMethod,
+  EndpointStatus,
+  Joined,
+  JoiningMethod,
+  Medium,
+  Millis,
+  Role,
+} from './events.ts';
 import type { EndpointId, IpAddress, UserUri } from './ids.ts';
 
 /** Counts the changes of one live conference that its document shows. Local to the node that holds it. */
@@ -74,6 +83,46 @@ export function isPresent(endpoint: Endpoint): boolean {
     case 'disconnected':
       return false;
   }
+}
+
+/** What a roster entry says of the user itself. */
+export type RosterName = Omit<Participant, 'endpoints' | 'changed' | 'touched'>;
+
+/** The entry under these names, which may be absent. */
+export function named(entry: RosterName, displayName: string | undefined, nickname: string | undefined): RosterName {
+  const { entity, user, role, muted } = entry;
+  return {
+    entity,
+    user,
+    role,
+    muted,
+    ...(displayName === undefined ? {} : { displayName }),
+    ...(nickname === undefined ? {} : { nickname }),
+  };
+}
+
+/** Whether a `joined` may take the place of the endpoint: it has gone, or was only being called. */
+export function isReplaceable({ status }: Endpoint): boolean {
+  return status === 'disconnected' || status === 'dialing-out' || status === 'alerting';
+}
+
+/** What the roster says of an endpoint that comes into this entry, under that key. */
+export function endpointOf(event: Joined, entity: UserUri, key: string): Omit<Endpoint, 'changed'> {
+  return {
+    id: event.endpoint,
+    key,
+    user: event.user,
+    entity,
+    status: event.status ?? 'connected',
+    method: event.method,
+    joinedAt: event.at,
+    media: event.media,
+    ...(event.by === undefined ? {} : { joinedBy: event.by }),
+    ...(event.reason === undefined ? {} : { joinReason: event.reason }),
+    ...(event.callInfo === undefined ? {} : { callInfo: event.callInfo }),
+    ...(event.instance === undefined ? {} : { instance: event.instance }),
+    ...(event.address === undefined ? {} : { address: event.address }),
+  };
 }
 
 /** A user or an endpoint that was taken out of the roster. */
@@ -153,7 +202,7 @@ export class Roster {
   }
 
   /** Puts a new user in, or replaces what is known of one. Its endpoints are not touched. */
-  putUser(user: Omit<Participant, 'changed' | 'touched' | 'endpoints'>, at: Revision): void {
+  putUser(user: RosterName, at: Revision): void {
     const endpoints = this.#users.get(user.entity)?.endpoints ?? [];
     this.#removals.delete(removalKey(user.entity));
     this.#users.set(user.entity, { ...user, endpoints, changed: at, touched: at });
