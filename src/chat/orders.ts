@@ -188,9 +188,16 @@ function because({ reason }: { readonly reason?: string }): { readonly reason?: 
 
 /** An order as a line for the operator: what is done to whom. */
 export function describeOrder(order: Order): string {
-  const { order: what, ...rest } = order;
+  const { order: what, ...rest } = { ...order, ...timesOf(order) };
   const details = Object.entries(rest).map(
     ([name, value]) => `${name}=${name === 'pin' ? '***' : JSON.stringify(value)}`,
   );
   return [what, ...details].join(' ');
+}
+
+/** Points in time within an order, as people read them. */
+function timesOf(order: Order): object {
+  if (order.order === 'ban' && order.until !== undefined) return { until: new Date(order.until).toISOString() };
+  if (order.order !== 'setting' || order.change.setting !== 'endsAt' || order.change.value === null) return {};
+  return { change: { ...order.change, value: new Date(order.change.value).toISOString() } };
 }

@@ -222,6 +222,15 @@ t.test('what the rules are asked, and what the operator reads', (t) => {
   t.same(actOf({ order: 'retract', author: BOB, messageId: messageId('m') }), { act: 'retract', target: BOB });
   t.equal(describeOrder({ order: 'pin', pin: '4711' }), 'pin pin=***');
   t.equal(describeOrder({ order: 'lock' }), 'lock');
+  const until = Date.UTC(2026, 0, 31, 12);
+  t.equal(
+    describeOrder({ order: 'ban', target: { kind: 'user', user: BOB }, until, reason: 'flood' }),
+    'ban target={"kind":"user","user":"sip:bob@example.com"} until="2026-01-31T12:00:00.000Z" reason="flood"',
+  );
+  const ends = (value: number | null): string =>
+    describeOrder({ order: 'setting', change: { setting: 'endsAt', value } });
+  t.equal(ends(until), 'setting change={"setting":"endsAt","value":"2026-01-31T12:00:00.000Z"}');
+  t.equal(ends(null), 'setting change={"setting":"endsAt","value":null}');
   t.equal(
     describeOrder({ order: 'mute', user: BOB, reason: 'a\nb' }),
     'mute user="sip:bob@example.com" reason="a\\nb"',
