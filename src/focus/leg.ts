@@ -217,12 +217,15 @@ export class Leg implements SessionHandlers {
     return (await this.isIn()) ? this.#parts.texts.receive(incoming) : COME_AGAIN;
   }
 
-  /** Whether it is in the room: who does something at once may be on the way into it still, and is waited for. */
+  /**
+   * Whether it is in the room: who does something at once may be on the way into it still, and is waited for. While it
+   * rings there it is not, however long that takes.
+   */
   async isIn(): Promise<boolean> {
     if (this.#joined) return this.#state?.is === 'present';
-    if (this.#state === undefined || this.#state.is === 'ended' || this.#early.length >= MAX_EARLY) return false;
+    if (this.session === undefined || this.#early.length >= MAX_EARLY) return false;
     await new Promise<void>((admitted) => this.#early.push(admitted));
-    return this.#state.is === 'present';
+    return this.#state?.is === 'present';
   }
 
   /** From the dialog: it is over. */

@@ -24,7 +24,9 @@ export interface OutsideRequest {
 export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Leg | Refusal | undefined {
   const { caller, flow, shown } = from;
   if (isNameless(caller)) return namelessLeg(legs, room, from);
-  const own = legs.of(room, caller.user);
+  const all = legs.of(room, caller.user);
+  // One that rings still comes after those that were answered.
+  const own = [...all.filter(({ session }) => session !== undefined), ...all];
   const onFlow = own.find(({ session }) => session !== undefined && isSame(session.dialog.flow, flow));
   if (onFlow !== undefined || caller.proven || own.length === 0) return onFlow ?? own[0];
   const near = own.find((leg) => needsAnotherFlow(leg, from));

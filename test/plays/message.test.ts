@@ -183,6 +183,24 @@ t.test('RFC 3428 §7: whose request cannot come by the flow of his call, at his 
   t.equal((await away.request('MESSAGE', ROOM, text('from elsewhere'))).response.status, 403);
 });
 
+t.test('RFC 3428 §7: a text of somebody whose telephone still rings is answered at once', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const ringing = await RawServer.listen(t, 'tcp', (request, answer) => {
+    answer(request.method === 'INVITE' ? 180 : 200);
+  });
+  const headers = [`Refer-To: <${ringing.address('kim')}>`];
+  t.equal((await zoe.phone.within(zoe.dialog, 'REFER', { headers })).status, 200);
+  await ringing.next('INVITE');
+  const kim = await RawCaller.connect(t, 'udp', stage.sip, 'kim');
+  t.equal(await kim.message(ROOM, 'not in it yet'), 500);
+  t.equal(await kim.invite(ROOM, AUDIO), 200);
+  const large = 'by my other telephone '.repeat(80);
+  t.equal(await (await RawCaller.connect(t, 'tcp', stage.sip, 'kim')).message(ROOM, large), 202);
+  await zoe.hears('by my other telephone');
+});
+
 t.test('RFC 3428 §7: a permanent room is there for a text also when nobody is in it', async (t) => {
   const desk = '"desk": {"permanent": true, "strangers": "allow", "history_messages": 5}';
   const stage = await raise(`rooms.named={${desk}, "shut": {"permanent": true}}`);
