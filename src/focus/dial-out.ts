@@ -230,6 +230,9 @@ export class DialOut {
           done();
           const answer = sdpOf(response) ?? early.get(response.toTag ?? '');
           leg.accepted(session, answer, peers.profileOf(signsOf(response)));
+          if (passed.length > 0) {
+            warn(`${room.uri}: ${called.user} has answered elsewhere; passed over: ${passed.join('; ')}`);
+          }
           report(200);
           return undefined;
         },

@@ -225,10 +225,11 @@ t.test('RFC 3261 §8.1.3.4: who is somewhere else is called there, the best addr
     const busy = await RawServer.listen(t, to, (_, answer) => {
       answer(486);
     });
-    const moved = await redirecting(
-      t,
-      from,
-      () => `<${home.address('carol')}>;q=0.3, <mailto:carol@example.org>, <${busy.address('carol')}>;q=0.8`,
+    const moved = await redirecting(t, from, () =>
+      [
+        ...[`<${home.address('carol')}>;q=0.3`, '<mailto:carol@example.org>', `<${busy.address('carol')}>;q=0.8`],
+        '<sip:carol@elsewhere.example>;q=0.5',
+      ].join(', '),
     );
     const answered = alice.phone.within(alice.dialog, 'REFER', refer(`<${moved.address('carol')}>`));
     const first = await moved.next('INVITE');
@@ -248,6 +249,10 @@ t.test('RFC 3261 §8.1.3.4: who is somewhere else is called there, the best addr
       'RFC 3515 §2.4.5',
     );
     t.equal(lines.at(-1), 'SIP/2.0 200 OK', 'the referrer hears how it ended only');
+    t.match(
+      stage.lines.filter((line) => line.includes('passed over')),
+      [/carol@\S+ has answered elsewhere; passed over: sip:carol@elsewhere\.example: 403 That Domain/],
+    );
     const line = await MsrpLine.bind(own, pathOf(third.body));
     await line.say('sip:carol@127.0.0.1', ROOM, 'found me');
     await alice.hears('found me');
