@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
 import { formatUri, type SipRequest } from '../../sip/index.ts';
 import { joinRoom } from '../../src/client/index.ts';
@@ -683,6 +684,40 @@ t.test('three machines that answer each other stop within ten texts, too', async
     t.ok(stage.lines.some((line) => /answers each text/.test(line)));
   }
 });
+
+t.test(
+  'RFC 3428 §4: machines that answer a text before they tell that they have got it stop within ten, too',
+  async (t) => {
+    for (const names of [
+      ['one', 'two'],
+      ['one', 'two', 'three'],
+    ]) {
+      for (const reflection of [0, 100]) {
+        const stage = await raise();
+        t.teardown(() => stage.close());
+        const zoe = await join(stage, 'zoe');
+        let said = 0;
+        const machines = await Promise.all(names.map((name) => call(stage, name)));
+        const stopped = Promise.race(
+          machines.map(async ({ phone, message, writes }) => {
+            phone.late.add('MESSAGE');
+            for (;;) {
+              const heard = await message();
+              await setTimeout(reflection);
+              const status = await writes(`${phone.name} is not here at the moment`);
+              phone.answer(heard);
+              if (status >= 300) return;
+              said += 1;
+            }
+          }),
+        );
+        t.equal(await zoe.say('is anybody there?'), '200');
+        await stopped;
+        t.ok(said <= 10, `${String(names.length)} after ${String(reflection)} ms: ${String(said)} texts`);
+      }
+    }
+  },
+);
 
 t.test(
   'programs that report all at once, each with several texts under way, are heard whatever others say',

@@ -35,6 +35,8 @@ export class SipPhone {
   readonly #waiting: { readonly method: string; readonly take: (request: SipRequest) => void }[] = [];
   /** Requests that are answered with something else than 200. */
   readonly replies = new Map<string, string>();
+  /** Methods whose requests the play answers itself, when it wants to. */
+  readonly late = new Set<string>();
   /** What it answers a call of the room's with: its SDP; without one there is no body. */
   sdp: string | undefined;
   /** Its Server header in that answer. */
@@ -176,7 +178,7 @@ export class SipPhone {
       answer?.(message);
       return;
     }
-    if (message.method !== 'ACK') this.#answer(message);
+    if (message.method !== 'ACK' && !this.late.has(message.method)) this.answer(message);
     const found = this.#waiting.findIndex(({ method }) => method === message.method);
     const [waiting] = found < 0 ? [] : this.#waiting.splice(found, 1);
     if (waiting === undefined) this.#requests.push(message);
@@ -212,7 +214,8 @@ export class SipPhone {
     };
   }
 
-  #answer(request: SipRequest): void {
+  /** Answers a request, as `replies` has it. */
+  answer(request: SipRequest): void {
     const copied = ['via', 'from', 'to', 'call-id', 'cseq'];
     const lines = [...request.headers]
       .filter(({ key }) => copied.includes(key))
