@@ -209,8 +209,9 @@ export class AutoReplies {
 
   /** Whether a source has answered for long all that several others say so fast that they are taken for such machines. */
   #answersInCrowd({ tries, heard, since, text }: Run, said: Utterance): boolean {
-    const { crowd, crowdTries } = this.#limits;
-    return this.#isQuick(said, text) && tries <= heard && tries >= crowdTries && said.now - since >= crowd;
+    const { underWay, crowd, crowdTries } = this.#limits;
+    if (!this.#isQuick(said, text) || said.underWay > underWay || tries > heard) return false;
+    return tries >= crowdTries && said.now - since >= crowd;
   }
 
   /** How many texts were said in the last while. */

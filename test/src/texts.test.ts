@@ -277,6 +277,14 @@ t.test('loops: people are not machines', (t) => {
     if (i > 4) t.not(other.judge(report('two', i, 0)), 'fine', 'but not when all has reached it');
     else other.judge(report('two', i, 0));
   }
+  const stalled = new AutoReplies();
+  const verdicts = new Set<string>();
+  for (let i = 0; i < 40; i++) {
+    // As on a machine that has stood still: they all go on at once, and nobody has read yet what the others say.
+    const now = i === 0 ? 0 : 5_000 + 20 * i;
+    for (let by = 0; by < 20; by++) verdicts.add(stalled.judge({ ...report(`u${String(by)}`, i, 64), now }));
+  }
+  t.same([...verdicts], ['fine'], 'twenty that report after a standstill what has not reached each other');
   t.same(programs.refused, [], 'ten programs that report much the same, a thousand times a second');
   const greeter = room();
   for (let i = 0; i < 20; i++) {
