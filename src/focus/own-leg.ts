@@ -19,15 +19,13 @@ export interface OutsideRequest {
  * The leg of somebody who sends a request from outside of his call: that of the same flow, else, of somebody who proves
  * who he is, any of his. Where nobody proves it, another flow counts only where the request could not come by that of the
  * call, and then only from whom the room would let in as he is. Who gives no name has his flow alone. A refusal says why
- * it does not count; undefined: nobody of that name is here.
+ * it does not count; undefined: nobody of that name is here, though his telephone may ring.
  */
 export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Leg | Refusal | undefined {
   const { caller, flow, shown } = from;
   if (isNameless(caller)) return namelessLeg(legs, room, from);
-  const all = legs.of(room, caller.user);
-  // One that rings still comes after those that were answered.
-  const own = [...all.filter(({ session }) => session !== undefined), ...all];
-  const onFlow = own.find(({ session }) => session !== undefined && isSame(session.dialog.flow, flow));
+  const own = legs.of(room, caller.user).filter(({ session }) => session !== undefined);
+  const onFlow = own.find(({ session }) => isSame(session?.dialog.flow, flow));
   if (onFlow !== undefined || caller.proven || own.length === 0) return onFlow ?? own[0];
   const near = own.find((leg) => needsAnotherFlow(leg, from));
   if (near === undefined) return { refused: 'other-flow' };

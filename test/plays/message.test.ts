@@ -185,7 +185,8 @@ t.test('RFC 3428 §7: whose request cannot come by the flow of his call, at his 
 });
 
 t.test('RFC 3428 §7: a text of somebody whose telephone still rings is answered at once', async (t) => {
-  const stage = await raise();
+  const desk = 'sip:desk@127.0.0.1';
+  const stage = await raise('rooms.named.desk.strangers=allow');
   t.teardown(() => stage.close());
   const zoe = await join(stage, 'zoe');
   const ringing = await RawServer.listen(t, 'tcp', (request, answer) => {
@@ -195,11 +196,19 @@ t.test('RFC 3428 §7: a text of somebody whose telephone still rings is answered
   t.equal((await zoe.phone.within(zoe.dialog, 'REFER', { headers })).status, 200);
   await ringing.next('INVITE');
   const kim = await RawCaller.connect(t, 'udp', stage.sip, 'kim');
-  t.equal(await kim.message(ROOM, 'not in it yet'), 500);
+  t.equal(await kim.message(ROOM, 'not in it yet'), 403);
   t.equal(await kim.invite(ROOM, AUDIO), 200);
   const large = 'by my other telephone '.repeat(80);
   t.equal(await (await RawCaller.connect(t, 'tcp', stage.sip, 'kim')).message(ROOM, large), 202);
   await zoe.hears('by my other telephone');
+
+  const max = await join(stage, 'max', desk);
+  const another = { headers: [`Refer-To: <${ringing.address('ann')}>`] };
+  t.equal((await max.phone.within(max.dialog, 'REFER', another)).status, 200);
+  await ringing.next('INVITE');
+  const ann = await RawCaller.connect(t, 'udp', stage.sip, 'ann');
+  t.equal(await ann.message(desk, 'from outside, as others may'), 202);
+  await max.hears('from outside, as others may');
 });
 
 t.test('RFC 3428 §7: a permanent room is there for a text also when nobody is in it', async (t) => {
