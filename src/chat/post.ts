@@ -70,7 +70,9 @@ export function readPost(
   }
   const cpim = readCpim(posting.body);
   if ('refused' in cpim) return cpim;
-  const key = cpim.from === undefined ? undefined : personKey(cpim.from.uri);
+  // RFC 7701 §6.3 has 403 for a From that is not the sender's; this is none at all.
+  if (cpim.from === undefined) return { refused: 'unreadable', reason: 'CPIM without a From' };
+  const key = personKey(cpim.from.uri);
   if (key === undefined || !speaker.names.has(key)) {
     return { refused: 'wrong-sender', reason: `you are known here as ${speaker.shown}` };
   }

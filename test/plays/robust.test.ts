@@ -111,6 +111,8 @@ t.test('RFC 3862, RFC 7701 §6.1: hostile CPIM is refused with a reason, or pass
     ['10,000 MIME headers', '413', `${head}\r\n${'X-A: b\r\n'.repeat(10_000)}${plain}many`],
     ['one long header', '413', `${head}Subject: ${'x'.repeat(500_000)}\r\n${plain}long`],
     ['lines that end in CR', '400', `${head}${plain}cr`.replaceAll('\r\n', '\r')],
+    ['no From', '400', `To: <${ROOM}>\r\n${plain}x`],
+    ['an empty From', '403', `From: \r\nTo: <${ROOM}>\r\n${plain}x`],
     ['two From', '400', `From: <sip:bob@127.0.0.1>\r\n${head}${plain}x`],
     ['a To behind a bare LF', '403', `${head}Subject: a\nTo: <${bob.uri}>\r\n${plain}x`],
     ['a document type', '400', `${head}\r\nContent-Type: message/imdn+xml\r\n\r\n<!DOCTYPE a><imdn/>`],
