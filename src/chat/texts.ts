@@ -42,6 +42,8 @@ export interface Texts {
   hereAgain(by: string | undefined): string;
   /** Everybody has to leave. */
   ended(reason: string | undefined): string;
+  /** To who sent a list of people to be called (RFC 5366): those who are not, each with the reason. */
+  notCalled(entries: readonly string[]): string;
   /** To moderators: somebody wants to come in. */
   waits(name: string): string;
   /** To somebody who has been let in. */
@@ -91,6 +93,7 @@ export const ENGLISH: Texts = {
   ended: (reason) => `The conference was ended${why(reason)}.`,
   moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,
   hereAgain: (by) => `This room is here again${byWhom(by)}.`,
+  notCalled: (entries) => `Not called: ${entries.join(', ')}`,
   waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
   admitted: 'You have been let in.',
   inLobby: 'A moderator has yet to let you in. You will see here when that is done.',

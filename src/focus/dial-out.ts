@@ -285,7 +285,8 @@ function newcomer({ room, by }: Invitation, user: UserUri): Newcomer {
   return { user, invited: by === 'administrator' || isModerator(room, by) };
 }
 
-function why({ status, reason = reasonPhrase(status) }: Answer): string {
+/** An answer as one reads it: `486 Is Here Already`. */
+export function why({ status, reason = reasonPhrase(status) }: Answer): string {
   return `${String(status)} ${reason}`;
 }
 

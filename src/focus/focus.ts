@@ -22,7 +22,7 @@ import { dialledUri, instanceOf, pastWish } from './arrival.ts';
 import { callInfo } from './advertising.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
-import type { DialOut } from './dial-out.ts';
+import { type DialOut, why } from './dial-out.ts';
 import type { ConferenceEvents } from './event-package.ts';
 import type { Factory } from './factory.ts';
 import type { FileCalls } from './file-calls.ts';
@@ -72,6 +72,9 @@ interface Entry {
   /** The URI of the room: the one dialled, or that of a new one. */
   readonly uri: Uri;
 }
+
+/** Of those on a list who are not called, how many are named. */
+const MAX_TOLD = 20;
 
 /** The SIP user agent of all conferences (RFC 4353 §4.1, RFC 4579, RFC 7701 §5). */
 export class Focus implements UserAgentHandlers {
@@ -259,28 +262,33 @@ export class Focus implements UserAgentHandlers {
     else room.moderation.order(caller.user, { order: 'subject', subject }, 'INVITE', named);
   }
 
-  /** Calls those on the list that came with a call (RFC 5366 §5), now that who wants it is in the roster. */
-  #callAll({ room, caller, roomUri }: Leg, recipients: readonly Recipient[]): void {
+  /**
+   * Calls those on the list that came with a call (RFC 5366 §5), now that who wants it is in the roster; he is told who is
+   * not called.
+   */
+  #callAll(leg: Leg, recipients: readonly Recipient[]): void {
+    const refused = recipients.flatMap((one) => {
+      const no = this.#call(leg, one, recipients);
+      return no === undefined ? [] : [`${one.uri.slice(0, 200)} (${no})`];
+    });
+    if (refused.length === 0) return;
+    const named = refused.slice(0, MAX_TOLD);
+    const more = refused.length > MAX_TOLD ? [`+${String(refused.length - MAX_TOLD)}`] : [];
+    leg.tell(leg.room.voice.texts.notCalled([...named, ...more]));
+  }
+
+  /** Calls one of a list, or tells why not. */
+  #call({ room, caller, roomUri }: Leg, one: Recipient, together: readonly Recipient[]): string | undefined {
     const { dialOut, warn } = this.#parts;
-    for (const { uri, displayName, anonymize } of recipients) {
-      const target = readTarget(uri);
-      if (target === undefined)
-        warn(`${room.uri}: ${caller.user} has ${uri.slice(0, 200)} in the list, which is no URI`);
-      else {
-        const report = (): void => undefined;
-        dialOut.invite({
-          room,
-          target,
-          displayName,
-          anonymize,
-          by: caller.user,
-          way: 'INVITE',
-          roomUri,
-          together: recipients,
-          report,
-        });
-      }
+    const { uri, displayName, anonymize } = one;
+    const target = readTarget(uri);
+    if (target === undefined) {
+      warn(`${room.uri}: ${caller.user} has ${uri.slice(0, 200)} in the list, which is no URI`);
+      return 'no URI';
     }
+    const whom = { target, displayName, anonymize, together, report: () => undefined };
+    const begun = dialOut.invite({ room, by: caller.user, way: 'INVITE', roomUri, ...whom });
+    return begun === 'dialling' ? undefined : why(begun);
   }
 
   async #accept({ invite, uri }: Entry, leg: Leg, user: string | undefined): Promise<void> {

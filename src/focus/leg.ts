@@ -12,6 +12,7 @@ import {
 } from '../../sip/index.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
+import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
@@ -73,6 +74,8 @@ export class Leg implements SessionHandlers {
   readonly progress: Progress;
   #state: LegState | undefined;
   #joined = false;
+  /** What it is to be told when it hears the room. */
+  readonly #untold: string[] = [];
   /** Texts and orders that wait for the log to have taken their author in. */
   readonly #early: (() => void)[] = [];
   #grace: NodeJS.Timeout | undefined;
@@ -270,6 +273,12 @@ export class Leg implements SessionHandlers {
     this.#attach();
   }
 
+  /** The room says something to it alone, as soon as it hears the room. */
+  tell(text: string): void {
+    this.#untold.push(text);
+    this.#attach();
+  }
+
   /**
    * It may speak, or may not. A peer that can take it is told by a re-INVITE (RFC 3264 §8.4); for the others, and for one
    * that refuses, it is told when it speaks.
@@ -316,7 +325,7 @@ export class Leg implements SessionHandlers {
       if (byMessage === undefined) return;
       const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
       const wish = { messages, ...(within === undefined ? {} : { within }) };
-      this.room.arrivals.attach(byMessage, { wish, after: this.progress.reached });
+      this.#hears(byMessage, wish);
       return;
     }
     chat.admit();
@@ -325,8 +334,13 @@ export class Leg implements SessionHandlers {
       this.room.arrivals.detach(this.id);
       return;
     }
-    this.room.arrivals.attach(chat, { wish: this.#parts.wish, after: this.progress.reached });
+    this.#hears(chat, this.#parts.wish);
     this.progress.begin();
+  }
+
+  #hears(recipient: Recipient, wish: PastWish): void {
+    this.room.arrivals.attach(recipient, { wish, after: this.progress.reached });
+    for (const text of this.#untold.splice(0)) recipient.deliver(this.room.voice.line(text, recipient));
   }
 
   /** Where the offer was ours, the ACK has the answer (RFC 3261 §13.2.2.4); one that has none, or junk, ends the call. */

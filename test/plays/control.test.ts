@@ -465,6 +465,41 @@ t.test('RFC 4579 §5.4, RFC 5366 §5: the factory makes a conference and calls t
   t.equal(re.headers.get('Unsupported'), 'recipient-list-invite');
 });
 
+t.test('RFC 5366 §5: who sends a list is told in one text whom it does not reach', async (t) => {
+  const stage = await stageWith(t);
+  const carol = await Callee.wait(stage, 'carol');
+  const list = listOf([carol.phone.address, 'sip:dave@elsewhere.example', 'no uri', 'sip:nobody@127.0.0.1']);
+  const told =
+    'Not called: sip:dave@elsewhere.example (403 That Domain Is Not Called from Here), no uri (no URI), ' +
+    'sip:nobody@127.0.0.1 (404 Not Reachable but through This Service)';
+  const own = newPath();
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const { response, dialog } = await alice.request('INVITE', FACTORY, withList(messageSdp(own), list));
+  alice.ack(dialog);
+  await carol.comes();
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  t.ok((await line.hears('Not called')).body?.endsWith(told), 'over MSRP, when it is there');
+  await line.say(alice.uri, `sip:${roomIn(response.headers.get('Contact'))}@127.0.0.1`, 'never mind');
+  t.ok(stage.lines.some((entry) => /alice@\S+ by INVITE: .*dave@elsewhere\.example.*refused: 403 That/.test(entry)));
+  t.ok(stage.lines.some((entry) => /alice@\S+ has no uri in the list, which is no URI/.test(entry)));
+
+  const phone = await SipPhone.connect('zoe', stage.sip);
+  phone.contactParams = ';text';
+  const many = Array.from({ length: 30 }, (_, i) => `sip:user${String(i)}@elsewhere.example`);
+  const chat = await phone.request('INVITE', FACTORY, {
+    headers: ['Content-Disposition: recipient-list', 'User-Agent: Linphone/5.1'],
+    contentType: 'application/resource-lists+xml',
+    body: listOf(many),
+  });
+  phone.ack(chat.dialog);
+  for (;;) {
+    const text = Buffer.from((await phone.next('MESSAGE')).body).toString();
+    if (!text.includes('Not called')) continue;
+    t.match(text, /user0@.*:user19@[^,]*, \+10$/, 'by MESSAGE, and not without end');
+    break;
+  }
+});
+
 t.test('an RCS group chat: one name for its life, and one room for who starts it again (RCC.07)', async (t) => {
   const stage = await stageWith(t);
   const carol = await Callee.wait(stage, 'carol');
