@@ -163,7 +163,9 @@ export class OutgoingRequest {
         return;
       }
       const { dialog } = this.#sending;
-      if (dialog !== undefined && target.transport === 'TCP' && rest[0]?.transport === 'UDP') dialog.udpOnly = true;
+      // Where it is only we who have too many connections, the peer may take TCP the next time.
+      const refused = target.transport === 'TCP' && flow.failed !== 'limit';
+      if (dialog !== undefined && refused && rest[0]?.transport === 'UDP') dialog.udpOnly = true;
       this.#next(flow.reason);
     });
   }

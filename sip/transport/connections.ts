@@ -218,7 +218,7 @@ export class Connections {
       connected({ failed: 'limit', reason: `${this.#later.size} connections waiting to be opened` });
     else {
       const late = setTimeout(() => {
-        this.#settle(attempt, { failed: 'timeout', reason: 'too many connections being opened before it' });
+        this.#settle(attempt, { failed: 'limit', reason: 'too many connections being opened before it' });
       }, connectTimeout);
       this.#later.set(key, { attempt, late });
     }

@@ -112,7 +112,7 @@ export interface TransportLayer {
    * For a message of more than `maxUdpRequestBytes` each UDP target is preceded by TCP to the same address (RFC 3261 §18.1.1).
    */
   locate(hop: NextHop, bytes: number, found: (targets: readonly Target[] | TransportFailure) => void): void;
-  /** A flow to the target: one that is open already, else a new one. Fails after the connect timeout at the latest. */
+  /** A flow to the target: one that is open already, else a new one. Fails after twice the connect timeout at the latest. */
   connect(target: Target, connected: (flow: Flow | TransportFailure) => void): void;
   /**
    * Sends a response by the flow of its request; over UDP to where RFC 3581 §4 / RFC 3261 §18.2.2 say, from the socket

@@ -764,34 +764,39 @@ t.test('RFC 3261 §18.1.1: what is too large for UDP goes by TCP, but to a clien
   t.end();
 });
 
-t.test('RFC 3261 §18.1.1: once TCP was refused the dialog stays on UDP', (t) => {
-  const { session, network, clock, peer } = call(SDP);
-  const host = network.hosts.get('10.0.0.2');
-  if (host === undefined) throw new Error('no host');
-  const remote = { address: '10.0.0.1', port: 5060 };
-  const tried: string[] = [];
-  host.locate = (_hop, _bytes, found) => {
-    found([
-      { transport: 'TCP', remote, serverName: 'x' },
-      { transport: 'UDP', remote, serverName: 'x' },
-    ]);
-  };
-  const connect = host.connect.bind(host);
-  host.connect = (target, connected) => {
-    tried.push(target.transport);
-    if (target.transport === 'TCP') connected({ failed: 'refused', reason: 'refused' });
-    else connect(target, connected);
-  };
-  for (let i = 0; i < 2; i++) {
-    session.request('MESSAGE', { contentType: 'text/plain', body: 'x'.repeat(1300) }, () => undefined);
-    clock.advance(1);
-    peer.answer(peer.request('MESSAGE'), 200);
-    clock.advance(1);
-  }
-  t.strictSame(tried, ['TCP', 'UDP']);
-  t.equal(peer.requests.length, 2);
-  t.end();
-});
+t.test(
+  'RFC 3261 §18.1.1: once TCP was refused the dialog stays on UDP, but not where it is we who are at a limit',
+  (t) => {
+    for (const failed of ['refused', 'limit'] as const) {
+      const { session, network, clock, peer } = call(SDP);
+      const host = network.hosts.get('10.0.0.2');
+      if (host === undefined) throw new Error('no host');
+      const remote = { address: '10.0.0.1', port: 5060 };
+      const tried: string[] = [];
+      host.locate = (_hop, _bytes, found) => {
+        found([
+          { transport: 'TCP', remote, serverName: 'x' },
+          { transport: 'UDP', remote, serverName: 'x' },
+        ]);
+      };
+      const connect = host.connect.bind(host);
+      host.connect = (target, connected) => {
+        tried.push(target.transport);
+        if (target.transport === 'TCP') connected({ failed, reason: failed });
+        else connect(target, connected);
+      };
+      for (let i = 0; i < 2; i++) {
+        session.request('MESSAGE', { contentType: 'text/plain', body: 'x'.repeat(1300) }, () => undefined);
+        clock.advance(1);
+        peer.answer(peer.request('MESSAGE'), 200);
+        clock.advance(1);
+      }
+      t.strictSame(tried, failed === 'refused' ? ['TCP', 'UDP'] : ['TCP', 'UDP', 'TCP', 'UDP']);
+      t.equal(peer.requests.length, 2);
+    }
+    t.end();
+  },
+);
 
 t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow without TLS', (t) => {
   let session: InviteSession | undefined;
