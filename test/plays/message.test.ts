@@ -572,7 +572,10 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
   const other = await call(stage, 'other');
   await zoe.say('to and fro');
   const told = await other.reads();
-  t.equal(await other.writes(`lobby: ${told}`), 403, 'RFC 5057 §5.1: 482 would end the call');
+  const back = { contentType: 'text/plain', body: `lobby: ${told}` };
+  const inside = await other.phone.within(other.dialog, 'MESSAGE', back);
+  t.match(inside, { status: 403, reason: /loop/ }, 'RFC 5057 §5.1: 482 would end the call');
+  t.equal((await other.phone.request('MESSAGE', ROOM, back)).response.status, 482, 'RFC 3261 §21.4.20');
   // Two machines that answer each text at once.
   const away = [await call(stage, 'away1'), await call(stage, 'away2')] as const;
   await zoe.say('anybody there?');

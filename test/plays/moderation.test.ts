@@ -268,7 +268,9 @@ t.test('slow mode, subject, retract', async (t) => {
   t.equal(await alice.say('/slow 1h'), '200');
   await bob.hears('once in 3600 seconds');
   t.equal(await bob.say('two'), '403');
-  t.equal(await alice.say('/slow off'), '200');
+  t.equal(await alice.say('/slow 0'), '200');
+  await bob.hears('Slow mode is off.');
+  t.equal(await bob.say('two, after all'), '200');
   t.equal(await bob.say('/retract'), '200');
   await alice.hears('A message of bob was taken back (bob).');
   t.equal(await bob.say('/subject Lunch at noon'), '200');
@@ -498,7 +500,7 @@ t.test('Linphone is told roles by the two names that it knows', async (t) => {
   t.match(body, /<roles><entry>admin<\/entry><\/roles>/);
 });
 
-t.test('bans, roles and mutes are kept over a restart', async (t) => {
+t.test('bans, roles, mutes and slow mode are kept over a restart', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-restart-'));
   t.teardown(() => {
     rmSync(data, { recursive: true, force: true });
@@ -511,13 +513,19 @@ t.test('bans, roles and mutes are kept over a restart', async (t) => {
   await alice.say('/ban sip:bob@127.0.0.1 7d');
   await alice.say('/role carol moderator');
   await alice.say('/mute carol');
+  t.equal(await alice.say('/slow 1h'), '200');
   await first.close();
   const second = await raise(...options);
   t.teardown(() => second.close());
   t.equal((await refused(second, 'bob')).status, 403);
   const carol = await join(second, 'carol');
   t.equal(await carol.say('hello'), '403');
-  t.equal(await carol.say('/slow 10s'), '200', 'a moderator still');
+  const dave = await join(second, 'dave');
+  t.equal(await dave.say('once'), '200');
+  t.equal(await dave.say('twice'), '403', 'slow mode');
+  t.equal(await carol.say('/slow off'), '200', 'a moderator still');
+  await dave.hears('Slow mode is off.');
+  t.equal(await dave.say('twice'), '200');
 });
 
 t.test('a room whose past cannot be read lets nobody in: its bans are not known', async (t) => {
@@ -609,15 +617,22 @@ t.test('the administrator gives the same orders over HTTP', async (t) => {
 t.test('grouptextchat room: the same from the command line', async (t) => {
   const data = t.testdir();
   const stage = await stageWith(t, `data=${data}`);
-  await join(stage, 'alice');
+  const alice = await join(stage, 'alice');
   const bob = await join(stage, 'bob');
-  t.equal(await bob.say('here'), '200');
+  t.equal((await bob.line.say(bob.uri, ROOM, 'here', ['Message-ID: of-bob-here'])).what, '200');
+  t.equal(await bob.say('the last'), '200');
   const room = (...words: readonly string[]) => command(stage, data, ...words);
   t.match(await room('list'), { code: 0, out: /^sip:lobby@\S+ {2}2 users\n$/ });
   t.match(await room('show', 'lobby'), {
     code: 0,
     out: /alice {2}sip:alice@127\.0\.0\.1 {2}owner {2}connected 127\.0\.0\.1/,
   });
+  t.match(await room('order', 'lobby', 'retract', 'of-bob-here', 'by', 'mistake'), { code: 0, out: 'done\n' });
+  await alice.hears('A message of bob was taken back: by mistake.');
+  t.match(await room('order', 'lobby', 'retract', 'bob'), { code: 0, out: 'done\n' }, 'his last');
+  await alice.hears('A message of bob was taken back.');
+  t.match(await room('order', 'lobby', 'retract', 'bob', '9'), { code: 1, err: /there is no such message/ });
+  t.equal(stage.lines.filter((line) => /administrator by API: retract author="sip:bob@.*: done/.test(line)).length, 2);
   t.match(await room('order', 'lobby', 'kick', 'bob', 'not', 'here'), { code: 0, out: 'done\n' });
   t.equal((await bob.phone.next('BYE')).headers.get('Reason'), 'SIP;cause=200;text="Kicked: not here"');
   t.match(await room('order', 'lobby', 'kick', 'nobody'), {

@@ -137,6 +137,8 @@ t.test('what is written in the chat becomes an order', (t) => {
     ['/subject', { order: 'subject' }],
     ['/slow 1m', { order: 'slow', seconds: 60 }],
     ['/slow off', { order: 'slow', seconds: 0 }],
+    ['/slow 0', { order: 'slow', seconds: 0 }],
+    ['/slow 0s', { order: 'slow', seconds: 0 }],
     ['/lobby on', { order: 'setting', change: { setting: 'lobby', value: true } }],
     ['/limit 20', { order: 'setting', change: { setting: 'maximumUsers', value: 20 } }],
     ['/limit off', { order: 'setting', change: { setting: 'maximumUsers', value: null } }],
