@@ -34,9 +34,18 @@ const WITH_CONTACT: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIB
 export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogRequest, user: InDialogUser): void {
   const { method, content, digest, stillWanted } = what;
   const send = (heard: () => void): void => {
+    // What is heard may be the end of the session: first of all, so that nothing more is sent into it.
+    const then = (hear: () => void): void => {
+      try {
+        hear();
+      } finally {
+        heard();
+      }
+    };
     if (stillWanted?.() === false) {
-      heard();
-      user.onFailed({ is: 'failed', status: 503, reason: 'the session has ended' });
+      then(() => {
+        user.onFailed({ is: 'failed', status: 503, reason: 'the session has ended' });
+      });
       return;
     }
     const { userAgent } = core.capabilities;
@@ -51,12 +60,14 @@ export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogReque
       },
       {
         onResponse: (response) => {
-          heard();
-          user.onResponse(response);
+          then(() => {
+            user.onResponse(response);
+          });
         },
         onFailed: (outcome) => {
-          heard();
-          user.onFailed(outcome);
+          then(() => {
+            user.onFailed(outcome);
+          });
         },
       },
     );

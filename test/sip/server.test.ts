@@ -798,6 +798,22 @@ t.test(
   },
 );
 
+t.test('RFC 3261 §12.2.1.2: after a 481 nothing that waits in the dialog is sent, and each is told in turn', (t) => {
+  const { session, clock, peer } = call(SDP);
+  const told: string[] = [];
+  for (const body of ['0', '1', '2']) {
+    session.request('MESSAGE', { contentType: 'text/plain', body }, (outcome) => {
+      told.push(`${body} ${outcome.is === 'failed' ? outcome.reason : String(outcome.response.status)}`);
+    });
+  }
+  clock.advance(1);
+  peer.answer(peer.request('MESSAGE'), 481);
+  clock.advance(1);
+  t.strictSame(told, ['0 481', '1 the session has ended', '2 the session has ended']);
+  t.equal(peer.requests.filter(({ method }) => method === 'MESSAGE').length, 1);
+  t.end();
+});
+
 t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow without TLS', (t) => {
   let session: InviteSession | undefined;
   const { peer, clock, network } = stage(
