@@ -32,7 +32,7 @@ export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatR
   const notification = 'text' in what ? undefined : what.notification;
   return formatCpim({
     from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
-    to: [{ uri: aside?.to ?? speaker.roomUri }],
+    to: (aside?.to ?? [speaker.roomUri]).map((uri) => ({ uri })),
     dateTime: new Date(now),
     ...(notification === undefined ? {} : { extensions: imdnExtensions({ messageId: notification }) }),
     contentType: 'text' in what ? 'text/plain;charset=utf-8' : what.contentType,
@@ -77,19 +77,22 @@ function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
 }
 
 /**
- * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Only where exactly one participant has
- * that name; else it is said to all, as it stands. One to somebody who has left is private, too, and so reaches nobody:
- * its author is told, and not everybody else. So is he in a room that takes no private messages.
+ * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Where nobody has that name it is said to
+ * all, as it stands. One to somebody who has left is private, too, and so reaches nobody: its author is told, and not
+ * everybody else. So is he where several have that name, and in a room that takes no private messages.
  */
-function addressed(text: string, room: ChatRoom): { readonly to: string; readonly text: string } | undefined {
+function addressed(
+  text: string,
+  room: ChatRoom,
+): { readonly to: readonly string[]; readonly text: string } | undefined {
   if (!text.startsWith('@')) return undefined;
   const rest = text.slice(1);
   const users = [...room.conference.users()];
   const here = users.filter(({ endpoints }) => endpoints.some(isPresent));
   const found = named(rest, here);
-  const [one, ...others] = found.length > 0 ? found : named(rest, users).slice(0, 1);
-  if (one === undefined || others.length > 0) return undefined;
-  return { to: one.to, text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
+  const meant = found.length > 0 ? found : named(rest, users).slice(0, 1);
+  const [one] = meant;
+  return one && { to: meant.map(({ to }) => to), text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
 }
 
 /** Those with whose name a text begins: "@Zoe Miller" is not "@Zoe" when both are here. */

@@ -357,6 +357,9 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.equal(await tom.reads(), 'zoe (private): yes, only for you');
   t.equal(await tom.writes('@Nobody hello'), 202);
   await amy.hears('@Nobody hello');
+  const namesake = await join(stage, 'Zoe', ROOM, { from: 'sip:cousin@127.0.0.1' });
+  t.equal(await tom.writes('@Zoe which of you?'), 403, 'two of that name: RFC 7701 §6.1 has 403 for two in To');
+  await namesake.leave();
   await zoe.leave();
   t.equal(
     await tom.writes('@Zoe my key is 4711'),
