@@ -21,7 +21,7 @@ export interface Caller {
   readonly address: IpAddress | undefined;
   /** Whether the request has come through a proxy. */
   readonly proxied: boolean;
-  /** Whether the request has come over TCP as one that is too large for UDP (RFC 3261 §18.1.1). */
+  /** Whether it has called by an INVITE that came over TCP as one that is too large for UDP; of other requests false. */
   readonly large: boolean;
 }
 
@@ -52,7 +52,11 @@ export function callerOf(
   const address = readIpAddress(flow.remote.address);
   const proven = identity !== undefined;
   const { displayName } = from;
-  const way = { address, proxied: request.via.length > 1, large: isLarge(request, flow) };
+  const way = {
+    address,
+    proxied: request.via.length > 1,
+    large: request.method === 'INVITE' && isLarge(request, flow),
+  };
   if (wantsPrivacy(request)) {
     const shown = anonymous();
     // Several who give no name are not one person.
@@ -69,7 +73,8 @@ export function callerOf(
   };
 }
 
-function isLarge(request: SipRequest, { transport }: Flow): boolean {
+/** Whether a request has come over TCP as one that is too large for UDP (RFC 3261 §18.1.1). Writes all of it to know. */
+export function isLarge(request: SipRequest, { transport }: Flow): boolean {
   return transport === 'TCP' && formatMessage(request).length > MOST_BY_UDP;
 }
 

@@ -3,7 +3,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer } from '../chat/rules.ts';
 import { readIpAddress } from '../conference/ids.ts';
 import type { Refusal } from '../policy/refusal.ts';
-import { type Caller, isNameless } from './caller.ts';
+import { type Caller, isLarge, isNameless } from './caller.ts';
 import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
 
@@ -61,7 +61,7 @@ function needsAnotherFlow(leg: Leg, { request, flow, caller }: OutsideRequest): 
   // Its connection is lost, or never was his own.
   if (known?.open !== true || (leg.dialledOut && known.reliable)) return true;
   // RFC 3261 §18.1.1: of one client, what is too large for UDP goes over TCP, and all else by UDP.
-  if (known.reliable ? leg.caller.large && !flow.reliable : caller.large) return true;
+  if (known.reliable ? leg.caller.large && !flow.reliable : isLarge(request, flow)) return true;
   // A proxy has as many connections as it likes; it is for the proxy to tell its users apart.
   return leg.caller.proxied && caller.proxied;
 }
