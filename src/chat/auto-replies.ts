@@ -114,6 +114,26 @@ interface Run {
   private: number;
 }
 
+/** A run before its first try. */
+function begun({ to, now }: Utterance, text: Words, heard: number, own: boolean): Run {
+  return {
+    text,
+    to,
+    tries: 0,
+    since: now,
+    heard,
+    burst: 0,
+    alone: 0,
+    count: 0,
+    silent: false,
+    own,
+    at: now,
+    public: 0,
+    prompts: 0,
+    private: 0,
+  };
+}
+
 /** Watches one room. */
 export class AutoReplies {
   readonly #limits: AutoReplyLimits;
@@ -171,12 +191,9 @@ export class AutoReplies {
     const answerable = isLong ? 0 : this.#prompts.count - Math.max(known?.prompts ?? 0, settled) + aside;
     const heard = this.#public.count - (known?.public ?? 0) + aside;
     const isAsBefore = known !== undefined && known.to === said.to && isAlike(known.text.words, text.words);
-    const run = (isAsBefore && this.#goesOn(known, said, heard)) || {
-      ...{ text, to: said.to, tries: 0, burst: 0, alone: 0, count: 0, silent: false, own: isAsBefore && known.own },
-      // What was said a while ago is not what it answers.
-      heard: Math.min(answerable, this.#limits.unanswered + 1) - heard,
-      ...{ since: said.now, at: 0, public: 0, prompts: 0, private: 0 },
-    };
+    // What was said a while ago is not what it answers.
+    const already = Math.min(answerable, this.#limits.unanswered + 1) - heard;
+    const run = (isAsBefore && this.#goesOn(known, said, heard)) || begun(said, text, already, isAsBefore && known.own);
     run.tries += 1;
     run.heard += heard;
     run.burst = heard === 0 ? run.burst + 1 : 1;
