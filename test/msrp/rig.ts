@@ -236,6 +236,19 @@ export function bindSession(
   return { session, told, flow, ask };
 }
 
+/** Two sessions over one connection. */
+export function bindTwo(rig: Rig): {
+  first: { session: MsrpSession; told: Told; flow: TestFlow };
+  second: { session: MsrpSession; told: Told };
+} {
+  const first = bindSession(rig);
+  const second = expectSession(rig);
+  first.flow.say(askingFrom(String(second.session.localUri))('SEND', ['Message-ID: bindbind'], undefined));
+  rig.settle();
+  first.flow.read();
+  return { first, second };
+}
+
 export type Asking = (method: string, fields?: readonly string[], body?: string, id?: string, flag?: string) => string;
 
 let asked = 0;

@@ -6,9 +6,8 @@ import {
   Rig,
   type TestFlow,
   answerTo,
-  askingFrom,
   bindSession,
-  expectSession,
+  bindTwo,
   framesOf,
   latin1,
   utf8,
@@ -119,11 +118,7 @@ t.test('RFC 4975 §7.1.1: a large message is interrupted for responses and for o
 
 t.test('RFC 4975 §7.1.1: large messages of sessions on one connection take turns', async (t) => {
   const rig = new Rig();
-  const first = bindSession(rig);
-  const second = expectSession(rig);
-  first.flow.say(askingFrom(String(second.session.localUri))('SEND', ['Message-ID: bindbind'], undefined));
-  rig.settle();
-  first.flow.read();
+  const { first, second } = bindTwo(rig);
   first.session.send(plain('1'.repeat(500_000)));
   second.session.send(plain('2'.repeat(500_000)));
   rig.settle();
@@ -221,11 +216,7 @@ t.test(
 
 t.test('a chunk that is open when its session closes is ended with #', async (t) => {
   const rig = new Rig();
-  const first = bindSession(rig);
-  const second = expectSession(rig);
-  first.flow.say(askingFrom(String(second.session.localUri))('SEND', ['Message-ID: bindbind'], undefined));
-  rig.settle();
-  first.flow.read();
+  const { first, second } = bindTwo(rig);
   let given = false;
   first.session.stream(
     { contentType: 'a/b' },

@@ -21,6 +21,7 @@ import {
   userUri,
   type UserUri,
 } from '../../src/conference/ids.ts';
+import type { ConferenceSettings } from '../../src/conference/settings.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import type { RoomLog } from '../../src/log/room-log.ts';
 import { isPin } from '../../src/policy/pin.ts';
@@ -240,6 +241,34 @@ t.test('what the rules are asked, and what the operator reads', (t) => {
   t.end();
 });
 
+/** A host of permanent rooms with these settings, and what it tells the operator. */
+function hostOf(
+  conference: ConferenceSettings,
+  { log = new MemoryLog(), now = () => NOW }: { readonly log?: RoomLog; readonly now?: () => number },
+): { readonly host: ConferenceHost; readonly lines: string[] } {
+  const lines: string[] = [];
+  const host = new ConferenceHost({
+    log,
+    domains: new Domains(['example.com']),
+    settingsOf: () => ({
+      conference,
+      policy: DEFAULT_ROOM_POLICY,
+      permanent: true,
+      welcome: { text: undefined, history: { messages: 0, missed: 0 } },
+    }),
+    newConference: (settings) => new Conference(settings),
+    watchers: [],
+    maxRooms: 1,
+    texts: ENGLISH,
+    deliveryFailed: () => undefined,
+    duplicateWindow: 10,
+    warn: () => undefined,
+    audit: (line) => lines.push(line),
+    now,
+  });
+  return { host, lines };
+}
+
 t.test('who is on his way into the roster is meant by what is ordered, and may order', async (t) => {
   const held: (() => void)[] = [];
   const memory = new MemoryLog();
@@ -256,26 +285,7 @@ t.test('who is on his way into the roster is meant by what is ordered, and may o
       return typeof member === 'function' ? (member.bind(target) as unknown) : member;
     },
   });
-  const lines: string[] = [];
-  const host = new ConferenceHost({
-    log,
-    domains: new Domains(['example.com']),
-    settingsOf: () => ({
-      conference: { roles: new Map([[ALICE, 'owner' as const]]) },
-      policy: DEFAULT_ROOM_POLICY,
-      permanent: true,
-      welcome: { text: undefined, history: { messages: 0, missed: 0 } },
-    }),
-    newConference: (settings) => new Conference(settings),
-    watchers: [],
-    maxRooms: 1,
-    texts: ENGLISH,
-    deliveryFailed: () => undefined,
-    duplicateWindow: 10,
-    warn: () => undefined,
-    audit: (line) => lines.push(line.replace('sip:room@example.com: ', '')),
-    now: () => NOW,
-  });
+  const { host, lines } = hostOf({ roles: new Map([[ALICE, 'owner' as const]]) }, { log });
   const opened = await host.open(roomUri('sip:room@example.com'), 'watcher');
   const room = opened?.room;
   if (room === undefined) throw new Error('no room');
@@ -347,26 +357,7 @@ t.test('who is on his way into the roster is meant by what is ordered, and may o
 
 t.test('a conference ends when its time is over', async (t) => {
   let now = NOW;
-  const lines: string[] = [];
-  const host = new ConferenceHost({
-    log: new MemoryLog(),
-    domains: new Domains(['example.com']),
-    settingsOf: () => ({
-      conference: { endsAt: NOW + 60_000 },
-      policy: DEFAULT_ROOM_POLICY,
-      permanent: true,
-      welcome: { text: undefined, history: { messages: 0, missed: 0 } },
-    }),
-    newConference: (settings) => new Conference(settings),
-    watchers: [],
-    maxRooms: 1,
-    texts: ENGLISH,
-    deliveryFailed: () => undefined,
-    duplicateWindow: 10,
-    warn: () => undefined,
-    audit: (line) => lines.push(line),
-    now: () => now,
-  });
+  const { host, lines } = hostOf({ endsAt: NOW + 60_000 }, { now: () => now });
   const opened = await host.open(roomUri('sip:room@example.com'), 'watcher');
   const room = opened?.room;
   room?.append(joins(ALICE));
