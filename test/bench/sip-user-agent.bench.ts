@@ -169,6 +169,9 @@ for (const transport of ['TCP', 'UDP'] as const) {
   agent.transactions.drop();
 }
 
+/** The header fields of an INVITE that stand in no other request. */
+const CALL = { Supported: 'timer', 'Content-Type': 'application/sdp' };
+
 for (const transport of ['TCP', 'UDP'] as const) {
   const wire = new Wire(transport);
   let ended = 0;
@@ -180,7 +183,7 @@ for (const transport of ['TCP', 'UDP'] as const) {
     `calls: INVITE, 200, ACK, BYE, 200 (${transport})`,
     () => {
       const n = sequence + 1;
-      const invite = request('INVITE', wire, { Supported: 'timer' }, 'v=0');
+      const invite = request('INVITE', wire, CALL, 'v=0');
       const same = {
         From: `"Alice" <sip:alice@example.com>;tag=a${String(n)}`,
         'Call-ID': `call-${String(n)}@example.com`,
@@ -230,7 +233,7 @@ if (globalThis.gc !== undefined) {
   const before = heap();
   for (let i = 0; i < count; i++) {
     const n = sequence + 1;
-    agent.receive(request('INVITE', wire, { Supported: 'timer' }, 'v=0'), wire);
+    agent.receive(request('INVITE', wire, CALL, 'v=0'), wire);
     const ok = Buffer.from(wire.take()[0] ?? []).toString('latin1');
     const tag = /\r\nTo: .*tag=(\w+)/.exec(ok)?.[1] ?? '';
     agent.receive(
