@@ -1,5 +1,5 @@
 import t from 'tap';
-import { httpOf, join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import { httpOf, join, type Member, messageSdp, newPath, pathOf, raise, ROOM } from './stage.ts';
 import type { Frame } from './msrp-line.ts';
 
 /** A picture in CPIM, as large as wanted. */
@@ -221,6 +221,58 @@ t.test('RFC 7701 §6.4: a reader that does not read is let go, and nobody waits 
   await bob.hears('and a word');
   carol.line.close();
 });
+
+t.test(
+  'RFC 7701 §6.1: a slow reader who goes on holds up the sender, with his other sessions on the connection',
+  async (t) => {
+    const stage = await raise('msrp.max_message=40MB');
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const side = 'sip:side@127.0.0.1';
+    const dave = await join(stage, 'dave', side);
+    const erin = await join(stage, 'erin', side);
+    const own = newPath();
+    const call = await alice.phone.request('INVITE', side, { contentType: 'application/sdp', body: messageSdp(own) });
+    alice.phone.ack(call.dialog);
+    const second = await alice.line.another(own, pathOf(call.response.body));
+    t.equal((await second.say(alice.uri, side, 'before')).what, '200');
+    for (const member of [dave, erin]) await member.hears('before');
+
+    bob.line.pause();
+    // More than the system keeps for a socket that nobody reads.
+    const body = picture(alice.uri, 12_500_000);
+    const heard = receive(bob);
+    const sender = new Sender(alice, body);
+    const answers: string[] = [];
+    const noted = async (what: string, answer: Promise<string>): Promise<void> => {
+      answers.push(`${what}: ${await answer}`);
+    };
+    const say = async (text: string): Promise<string> => (await second.say(alice.uri, side, text)).what;
+    const all = [
+      noted('chunk', sender.send(12_000_000)),
+      ...['one', 'two', 'three'].map((text) => noted(text, say(text))),
+      noted('last chunk', sender.send(500_000)),
+    ];
+    // Others have their say meanwhile, each time all the way through the room.
+    for (let i = 0; i < 20; i += 1) {
+      t.equal(await dave.say(`dave ${String(i)}`), '200');
+      await erin.hears(`dave ${String(i)}`);
+    }
+    t.same(answers, [], 'nothing of what she has sent by this connection is answered');
+    t.same(erin.line.heard(), []);
+
+    bob.line.resume();
+    await Promise.all(all);
+    t.same(answers.toSorted(), ['chunk: 200', 'last chunk: 200', 'one: 200', 'three: 200', 'two: 200']);
+    const { text, flag } = await heard;
+    t.equal(flag, '$');
+    t.ok(text === body, 'every octet');
+    for (const said of ['one', 'two', 'three']) {
+      const frame = await erin.line.next(({ body: each }) => each?.includes(`<${alice.uri}>`) === true);
+      t.ok(frame.body?.endsWith(said), 'in their order');
+    }
+  },
+);
 
 t.test(
   'RFC 7701 §6.4: who reads too slowly is told, gets the newest, and is let go when it does not get better',

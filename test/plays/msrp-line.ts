@@ -26,6 +26,8 @@ export class MsrpLine {
   first: Frame | undefined;
   /** Whether each SEND that comes in is answered with 200. */
   answers = true;
+  /** Other lines are on its connection: it takes only what is addressed to it. */
+  #shared = false;
   readonly closed: Promise<void>;
 
   private constructor(own: string, room: string, socket: Socket) {
@@ -53,6 +55,15 @@ export class MsrpLine {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     const line = new MsrpLine(own, room, socket);
     const answer = await line.request('SEND', [`Message-ID: ${id}`, 'Byte-Range: 1-0/0']);
+    if (answer.what !== '200') throw new Error(`not bound: ${answer.what}`);
+    return line;
+  }
+
+  /** Binds one more session by the same connection (RFC 4975 §5.4). */
+  async another(own: string, room: string): Promise<MsrpLine> {
+    const line = new MsrpLine(own, room, this.#socket);
+    this.#shared = line.#shared = true;
+    const answer = await line.request('SEND', ['Message-ID: bind5678', 'Byte-Range: 1-0/0']);
     if (answer.what !== '200') throw new Error(`not bound: ${answer.what}`);
     return line;
   }
@@ -136,6 +147,7 @@ export class MsrpLine {
   }
 
   #take(frame: Frame): void {
+    if (this.#shared && frame.headers.get('To-Path') !== this.own) return;
     this.first ??= frame;
     if (frame.what === 'SEND' && this.answers) {
       this.write(
