@@ -1,7 +1,9 @@
 /** What the peer of a chat session can take, and in which form it gets what is said. */
 import { AcceptedTypes, type PeerManners, type PreparedMessage } from '../../msrp/index.ts';
 import { type BareText, nameBefore, type NamingRoom } from './bare-text.ts';
+import type { Opened } from '../conference/events.ts';
 import type { Copy } from './copy.ts';
+import type { Speaker } from './speaker.ts';
 
 /** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
 export interface ChatAbilities {
@@ -45,6 +47,27 @@ export function takes({ acceptTypes, acceptWrappedTypes }: ChatAbilities, type: 
 /** Whether the peer can read a message that wraps content of that type: as it is, or its bare text. */
 export function reads(peer: ChatAbilities, wrappedType: string | undefined): boolean {
   return peer.cpim ? wrappedType === undefined || takes(peer, wrappedType) : wrappedType === 'text/plain';
+}
+
+/** Why the peer gets a line in place of a large message; undefined when its octets can be passed on to it. */
+export function obstacleTo({ wrappedType, size }: Opened, peer: ChatAbilities): string | undefined {
+  if (!reads(peer, wrappedType)) return wrappedType ?? 'unknown type';
+  const { cpim, maxSize = Infinity } = peer;
+  // Its head cannot be taken off what is passed on as it comes.
+  if (!cpim) return 'too large to be sent without CPIM';
+  return (size ?? 0) > maxSize ? tooLarge(maxSize) : undefined;
+}
+
+/** The same of what is larger than the peer takes. */
+export function tooLarge(maximum: number): string {
+  return `more than ${maximum} octets`;
+}
+
+/** Whether the peer can be sent private messages (RFC 7701 §6.2, §8). */
+export function takesPrivate(peer: ChatAbilities, speaker: Speaker): boolean {
+  // Deviation: who is sent bare text cannot say that it knows them, but the text itself says that it is one. Who speaks
+  // for many would show it to all of these.
+  return peer.privateMessages || (!peer.cpim && !speaker.speaksForMany);
 }
 
 /**

@@ -14,13 +14,23 @@ import {
   type SessionHandlers,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
-import { type ChatAbilities, formOf, readerOfBare, reads, takes, UNMET } from './abilities.ts';
+import {
+  type ChatAbilities,
+  formOf,
+  obstacleTo,
+  readerOfBare,
+  reads,
+  takes,
+  takesPrivate,
+  tooLarge,
+  UNMET,
+} from './abilities.ts';
 import { Aggregate } from './aggregation.ts';
 import { decode, wrap } from './bare-text.ts';
 import { Congestion, type CongestionStep } from './congestion.ts';
 import { type Copy, numberOf } from './copy.ts';
 import type { Failure } from './fates.ts';
-import type { LargeCopy } from './large-copy.ts';
+import { LargeCopy } from './large-copy.ts';
 import { LargePosting } from './large-posting.ts';
 import type { Posting } from './post.ts';
 import type { Recipient } from './recipient.ts';
@@ -103,7 +113,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   }
 
   get takesPrivate(): boolean {
-    return this.#peer.privateMessages;
+    return takesPrivate(this.#peer, this.#parts.speaker);
   }
 
   /** The peer's side has become known by its offer or answer. */
@@ -126,26 +136,29 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       for (const notification of copy.apart) this.deliver(notification);
       return;
     }
-    const readable = reads(this.#peer, copy.said.wrappedType);
-    if (!readable) this.#notTaken(copy);
+    const { wrappedType } = copy.said;
+    const readable = reads(this.#peer, wrappedType);
+    if (copy instanceof LargeCopy)
+      this.#notTaken(copy, obstacleTo(copy.opened, this.#peer) ?? 'came while it was under way');
+    else if (!readable && wrappedType !== undefined) this.#notTaken(copy, wrappedType);
     const message = formOf(copy, readable, this.#peer, this.#parts.room);
     if (message === undefined) return;
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
-    const queued = this.#congestion.send(message, copy.said.wrappedType === ISCOMPOSING_MEDIA_TYPE);
+    const queued = this.#congestion.send(message, wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 
-  #notTaken({ n, said: { wrappedType } }: Copy): void {
-    if (n !== undefined && wrappedType !== undefined) this.#failed(n, { is: 'not taken', detail: wrappedType });
+  #notTaken({ n }: Copy, detail: string): void {
+    if (n !== undefined) this.#failed(n, { is: 'not taken', detail });
   }
 
   /** RFC 7701 §6.1: what is too large to be collected is passed on piece by piece. */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void {
-    const { wrappedType, contentType, size } = copy.opened;
-    const { cpim, maxSize: maximum = Infinity, manners } = this.#peer;
-    if (!cpim || !reads(this.#peer, wrappedType) || (size ?? 0) > maximum) {
+    const { contentType, size } = copy.opened;
+    const { maxSize: maximum = Infinity, manners } = this.#peer;
+    if (obstacleTo(copy.opened, this.#peer) !== undefined) {
       this.deliver(copy);
       return;
     }
@@ -157,8 +170,10 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       },
       maximum,
       detached: (why) => {
-        if (why === 'too large') this.deliver(copy);
-        else if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
+        if (why === 'too large') {
+          this.deliver(copy);
+          this.#notTaken(copy, tooLarge(maximum));
+        } else if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
       },
     });
     const { messageId: id } = copy.msrp;

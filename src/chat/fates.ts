@@ -16,7 +16,7 @@ export type Fate =
   | { readonly is: 'waiting' }
   /** Sent again when the device came (back). */
   | { readonly is: 'replayed' }
-  /** The peer has said that it takes nothing of that type. */
+  /** Its peer takes nothing of that type, or nothing so large: it was told of it in words at most. */
   | { readonly is: 'not taken'; readonly detail: string }
   /** The peer has answered with this status. */
   | { readonly is: 'refused'; readonly detail: string }

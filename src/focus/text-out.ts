@@ -3,6 +3,7 @@ import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
 import { authorOf, nameBefore, type NamingRoom } from '../chat/bare-text.ts';
 import type { Copy } from '../chat/copy.ts';
 import type { Failure, Fates } from '../chat/fates.ts';
+import { LargeCopy } from '../chat/large-copy.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 
@@ -136,12 +137,15 @@ export class TextOut implements Recipient {
   }
 
   /** No MESSAGE is so large: a line stands for it. */
-  deliverLarge(copy: Copy): void {
+  deliverLarge(copy: LargeCopy): void {
     this.deliver(copy);
   }
 
   deliver(copy: Copy): void {
     if (this.#state === 'closed' || copy.text === undefined) return;
+    const { wrappedType } = copy.said;
+    if (copy instanceof LargeCopy) this.#notTaken(copy, 'too large for a MESSAGE');
+    else if (wrappedType?.startsWith('text/') === false) this.#notTaken(copy, wrappedType);
     this.#waiting.push({ copy, tries: 0, cut: false });
     this.#backlog += copy.said.cpim.length;
     this.#leaveOut();
@@ -252,6 +256,11 @@ export class TextOut implements Recipient {
     }
     this.#parts.info(`${this.user} gets no more texts: ${String(this.#losses)} were lost in a row`);
     this.close();
+  }
+
+  /** What it gets is a line that stands for it. */
+  #notTaken({ n }: Copy, detail: string): void {
+    if (n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, { is: 'not taken', detail });
   }
 
   #failed({ n }: Copy, failure: Failure): void {

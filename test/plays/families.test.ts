@@ -259,6 +259,29 @@ t.test('RFC 7701 §5.2, §6: of all others bare text is neither taken nor agreed
   t.equal((await freeSwitch(stage, 'text/html')).status, 488, 'without text/plain nothing could be said to it');
 });
 
+t.test(
+  'RFC 7701 §6.2: private texts of who takes bare text only go both ways, but not to one who speaks for many',
+  async (t) => {
+    const stage = await raise('peers=[{user_agent: "Bare/*", bare_text: true}]');
+    t.teardown(() => stage.close());
+    const [alice, carol] = [await join(stage, 'alice'), await join(stage, 'carol')];
+    const own = newPath();
+    const body = messageSdp(own).replace('message/cpim', 'text/plain').replace(' private-messages', '');
+    const bob = await join(stage, 'bob', ROOM, { body, headers: ['User-Agent: Bare/1.0'] }, own);
+    t.equal(await freeSwitchSays(bob.line, '@Alice are you there?'), '200');
+    t.match((await alice.line.hears('are you there?')).body, /^To: <sip:alice@127\.0\.0\.1>\r$/m);
+    t.equal((await alice.line.say(alice.uri, bob.uri, 'only for you')).what, '200');
+    t.equal((await bob.line.hears('only for you')).body, 'alice (private): only for you');
+
+    const gateway = await freeSwitch(stage, 'text/plain text/html');
+    const answer = await alice.line.say(alice.uri, gateway.phone?.uri ?? '', 'only for you');
+    t.same([answer.what, answer.comment], ['428', 'Nobody can write to this participant alone']);
+    t.equal(await alice.say('to all'), '200');
+    for (const { line } of [carol, bob, gateway])
+      t.notMatch((await line?.next(({ body: b }) => b?.includes('alice') === true))?.body, 'only');
+  },
+);
+
 t.test('the configuration knows more families', async (t) => {
   const stage = await raise('peers=[{user_agent: "MyPhone/*", chunks: false, roster: full, bare_text: true}]');
   t.teardown(() => stage.close());

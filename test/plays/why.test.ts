@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import t from 'tap';
 import type { ToldFate } from '../../src/ops/message-routes.ts';
 import { readFileSync } from 'node:fs';
+import { cpim } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
 import { httpOf, join, newPath, raise, type Stage, messageSdp } from './stage.ts';
+
+/** The SDP of a telephone. */
+const AUDIO = ['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0', 'm=audio 9 RTP/AVP 0', ''].join(
+  '\r\n',
+);
 
 /** What the API says of a message: `user: fate`, sorted. */
 async function fatesOf(stage: Stage, data: string, id: string): Promise<readonly string[]> {
@@ -84,6 +91,41 @@ t.test('for each message it is known what became of it for each recipient', asyn
   t.equal((await alice.line.say(alice.uri, bob.uri, 'psst', ['Message-ID: alone1'])).what, '200');
   // RFC 7701 §6.2: one device of two.
   await until(stage, data, 'alone1', ['sip:bob@127.0.0.1: delivered']);
+});
+
+t.test('of a large message it is known who got no more than the line that stands for it', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'peers=[{user_agent: "Bare/*", bare_text: true}]');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const joinWith = (name: string, change: (sdp: string) => string, headers: readonly string[] = []) => {
+    const own = newPath();
+    return join(stage, name, undefined, { body: change(messageSdp(own)), headers }, own);
+  };
+  const carol = await joinWith('carol', (sdp) => sdp.replace('message/cpim', 'text/plain'), ['User-Agent: Bare/1.0']);
+  const dave = await joinWith('dave', (sdp) => `${sdp}a=max-size:80000\r\n`);
+  await joinWith('erin', (sdp) => sdp.replace('wrapped-types:*', 'wrapped-types:text/html'));
+  const tom = await SipPhone.connect('tom', stage.sip);
+  const call = await tom.request('INVITE', 'sip:lobby@127.0.0.1', { contentType: 'application/sdp', body: AUDIO });
+  tom.ack(call.dialog);
+
+  t.equal(await alice.say('who is here?'), '200');
+  for (const hears of [bob, carol, dave]) await hears.hears('who is here?');
+  t.match(Buffer.from((await tom.next('MESSAGE')).body).toString(), 'who is here?', 'he has caught up');
+  const long = cpim(alice.uri, 'sip:lobby@127.0.0.1', 'long '.repeat(20_000), ['Message-ID: large1']);
+  t.equal((await alice.line.request('SEND', ...long)).what, '200');
+  t.match((await bob.line.next(({ flag, what }) => what === 'SEND' && flag === '$')).body, 'long long');
+  t.equal((await carol.line.hears('KiB')).body, 'alice: [text/plain, 98 KiB]', 'which is told her in a line');
+  await dave.hears('[text/plain, 98 KiB]');
+  t.match(Buffer.from((await tom.next('MESSAGE')).body).toString(), '[text/plain, 98 KiB]');
+  await until(stage, data, 'large1', [
+    'sip:bob@127.0.0.1: delivered',
+    'sip:carol@127.0.0.1: not taken (too large to be sent without CPIM)',
+    'sip:dave@127.0.0.1: not taken (more than 80000 octets)',
+    'sip:erin@127.0.0.1: not taken (text/plain)',
+    'sip:tom@127.0.0.1: not taken (too large for a MESSAGE)',
+  ]);
 });
 
 t.test('after a restart it is known who was there, and said in words that the rest is not', async (t) => {
