@@ -37,17 +37,25 @@ export class Targets {
   judge(uri: Uri): Target | Answer {
     if (uri.kind !== 'sip') return { status: 416, reason: 'Only sip and sips URIs Are Called' };
     if (uri.user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
-    const { proxy, anyPort, domains } = this.#options;
-    const ours = this.#domains.serves(uri.host);
-    if (!ours && !domains.includes('*') && !domains.some((name) => name.toLowerCase() === uri.host)) {
+    const { proxy, anyPort } = this.#options;
+    // RFC 3261 §19.1.1: maddr is where the request goes, whatever the host.
+    const goesTo = uri.params.get('maddr') ?? uri.host;
+    if (!this.#mayCall(uri.host) || !this.#mayCall(goesTo)) {
       return { status: 403, reason: 'That Domain Is Not Called from Here' };
     }
+    const ours = this.#domains.serves(goesTo);
     const params = uri.params.without('method');
     const target: SipUri = { ...uri, params, headers: [] };
     if (proxy !== undefined) return { uri: target, route: [address(proxy)], byFlowOnly: false };
     const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
     if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
     return { uri: target, route: undefined, byFlowOnly: back };
+  }
+
+  #mayCall(host: string): boolean {
+    const { domains } = this.#options;
+    const called = host.toLowerCase();
+    return this.#domains.serves(called) || domains.some((name) => name === '*' || name.toLowerCase() === called);
   }
 }
 

@@ -153,6 +153,11 @@ t.test('RFC 5363 §5.2: only those are called who have agreed to it', async (t) 
   t.match(await refused('sip:x@elsewhere.example'), { reason: /403 That Domain Is Not Called/ });
   t.match(await refused('sip:other-room@127.0.0.1'), { reason: /404 Not Reachable/ }, 'another room of ours');
   t.match(await refused(`sip:lobby@localhost:${String(stage.sip)}`), { reason: /404/ }, 'ourselves');
+  for (const maddr of ['192.0.2.7', 'elsewhere.example']) {
+    const around = await refused(`sip:x@127.0.0.1:9;maddr=${maddr}`);
+    t.match(around, { reason: /403 That Domain/ }, 'RFC 3261 §19.1.1: nor by the address that stands for the host');
+  }
+  t.match(await refused(`sip:x@friends.invalid:${String(stage.sip)};maddr=127.0.0.1`), { reason: /404/ }, 'ourselves');
   t.match(await refused('tel:+49123'), { reason: /416/ });
   t.match(await refused('no uri>'), { reason: /400|is no URI/ });
   t.match(await refused('sip:zoe@friends.invalid'), { status: 503 }, 'a friend, whose name leads nowhere');
