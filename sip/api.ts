@@ -223,6 +223,8 @@ export interface OutgoingInviteHandlers {
    * called, by the `route` of the first.
    */
   onRedirect?(uri: SipUri): RedirectWay | undefined;
+  /** A 3xx has named this address, too, which is not asked about by `onRedirect` for this reason. */
+  onPassedOver?(uri: Uri, why: string): void;
   /**
    * A provisional response other than 100. A reliable one (RFC 3262) may carry the answer to our offer, which the 2xx
    * then need not repeat.

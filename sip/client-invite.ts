@@ -122,7 +122,11 @@ export class ClientInvite implements OutgoingInvite {
   #tryAgain(response: SipResponse): boolean {
     if (!this.#wanted) return false;
     if (response.status === 422) return this.#tryLonger(response);
-    if (response.status < 400) this.#redirects.note(response);
+    if (response.status < 400) {
+      this.#redirects.note(response, (uri, why) => {
+        this.#tell(() => this.#handlers.onPassedOver?.(uri, why));
+      });
+    }
     return this.#tryNext();
   }
 

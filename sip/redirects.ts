@@ -16,20 +16,34 @@ export class Redirects {
     this.#left = most;
   }
 
-  /** Takes the Contacts of a 3xx, the highest q first; those tried before are passed over, or it would go in circles. */
-  note(response: SipResponse): void {
+  /**
+   * Takes the Contacts of a 3xx, the highest q first.
+   * @param passed hears of each that is not to be called, and why
+   */
+  note(response: SipResponse, passed: (uri: Uri, why: string) => void): void {
     const { contacts } = response;
     if (contacts === '*') return;
     for (const { uri: named } of [...contacts].sort((a, b) => weight(b) - weight(a))) {
-      if (this.#left <= this.#waiting.length) return;
-      // §8.1.3.4: from sips nobody is led to sip.
-      if (named.kind !== 'sip' || (this.#secure && named.scheme !== 'sips')) continue;
-      // §19.1.1: headers in the URI would be of the redirector's choice.
-      const uri = { ...named, headers: [] };
-      if (this.#known.some((known) => uriEquals(known, uri))) continue;
-      this.#known.push(uri);
-      this.#waiting.push(uri);
+      const taken = this.#read(named);
+      if (typeof taken === 'string') {
+        passed(named, taken);
+        continue;
+      }
+      this.#known.push(taken);
+      this.#waiting.push(taken);
     }
+  }
+
+  /** The address as it would be called, or why it is not. */
+  #read(named: Uri): SipUri | string {
+    if (named.kind !== 'sip') return 'only sip and sips URIs are called';
+    // §8.1.3.4
+    if (this.#secure && named.scheme !== 'sips') return 'from sips nobody is led to sip';
+    // §19.1.1: headers in the URI would be of the redirector's choice.
+    const uri = { ...named, headers: [] };
+    // Or it would go in circles.
+    if (this.#known.some((known) => uriEquals(known, uri))) return 'was called already';
+    return this.#left <= this.#waiting.length ? 'one address too many' : uri;
   }
 
   /** The next address to try. */

@@ -192,7 +192,7 @@ export class DialOut {
     const first = wayTo(called);
     const tried = [first.uri];
     /** Addresses that a 3xx has named and that are not called. */
-    const passed: string[] = [];
+    const passed = new Passed();
     /** Answers that came before the 2xx, by the branch of a fork that has given them. */
     const early = new Map<string, SessionDescription>();
     const call = userAgent().invite(
@@ -220,19 +220,20 @@ export class DialOut {
           const no =
             'status' in way ? why(way) : tried.some((one) => uriEquals(one, way.uri)) ? 'was called already' : way;
           if (typeof no === 'string') {
-            passed.push(`${formatUri(uri)}: ${no}`);
+            passed.add(uri, no);
             return undefined;
           }
           tried.push(no.uri);
           return no;
         },
+        onPassedOver: (uri, no) => {
+          passed.add(uri, no);
+        },
         onAccepted: (session, response) => {
           done();
           const answer = sdpOf(response) ?? early.get(response.toTag ?? '');
           leg.accepted(session, answer, peers.profileOf(signsOf(response)));
-          if (passed.length > 0) {
-            warn(`${room.uri}: ${called.user} has answered elsewhere; passed over: ${passed.join('; ')}`);
-          }
+          if (passed.any) warn(`${room.uri}: ${called.user} has answered elsewhere; passed over: ${passed.text}`);
           report(200);
           return undefined;
         },
@@ -240,13 +241,13 @@ export class DialOut {
           done();
           leg.unreached(failureOf(outcome));
           const { status, reason } = statusOf(outcome);
-          if (passed.length > 0 || (status >= 300 && status < 400)) {
-            const others = passed.length === 0 ? 'it names no other address to call' : passed.join('; ');
+          const moved = status >= 300 && status < 400;
+          if (moved || passed.any) {
             warn(
-              `${room.uri}: ${called.user} is somewhere else (${String(status)}), and is not followed there: ${others}`,
+              `${room.uri}: ${called.user} is somewhere else (${String(status)}), and is not followed there: ${passed.text}`,
             );
           }
-          report(status, reason);
+          report(status, moved ? `${reason}, Not Followed: ${passed.text}` : reason);
         },
       },
     );
@@ -269,6 +270,30 @@ export class DialOut {
     if ('refused' in seat) return seat.refused === 'full' ? way : refusalAnswer(seat);
     seat.free();
     return way;
+  }
+}
+
+/** Of the addresses passed over, how many are named, and with how many characters. */
+const MAX_NAMED = 10;
+const MAX_URI = 100;
+
+/** The addresses that 3xx answers to one call have named in vain, for people to read. */
+class Passed {
+  readonly #named: string[] = [];
+  #more = 0;
+
+  add(uri: Uri, no: string): void {
+    if (this.#named.length < MAX_NAMED) this.#named.push(`${formatUri(uri).slice(0, MAX_URI)}: ${no}`);
+    else this.#more += 1;
+  }
+
+  get any(): boolean {
+    return this.#named.length > 0;
+  }
+
+  get text(): string {
+    if (!this.any) return 'it names no other address to call';
+    return [...this.#named, ...(this.#more === 0 ? [] : [`+${String(this.#more)}`])].join('; ');
   }
 }
 
