@@ -2,6 +2,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Database from 'libsql';
+import { readIpAddress } from '../conference/ids.ts';
 import { oldestKept } from './room-log.ts';
 import type { RoomKeeping } from './room-log.ts';
 import { KIND, LASTS, readBatch } from './sqlite-records.ts';
@@ -130,6 +131,7 @@ export class SqliteStore {
       this.#readComings = db.prepare(read(`AND kind = ${String(KIND.moment)} ${isComing}`));
       this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
       this.#left = this.#marks();
+      this.#normaliseBans();
     } catch (error) {
       db.close();
       throw error;
@@ -151,6 +153,22 @@ export class SqliteStore {
     return [this.#path, `${this.#path}-wal`].map((path) => {
       const found = statSync(path, { throwIfNoEntry: false });
       return { inode: found?.ino, size: found?.size ?? 0 };
+    });
+  }
+
+  /** Addresses that were banned before they had one form get it: in any other a ban holds nobody back. */
+  #normaliseBans(): void {
+    const bans = rowsOf(this.#db.prepare("SELECT * FROM facts WHERE key GLOB 'ban address *' ORDER BY n").all());
+    const old = bans.filter(({ key }) => inOneForm(String(key)) !== key);
+    if (old.length === 0) return;
+    const put = this.#db.prepare(`INSERT INTO facts VALUES (?, ?, ?, ?, json_set(?, '$.target.address', ?))
+      ON CONFLICT DO UPDATE SET n = excluded.n, event = excluded.event WHERE excluded.n > n`);
+    this.#transaction(() => {
+      for (const { room, key, n, lasts, event } of old) {
+        const normal = inOneForm(String(key));
+        this.#dropFact.run(room, key);
+        put.run(room, normal, n, lasts, event, normal.slice(BAN.length));
+      }
     });
   }
 
@@ -313,6 +331,14 @@ export class SqliteStore {
       throw error;
     }
   }
+}
+
+/** What the key of a banned address begins with. */
+const BAN = 'ban address ';
+
+/** The key of a banned address, with the address in the form in which it is compared. */
+function inOneForm(key: string): string {
+  return `${BAN}${readIpAddress(key.slice(BAN.length)) ?? key.slice(BAN.length)}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
@@ -526,6 +526,29 @@ t.test('bans, roles, mutes and slow mode are kept over a restart', async (t) => 
   t.equal(await carol.say('/slow off'), '200', 'a moderator still');
   await dave.hears('Slow mode is off.');
   t.equal(await dave.say('twice'), '200');
+});
+
+t.test('a ban of an address that was kept before addresses had one form holds, and can be lifted', async (t) => {
+  const data = t.testdir();
+  const options = [ALICE, `data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true'];
+  const first = await raise(...options);
+  const alice = await join(first, 'alice');
+  t.equal(await alice.say('/ban 2001:db8::1:2:34'), '200');
+  await first.close();
+  const file = `${data}/rooms.sqlite`;
+  const [now, before] = ['2001:db8::1:2:34', '::FFFF:127.0.0.1'];
+  const kept = readFileSync(file, 'latin1');
+  const key = kept.replaceAll(`ban address ${now}`, `ban address ${before.toLowerCase()}`);
+  writeFileSync(file, key.replaceAll(`"address":"${now}"`, `"address":"${before}"`), 'latin1');
+  const second = await raise(...options);
+  t.equal((await refused(second, 'bob')).status, 403);
+  const again = await join(second, 'alice');
+  t.equal(await again.say('/unban 127.0.0.1'), '200');
+  await join(second, 'bob');
+  await second.close();
+  const third = await raise(...options);
+  t.teardown(() => third.close());
+  await join(third, 'bob');
 });
 
 t.test('a room whose past cannot be read lets nobody in: its bans are not known', async (t) => {
