@@ -79,6 +79,8 @@ export const nonInviteClient: Machine<ClientState, ClientEvent, ClientAction> = 
 export interface ClientTransactionHost extends TransactionTimes {
   /** Gives bytes to the flow of the request; false when it did not take them. */
   send(flow: Flow, message: Uint8Array): boolean;
+  /** The transaction goes on by that flow. */
+  clientMoves(transaction: ClientTransaction, flow: Flow): void;
   /** The transaction is terminated: forget it. */
   clientEnded(transaction: ClientTransaction): void;
 }
@@ -106,7 +108,7 @@ export interface ClientTransactionParts {
 export class ClientTransaction {
   /** What a response is matched by: branch and method (RFC 3261 §17.1.3). */
   readonly key: string;
-  readonly flow: Flow;
+  #flow: Flow;
   readonly #host: ClientTransactionHost;
   readonly #user: ClientTransactionUser;
   readonly #machine: Machine<ClientState, ClientEvent, ClientAction>;
@@ -118,7 +120,7 @@ export class ClientTransaction {
   constructor(host: ClientTransactionHost, user: ClientTransactionUser, parts: ClientTransactionParts) {
     const { invite, request } = parts;
     this.key = parts.key;
-    this.flow = parts.flow;
+    this.#flow = parts.flow;
     this.#host = host;
     this.#user = user;
     this.#machine = invite ? inviteClient : nonInviteClient;
@@ -131,6 +133,22 @@ export class ClientTransaction {
 
   get state(): ClientState {
     return this.#state;
+  }
+
+  get flow(): Flow {
+    return this.#flow;
+  }
+
+  /**
+   * Where nothing has been heard yet, the request is repeated by another flow, and goes on by it. One of the same sent-by,
+   * so that the peer knows the repetition for one (RFC 3261 §17.2.3).
+   */
+  move(flow: Flow): void {
+    const isUnheard = this.#state === 'calling' || this.#state === 'trying';
+    if (!isUnheard || this.#request === undefined || flow === this.#flow) return;
+    this.#host.clientMoves(this, flow);
+    this.#flow = flow;
+    this.#host.send(flow, this.#request);
   }
 
   /** Sends the request and starts its timers: A and B, or E and F. */

@@ -63,6 +63,8 @@ export class LiveDialog implements Dialog {
   session: SessionUsage | undefined;
   /** The subscriptions that live here, by package and id. */
   readonly subscriptions = new Map<string, SubscriptionUsage>();
+  /** Requests of ours to which no response has come yet. */
+  readonly unanswered = new Set<{ follow(flow: Flow): void }>();
   /** Set once TCP towards this peer was refused: large requests stay on its UDP flow (RFC 3261 §18.1.1). */
   udpOnly = false;
   /** A REFER came in this dialog before (RFC 3515 §2.4.6). */
@@ -298,8 +300,11 @@ export class LiveDialog implements Dialog {
   #heardBy(flow: Flow, request: SipRequest): void {
     // A secure dialog goes over TLS only (RFC 3261 §12.1.1, §26.2.2): what came by another way leads nowhere.
     if (this.secure && !flow.secure && this.#flow?.open === true) return;
+    const hasMoved = flow !== this.#flow;
     this.#flow = flow;
     this.#flowSentBy = this.routeSet.length === 0 ? undefined : request.topVia;
+    // What went to where the peer is no longer, as behind a NAT that has given it another port, would be lost.
+    if (hasMoved && this.#way() === flow) for (const outgoing of this.unanswered) outgoing.follow(flow);
   }
 
   /**

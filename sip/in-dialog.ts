@@ -60,17 +60,20 @@ export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogReque
       },
       {
         onResponse: (response) => {
+          dialog.unanswered.delete(outgoing);
           then(() => {
             user.onResponse(response);
           });
         },
         onFailed: (outcome) => {
+          dialog.unanswered.delete(outgoing);
           then(() => {
             user.onFailed(outcome);
           });
         },
       },
     );
+    dialog.unanswered.add(outgoing);
     user.onSent?.(outgoing);
     outgoing.start();
   };

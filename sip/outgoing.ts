@@ -84,6 +84,14 @@ export class OutgoingRequest {
     else this.#locate();
   }
 
+  /** The peer of its dialog is heard from by that flow: what it has not answered goes there, where the Via can stay. */
+  follow(flow: Flow): void {
+    const known = this.flow;
+    if (known?.transport !== flow.transport) return;
+    const [here, there] = [known.advertised, flow.advertised];
+    if (here.host === there.host && here.port === there.port) this.#transaction?.move(flow);
+  }
+
   /** Stops waiting for a final response; nothing more is told. */
   abandon(): void {
     this.#over = true;

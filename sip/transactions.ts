@@ -125,10 +125,19 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
     const key = clientKey(branch, method);
     const transaction = new ClientTransaction(this, user, { key, flow, invite: method === 'INVITE', request });
     this.#clients.set(key, transaction);
+    this.#goesBy(flow, transaction);
+    return transaction;
+  }
+
+  #goesBy(flow: Flow, transaction: ClientTransaction): void {
     const others = this.#byFlow.get(flow);
     if (others === undefined) this.#byFlow.set(flow, new Set([transaction]));
     else others.add(transaction);
-    return transaction;
+  }
+
+  #leaves(flow: Flow, transaction: ClientTransaction): void {
+    const others = this.#byFlow.get(flow);
+    if (others?.delete(transaction) === true && others.size === 0) this.#byFlow.delete(flow);
   }
 
   /**
@@ -186,7 +195,11 @@ export class Transactions implements ServerTransactionHost, ClientTransactionHos
 
   clientEnded(transaction: ClientTransaction): void {
     if (this.#clients.get(transaction.key) === transaction) this.#clients.delete(transaction.key);
-    const others = this.#byFlow.get(transaction.flow);
-    if (others?.delete(transaction) === true && others.size === 0) this.#byFlow.delete(transaction.flow);
+    this.#leaves(transaction.flow, transaction);
+  }
+
+  clientMoves(transaction: ClientTransaction, flow: Flow): void {
+    this.#leaves(transaction.flow, transaction);
+    this.#goesBy(flow, transaction);
   }
 }

@@ -337,6 +337,39 @@ t.test('RFC 3261 §12.2.1.1: a strict router at the top of the route set', (t) =
   t.end();
 });
 
+t.test(
+  'RFC 3261 §17.1.2: what a peer has not answered is repeated where it is now, as behind a NAT that moves it',
+  (t) => {
+    const ended: string[] = [];
+    const session = { onEnded: ({ why }: SessionEnd) => void ended.push(why) };
+    const { peer, clock, session: called, inDialog, network } = call({ ...SDP, session });
+    const answers: number[] = [];
+    const note = (outcome: Outcome): void => {
+      if (outcome.is === 'response') answers.push(outcome.response.status);
+    };
+    called.request('MESSAGE', {}, note);
+    called.request('INFO', {}, note);
+    clock.advance(1000);
+    const first = peer.request('MESSAGE');
+    const moved = new RawPeer(network, '10.0.0.9', '10.0.0.2');
+    moved.say(inDialog('OPTIONS', 7));
+    clock.advance(1);
+    const again = moved.request('MESSAGE');
+    t.strictSame([again.branch, again.cseq.seq], [first.branch, first.cseq.seq], 'the same request');
+    const before = peer.requests.length;
+    clock.advance(4000);
+    t.ok(moved.requests.filter(({ method }) => method === 'MESSAGE').length > 2, 'over UDP as often as it takes');
+    t.equal(peer.requests.length, before, 'nothing more where it was');
+    moved.answer(again, 200);
+    clock.advance(1);
+    moved.answer(moved.request('INFO'), 200);
+    clock.advance(60_000);
+    t.strictSame(answers, [200, 200], 'the next one goes there at once');
+    t.strictSame(ended, []);
+    t.end();
+  },
+);
+
 t.test('RFC 3261 §12: the latest flow stands for the Contact only without a route set', (t) => {
   const { peer, clock, session, network } = call(SDP, { Contact: '<sip:alice@192.168.7.7:5060>' });
   session.request('MESSAGE', {}, () => undefined);

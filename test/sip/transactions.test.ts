@@ -101,6 +101,7 @@ function ask(
       note(Buffer.from(bytes).toString());
       return works;
     },
+    clientMoves: () => undefined,
     clientEnded: () => {
       note('ended');
     },
