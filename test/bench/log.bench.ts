@@ -1,11 +1,13 @@
 /**
  * What it costs to keep an event: CPU of the whole process (main thread and the log's worker) and wall time, for the
  * memory log and for SQLite with synchronous FULL. `window` events are on their way at a time, as with so many senders
- * that each wait for their 200.
+ * that each wait for their 200. Beside them `bare`: SQLite alone, which commits a row for each event, `window` at a time,
+ * by one prepared insert, in the main thread, and nobody waits for it.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'libsql';
 import type { ConferenceEvent } from '../../src/conference/events.ts';
 import { endpointId, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
@@ -33,6 +35,9 @@ function said(i: number, octets: number): ConferenceEvent {
   };
 }
 
+/** Keeps so many events, and is done when all are kept. */
+type Keep = (window: number, octets: number, events: number) => Promise<void>;
+
 /** Appends with so many on their way at a time, until all are kept. */
 function run(log: RoomLog, window: number, octets: number, events: number): Promise<void> {
   return new Promise((resolve) => {
@@ -52,13 +57,26 @@ function run(log: RoomLog, window: number, octets: number, events: number): Prom
   });
 }
 
-async function measure(name: string, log: RoomLog, window: number, octets: number): Promise<void> {
+/** The same octets to the same disk, with as little as SQLite can do it. */
+function runBare(db: Database.Database, window: number, octets: number, events: number): Promise<void> {
+  const [begin, commit] = [db.prepare('BEGIN'), db.prepare('COMMIT')];
+  const insert = db.prepare('INSERT INTO events (event, body) VALUES (?, ?)');
+  const body = Buffer.alloc(octets, 0x61);
+  const json = JSON.stringify({ ...said(1, octets), cpim: undefined });
+  for (let kept = 0; kept < events; kept += window) {
+    begin.run();
+    for (let i = 0; i < window; i += 1) insert.run(json, body);
+    commit.run();
+  }
+  return Promise.resolve();
+}
+
+async function measure(name: string, window: number, octets: number, keep: Keep): Promise<void> {
   const events = window === 1 ? EVENTS / 10 : EVENTS;
-  log.follow(room, () => undefined);
-  await run(log, window, octets, 1000);
+  await keep(window, octets, 1000);
   const cpu = process.cpuUsage();
   const begun = process.hrtime.bigint();
-  await run(log, window, octets, events);
+  await keep(window, octets, events);
   const { user, system } = process.cpuUsage(cpu);
   const wall = Number(process.hrtime.bigint() - begun) / 1000;
   const columns = [
@@ -71,15 +89,23 @@ async function measure(name: string, log: RoomLog, window: number, octets: numbe
   process.stdout.write(`${columns.join('')}\n`);
 }
 
+async function measureLog(name: string, log: RoomLog, window: number, octets: number): Promise<void> {
+  log.follow(room, () => undefined);
+  await measure(name, window, octets, (...order) => run(log, ...order));
+  await log.close();
+}
+
 for (const octets of [300, 1200]) {
   for (const window of [1, 32, 256]) {
-    const memory = new MemoryLog({ keeping: () => keeping });
-    await measure('memory', memory, window, octets);
-    await memory.close();
     const folder = mkdtempSync(join(tmpdir(), 'log-bench-'));
+    const bare = new Database(join(folder, 'bare.db'));
+    for (const setting of ['page_size = 8192', 'journal_mode = WAL', 'synchronous = FULL']) bare.pragma(setting);
+    bare.exec('CREATE TABLE events (n INTEGER PRIMARY KEY, event TEXT NOT NULL, body BLOB)');
+    await measure('bare', window, octets, (...order) => runBare(bare, ...order));
+    bare.close();
+    await measureLog('memory', new MemoryLog({ keeping: () => keeping }), window, octets);
     const disk = await openSqliteLog({ file: join(folder, 'log.db'), keeping: () => keeping });
-    await measure('disk', disk, window, octets);
-    await disk.close();
+    await measureLog('disk', disk, window, octets);
     rmSync(folder, { recursive: true });
   }
 }
