@@ -1,6 +1,6 @@
 /**
- * Events as bytes: how a batch travels to the worker and how rows travel back, one transferred buffer each. Nothing of
- * it is stored; the database has the parts in its columns.
+ * Events as bytes. They are packed once, as they travel to the worker, lie in the file and travel back: records one
+ * behind the other (number, time, kind, JSON, message body). The worker cuts and joins them and need not read them.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { ConferenceEvent } from '../conference/events.ts';
@@ -15,20 +15,61 @@ export const KIND = { moment: 0, message: 1, fact: 2, end: 3 } as const;
 /** How long a fact lasts. Stored, so the numbers stay what they are. */
 export const LASTS = { conference: 1, room: 2, messages: 3 } as const;
 
-/** One event on its way into the database. The buffers are views of the batch. */
+/** One event as it lies among the bytes of a segment. The buffers are views of these. */
 export interface StoredRecord {
-  readonly room: string;
   readonly n: number;
   readonly at: number;
   readonly kind: number;
-  /** Of a fact; 0 otherwise. */
-  readonly lasts: number;
-  readonly clears: boolean;
-  /** Of a fact; empty otherwise. */
-  readonly key: string;
   readonly json: Buffer;
   readonly body: Buffer | null;
+  /** All of it. */
+  readonly bytes: Buffer;
 }
+
+/** What the database must know of a segment, so that it need look into those only that matter. */
+export interface SegmentHead {
+  readonly first: number;
+  readonly last: number;
+  /** When the oldest of its events happened. */
+  readonly oldest: number;
+  readonly messages: number;
+  /** Events that are no messages. */
+  readonly happenings: number;
+  /** Octets of message bodies. */
+  readonly octets: number;
+}
+
+/** A stretch of one room's events in a batch. */
+export interface Segment {
+  readonly room: string;
+  readonly head: SegmentHead;
+  /** Where its bytes lie in the batch: begin and end of each piece. */
+  readonly pieces: readonly number[];
+}
+
+/** What an event changes in the facts of its room. */
+export type FactChange =
+  | {
+      readonly change: 'put';
+      readonly room: string;
+      readonly key: string;
+      readonly n: number;
+      readonly lasts: number;
+      readonly json: string;
+    }
+  | { readonly change: 'drop'; readonly room: string; readonly key: string }
+  | { readonly change: 'end'; readonly room: string };
+
+/** Events on their way to the worker. */
+export interface PackedBatch {
+  readonly buffer: ArrayBuffer;
+  readonly segments: readonly Segment[];
+  /** In the order of their events. */
+  readonly facts: readonly FactChange[];
+}
+
+/** A segment takes no more events once it has so many octets, so that reading one event means reading little else. */
+export const SEGMENT_OCTETS = 64 * 1024;
 
 /** The event as JSON, and the message bytes apart from it. */
 function split(event: ConferenceEvent): { readonly json: string; readonly body: Uint8Array | undefined } {
@@ -51,6 +92,14 @@ class Bytes {
   take(): { readonly buffer: ArrayBuffer; readonly length: number } {
     // Made over an ArrayBuffer of its own, here and in #reserve.
     return { buffer: this.#buffer.buffer, length: this.#length };
+  }
+
+  record(n: number, at: number, kind: number, json: string, body: Uint8Array | undefined | null): void {
+    this.double(n);
+    this.double(at);
+    this.byte(kind);
+    this.text(json);
+    this.bytes(body);
   }
 
   #reserve(size: number): void {
@@ -91,46 +140,64 @@ class Bytes {
   }
 }
 
-/** Reads what `Bytes` wrote. */
-class Cursor {
-  readonly #buffer: Buffer;
-  #at = 0;
-
-  constructor(buffer: ArrayBuffer, length: number) {
-    this.#buffer = Buffer.from(buffer, 0, length);
-  }
-
-  get done(): boolean {
-    return this.#at >= this.#buffer.length;
-  }
-
-  double(): number {
-    this.#at += 8;
-    return this.#buffer.readDoubleLE(this.#at - 8);
-  }
-
-  byte(): number {
-    this.#at += 1;
-    return this.#buffer.readUInt8(this.#at - 1);
-  }
-
-  bytes(): Buffer | null {
-    const length = this.#buffer.readUInt32LE(this.#at);
-    this.#at += 4;
+/** The records in some bytes. Throws when these end in the midst of one: they were changed by somebody else. */
+export function* recordsIn(bytes: Buffer): Generator<StoredRecord> {
+  let at = 0;
+  const part = (): Buffer | null => {
+    const length = bytes.readUInt32LE(at);
+    at += 4;
     if (length === NO_BODY) return null;
-    this.#at += length;
-    return this.#buffer.subarray(this.#at - length, this.#at);
+    at += length;
+    if (at > bytes.length) throw new RangeError('a record is cut short');
+    return bytes.subarray(at - length, at);
+  };
+  while (at < bytes.length) {
+    const begin = at;
+    const n = bytes.readDoubleLE(at);
+    const when = bytes.readDoubleLE(at + 8);
+    const kind = bytes.readUInt8(at + 16);
+    at += 17;
+    const json = part() ?? NOTHING;
+    const body = part();
+    yield { n, at: when, kind, json, body, bytes: bytes.subarray(begin, at) };
   }
+}
 
-  text(): string {
-    return this.bytes()?.toString('utf8') ?? '';
+const NOTHING = Buffer.alloc(0);
+
+/** The head of a segment that grows. */
+class GrowingHead {
+  first = 0;
+  last = 0;
+  oldest = Infinity;
+  messages = 0;
+  happenings = 0;
+  octets = 0;
+
+  note(n: number, at: number, kind: number, octets: number): void {
+    if (this.last === 0) this.first = n;
+    this.last = n;
+    this.oldest = Math.min(this.oldest, at);
+    if (kind === KIND.message) this.messages += 1;
+    else this.happenings += 1;
+    this.octets += octets;
   }
+}
+
+interface GrowingSegment {
+  readonly room: string;
+  readonly head: GrowingHead;
+  readonly pieces: number[];
+  size: number;
 }
 
 /** Collects events for the worker. */
 export class BatchWriter {
   readonly #bytes = new Bytes();
-  #room: string | undefined;
+  readonly #segments: GrowingSegment[] = [];
+  /** Those that still take events. */
+  readonly #open = new Map<string, GrowingSegment>();
+  readonly #facts: FactChange[] = [];
 
   /** Octets so far. */
   get length(): number {
@@ -138,83 +205,101 @@ export class BatchWriter {
   }
 
   add(room: RoomUri, { n, event }: Logged): void {
-    const bytes = this.#bytes;
     const { json, body } = split(event);
     const retention = retentionOf(event);
+    const kind = KIND[retention.keep];
+    const begin = this.#bytes.length;
+    this.#bytes.record(n, event.at, kind, json, body);
+    const segment = this.#segmentOf(room);
+    segment.head.note(n, event.at, kind, body?.length ?? 0);
+    const end = this.#bytes.length;
+    segment.size += end - begin;
     // Mostly one event follows another of the same room.
-    bytes.text(room === this.#room ? '' : room);
-    this.#room = room;
-    bytes.double(n);
-    bytes.double(event.at);
-    bytes.byte(KIND[retention.keep]);
-    if (retention.keep === 'fact') {
-      bytes.byte(LASTS[retention.lasts]);
-      bytes.byte(retention.clears ? 1 : 0);
-      bytes.text(retention.key);
-    }
-    bytes.text(json);
-    bytes.bytes(body);
+    if (segment.pieces.at(-1) === begin) segment.pieces[segment.pieces.length - 1] = end;
+    else segment.pieces.push(begin, end);
+    if (retention.keep === 'end') this.#facts.push({ change: 'end', room });
+    if (retention.keep !== 'fact') return;
+    const { key, clears } = retention;
+    const lasts = LASTS[retention.lasts];
+    this.#facts.push(clears ? { change: 'drop', room, key } : { change: 'put', room, key, n, lasts, json });
   }
 
-  take(): { readonly buffer: ArrayBuffer; readonly length: number } {
-    return this.#bytes.take();
+  #segmentOf(room: string): GrowingSegment {
+    const open = this.#open.get(room);
+    if (open !== undefined && open.size < SEGMENT_OCTETS) return open;
+    const segment: GrowingSegment = { room, head: new GrowingHead(), pieces: [], size: 0 };
+    this.#segments.push(segment);
+    this.#open.set(room, segment);
+    return segment;
   }
-}
 
-/** Reads a batch, record by record. */
-export function* readBatch(buffer: ArrayBuffer, length: number): Generator<StoredRecord> {
-  const cursor = new Cursor(buffer, length);
-  let room = '';
-  while (!cursor.done) {
-    room = cursor.text() || room;
-    const n = cursor.double();
-    const at = cursor.double();
-    const kind = cursor.byte();
-    const lasts = kind === KIND.fact ? cursor.byte() : 0;
-    const clears = kind === KIND.fact && cursor.byte() === 1;
-    const key = kind === KIND.fact ? cursor.text() : '';
-    const json = cursor.bytes() ?? Buffer.alloc(0);
-    yield { room, n, at, kind, lasts, clears, key, json, body: cursor.bytes() };
+  /** What has been collected; the writer is of no use afterwards. */
+  take(): PackedBatch {
+    return { buffer: this.#bytes.take().buffer, segments: this.#segments, facts: this.#facts };
   }
 }
 
-/** A row as the database gives it. */
-export interface StoredRow {
-  readonly n: number;
-  readonly event: string;
-  readonly body: Uint8Array | null;
+/** The bytes of a segment. */
+export function segmentBytes(buffer: ArrayBuffer, { pieces }: Segment): Buffer {
+  const parts: Buffer[] = [];
+  for (let i = 0; i < pieces.length; i += 2) {
+    const begin = pieces[i] ?? 0;
+    parts.push(Buffer.from(buffer, begin, (pieces[i + 1] ?? 0) - begin));
+  }
+  const [only] = parts;
+  return only !== undefined && parts.length === 1 ? only : Buffer.concat(parts);
 }
 
-/** Packs rows for the way back. */
-export function packRows(rows: readonly StoredRow[]): { readonly buffer: ArrayBuffer; readonly length: number } {
+/** The head of a segment of these records, of which there is one at least. */
+export function headOf(records: readonly StoredRecord[]): SegmentHead {
+  const head = new GrowingHead();
+  for (const { n, at, kind, body } of records) head.note(n, at, kind, body?.length ?? 0);
+  return head;
+}
+
+/** A fact, or a row of the first format, as a record. */
+export function recordOf(
+  n: number,
+  at: number,
+  kind: number,
+  json: string,
+  body: Uint8Array | null = null,
+): StoredRecord {
   const bytes = new Bytes();
-  for (const row of rows) {
-    bytes.double(row.n);
-    bytes.text(row.event);
-    bytes.bytes(row.body);
-  }
-  return bytes.take();
+  bytes.record(n, at, kind, json, body);
+  const { buffer, length } = bytes.take();
+  const [record] = recordsIn(Buffer.from(buffer, 0, length));
+  if (record === undefined) throw new Error('no record');
+  return record;
 }
 
-/** Rows that are read in one turn of the event loop: others have their turns between them. */
-const ROWS_PER_TURN = 100;
+/** Packs records for the way back. */
+export function packRecords(records: readonly StoredRecord[]): ArrayBuffer {
+  const packed = new Uint8Array(records.reduce((length, { bytes }) => length + bytes.length, 0));
+  let at = 0;
+  for (const { bytes } of records) {
+    packed.set(bytes, at);
+    at += bytes.length;
+  }
+  return packed.buffer;
+}
+
+/** Records that are read in one turn of the event loop: others have their turns between them. */
+const RECORDS_PER_TURN = 100;
 
 /**
- * Reads rows as the events they are, some in each turn. Rejects when a row does not hold one: the file was changed by
- * somebody else.
+ * Reads records as the events they are, some in each turn. Rejects when one does not hold an event: the file was changed
+ * by somebody else.
  */
-export async function unpackRows(buffer: ArrayBuffer, length: number): Promise<readonly Logged[]> {
-  const cursor = new Cursor(buffer, length);
+export async function unpackRecords(buffer: ArrayBuffer): Promise<readonly Logged[]> {
   const events: Logged[] = [];
-  while (!cursor.done) {
-    if (events.length > 0 && events.length % ROWS_PER_TURN === 0) await setImmediate();
-    const n = eventNumber(cursor.double());
-    const parsed: unknown = JSON.parse(cursor.text());
-    const body = cursor.bytes();
+  for (const { n, json, body } of recordsIn(Buffer.from(buffer))) {
+    if (events.length > 0 && events.length % RECORDS_PER_TURN === 0) await setImmediate();
+    const parsed: unknown = JSON.parse(json.toString());
     if (typeof parsed !== 'object' || parsed === null || !('type' in parsed)) throw new TypeError('not an event');
     // `BatchWriter.add` has written it, from an event.
     const event = (body === null ? parsed : { ...parsed, cpim: new Uint8Array(body) }) as ConferenceEvent;
-    events.push({ n, event });
+    events.push({ n: eventNumber(n), event });
   }
   return events;
 }

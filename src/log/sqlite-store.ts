@@ -5,17 +5,27 @@ import Database from 'libsql';
 import { readIpAddress } from '../conference/ids.ts';
 import { oldestKept } from './room-log.ts';
 import type { RoomKeeping } from './room-log.ts';
-import { KIND, LASTS, readBatch } from './sqlite-records.ts';
-import type { StoredRow } from './sqlite-records.ts';
+import { headOf, KIND, LASTS, recordOf, recordsIn, segmentBytes } from './sqlite-records.ts';
+import type { PackedBatch, SegmentHead, StoredRecord } from './sqlite-records.ts';
+import { kindsOf, wantedOf } from './sqlite-range.ts';
+import type { StoredRange } from './sqlite-range.ts';
+import { blobOf, rowsOf } from './sqlite-rows.ts';
+import { upgrade } from './sqlite-upgrade.ts';
 
-const FORMAT = 1;
+const FORMAT = 2;
 
+/**
+ * The segments of all rooms lie in the order in which they came, so that a commit writes few pages however many rooms it
+ * is about. The index has all that pruning must know of those of a room. `rooms.last` is of rooms whose newest are gone.
+ */
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS rooms (id INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
-  CREATE TABLE IF NOT EXISTS events (
-    room INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
-    event TEXT NOT NULL, body BLOB, PRIMARY KEY (room, n)
-  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS segments (
+    id INTEGER PRIMARY KEY, room INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    oldest INTEGER NOT NULL, messages INTEGER NOT NULL, happenings INTEGER NOT NULL, octets INTEGER NOT NULL,
+    events BLOB NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS places ON segments (room, first, last, oldest, messages, happenings, octets);
   CREATE TABLE IF NOT EXISTS facts (
     room INTEGER NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, lasts INTEGER NOT NULL,
     event TEXT NOT NULL, PRIMARY KEY (room, key)
@@ -29,32 +39,9 @@ export interface StoredRoom {
   readonly last: number;
 }
 
-/** What a row of `events` holds, in the order of its columns. */
-type EventRow = [room: number, n: number, at: number, kind: number, event: Buffer, body: Buffer | null];
-
-/** What to read of a room. */
-export interface StoredRange {
-  readonly from: number;
-  readonly through: number;
-  /** Only what happened then or later. */
-  readonly since: number;
-  readonly limit: number;
-  /** Which of the range the limit leaves; the oldest only of messages. */
-  readonly end: 'newest' | 'oldest';
-  readonly messagesOnly: boolean;
-  /** Only notifications for this user. */
-  readonly to: string | undefined;
-  /** Only messages known by this id. */
-  readonly knownBy: string | undefined;
-  /** Only who came, was let in, and left. */
-  readonly comingsOnly: boolean;
-}
-
-/** Rows that go into the file by one statement, where there are so many: a call costs as much as three rows. */
-const ROWS = 16;
-
-/** Most rows that one step of pruning deletes, so that commits in between need not wait long. */
-const PRUNE_STEP = 2_000;
+/** Segments that one step of reading looks into, and one of pruning deletes or shortens: commits in between need not wait long. */
+const READ_STEP = 16;
+const PRUNE_STEP = 250;
 
 /** The open file. Every method throws libsql's error when the file or the disk fails. */
 export class SqliteStore {
@@ -66,18 +53,12 @@ export class SqliteStore {
   readonly #begin;
   readonly #commit;
   readonly #addRoom;
-  readonly #setLast;
   readonly #insert;
-  readonly #insertMany;
   readonly #putFact;
   readonly #dropFact;
   readonly #endFacts;
-  readonly #read;
-  readonly #readMessages;
-  readonly #readFirstMessages;
-  readonly #readNotifications;
-  readonly #readKnown;
-  readonly #readComings;
+  readonly #readNewest;
+  readonly #readOldest;
   readonly #facts;
 
   /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
@@ -96,40 +77,34 @@ export class SqliteStore {
       db.pragma('synchronous = FULL');
       db.pragma('journal_size_limit = 67108864');
       const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
-      if (version !== 0 && version !== FORMAT)
+      if (typeof version !== 'number' || version > FORMAT)
         throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
       checkWhole(db);
       db.exec(SCHEMA);
-      db.pragma(`user_version = ${String(FORMAT)}`);
+      const room = '(room, first, last, oldest, messages, happenings, octets, events)';
+      this.#insert = db.prepare(`INSERT INTO segments ${room} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+      this.#begin = db.prepare('BEGIN IMMEDIATE');
+      this.#commit = db.prepare('COMMIT');
+      this.#transaction(() => {
+        if (version === 1) upgrade(db, (room, records) => this.#put(room, records));
+        db.pragma(`user_version = ${String(FORMAT)}`);
+      });
       if (maxPages !== undefined) db.pragma(`max_page_count = ${String(maxPages)}`);
       for (const row of rowsOf(db.prepare('SELECT id, uri FROM rooms').all())) {
         this.#roomIds.set(String(row['uri']), Number(row['id']));
       }
-      this.#begin = db.prepare('BEGIN IMMEDIATE');
-      this.#commit = db.prepare('COMMIT');
       this.#addRoom = db.prepare('INSERT INTO rooms (uri, last) VALUES (?, 0) RETURNING id');
-      this.#setLast = db.prepare('UPDATE rooms SET last = ? WHERE id = ?');
-      // Bound as bytes, stored as text: the worker need not decode it, and a human can read it.
-      const row = '(?, ?, ?, ?, CAST(? AS TEXT), ?)';
-      this.#insert = db.prepare(`INSERT INTO events VALUES ${row}`);
-      this.#insertMany = db.prepare(`INSERT INTO events VALUES ${new Array(ROWS).fill(row).join(', ')}`);
-      this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, CAST(? AS TEXT))');
+      this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)');
       this.#dropFact = db.prepare('DELETE FROM facts WHERE room = ? AND key = ?');
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
-      const read = (condition: string, order = 'DESC'): string =>
-        `SELECT n, event, body FROM events WHERE room = ? AND n BETWEEN ? AND ? AND at >= ? ${condition} ORDER BY n ${order} LIMIT ?`;
-      this.#read = db.prepare(read(''));
-      const isMessage = `AND kind = ${String(KIND.message)}`;
-      this.#readMessages = db.prepare(read(isMessage));
-      this.#readFirstMessages = db.prepare(read(isMessage, 'ASC'));
-      const isNotification = `AND json_extract(event, '$.type') = 'disposition' AND json_extract(event, '$.to') = ?`;
-      this.#readNotifications = db.prepare(read(isNotification));
-      const isKnown = `${isMessage} AND instr(event, ?) > 0`;
-      const bears = (name: string): string => `json_extract(event, '$.${name}') = ?`;
-      this.#readKnown = db.prepare(read(`${isKnown} AND (${bears('messageId')} OR ${bears('imdnId')})`));
-      const isComing = `AND json_extract(event, '$.type') IN ('joined', 'admitted', 'left')`;
-      this.#readComings = db.prepare(read(`AND kind = ${String(KIND.moment)} ${isComing}`));
-      this.#facts = db.prepare('SELECT n, event, NULL AS body FROM facts WHERE room = ? ORDER BY n');
+      // The range begins within a segment, or between two.
+      const read = (order: string): string =>
+        `SELECT first, last, events FROM segments WHERE room = ?1
+           AND first >= ifnull((SELECT max(first) FROM segments WHERE room = ?1 AND first <= ?2), 0)
+           AND first <= ?3 AND last >= ?2 AND messages >= ?4 AND happenings >= ?5 ORDER BY first ${order} LIMIT ?6`;
+      this.#readNewest = db.prepare(read('DESC'));
+      this.#readOldest = db.prepare(read('ASC'));
+      this.#facts = db.prepare('SELECT n, event FROM facts WHERE room = ? ORDER BY n');
       this.#left = this.#marks();
       this.#normaliseBans();
     } catch (error) {
@@ -174,39 +149,32 @@ export class SqliteStore {
 
   /** All rooms of the file. */
   rooms(): readonly StoredRoom[] {
-    const rows = rowsOf(this.#db.prepare('SELECT uri, last FROM rooms ORDER BY id').all());
+    const rows = rowsOf(this.#db.prepare(`SELECT uri, ${LAST} AS last FROM rooms ORDER BY id`).all());
     return rows.map((row) => ({ uri: String(row['uri']), last: Number(row['last']) }));
   }
 
   /** Keeps a batch: all of it or, when it throws, nothing. */
-  write(buffer: ArrayBuffer, length: number): void {
+  write({ buffer, segments, facts }: PackedBatch): void {
     const newRooms: string[] = [];
+    const roomId = (uri: string): number => {
+      const known = this.#roomIds.get(uri);
+      if (known !== undefined) return known;
+      const id = Number(rowsOf([this.#addRoom.get(uri)])[0]?.['id']);
+      this.#roomIds.set(uri, id);
+      newRooms.push(uri);
+      return id;
+    };
     this.#transaction(
       () => {
-        const last = new Map<number, number>();
-        let rows: EventRow[] = [];
-        for (const record of readBatch(buffer, length)) {
-          let room = this.#roomIds.get(record.room);
-          if (room === undefined) {
-            room = Number(rowsOf([this.#addRoom.get(record.room)])[0]?.['id']);
-            this.#roomIds.set(record.room, room);
-            newRooms.push(record.room);
-          }
-          const kind = record.kind === KIND.end ? KIND.moment : record.kind;
-          rows.push([room, record.n, record.at, kind, record.json, record.body]);
-          if (rows.length === ROWS) {
-            this.#insertMany.run(rows.flat());
-            rows = [];
-          }
-          if (record.kind === KIND.end) this.#endFacts.run(room);
-          if (record.kind === KIND.fact) {
-            if (record.clears) this.#dropFact.run(room, record.key);
-            else this.#putFact.run(room, record.key, record.n, record.lasts, record.json);
-          }
-          last.set(room, record.n);
+        for (const segment of segments) {
+          this.#insert.run(columns(roomId(segment.room), segment.head, segmentBytes(buffer, segment)));
         }
-        for (const row of rows) this.#insert.run(row);
-        for (const [room, n] of last) this.#setLast.run(n, room);
+        for (const fact of facts) {
+          const room = roomId(fact.room);
+          if (fact.change === 'put') this.#putFact.run(room, fact.key, fact.n, fact.lasts, fact.json);
+          else if (fact.change === 'drop') this.#dropFact.run(room, fact.key);
+          else this.#endFacts.run(room);
+        }
       },
       () => {
         for (const uri of newRooms) this.#roomIds.delete(uri);
@@ -214,32 +182,44 @@ export class SqliteStore {
     );
   }
 
-  /** The newest events of the range, or its oldest messages; oldest first. */
-  read(uri: string, range: StoredRange): readonly StoredRow[] {
-    const room = this.#roomIds.get(uri);
-    if (room === undefined) return [];
-    if (range.end === 'oldest') {
-      const { from, through, since, limit } = range;
-      return rowsOf(this.#readFirstMessages.all(room, from, through, since, limit)).map(storedRow);
-    }
-    return rowsOf(this.#rows(room, range)).map(storedRow).reverse();
+  #put(room: number, records: readonly StoredRecord[]): void {
+    this.#insert.run(columns(room, headOf(records), Buffer.concat(records.map(({ bytes }) => bytes))));
   }
 
-  #rows(room: number, range: StoredRange): readonly unknown[] {
-    const { from, through, since, limit, messagesOnly, to, knownBy, comingsOnly } = range;
-    if (to !== undefined) return this.#readNotifications.all(room, from, through, since, to, limit);
-    if (knownBy !== undefined) {
-      // As it stands in JSON, so that most rows need not be read as such.
-      return this.#readKnown.all(room, from, through, since, JSON.stringify(knownBy), knownBy, knownBy, limit);
+  /** The newest events of the range, or its oldest messages; oldest first. It may pause, and others use the file, where it yields. */
+  *read(uri: string, range: StoredRange): Generator<undefined, readonly StoredRecord[]> {
+    const room = this.#roomIds.get(uri);
+    if (room === undefined) return [];
+    const newest = range.end === 'newest';
+    const { needle, isWanted } = wantedOf(range);
+    const [messages, happenings] = kindsOf(range);
+    const found: StoredRecord[] = [];
+    let { from, through } = range;
+    for (;;) {
+      // Each holds one event or more.
+      const most = Math.min(range.limit - found.length, READ_STEP);
+      const statement = newest ? this.#readNewest : this.#readOldest;
+      const rows = rowsOf(statement.all(room, from, through, messages, happenings, most));
+      for (const { first, last, events } of rows) {
+        if (newest) through = Number(first) - 1;
+        else from = Number(last) + 1;
+        const bytes = blobOf(events);
+        if (needle !== undefined && !bytes.includes(needle)) continue;
+        const records = [...recordsIn(bytes)].filter(isWanted);
+        found.push(...(newest ? records.reverse() : records));
+      }
+      if (rows.length < most || found.length >= range.limit) break;
+      yield;
     }
-    if (comingsOnly) return this.#readComings.all(room, from, through, since, limit);
-    return (messagesOnly ? this.#readMessages : this.#read).all(room, from, through, since, limit);
+    const enough = found.slice(0, range.limit);
+    return newest ? enough.reverse() : enough;
   }
 
   /** The lasting facts, oldest first. */
-  facts(uri: string): readonly StoredRow[] {
+  facts(uri: string): readonly StoredRecord[] {
     const room = this.#roomIds.get(uri);
-    return room === undefined ? [] : rowsOf(this.#facts.all(room)).map(storedRow);
+    if (room === undefined) return [];
+    return rowsOf(this.#facts.all(room)).map(({ n, event }) => recordOf(Number(n), 0, KIND.fact, String(event)));
   }
 
   /** Whether the file can be written now; throws when not. */
@@ -254,28 +234,56 @@ export class SqliteStore {
   prune(uri: string, keeping: RoomKeeping, now: number): 'done' | 'more' | 'gone' {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return 'gone';
-    let deleted = 0;
+    let step = 0;
     this.#transaction(() => {
       const { messages, happenings } = this.#firstKept(room, keeping, now);
-      const step = `SELECT n FROM events WHERE room = ? AND (n < ? OR (n < ? AND kind <> ${String(KIND.message)}))
-        ORDER BY n LIMIT ${String(PRUNE_STEP)}`;
-      const forget = this.#db.prepare(`DELETE FROM events WHERE room = ? AND n IN (${step})`);
-      deleted = forget.run(room, room, messages, happenings).changes;
-      const oldest = rowsOf([this.#db.prepare('SELECT min(n) AS n FROM events WHERE room = ?').get(room)])[0]?.['n'];
+      const last = this.#last(room);
+      const old = 'SELECT id FROM segments WHERE room = ? AND last < ? ORDER BY first LIMIT ?';
+      step = this.#db.prepare(`DELETE FROM segments WHERE id IN (${old})`).run(room, messages, PRUNE_STEP).changes;
+      if (step < PRUNE_STEP) step = this.#shorten(room, messages, happenings);
+      // Numbers go on also when those that bore them are gone.
+      if (this.#last(room) < last) this.#db.prepare('UPDATE rooms SET last = ? WHERE id = ?').run(last, room);
+      const oldest = this.#number('SELECT min(first) FROM segments WHERE room = ?', room);
       this.#db
         .prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.messages)} AND n < ?`)
-        .run(room, typeof oldest === 'number' ? Math.max(oldest, happenings) : Number.MAX_SAFE_INTEGER);
+        .run(room, oldest === 0 ? Number.MAX_SAFE_INTEGER : Math.max(oldest, happenings));
     });
-    if (deleted === PRUNE_STEP) return 'more';
-    const left = this.#db
-      .prepare(
-        'SELECT EXISTS (SELECT 1 FROM events WHERE room = ?1) OR EXISTS (SELECT 1 FROM facts WHERE room = ?1) AS some',
-      )
-      .get(room);
-    if (rowsOf([left])[0]?.['some'] === 1) return 'done';
+    if (step === PRUNE_STEP) return 'more';
+    const some = 'EXISTS (SELECT 1 FROM segments WHERE room = ?1) OR EXISTS (SELECT 1 FROM facts WHERE room = ?1)';
+    if (this.#number(`SELECT ${some}`, room) === 1) return 'done';
     this.#transaction(() => this.#db.prepare('DELETE FROM rooms WHERE id = ?').run(room));
     this.#roomIds.delete(uri);
     return 'gone';
+  }
+
+  #last(room: number): number {
+    return this.#number(`SELECT ${LAST} FROM rooms WHERE id = ?`, room);
+  }
+
+  /** The one value that is asked for; 0 when there is none. */
+  #number(sql: string, ...values: readonly number[]): number {
+    const [row] = rowsOf([this.#db.prepare(sql).get(...values)]);
+    return Number(Object.values(row ?? {})[0] ?? 0);
+  }
+
+  /** Takes what is forgotten out of segments that keep the rest; gives of how many that might be true. */
+  #shorten(room: number, messages: number, happenings: number): number {
+    const rows = rowsOf(
+      this.#db
+        .prepare(
+          `SELECT id, events FROM segments WHERE room = ? AND first < ? AND (first < ? OR happenings > 0)
+           ORDER BY first LIMIT ?`,
+        )
+        .all(room, happenings, messages, PRUNE_STEP),
+    );
+    for (const { id, events } of rows) {
+      const records = [...recordsIn(blobOf(events))];
+      const rest = records.filter(({ n, kind }) => n >= (kind === KIND.message ? messages : happenings));
+      if (rest.length === records.length) continue;
+      this.#db.prepare('DELETE FROM segments WHERE id = ?').run(id);
+      if (rest.length > 0) this.#put(room, rest);
+    }
+    return rows.length;
   }
 
   /**
@@ -288,29 +296,36 @@ export class SqliteStore {
     now: number,
   ): { readonly messages: number; readonly happenings: number } {
     const { maxMessages, maxBytes } = keeping;
-    const first = (sql: string, ...values: readonly number[]): number => {
-      const n = rowsOf([this.#db.prepare(sql).get(room, ...values)])[0]?.['n'];
-      return typeof n === 'number' ? n : 0;
-    };
-    const newest = (kind: string): string =>
-      `SELECT n + 1 AS n FROM events WHERE room = ? AND kind ${kind} ORDER BY n DESC LIMIT 1 OFFSET ?`;
-    const bounds = [
-      first('SELECT max(n) + 1 AS n FROM events WHERE room = ? AND at < ?', oldestKept(keeping, now)),
-      first(newest(`= ${String(KIND.message)}`), maxMessages),
-    ];
-    const bytes = first('SELECT sum(length(body)) AS n FROM events WHERE room = ?');
-    if (bytes > maxBytes) {
-      bounds.push(
-        first(
-          `SELECT max(n) + 1 AS n FROM
-             (SELECT n, sum(length(body)) OVER (ORDER BY n DESC) AS size FROM events WHERE room = ? AND body IS NOT NULL)
-           WHERE size > ?`,
-          maxBytes,
-        ),
-      );
+    const messages = Math.max(
+      this.#afterOlder(room, oldestKept(keeping, now)),
+      this.#afterMore(room, 'messages', maxMessages),
+      this.#afterMore(room, 'octets', maxBytes),
+    );
+    return { messages, happenings: Math.max(messages, this.#afterMore(room, 'happenings', maxMessages)) };
+  }
+
+  /** The number behind the newest event from before that time. */
+  #afterOlder(room: number, since: number): number {
+    const sql = 'SELECT events FROM segments WHERE room = ? AND oldest < ? ORDER BY first DESC LIMIT 1';
+    const [row] = rowsOf([this.#db.prepare(sql).get(room, since)]);
+    if (row === undefined) return 0;
+    return 1 + Math.max(...[...recordsIn(blobOf(row['events']))].filter(({ at }) => at < since).map(({ n }) => n));
+  }
+
+  /** The number behind the newest event that is too much: all from it on would come to more than `most`. */
+  #afterMore(room: number, column: keyof typeof WEIGHT, most: number): number {
+    if (this.#number(`SELECT sum(${column}) FROM segments WHERE room = ?`, room) <= most) return 0;
+    const sums = `SELECT id, first, sum(${column}) OVER (ORDER BY first DESC) AS total FROM segments WHERE room = ?`;
+    const sql = `SELECT total, (SELECT events FROM segments WHERE id = summed.id) AS events FROM (${sums}) AS summed
+      WHERE total > ? ORDER BY first DESC LIMIT 1`;
+    const [row] = rowsOf([this.#db.prepare(sql).get(room, most)]);
+    let [total, after] = [Number(row?.['total']), 0];
+    for (const record of recordsIn(blobOf(row?.['events']))) {
+      if (total <= most) break;
+      total -= WEIGHT[column](record);
+      after = record.n + 1;
     }
-    const messages = Math.max(...bounds);
-    return { messages, happenings: Math.max(messages, first(newest(`<> ${String(KIND.message)}`), maxMessages)) };
+    return after;
   }
 
   /** Gives the file back. */
@@ -361,15 +376,17 @@ interface FileMark {
 const isWhole = (now: FileMark | undefined, left: FileMark | undefined): boolean =>
   left?.inode === undefined || (now?.inode === left.inode && now.size >= left.size);
 
-type Row = Readonly<Record<string, unknown>>;
-
-function rowsOf(values: readonly unknown[]): readonly Row[] {
-  return values.filter((value): value is Row => typeof value === 'object' && value !== null);
+function columns(room: number, head: SegmentHead, events: Buffer): readonly unknown[] {
+  const { first, last, oldest, messages, happenings, octets } = head;
+  return [room, first, last, oldest, messages, happenings, octets, events];
 }
 
-function storedRow(row: Row): StoredRow {
-  // libsql gives blobs as ArrayBuffer from `all`, as Buffer from `get`.
-  const blob = row['body'];
-  const body = blob instanceof ArrayBuffer ? new Uint8Array(blob) : blob instanceof Uint8Array ? blob : null;
-  return { n: Number(row['n']), event: String(row['event']), body };
-}
+/** What one event adds to these columns of its segment. */
+const WEIGHT = {
+  messages: ({ kind }: StoredRecord): number => (kind === KIND.message ? 1 : 0),
+  happenings: ({ kind }: StoredRecord): number => (kind === KIND.message ? 0 : 1),
+  octets: ({ body }: StoredRecord): number => body?.length ?? 0,
+} as const;
+
+/** The number of a room's newest event. */
+const LAST = 'max(last, ifnull((SELECT last FROM segments WHERE room = rooms.id ORDER BY first DESC LIMIT 1), 0))';

@@ -1,10 +1,14 @@
-/** The thread that owns the SQLite file. It takes batches and questions, one after the other, and waits for the disk. */
+/**
+ * The thread that owns the SQLite file. It takes batches and questions, one after the other, and waits for the disk; what
+ * would take long (much to read, much to forget) it does by steps, with room for a batch between two of them.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { RoomKeeping } from './room-log.ts';
-import { packRows } from './sqlite-records.ts';
-import type { StoredRow } from './sqlite-records.ts';
+import type { StoredRange } from './sqlite-range.ts';
+import { packRecords } from './sqlite-records.ts';
+import type { PackedBatch, StoredRecord } from './sqlite-records.ts';
 import { SqliteStore } from './sqlite-store.ts';
-import type { StoredRange, StoredRoom } from './sqlite-store.ts';
+import type { StoredRoom } from './sqlite-store.ts';
 
 /** What the worker is started with. */
 export interface WorkerData {
@@ -14,7 +18,7 @@ export interface WorkerData {
 
 /** To the worker. */
 export type ToWorker =
-  | { readonly type: 'batch'; readonly buffer: ArrayBuffer; readonly length: number }
+  | { readonly type: 'batch'; readonly batch: PackedBatch }
   | { readonly type: 'read'; readonly id: number; readonly room: string; readonly range: StoredRange }
   | { readonly type: 'facts'; readonly id: number; readonly room: string }
   | { readonly type: 'prune'; readonly rooms: readonly (readonly [string, RoomKeeping])[]; readonly now: number }
@@ -27,7 +31,7 @@ export type FromWorker =
   | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'kept' }
   | { readonly type: 'failed'; readonly reason: string }
-  | { readonly type: 'rows'; readonly id: number; readonly buffer: ArrayBuffer; readonly length: number }
+  | { readonly type: 'records'; readonly id: number; readonly buffer: ArrayBuffer }
   | { readonly type: 'unread'; readonly id: number; readonly reason: string }
   | { readonly type: 'gone'; readonly room: string };
 
@@ -73,13 +77,34 @@ function reasonOf(error: unknown): string {
   return `${code}${error instanceof Error ? error.message : String(error)}`;
 }
 
-function answerRows(id: number, read: () => readonly StoredRow[]): void {
+/** Answers a question with what `read` gives; when it gives nothing, it goes on later. */
+function answer(id: number, read: () => readonly StoredRecord[] | undefined): void {
   try {
-    const { buffer, length } = packRows(read());
-    tell({ type: 'rows', id, buffer, length }, [buffer]);
+    const records = read();
+    if (records === undefined) return;
+    const buffer = packRecords(records);
+    tell({ type: 'records', id, buffer }, [buffer]);
   } catch (error) {
     tell({ type: 'unread', id, reason: reasonOf(error) });
   }
+}
+
+/** One step of reading; the next one lets commits go first. */
+function step(
+  id: number,
+  of: SqliteStore,
+  reading: ReturnType<SqliteStore['read']>,
+): readonly StoredRecord[] | undefined {
+  const { done, value } = reading.next();
+  if (done === true) return value;
+  setImmediate(() => {
+    answer(id, () => {
+      // libsql ends the whole process when it is asked something after it was closed.
+      if (closed || of !== store) throw new Error('the file has been closed');
+      return step(id, of, reading);
+    });
+  });
+  return undefined;
 }
 
 /**
@@ -104,17 +129,20 @@ function receive(message: ToWorker): void {
   switch (message.type) {
     case 'batch':
       try {
-        opened().write(message.buffer, message.length);
+        opened().write(message.batch);
         tell({ type: 'kept' });
       } catch (error) {
         tell({ type: 'failed', reason: reasonOf(error) });
       }
       return;
     case 'read':
-      answerRows(message.id, () => opened().read(message.room, message.range));
+      answer(message.id, () => {
+        const of = opened();
+        return step(message.id, of, of.read(message.room, message.range));
+      });
       return;
     case 'facts':
-      answerRows(message.id, () => opened().facts(message.room));
+      answer(message.id, () => opened().facts(message.room));
       return;
     case 'prune':
       prune(message.rooms, message.now);

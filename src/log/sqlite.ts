@@ -10,7 +10,7 @@ import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
 import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
-import { BatchWriter, unpackRows } from './sqlite-records.ts';
+import { BatchWriter, unpackRecords } from './sqlite-records.ts';
 import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
 
 /** Where faults of the disk are told, each in one line. */
@@ -163,9 +163,9 @@ class SqliteLog implements RoomLog {
     if (this.#sent !== undefined || this.#next === undefined || this.#health.is === 'broken') return;
     this.#sent = this.#next;
     this.#next = undefined;
-    const { buffer, length } = this.#sent.writer.take();
-    this.#sentBytes = length;
-    this.#tell({ type: 'batch', buffer, length }, [buffer]);
+    this.#sentBytes = this.#sent.writer.length;
+    const batch = this.#sent.writer.take();
+    this.#tell({ type: 'batch', batch }, [batch.buffer]);
   }
 
   #kept(): void {
@@ -258,11 +258,11 @@ class SqliteLog implements RoomLog {
       await new Promise<void>((resolve) => batch.over.push(resolve));
   }
 
-  async #answer(id: number, buffer: ArrayBuffer, length: number): Promise<void> {
+  async #answer(id: number, buffer: ArrayBuffer): Promise<void> {
     const question = this.#questions.get(id);
     this.#questions.delete(id);
     try {
-      question?.answer(await unpackRows(buffer, length));
+      question?.answer(await unpackRecords(buffer));
     } catch (cause) {
       this.#unread(question, cause instanceof Error ? cause.message : String(cause));
     }
@@ -371,11 +371,9 @@ class SqliteLog implements RoomLog {
       case 'failed':
         this.#fail(message.reason);
         return;
-      case 'rows': {
-        const { id, buffer, length } = message;
-        void this.#answer(id, buffer, length);
+      case 'records':
+        void this.#answer(message.id, message.buffer);
         return;
-      }
       case 'unread':
         this.#unread(this.#questions.get(message.id), message.reason);
         this.#questions.delete(message.id);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
 import fc from 'fast-check';
+import Database from 'libsql';
 import type { ConferenceEvent, Millis } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
 import type { RoomUri, UserUri } from '../../src/conference/ids.ts';
@@ -15,6 +16,8 @@ import { DEFAULT_KEEPING, LogReadError } from '../../src/log/room-log.ts';
 import type { Logged, Outcome, RoomKeeping, RoomLog } from '../../src/log/room-log.ts';
 import { LogOpenError, openSqliteLog } from '../../src/log/sqlite.ts';
 import type { SqliteLogOptions } from '../../src/log/sqlite.ts';
+import { BatchWriter } from '../../src/log/sqlite-records.ts';
+import { SqliteStore } from '../../src/log/sqlite-store.ts';
 import { life } from '../properties/happenings.ts';
 
 const ROOM = roomUri('sip:room@example.com');
@@ -333,6 +336,60 @@ t.test('SQLite: a log that is opened again goes on where it was', async (t) => {
   t.equal(await kept(second, said('c')), 4);
 });
 
+t.test('SQLite: a file of format 1, which had a row for each event, is taken over whole', async (t) => {
+  const file = newFile();
+  const old = new Database(file);
+  old.exec(`
+    CREATE TABLE rooms (id INTEGER PRIMARY KEY, uri TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+    CREATE TABLE events (
+      room INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL,
+      event TEXT NOT NULL, body BLOB, PRIMARY KEY (room, n)
+    ) WITHOUT ROWID;
+    CREATE TABLE facts (
+      room INTEGER NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, lasts INTEGER NOT NULL,
+      event TEXT NOT NULL, PRIMARY KEY (room, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL);
+    PRAGMA user_version = 1;
+  `);
+  const rooms = { [ROOM]: 1, [OTHER]: 2, 'sip:silent@example.com': 3 };
+  for (const [uri, id] of Object.entries(rooms)) old.prepare('INSERT INTO rooms VALUES (?, ?, 300)').run(id, uri);
+  const addOld = (room: number, n: number, kind: number, event: ConferenceEvent): void => {
+    const body = 'cpim' in event ? Buffer.from(event.cpim) : null;
+    const json = JSON.stringify({ ...event, cpim: undefined });
+    old.prepare('INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)').run(room, n, event.at, kind, json, body);
+  };
+  const banned: ConferenceEvent = { type: 'banned', at: NOW, target: { kind: 'user', user: BOB } };
+  for (let n = 1; n < 300; n++) addOld(1, n, 1, said(`m${String(n)}`, NOW, n * 5));
+  addOld(1, 300, 2, banned);
+  addOld(2, 299, 0, left());
+  addOld(2, 300, 1, said('other'));
+  old.prepare('INSERT INTO facts VALUES (1, ?, 300, 2, ?)').run('ban', JSON.stringify(banned));
+  old.close();
+  for (const appended of [0, 1]) {
+    const log = await diskLog(t, { file });
+    const events = await log.read(ROOM);
+    t.same(
+      numbers(events),
+      Array.from({ length: 300 + appended }, (_, i) => i + 1),
+    );
+    t.same(comparable(events[208]?.event ?? banned), comparable(said('m209', NOW, 1045)));
+    t.same(await log.facts(ROOM), [{ n: 300, event: banned }]);
+    t.same(ids(await log.read(OTHER)), ['left', 'other']);
+    t.equal(log.last(roomUri('sip:silent@example.com')), 300, 'numbers go on, also where nothing else is left');
+    if (appended === 0) t.equal(await kept(log, said('new')), 301);
+    await log.close();
+  }
+});
+
+t.test('SQLite: a file of a format to come is refused', async (t) => {
+  const file = newFile();
+  const later = new Database(file);
+  later.exec('PRAGMA user_version = 3');
+  later.close();
+  await t.rejects(diskLog(t, { file }), /its format is 3, not 2/);
+});
+
 t.test('SQLite: a process that is killed has in its history every message that was answered', async (t) => {
   const file = newFile();
   const writer = spawn(process.execPath, ['dist/test/src/room-log-writer.js', file], {
@@ -363,6 +420,29 @@ t.test('SQLite: events that come while the disk is busy share a commit, and all 
   const outcomes = await Promise.all(Array.from({ length: 2000 }, (_, i) => kept(log, said(`m${String(i)}`))));
   t.same(heard, outcomes);
   t.equal(heard.length, 2000);
+});
+
+t.test('SQLite: a long read pauses, so that commits can go before its end, and is not mixed up by them', async (t) => {
+  const store = new SqliteStore(newFile());
+  t.teardown(() => store.close());
+  const write = (n: number): void => {
+    const writer = new BatchWriter();
+    writer.add(ROOM, { n: eventNumber(n), event: said(`m${String(n)}`) });
+    store.write(writer.take());
+  };
+  for (let n = 1; n <= 100; n++) write(n);
+  const range = { from: 1, through: 1e6, since: 0, limit: 90, to: undefined, knownBy: undefined, comingsOnly: false };
+  for (const end of ['newest', 'oldest'] as const) {
+    const reading = store.read(ROOM, { ...range, end, messagesOnly: true });
+    let [pauses, found] = [0, reading.next()];
+    for (; found.done !== true; found = reading.next()) write(101 + pauses++ + (end === 'oldest' ? 50 : 0));
+    t.ok(pauses >= 4, end);
+    const first = end === 'newest' ? 11 : 1;
+    t.same(
+      found.value.map(({ n }) => n),
+      Array.from({ length: 90 }, (_, i) => first + i),
+    );
+  }
 });
 
 t.test('SQLite: what was appended before it is closed is kept', async (t) => {

@@ -1,0 +1,39 @@
+/** Takes over what files of older formats hold. */
+import type Database from 'libsql';
+import { recordOf, SEGMENT_OCTETS } from './sqlite-records.ts';
+import type { StoredRecord } from './sqlite-records.ts';
+import { blobOf, rowsOf } from './sqlite-rows.ts';
+
+/** Rows that are read at a time. */
+const ROWS = 100;
+
+/**
+ * From format 1, which had a row for each event: gives `put` the events of each room by segments, and drops the old table.
+ * To be called in a transaction.
+ */
+export function upgrade(db: Database.Database, put: (room: number, records: readonly StoredRecord[]) => void): void {
+  for (const { id } of rowsOf(db.prepare('SELECT id FROM rooms').all())) {
+    let [records, octets]: [StoredRecord[], number] = [[], 0];
+    for (const record of oldRecords(db, Number(id))) {
+      records.push(record);
+      octets += record.bytes.length;
+      if (octets < SEGMENT_OCTETS) continue;
+      put(Number(id), records);
+      [records, octets] = [[], 0];
+    }
+    if (records.length > 0) put(Number(id), records);
+  }
+  db.exec('DROP TABLE events');
+}
+
+function* oldRecords(db: Database.Database, room: number): Generator<StoredRecord> {
+  const read = db.prepare('SELECT n, at, kind, event, body FROM events WHERE room = ? AND n > ? ORDER BY n LIMIT ?');
+  for (let after = 0; ;) {
+    const rows = rowsOf(read.all(room, after, ROWS));
+    for (const { n, at, kind, event, body } of rows) {
+      after = Number(n);
+      yield recordOf(after, Number(at), Number(kind), String(event), body === null ? null : blobOf(body));
+    }
+    if (rows.length < ROWS) return;
+  }
+}
