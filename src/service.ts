@@ -37,7 +37,7 @@ import { withAddresses } from './service/hosts.ts';
 import { Certificates } from './service/certificates.ts';
 import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
 import { congestionCounter, countingWatcher, failureCounter, showFigures } from './service/figures.ts';
-import { gateOf } from './service/gate.ts';
+import { accountDomain, gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
 import { openRoomLog } from './service/room-log.ts';
@@ -121,7 +121,7 @@ async function wire(
   let current = configured;
   const now = Date.now;
   const names = servedNames(hostname(), config.domains, config.sip);
-  const domains = new Domains(names);
+  const domains = new Domains(names, config.auth.mode === 'digest' ? accountDomain(config) : undefined);
   const certificates = await Certificates.open(config, names);
   const metrics = new Metrics();
   const peers = new PeerTable(config.peers.map(peerFamily));
@@ -139,7 +139,7 @@ async function wire(
   });
   const factory = new Factory({
     name: FACTORY,
-    creators: creatorsOf(config),
+    creators: creatorsOf(config, domains),
     redirects: config.factory.answer === 'redirect',
     rooms: () => host.size,
     maxRooms: config.rooms.maximum,
@@ -150,7 +150,7 @@ async function wire(
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
-    settingsOf: (uri) => settingsOf(current, uri, factory.hasMade(uri)),
+    settingsOf: (uri) => settingsOf(current, uri, domains, factory.hasMade(uri)),
     newConference: (settings) => new Conference(settings),
     watchers: [events, new ModeratedLegs(() => legs), fileCalls, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,

@@ -2,6 +2,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
 import { absoluteUri, type AbsoluteUri, IdError, readIpAddress, type UserUri } from '../conference/ids.ts';
+import type { Domains } from './domains.ts';
 import type { Order } from './orders.ts';
 import { type PastWish, readDuration, readPastWish } from './past-wish.ts';
 import type { Meant, Retractable } from './retractable.ts';
@@ -26,6 +27,8 @@ export interface CommandContext {
   readonly now: Millis;
   /** The messages that can be meant. */
   readonly messages: Pick<Retractable, 'last' | 'find'>;
+  /** As whom the service knows who is named, and the people of a host. */
+  readonly domains: Pick<Domains, 'personNamed' | 'peopleOf'>;
   /** Who was here under that name and has left. */
   readonly departed: (name: string) => UserUri | undefined;
 }
@@ -99,12 +102,12 @@ class Words {
 /** Reads the name of somebody who is here. */
 function someone(
   words: Words,
-  { conference }: CommandContext,
+  { conference, domains }: CommandContext,
   order: (user: UserUri) => Order | NoOrder | undefined,
 ): Order | NoOrder | undefined {
   const name = words.next();
   if (name === undefined) return undefined;
-  const user = userNamed(conference, name);
+  const user = userNamed(conference, domains.personNamed(name));
   return typeof user === 'string' ? order(user) : { say: user.refused, name };
 }
 
@@ -123,9 +126,10 @@ function anyoneNamed(
   context: CommandContext,
   order: (user: UserUri) => Order | NoOrder | undefined,
 ): Order | NoOrder | undefined {
-  const user = userNamed(context.conference, name);
+  const known = context.domains.personNamed(name);
+  const user = userNamed(context.conference, known);
   if (typeof user === 'string') return order(user);
-  const absent = user.refused === 'nobody' ? (context.departed(name) ?? identityOf(name)) : undefined;
+  const absent = user.refused === 'nobody' ? (context.departed(known) ?? identityOf(known)) : undefined;
   return absent === undefined ? { say: user.refused, name } : order(absent);
 }
 
@@ -135,15 +139,15 @@ function banned(
   context: CommandContext,
   order: (target: BanTarget) => Order,
 ): Order | NoOrder | undefined {
-  const target = words.takeAs(bannedMany);
+  const target = words.takeAs((word) => bannedMany(word, context));
   if (target !== undefined) return order(target);
   return anyone(words, context, (user) => order({ kind: 'user', user }));
 }
 
 /** The target of a ban that hits whoever comes from there. */
-function bannedMany(word: string): BanTarget | undefined {
+function bannedMany(word: string, { domains }: CommandContext): BanTarget | undefined {
   const domain = /^\*@(.+)/.exec(word)?.[1];
-  if (domain !== undefined) return { kind: 'domain', domain };
+  if (domain !== undefined) return { kind: 'domain', domain: domains.peopleOf(domain) };
   const address = readIpAddress(word);
   return address === undefined ? undefined : { kind: 'address', address };
 }

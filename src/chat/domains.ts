@@ -1,4 +1,4 @@
-import { parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
+import { formatUri, parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
 import { IdError, roomUri, type RoomUri } from '../conference/ids.ts';
 
 /** Ends the user part of the URI from which a room sends texts outside of calls. */
@@ -19,10 +19,16 @@ const MEMORY = 4096;
 export class Domains {
   readonly #names: ReadonlySet<string>;
   readonly #canonical: string;
+  readonly #accounts: string | undefined;
   readonly #rooms = new Map<string, RoomUri | undefined>();
 
-  /** @param names host names and address literals (IPv6 in brackets); the first one stands in canonical URIs */
-  constructor(names: readonly [string, ...string[]]) {
+  /**
+   * @param names host names and address literals (IPv6 in brackets); the first one stands in canonical URIs
+   * @param accounts the name among them under which people with accounts are known, whatever name is used for them; none:
+   *   everybody is who his URI says
+   */
+  constructor(names: readonly [string, ...string[]], accounts?: string) {
+    this.#accounts = accounts?.toLowerCase();
     this.#names = new Set(names.map((name) => name.toLowerCase()));
     this.#canonical = names[0].toLowerCase();
   }
@@ -30,6 +36,22 @@ export class Domains {
   /** Whether the host is ours. */
   serves(host: string): boolean {
     return this.#names.has(host.toLowerCase());
+  }
+
+  /** The URI under which somebody is known who is named by this one. */
+  person(uri: Uri): Uri {
+    return uri.kind === 'sip' ? { ...uri, host: this.peopleOf(uri.host) } : uri;
+  }
+
+  /** The same for text; what is no URI is left as it is. */
+  personNamed(text: string): string {
+    const uri = this.#accounts === undefined ? undefined : readUri(text.replace(/^<(.*)>$/, '$1'));
+    return uri === undefined ? text : formatUri(this.person(uri));
+  }
+
+  /** The host under which the people of a host are known. */
+  peopleOf(host: string): string {
+    return this.#accounts !== undefined && this.serves(host) ? this.#accounts : host;
   }
 
   /** The room that a URI names; undefined when it is none of ours. Parameters and port do not matter. */

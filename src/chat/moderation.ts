@@ -33,8 +33,8 @@ export type Carried = 'done' | ChatRefusal;
 /** What moderation is made with. */
 export interface ModerationParts {
   readonly uri: RoomUri;
-  /** Knows the room by all its names. */
-  readonly domains: Pick<Domains, 'roomNamed'>;
+  /** Knows the room by all its names, and people. */
+  readonly domains: Pick<Domains, 'roomNamed' | 'personNamed' | 'peopleOf'>;
   readonly conference: Conference;
   readonly policy: RoomPolicy;
   readonly doors: Doors;
@@ -136,10 +136,10 @@ export class Moderation {
   }
 
   #read(by: Commander, text: string): Order | NoOrder {
-    const { conference, now } = this.#parts;
+    const { conference, domains, now } = this.#parts;
     const user = by === 'administrator' ? undefined : by;
     const departed = (name: string): UserUri | undefined => this.#departed.get(nameKey(name));
-    return readCommand(text, { conference, user, now: now(), messages: this.#messages, departed });
+    return readCommand(text, { conference, user, now: now(), messages: this.#messages, domains, departed });
   }
 
   /** Somebody was not let in: a line for the operator, but not thousands of them. */

@@ -23,7 +23,7 @@ import { formatRecipientHistory, type Recipient } from '../conference/resource-l
 import { isAtLeast } from '../policy/roles.ts';
 import { callInfo } from './advertising.ts';
 import { CallCounts, type CallLimits } from './call-counts.ts';
-import { anonymous, type Caller, canonicalUser } from './caller.ts';
+import { anonymous, type Caller } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
@@ -136,8 +136,7 @@ export class DialOut {
   #judge(invitation: Invitation, uri: Uri, calling?: UserUri): Called | Answer {
     const target = this.#parts.targets.judge(uri);
     if ('status' in target) return target;
-    const user = canonicalUser(target.uri);
-    if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
+    const { user } = target;
     const { room, by } = invitation;
     const unwanted = room.moderation.mayInvite(by, user);
     if (unwanted !== undefined) return refusalAnswer(unwanted);

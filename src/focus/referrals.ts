@@ -180,7 +180,7 @@ export class Referrals {
     ringing: (status: number, reason?: string) => void,
   ): 'dialling' | undefined {
     if (method === 'BYE' || admin !== undefined) {
-      const target = userNamed(room, uri);
+      const target = userNamed(room, this.#parts.domains.person(uri));
       const order = target === undefined ? undefined : orderOf(target, method, admin);
       if (order === undefined) done({ status: 404, reason: 'Nobody Here Has That Address' });
       else {

@@ -1,5 +1,7 @@
 import { type Answer, type NameAddr, Params, parseUri, SipError, type SipUri, type Uri } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
+import type { UserUri } from '../conference/ids.ts';
+import { canonicalUser } from './caller.ts';
 
 /** Whom the focus may call at the wish of others (RFC 5363 §5.2, RFC 5366 §7). */
 export interface TargetOptions {
@@ -7,7 +9,7 @@ export interface TargetOptions {
   readonly domains: readonly string[];
   /** Where calls go first: the registrar or proxy that knows the people of our domains. */
   readonly proxy: Uri | undefined;
-  /** Whether addresses of our own names may have a port: out of the box, where nobody else reaches this machine. */
+  /** Whether addresses of our own names may have a port: out of the box, where all is open, to this machine alone. */
   readonly anyPort: boolean;
   /** Ports at which we listen for SIP ourselves. */
   readonly ownPorts: () => ReadonlySet<number>;
@@ -17,6 +19,8 @@ export interface TargetOptions {
 export interface Target {
   /** Without what a URI must not bring along (RFC 3261 §19.1.5): headers, a method. */
   readonly uri: SipUri;
+  /** As whom he is known. */
+  readonly user: UserUri;
   /** By our proxy. */
   readonly route: readonly NameAddr[] | undefined;
   /** Whether the URI alone leads back to ourselves: only who has a connection to us can be called. */
@@ -46,10 +50,12 @@ export class Targets {
     const ours = this.#domains.serves(goesTo);
     const params = uri.params.without('method');
     const target: SipUri = { ...uri, params, headers: [] };
-    if (proxy !== undefined) return { uri: target, route: [address(proxy)], byFlowOnly: false };
+    const user = canonicalUser(this.#domains.person(target));
+    if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
+    if (proxy !== undefined) return { uri: target, user, route: [address(proxy)], byFlowOnly: false };
     const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
     if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
-    return { uri: target, route: undefined, byFlowOnly: back };
+    return { uri: target, user, route: undefined, byFlowOnly: back };
   }
 
   #mayCall(host: string): boolean {

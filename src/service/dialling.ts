@@ -1,21 +1,26 @@
 import { parseUri, reasonPhrase } from '../../sip/index.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Domains } from '../chat/domains.ts';
-import { userUri } from '../conference/ids.ts';
 import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
 import type { DialOut } from '../focus/dial-out.ts';
 import { readTarget, Targets } from '../focus/targets.ts';
 import type { CreateRequest } from '../policy/join.ts';
 import type { ServedAddress } from './listen.ts';
+import { userOf } from './room-settings.ts';
 
 /** Whom the configuration lets the focus call; `served` fills while the service starts to listen. */
-export function targetsOf({ dialling, sip }: Config, domains: Domains, served: readonly ServedAddress[]): Targets {
+export function targetsOf(
+  { auth, dialling, sip }: Config,
+  domains: Domains,
+  served: readonly ServedAddress[],
+): Targets {
   return new Targets(
     {
       domains: dialling.domains,
       proxy: dialling.proxy === null ? undefined : parseUri(dialling.proxy),
-      anyPort: sip.host.every(isLoopback),
+      // Where everybody proves who he is, nobody is another by being called somewhere.
+      anyPort: auth.mode === 'open' && sip.host.every(isLoopback),
       ownPorts: () => new Set(served.map(({ port }) => port)),
     },
     domains,
@@ -23,8 +28,8 @@ export function targetsOf({ dialling, sip }: Config, domains: Domains, served: r
 }
 
 /** Who may have conferences made. */
-export function creatorsOf({ factory: { creators } }: Config): CreateRequest['creators'] {
-  return typeof creators === 'string' ? creators : new Set(creators.map(userUri));
+export function creatorsOf({ factory: { creators } }: Config, domains: Domains): CreateRequest['creators'] {
+  return typeof creators === 'string' ? creators : new Set(creators.map((user) => userOf(user, domains)));
 }
 
 /** The administrator has somebody called; gives the final status of the call. */

@@ -6,6 +6,11 @@ import { type Gate, OPEN_GATE } from '../focus/caller.ts';
 import { DigestGate } from '../focus/digest-gate.ts';
 import type { Logger } from '../ops/logger.ts';
 
+/** The domain of the accounts: `sip:NAME@domain` is who a user is. */
+export function accountDomain({ domains: [first] }: Config): string {
+  return first ?? 'localhost';
+}
+
 /** The gate that the configuration asks for. Throws `UserFileError` when the user file cannot be used. */
 export function gateOf(config: Config, domains: Domains, log: Logger): Gate {
   if (config.auth.mode === 'open') return OPEN_GATE;
@@ -23,7 +28,7 @@ export function gateOf(config: Config, domains: Domains, log: Logger): Gate {
       accepts: (uri, { uri: asked }) => isOurs(uri, asked, domains),
     }),
     ha1: (user, algorithm) => users.ha1(user, algorithm, Date.now()),
-    domain: config.domains[0] ?? 'localhost',
+    domain: accountDomain(config),
     domains,
     now: Date.now,
     warn: (line) => {

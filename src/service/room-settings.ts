@@ -1,4 +1,6 @@
+import type { Domains } from '../chat/domains.ts';
 import type { RoomSettings } from '../chat/host.ts';
+import { identityOf } from '../chat/who.ts';
 import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
 import type { Role } from '../conference/events.ts';
 import { type Config, type RoomConfig, roomConfig } from '../config/schema.ts';
@@ -19,15 +21,15 @@ export function roomName(uri: RoomUri): string {
  *
  * @param made whether the factory has made it
  */
-export function settingsOf(config: Config, uri: RoomUri, made = false): RoomSettings | undefined {
+export function settingsOf(config: Config, uri: RoomUri, domains: Domains, made = false): RoomSettings | undefined {
   const name = roomName(uri);
   if (name === FACTORY) return undefined;
   if (!made && !config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
   const room = roomConfig(config, name);
   return {
     permanent: room.permanent,
-    conference: conferenceSettings(room),
-    policy: roomPolicy(config, room),
+    conference: conferenceSettings(room, domains),
+    policy: roomPolicy(config, room, domains),
     welcome: welcomeOf(room),
   };
 }
@@ -54,7 +56,12 @@ function welcomeOf(room: RoomConfig): RoomSettings['welcome'] {
   };
 }
 
-function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
+/** Who is meant by an identity in the configuration. */
+export function userOf(identity: string, domains: Domains): UserUri {
+  return identityOf(domains.personNamed(identity)) ?? userUri(identity);
+}
+
+function roomPolicy(config: Config, room: RoomConfig, domains: Domains): RoomPolicy {
   return {
     ...DEFAULT_ROOM_POLICY,
     watchers: room.watchers,
@@ -65,7 +72,9 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
     maxMessage: config.msrp.max_message,
     nicknames: room.nicknames,
     reservedNicknames: room.reserved_nicknames,
-    accountNicknames: new Map(Object.entries(room.account_nicknames).map(([name, user]) => [name, userUri(user)])),
+    accountNicknames: new Map(
+      Object.entries(room.account_nicknames).map(([name, user]) => [name, userOf(user, domains)]),
+    ),
     nicknameQuarantine: room.nickname_quarantine,
     notificationPeriod: room.aggregate_notifications,
     ...(room.creator_role === null || room.permanent ? {} : { creatorRole: room.creator_role }),
@@ -75,8 +84,8 @@ function roomPolicy(config: Config, room: RoomConfig): RoomPolicy {
   };
 }
 
-function conferenceSettings(room: RoomConfig): RoomSettings['conference'] {
-  const roles = new Map<UserUri, Role>(Object.entries(room.roles).map(([user, role]) => [userUri(user), role]));
+function conferenceSettings(room: RoomConfig, domains: Domains): RoomSettings['conference'] {
+  const roles = new Map<UserUri, Role>(Object.entries(room.roles).map(([user, role]) => [userOf(user, domains), role]));
   return {
     ...(room.display_text === null ? {} : { displayText: room.display_text }),
     ...(room.subject === null ? {} : { subject: room.subject }),

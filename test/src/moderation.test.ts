@@ -87,6 +87,7 @@ const context: CommandContext = {
       author === ALICE && nth < 4 ? { author, messageId: messageId(`last${String(nth)}`) } : undefined,
     find: (id) => (id === 'some-id' ? { author: BOB, messageId: messageId('m') } : undefined),
   },
+  domains: new Domains(['example.com']),
   departed: (name) => (name === 'kim' ? KIM : undefined),
 };
 const read = (text: string): unknown => readCommand(text, context);
