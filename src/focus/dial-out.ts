@@ -95,6 +95,8 @@ const BRANCHES = 20;
 export class DialOut {
   readonly #parts: DialOutParts;
   readonly #counts: CallCounts;
+  /** Who is being called where; the roster shows it only when the log has kept it. */
+  readonly #called = new Set<string>();
 
   constructor(parts: DialOutParts) {
     this.#parts = parts;
@@ -118,7 +120,13 @@ export class DialOut {
     if (full !== undefined) return full;
     const seat = room.rules.join(newcomer(invitation, user));
     if ('refused' in seat) return refusalAnswer(seat);
-    const done = this.#counts.count(by);
+    const counted = this.#counts.count(by);
+    const call = callKey(room, user);
+    this.#called.add(call);
+    const done = (): void => {
+      this.#called.delete(call);
+      counted();
+    };
     this.#dial(invitation, called, seat, done).catch((fault: unknown) => {
       const what = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
       this.#parts.warn(`${room.uri}: the call to ${user} cannot be made: ${what}`);
@@ -141,7 +149,8 @@ export class DialOut {
     const unwanted = room.moderation.mayInvite(by, user);
     if (unwanted !== undefined) return refusalAnswer(unwanted);
     const there = user === calling ? [] : room.conference.endpointsOf(user);
-    if (there.some(({ status }) => status === 'dialing-out' || status === 'alerting')) {
+    const isCalled = user !== calling && this.#called.has(callKey(room, user));
+    if (isCalled || there.some(({ status }) => status === 'dialing-out' || status === 'alerting')) {
       return { status: 491, reason: 'Is Being Called Already' };
     }
     if (there.length > 0) return { status: 486, reason: 'Is Here Already' };
@@ -303,6 +312,8 @@ function wayTo({ target, known }: Called): RedirectWay {
     return { uri: target.uri, ...(target.route === undefined ? {} : { route: target.route }) };
   return { uri: dialog.remoteTarget, flow: dialog.flow, route: dialog.routeSet };
 }
+
+const callKey = (room: ChatRoom, user: UserUri): string => `${room.uri} ${user}`;
 
 /** How somebody comes in who is called. */
 function newcomer({ room, by }: Invitation, user: UserUri): Newcomer {

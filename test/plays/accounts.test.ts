@@ -151,6 +151,7 @@ t.test('RFC 5366 §7: only who may have a conference made has others called by a
   t.equal((await proxy.next('INVITE')).requestUri, 'sip:carol@example.org');
   const refused = (): readonly string[] => stage.lines.filter((line) => /invite user=.*refused/.test(line));
   t.match(refused(), [
+    /sip:carol@localhost": refused: 491 Is Being Called Already/,
     /sip:alice@127\.0\.0\.1": refused: 486 Is Here Already/,
     /sip:x@elsewhere\.example": refused: 403 That Domain/,
   ]);
