@@ -1,6 +1,6 @@
 import { type ContentType, parameterOf, parseContentType } from './content-type.ts';
 import { MsrpError } from './errors.ts';
-import { decodeText as decodeUtf8, octets } from './bytes.ts';
+import { decodeText as decodeUtf8, encodeText, octets } from './bytes.ts';
 
 /** The namespace of the headers of RFC 3862 itself: the default one (§4). */
 export const CPIM_NAMESPACE = 'urn:ietf:params:cpim-headers:';
@@ -68,14 +68,16 @@ export interface CpimLimits {
   readonly maxHeadBytes?: number;
 }
 
-const [TAB, LF, CR, SPACE, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 59, 61, 127] as const;
+const [TAB, LF, CR, SPACE, DOT, COLON, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 46, 58, 59, 61, 127] as const;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const TOKEN = "[!#-'*+\\-0-9A-Z^-`a-z|~]+";
-/** The name of a message header: a prefix, if there is a dot, and what is behind it. */
-const NAME = new RegExp(`^${TOKEN}(?:\\.${TOKEN})*$`);
+/** By its code, whether a character may stand in the name of a message header between dots. */
+const IN_NAME: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
+  /[!#-'*+\-0-9A-Z^-`a-z|~]/.test(String.fromCharCode(code)),
+);
 const PARAMETERS = /(?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*/y;
 const MIME_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*$/;
 const BARE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+$/;
+const ONLY_URI = /^<[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+>$/;
 const QUOTED = /^"(?:[^"\\]|\\.)*"$/s;
 
 /**
@@ -88,7 +90,7 @@ export function parseCpim(bytes: Uint8Array, limits: CpimLimits = {}): CpimMessa
   const headers = headersOf(reader.block());
   // Tabs apart, which clients do send between words.
   if (reader.sawControl) throw new MsrpError(400, 'CPIM with a control character in a header');
-  const mimeHeaders = mimeHeadersOf(reader.block());
+  const mimeHeaders = mimeHeadersOf(linesOf(reader.block()));
   return new ReceivedCpim(bytes, headers, mimeHeaders, bytes.subarray(reader.position));
 }
 
@@ -212,6 +214,8 @@ export function parseCpimAddress(value: string): CpimAddress {
 
 function addressIn(value: string): CpimAddress {
   const text = value.trim();
+  // As most are.
+  if (ONLY_URI.test(text)) return { uri: text.slice(1, -1) };
   const open = text.lastIndexOf('<');
   const close = text.indexOf('>', open);
   const uri = open < 0 || close < 0 ? text : text.slice(open + 1, close).trim();
@@ -268,8 +272,8 @@ class HeadReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** The lines up to the next blank one, which is passed over, or to the end. */
-  block(): string[] {
+  /** The text up to the next blank line, which is passed over, or to the end. */
+  block(): string {
     const bytes = this.#bytes;
     const start = this.position;
     const last = Math.min(bytes.length, this.#maxBytes + 1);
@@ -280,7 +284,7 @@ class HeadReader {
       if (octet === LF) {
         const length = at - line - (at > line && bytes[at - 1] === CR ? 1 : 0);
         this.position = at + 1;
-        if (length === 0) return linesOf(bytes, start, line);
+        if (length === 0) return decodeHead(bytes, start, line);
         if (--this.#linesLeft < 0) throw new MsrpError(413, 'CPIM with too many headers');
         line = at + 1;
       } else if (octet !== TAB && !(octet === CR && (at + 1 === bytes.length || bytes[at + 1] === LF))) {
@@ -290,20 +294,28 @@ class HeadReader {
     if (bytes.length > this.#maxBytes)
       throw new MsrpError(413, `CPIM with more than ${this.#maxBytes} octets of headers`);
     this.position = bytes.length;
-    return linesOf(bytes, start, bytes.length);
+    return decodeHead(bytes, start, bytes.length);
   }
 }
 
-function linesOf(bytes: Uint8Array, start: number, end: number): string[] {
-  const text = decodeHead(bytes, start, end);
+function linesOf(text: string): string[] {
   const lines: string[] = [];
   for (let at = 0; at < text.length;) {
-    const lf = text.indexOf('\n', at);
-    const behind = lf < 0 ? text.length : lf;
-    lines.push(text.slice(at, text.charCodeAt(behind - 1) === CR ? behind - 1 : behind));
-    at = behind + 1;
+    const end = lineEnd(text, at);
+    lines.push(own(text.slice(at, withoutCr(text, at, end)), text));
+    at = end + 1;
   }
   return lines;
+}
+
+/** Where the LF of the line at `at` is, or the end. */
+function lineEnd(text: string, at: number): number {
+  const lf = text.indexOf('\n', at);
+  return lf < 0 ? text.length : lf;
+}
+
+function withoutCr(text: string, at: number, end: number): number {
+  return end > at && text.charCodeAt(end - 1) === CR ? end - 1 : end;
 }
 
 function decodeHead(bytes: Uint8Array, start: number, end: number): string {
@@ -318,28 +330,49 @@ function decodeHead(bytes: Uint8Array, start: number, end: number): string {
 }
 
 /** Gives each header the namespace that is in force where it stands (RFC 3862 §3.4). */
-function headersOf(lines: readonly string[]): CpimHeader[] {
-  const namespaces = new Map([['', CPIM_NAMESPACE]]);
+function headersOf(text: string): CpimHeader[] {
   const headers: CpimHeader[] = [];
-  for (const line of lines) {
-    const colon = line.indexOf(':');
-    const written = line.slice(0, Math.max(0, colon));
-    if (!NAME.test(written)) throw new MsrpError(400, 'CPIM with a line that is no header');
-    const parameters = parametersAt(line, colon + 1);
-    let start = colon + 1 + parameters.length;
-    while (line.charCodeAt(start) === SPACE || line.charCodeAt(start) === TAB) start++;
-    const value = line.slice(start).trimEnd();
+  /** Other than the default one; most messages have none. */
+  let namespaces: Map<string, string> | undefined;
+  for (let at = 0; at < text.length;) {
+    const lf = lineEnd(text, at);
+    const end = withoutCr(text, at, lf);
+    const colon = nameEnd(text, at, end);
+    const parameters = parametersAt(text, colon + 1, end);
+    const written = text.slice(at, colon);
+    const value = own(text.slice(colon + 1 + parameters.length, end).trim(), text);
     const dot = written.indexOf('.');
     const name = dot < 0 ? written : written.slice(dot + 1);
-    let namespace = namespaces.get(dot < 0 ? '' : written.slice(0, dot));
+    const prefix = dot < 0 ? '' : written.slice(0, dot);
+    let namespace = namespaces?.get(prefix) ?? (dot < 0 ? CPIM_NAMESPACE : undefined);
     if (written === 'NS') {
       namespace = CPIM_NAMESPACE;
       const declared = declarationOf(value);
-      if (declared !== undefined) namespaces.set(declared.prefix, declared.namespace);
+      if (declared !== undefined) (namespaces ??= new Map()).set(declared.prefix, declared.namespace);
     }
     headers.push({ written, name, namespace, parameters, value });
+    at = lf + 1;
   }
   return headers;
+}
+
+/** Above so many characters the values of a head are copied: a slice would keep the whole head in memory. */
+const LONG_HEAD = 2048;
+
+function own(value: string, head: string): string {
+  return head.length > LONG_HEAD ? decodeUtf8(encodeText(value)) : value;
+}
+
+/** Where the colon behind a header's name is: a prefix, if there is a dot, and what is behind it. */
+function nameEnd(text: string, at: number, end: number): number {
+  let before: number = DOT;
+  for (let i = at; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code === COLON && before !== DOT) return i;
+    if (code === DOT ? before === DOT : IN_NAME[code] !== true) break;
+    before = code;
+  }
+  throw new MsrpError(400, 'CPIM with a line that is no header');
 }
 
 /** The value of an NS header (§4.6); an empty prefix declares the default namespace. */
@@ -348,10 +381,10 @@ function declarationOf(value: string): { readonly prefix: string; readonly names
   return prefix === undefined || namespace === undefined ? undefined : { prefix, namespace };
 }
 
-function parametersAt(line: string, at: number): string {
-  if (line.charCodeAt(at) !== SEMICOLON) return '';
-  PARAMETERS.lastIndex = at;
-  return PARAMETERS.exec(line)?.[0] ?? '';
+function parametersAt(text: string, at: number, end: number): string {
+  if (text.charCodeAt(at) !== SEMICOLON) return '';
+  PARAMETERS.lastIndex = 0;
+  return PARAMETERS.exec(text.slice(at, end))?.[0] ?? '';
 }
 
 /** MIME headers may be folded (RFC 2045 by way of RFC 822). */
