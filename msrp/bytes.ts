@@ -17,10 +17,15 @@ export function encodeText(text: string): Uint8Array {
   return NodeBuffer === undefined ? encoder.encode(text) : NodeBuffer.from(text);
 }
 
-/** Writes UTF-8 of a text at a place that has room for three octets per character; gives the number of octets. */
+/** Writes UTF-8 of a text at a place that has room for it: three octets per character do; gives the number of octets. */
 export function writeText(target: Uint8Array, at: number, text: string): number {
   if (NodeBuffer !== undefined && target instanceof NodeBuffer) return target.write(text, at, 'utf8');
   return encoder.encodeInto(text, target.subarray(at)).written;
+}
+
+/** How many octets a text has in UTF-8. */
+export function octetsOf(text: string): number {
+  return NodeBuffer === undefined ? encoder.encode(text).length : NodeBuffer.byteLength(text);
 }
 
 /** The octets from `start` to before `end` as UTF-8; what is no UTF-8 becomes U+FFFD. */

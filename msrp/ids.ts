@@ -82,11 +82,20 @@ let counter = 0;
 
 /** The part of a transaction id that is the message's, or the chunk's, own. */
 export function newMessagePart(): string {
-  let rest = (counter = (counter + 1) % ALPHABET.length ** 4);
-  let count = '';
-  for (let digit = 0; digit < 4; digit++) {
-    count += ALPHABET.charAt(rest % ALPHABET.length);
-    rest = Math.floor(rest / ALPHABET.length);
+  counter = (counter + 1) % PAIRS.length ** 2;
+  return randomPair() + randomPair() + pair(counter % PAIRS.length) + pair(Math.floor(counter / PAIRS.length));
+}
+
+/** All texts of two characters of the alphabet. */
+const PAIRS = Array.from(ALPHABET, (first) => Array.from(ALPHABET, (second) => first + second)).flat();
+
+function pair(which: number): string {
+  return PAIRS[which] ?? '';
+}
+
+function randomPair(): string {
+  for (;;) {
+    const which = ((randomOctet() & 0x0f) << 8) | randomOctet();
+    if (which < PAIRS.length) return pair(which);
   }
-  return randomText(4) + count;
 }

@@ -1,4 +1,4 @@
-import { allocateBriefly, encodeText, findAscii, octets } from './bytes.ts';
+import { allocateBriefly, encodeText, findAscii, findBytes, octets, octetsOf, writeText } from './bytes.ts';
 import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
@@ -23,7 +23,7 @@ export class PreparedMessage implements Outgoing {
   readonly outcomes: 'all' | 'failures' | 'none';
   /** Header fields between Byte-Range and the body, and those before it: the same in every chunk. */
   readonly fields: ChunkFields;
-  /** The message's part of the transaction id; it does not occur in the body. */
+  /** The message's part of the transaction id; it does not occur in the body behind an end-line's dashes. */
   readonly idPart: string;
   /** The same as two words, for comparing with what responses bring. */
   readonly idHigh: number;
@@ -51,11 +51,12 @@ export class PreparedMessage implements Outgoing {
   #render(): Uint8Array {
     const { before, after } = this.fields;
     const size = this.body.length;
-    const head = encodeText(`${before}Byte-Range: 1-${size}/${size}\r\n${after}`);
-    const end = head.length + size;
+    const text = `${before}Byte-Range: 1-${size}/${size}\r\n${after}`;
+    const head = octetsOf(text);
+    const end = head + size;
     const tail = allocateBriefly(end + END_LINE.length);
-    tail.set(head);
-    tail.set(this.body, head.length);
+    writeText(tail, 0, text);
+    tail.set(this.body, head);
     tail.set(END_LINE, end);
     const place = tail.length - OPEN_PLACE + ID_PART;
     for (let at = 0; at < ID_PART; at++) tail[place + at] = this.idPart.charCodeAt(at);
@@ -116,11 +117,14 @@ function inOneLine(name: string, value: string): string {
   return value;
 }
 
-/** RFC 4975 §7.1: no end-line of ours may occur in the body, so its id does not. */
+/** What every end-line has before its transaction id. */
+const DASHES = octets(new Uint8Array(encodeText('-------')));
+
+/** RFC 4975 §7.1: no end-line of ours may occur in the body; so where it has such dashes, it does not have our id. */
 function idPartNotIn(body: Uint8Array): string {
   const haystack = octets(body);
   for (;;) {
     const part = newMessagePart();
-    if (body.length < ID_PART || findAscii(haystack, part) < 0) return part;
+    if (findBytes(haystack, DASHES) < 0 || findAscii(haystack, part) < 0) return part;
   }
 }
