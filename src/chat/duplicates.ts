@@ -88,9 +88,17 @@ function keyOf(user: UserUri, id: MessageId, content: Content): string {
   return `${id} ${user} ${what}`;
 }
 
-/** FNV-1a: whoever makes two contents alike only deceives himself. */
+/** FNV-1a over words of four octets, and what is left: whoever makes two contents alike only deceives himself. */
 function hashOf(content: Uint8Array): number {
+  const words = content.length & ~3;
   let hash = 0x811c9dc5;
-  for (let at = 0; at < content.length; at++) hash = Math.imul(hash ^ (content[at] ?? 0), 0x01000193);
+  for (let at = 0; at < words; at += 4) {
+    const low = (content[at] ?? 0) | ((content[at + 1] ?? 0) << 8);
+    const high = ((content[at + 2] ?? 0) << 16) | ((content[at + 3] ?? 0) << 24);
+    hash = Math.imul(hash ^ low ^ high, 0x01000193);
+    // The product moves nothing down: what stands high in a word would be lost.
+    hash ^= hash >>> 15;
+  }
+  for (let at = words; at < content.length; at++) hash = Math.imul(hash ^ (content[at] ?? 0), 0x01000193);
   return hash;
 }

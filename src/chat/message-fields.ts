@@ -5,15 +5,10 @@ import type { Speaker } from './speaker.ts';
 
 /** What an event has of a message, whether it is said at once or opened piece by piece. */
 export function messageFields(speaker: Speaker, posting: Posting, post: Message, at: Millis): MessageFields {
+  const { user: by, endpoint } = speaker;
+  const { messageId, contentType } = posting;
+  const { audience, wrappedType } = post;
   const imdnId = imdnIdOf(post.cpim);
-  return {
-    at,
-    by: speaker.user,
-    endpoint: speaker.endpoint,
-    messageId: posting.messageId,
-    audience: post.audience,
-    contentType: posting.contentType,
-    wrappedType: post.wrappedType,
-    ...(imdnId === undefined ? {} : { imdnId }),
-  };
+  const fields = { at, by, endpoint, messageId, audience, contentType, wrappedType };
+  return imdnId === undefined ? fields : { ...fields, imdnId };
 }
