@@ -204,7 +204,7 @@ export class Focus implements UserAgentHandlers {
       await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, pins });
       return;
     }
-    const replaced = replacedLeg(invite.request, room, caller, this.#parts.legs);
+    const replaced = replacedLeg(invite, room, caller, this.#parts.legs);
     const recipients = recipientsOf(invite.request, this.#parts.listEntries);
     const no =
       replaced !== undefined && 'status' in replaced ? replaced : 'status' in recipients ? recipients : undefined;

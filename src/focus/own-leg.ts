@@ -36,6 +36,17 @@ export function ownLeg(legs: LegMaker, room: ChatRoom, from: OutsideRequest): Le
   return near;
 }
 
+/**
+ * Whether a call is that of who wants another to take its place (RFC 3891 §3): he proves who he is, or comes by the flow of
+ * that call, or from its address, as he might for a further call. Who gives no name has his flow alone.
+ */
+export function isOwn(leg: Leg, from: Omit<OutsideRequest, 'shown'>): boolean {
+  const { caller, flow } = from;
+  const onFlow = isSame(leg.session?.dialog.flow, flow);
+  if (isNameless(caller)) return isNameless(leg.caller) && onFlow && !caller.proxied && !leg.caller.proxied;
+  return leg.caller.user === caller.user && (caller.proven || onFlow || needsAnotherFlow(leg, from));
+}
+
 /** The one leg without a name that has this flow; several, and those of a proxy, which serves others too, are nobody's. */
 function namelessLeg(legs: LegMaker, room: ChatRoom, { caller, flow }: OutsideRequest): Leg | undefined {
   const [one, ...others] = [...legs.alive].filter(
@@ -52,7 +63,7 @@ function isSame(one: Flow | undefined, other: Flow): boolean {
 }
 
 /** Whether who has this call would, from the same address, send such a request by another flow than that of the call. */
-function needsAnotherFlow(leg: Leg, { request, flow, caller }: OutsideRequest): boolean {
+function needsAnotherFlow(leg: Leg, { request, flow, caller }: Omit<OutsideRequest, 'shown'>): boolean {
   const known = leg.session?.dialog.flow;
   const address = known === undefined ? leg.caller.address : readIpAddress(known.remote.address);
   if (address === undefined || address !== caller.address) return false;

@@ -1,15 +1,16 @@
-import type { Answer, SipRequest } from '../../sip/index.ts';
+import type { Answer, IncomingInvite } from '../../sip/index.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Caller } from './caller.ts';
 import type { Leg } from './leg.ts';
 import type { LegMaker } from './leg-maker.ts';
+import { isOwn } from './own-leg.ts';
 
 /**
  * The leg whose place an INVITE wants to take (RFC 3891 §3): only one's own, and of the same conference. An answer says
  * why it is not given; undefined: it wants nobody's place.
  */
 export function replacedLeg(
-  request: SipRequest,
+  { request, flow }: IncomingInvite,
   room: ChatRoom,
   caller: Caller,
   legs: LegMaker,
@@ -29,8 +30,7 @@ export function replacedLeg(
     return { status: 603, reason: 'The Call to Replace Has Ended' };
   }
   if (leg?.room !== room) return { status: 481, reason: 'No Such Call to Replace' };
-  const own = leg.caller.user === caller.user && (caller.proven || leg.caller.address === caller.address);
-  if (!own) return { status: 403, reason: 'Only Your Own Call Can Be Replaced' };
+  if (!isOwn(leg, { request, flow, caller })) return { status: 403, reason: 'Only Your Own Call Can Be Replaced' };
   // §3: what is only to be replaced while it rings.
   return params.has('early-only') ? { status: 486, reason: 'The Call Was Answered' } : leg;
 }

@@ -614,6 +614,26 @@ t.test('RFC 3891 §3, RFC 4579 §5.9: one takes the place of his own call, and o
   t.equal((await alice.phone.request('MESSAGE', ROOM, text)).response.status, 400, 'in INVITE only');
 });
 
+t.test('RFC 3891 §3: whose call it is shows by where it is, and not by what was dialled', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const carol = await Callee.wait(stage, 'carol');
+  const dialled = carol.phone.address.replace('127.0.0.1', 'localhost');
+  await alice.phone.within(alice.dialog, 'REFER', refer(`<${dialled}>`, 'Refer-Sub: false'));
+  const { dialog } = await carol.comes();
+  const headers = [
+    `Replaces: ${dialog.callId};to-tag=${/tag=([^;]+)/.exec(dialog.remote)?.[1] ?? ''};from-tag=${dialog.localTag}`,
+  ];
+  const offer = { contentType: 'application/sdp', body: messageSdp(newPath()), headers, from: 'sip:carol@localhost' };
+  const elsewhere = await SipPhone.connect('carol', stage.sip, stage.host, '127.0.0.2');
+  t.equal((await elsewhere.request('INVITE', ROOM, offer)).response.status, 403, 'by the From alone');
+  const other = await SipPhone.connect('carol', stage.sip);
+  const { response, dialog: taken } = await other.request('INVITE', ROOM, offer);
+  t.equal(response.status, 200);
+  other.ack(taken);
+  t.match((await carol.phone.next('BYE')).headers.get('Reason'), /replaced by another call/);
+});
+
 t.test('what is remembered of calls that are over has bounds', (t) => {
   let now = 0;
   const ended = new EndedCalls(() => now, { calls: 2, kept: 10 });
