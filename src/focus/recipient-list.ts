@@ -1,4 +1,4 @@
-import { type Answer, bodyOf, findPart, type SipRequest } from '../../sip/index.ts';
+import { type Answer, bodyOf, type BodyPart, findPart, type SipRequest } from '../../sip/index.ts';
 import { parseResourceLists, type Recipient } from '../conference/resource-lists.ts';
 
 /** Option tag of lists in an INVITE (RFC 5366 §8). */
@@ -13,6 +13,8 @@ const LISTS = 'application/resource-lists+xml';
 export function recipientsOf(request: SipRequest, entries: number): readonly Recipient[] | Answer {
   const part = findPart(bodyOf(request), LISTS);
   if (part?.type.type !== LISTS || part.disposition === 'recipient-list-history') return [];
+  if (!isForRecipients(part))
+    return part.optional ? [] : { status: 415, reason: 'A List for Nothing That Is Done Here' };
   const recipients = parseResourceLists(part.body, { entries });
   return 'refused' in recipients ? { status: recipients.refused, reason: recipients.reason } : recipients;
 }
@@ -22,8 +24,17 @@ export function isListAlone(request: SipRequest): boolean {
   return request.body.length > 0 && findPart(bodyOf(request), LISTS)?.type.type === LISTS;
 }
 
-/** RFC 5366 §5.1: in a re-INVITE lists mean nothing, and the extension is refused. */
+/** RFC 5366 §5.1: in a re-INVITE lists mean nothing. The extension is refused, as is a list that comes without its tag. */
 export function noListHere(request: SipRequest): Answer | undefined {
-  if (!request.require.some((tag) => tag.toLowerCase() === RECIPIENT_LIST_INVITE)) return undefined;
-  return { status: 420, headers: [{ name: 'Unsupported', value: RECIPIENT_LIST_INVITE }] };
+  if (request.require.some((tag) => tag.toLowerCase() === RECIPIENT_LIST_INVITE)) {
+    return { status: 420, headers: [{ name: 'Unsupported', value: RECIPIENT_LIST_INVITE }] };
+  }
+  const part = request.body.length === 0 ? undefined : findPart(bodyOf(request), LISTS);
+  if (part?.type.type !== LISTS || part.optional || !isForRecipients(part)) return undefined;
+  return { status: 415, reason: 'A List Means Nothing within a Call' };
+}
+
+/** Whether a list names who is to be called; one that does not say what it is for is taken for that. */
+function isForRecipients({ disposition }: BodyPart): boolean {
+  return disposition === 'recipient-list' || disposition === 'render';
 }

@@ -80,7 +80,7 @@ export class Referrals {
       refer.refuse(refusalAnswer(tooFast));
       return;
     }
-    const references = this.#referencesOf(refer);
+    const references = this.#referencesOf(refer, referrer);
     if ('status' in references) {
       this.#refuse(refer, referrer, references);
       return;
@@ -125,7 +125,7 @@ export class Referrals {
   }
 
   /** What a REFER asks for: one thing, or all of a list (RFC 5368 §8). */
-  #referencesOf({ request, referTo, method }: IncomingRefer): readonly Reference[] | Answer {
+  #referencesOf({ request, referTo, method }: IncomingRefer, { room, user }: Referrer): readonly Reference[] | Answer {
     const { uri, displayName, params } = referTo;
     if (uri.kind !== 'other' || uri.scheme !== 'cid') {
       const admin = params.get('admin') ?? (uri.kind === 'sip' ? uri.params.get('admin') : undefined);
@@ -137,11 +137,13 @@ export class Referrals {
     }
     const list = parseResourceLists(part.body, { entries: this.#parts.listEntries });
     if ('refused' in list) return { status: list.refused, reason: list.reason };
-    const references = list.map((entry) => ({ target: readTarget(entry.uri), displayName: entry.displayName }));
-    if (references.length === 0) return { status: 400, reason: 'An Empty List' };
-    return references.flatMap(({ target: entry, displayName: name }) =>
-      entry === undefined ? [] : [{ uri: entry, method: methodIn(entry), displayName: name }],
-    );
+    const references = list.flatMap(({ uri: text, displayName: name }) => {
+      const entry = readTarget(text);
+      if (entry !== undefined) return [{ uri: entry, method: methodIn(entry), displayName: name }];
+      this.#parts.warn(`${room.uri}: ${user} by REFER: ${text.slice(0, 200)} is no URI`);
+      return [];
+    });
+    return references.length > 0 ? references : { status: 400, reason: 'A List without a URI' };
   }
 
   #carryOut(refer: IncomingRefer, referrer: Referrer, references: readonly Reference[]): void {

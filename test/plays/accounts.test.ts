@@ -147,8 +147,23 @@ t.test('RFC 5366 §7: only who may have a conference made has others called by a
   t.equal((await bob.request('INVITE', FACTORY, list)).response.status, 403);
   t.equal(proxy.waiting('INVITE'), 0);
   const alice = await Account.of(stage, 'alice');
-  await alice.comes(FACTORY, list);
+  const other = withList(['sip:carol@example.org'], 'attachment');
+  t.equal(
+    (await alice.request('INVITE', FACTORY, other)).response.status,
+    415,
+    'RFC 5363 §4: a list of something else',
+  );
+  t.equal(proxy.waiting('INVITE'), 0);
+  const call = await alice.comes(FACTORY, list);
   t.equal((await proxy.next('INVITE')).requestUri, 'sip:carol@example.org');
+  for (const headers of [[], ['Require: recipient-list-invite']]) {
+    const again = await alice.phone.within(call, 'INVITE', { ...list, headers });
+    t.equal(
+      again.status,
+      headers.length === 0 ? 415 : 420,
+      'RFC 5366 §5.1: nothing in a re-INVITE, and not in silence',
+    );
+  }
   const refused = (): readonly string[] => stage.lines.filter((line) => /invite user=.*refused/.test(line));
   t.match(refused(), [
     /sip:carol@localhost": refused: 491 Is Being Called Already/,

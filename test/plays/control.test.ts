@@ -412,6 +412,22 @@ t.test('RFC 4488 §4, RFC 5368 §8: several at once by a list, without a subscri
   t.equal(alice.phone.waiting('NOTIFY'), 0);
 });
 
+t.test('RFC 5368 §8: what is no URI in a list is told, and the others are called all the same', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const carol = await Callee.wait(stage, 'carol');
+  const asks = async (...uris: readonly string[]): Promise<number> => {
+    const headers = ['Refer-To: <cid:list@example.com>', 'Refer-Sub: false', 'Content-ID: <list@example.com>'];
+    const body = listOf(uris);
+    const list = { headers, contentType: 'application/resource-lists+xml', body };
+    return (await alice.phone.within(alice.dialog, 'REFER', list)).status;
+  };
+  t.equal(await asks('no uri'), 400);
+  t.equal(await asks('no uri', carol.phone.address), 200);
+  await carol.comes();
+  t.equal(stage.lines.filter((line) => /alice\S+ by REFER: .*no uri.*is no URI/.test(line)).length, 2);
+});
+
 /** A list of recipients; each may have attributes behind its URI. */
 function listOf(uris: readonly string[], attributes = 'cp:copyControl="to"'): string {
   const entries = uris.map((uri) => `<p1:entry uri="${uri}" ${attributes}/>`).join('');
