@@ -15,7 +15,7 @@ export type MediaDirection = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
 /** One media stream of an endpoint (RFC 4575 §5.8). */
 export interface Medium {
-  /** Unique within the endpoint and stable over re-INVITEs: the index of the m= line. */
+  /** Unique within the endpoint and stable over re-INVITEs: the index of the m= line, where there is one. */
   readonly id: string;
   /** Registered SDP media type: `message`, `audio`, `video`, `text`… */
   readonly type: string;

@@ -154,6 +154,9 @@ export class LegMaker {
       limits,
       now,
       info,
+      over: () => {
+        leg.textsOver();
+      },
     });
     if (profile.directions) media.silence(room.rules.isSilenced(caller.user));
     const onGone = (gone: Leg, dialog: DialogName | undefined): void => {

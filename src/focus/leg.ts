@@ -16,7 +16,7 @@ import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
-import type { Left } from '../conference/events.ts';
+import type { Left, Medium } from '../conference/events.ts';
 import type { EndpointId } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { DialogName } from './ended-calls.ts';
@@ -244,6 +244,11 @@ export class Leg implements SessionHandlers {
     this.#attach();
   }
 
+  /** From its texts: it gets no more of them, since it refuses them, or has not taken several in a row. */
+  textsOver(): void {
+    if (this.#state?.is === 'present') this.#showMedia(this.#state.session);
+  }
+
   /** From the chat session: it is gone. */
   chatClosed(detail: string): void {
     if (this.#state === undefined || this.#state.is === 'ended') return;
@@ -298,7 +303,7 @@ export class Leg implements SessionHandlers {
     if (this.#state?.is !== 'answered') return;
     const { session } = this.#state;
     this.#state = { is: 'present', session };
-    this.room.append(whenPresent(this.#parts, session.dialog), (outcome) => {
+    this.room.append(whenPresent(this.#parts, session.dialog, this.#shownMedia(session)), (outcome) => {
       this.#parts.seat.free();
       if (typeof outcome === 'number') {
         this.#joined = true;
@@ -359,7 +364,19 @@ export class Leg implements SessionHandlers {
     if (chat === undefined) this.room.arrivals.detach(this.id);
     if (chat === undefined || chat.isBound) this.#calm();
     this.#attach();
-    this.room.append({ type: 'mediaChanged', at: this.#parts.now(), endpoint: this.id, media: this.media.roster() });
+    this.#showMedia(this.#state.session);
+  }
+
+  #showMedia(session: InviteSession): void {
+    const media = this.#shownMedia(session);
+    this.room.append({ type: 'mediaChanged', at: this.#parts.now(), endpoint: this.id, media });
+  }
+
+  /** What the roster shows: who has no message line but gets the chat by SIP MESSAGE has a message medium all the same. */
+  #shownMedia(session: InviteSession): readonly Medium[] {
+    const media = this.media.roster();
+    const hasLine = media.some(({ type }) => type === 'message');
+    return hasLine || !this.#parts.texts.takes(session) ? media : [...media, BY_MESSAGE];
   }
 
   /** Waits for a new chat session, unless audio keeps the call. */
@@ -409,6 +426,8 @@ export class Leg implements SessionHandlers {
 
 /** How much of the past comes by SIP MESSAGE, one after the other, to a telephone that does not ask for more or less. */
 const MESSAGES_BEFORE = 5;
+/** RFC 4575 §5.8: the id is that of no m= line. */
+const BY_MESSAGE: Medium = { id: 'texts', type: 'message', displayText: 'SIP MESSAGE', status: 'sendrecv' };
 /** Texts and orders that may wait for their author's place in the room. */
 const MAX_EARLY = 32;
 const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };

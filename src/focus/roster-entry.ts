@@ -14,7 +14,6 @@ export interface Comer {
   readonly by: UserUri | undefined;
   /** The device, as its Contact names it (RFC 5626 §4.1); what it has had of the room's past hangs on it. */
   readonly instance: string | undefined;
-  readonly media: { roster(): readonly Medium[] };
   readonly seat: Seat;
   readonly now: () => number;
 }
@@ -32,13 +31,13 @@ export function whileDialled(comer: Comer): Joined {
   return { ...joined(comer), media: [], status: 'dialing-out' };
 }
 
-/** Its call stands. */
-export function whenPresent(comer: Comer, dialog: Dialog): Joined {
-  const { caller, instance, media, seat } = comer;
+/** Its call stands, with these media. */
+export function whenPresent(comer: Comer, dialog: Dialog, media: readonly Medium[]): Joined {
+  const { caller, instance, seat } = comer;
   const address = dialog.flow === undefined ? caller.address : readIpAddress(dialog.flow.remote.address);
   return {
     ...joined(comer),
-    media: media.roster(),
+    media,
     ...(address === undefined ? {} : { address }),
     ...(instance === undefined ? {} : { instance }),
     callInfo: { callId: dialog.callId, fromTag: dialog.remoteTag, toTag: dialog.localTag },

@@ -44,6 +44,8 @@ export interface TextLegParts {
   readonly now: () => number;
   /** A line for the operator. */
   readonly info: (line: string) => void;
+  /** The peer gets no more texts, but its call goes on. */
+  readonly over: () => void;
 }
 
 /**
@@ -61,11 +63,16 @@ export class TextLeg {
     this.#parts = parts;
   }
 
-  /** A recipient for the room; `undefined` where the peer shows no texts. The same one as long as it delivers. */
+  /** Whether the peer takes what the room says, as far as is known. */
+  takes(session: InviteSession): boolean {
+    return this.#parts.profile().message !== 'none' && session.allows('MESSAGE') !== false && this.#out?.open !== false;
+  }
+
+  /** A recipient for the room; `undefined` where the peer takes no texts. The same one as long as it delivers. */
   recipient(session: InviteSession): TextOut | undefined {
-    const { room, speaker, limits, info, now } = this.#parts;
+    const { room, speaker, limits, info, now, over } = this.#parts;
     const profile = this.#parts.profile();
-    if (profile.message === 'none' || session.allows('MESSAGE') === false) return undefined;
+    if (!this.takes(session)) return undefined;
     const inside = profile.message === 'in-dialog';
     this.#out ??= new TextOut({
       endpoint: speaker.endpoint,
@@ -84,8 +91,9 @@ export class TextLeg {
       },
       limits,
       info,
+      over,
     });
-    return this.#out.open ? this.#out : undefined;
+    return this.#out;
   }
 
   /** A MESSAGE of the peer's: answered when the log has it. Throws SipError for what cannot be read. */

@@ -66,6 +66,8 @@ export interface TextOutParts {
   readonly limits: TextLimits;
   /** A line for the operator. */
   readonly info: (line: string) => void;
+  /** It has given up: the peer refuses texts, or did not take several in a row. */
+  readonly over: () => void;
 }
 
 interface Waiting {
@@ -231,7 +233,7 @@ export class TextOut implements Recipient {
       this.#parts.info(`${this.user} takes no MESSAGE (${String(status)}): it gets no more texts`);
       this.#shift();
       this.#failed(waiting.copy, { is: 'refused', detail: String(status) });
-      this.close();
+      this.#giveUp();
     } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
       this.#later(this.#patience(waiting.tries, outcome));
     } else this.#lose(waiting.copy, outcome.is === 'response' ? status : undefined);
@@ -255,7 +257,12 @@ export class TextOut implements Recipient {
       return;
     }
     this.#parts.info(`${this.user} gets no more texts: ${String(this.#losses)} were lost in a row`);
+    this.#giveUp();
+  }
+
+  #giveUp(): void {
     this.close();
+    this.#parts.over();
   }
 
   /** What it gets is a line that stands for it. */

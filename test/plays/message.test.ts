@@ -469,6 +469,39 @@ t.test('RFC 3264 §8: who is muted and has no line for the chat gets no offer th
   t.notOk(tom.phone.arrived.includes('INVITE'));
 });
 
+t.test('RFC 4575 §5.8: who has the chat by SIP MESSAGE has a message medium, which shows a mute', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const watcher = await SipPhone.connect('watcher', stage.sip);
+  const headers = [
+    'Event: conference',
+    'Accept: application/conference-info+xml',
+    'User-Agent: Blink 5',
+    'Expires: 600',
+  ];
+  const zoe = await join(stage, 'zoe');
+  await watcher.request('SUBSCRIBE', ROOM, { headers });
+  const tom = await call(stage, 'tom');
+  const shown = async (pattern: RegExp): Promise<void> => {
+    for (;;) {
+      const [, media] =
+        /sip:tom@[^]*?<\/joining-info>([^]*?)<\/endpoint>/.exec(textOf(await watcher.next('NOTIFY'))) ?? [];
+      if (media !== undefined && pattern.test(media)) return;
+    }
+  };
+  const medium = '<media id="texts"><display-text>SIP MESSAGE</display-text><type>message</type>';
+  await shown(new RegExp(`<media id="0"><type>audio</type>.*${medium}<label>[^<]*</label><status>sendrecv</status>`));
+  await zoe.say('/mute tom');
+  await shown(new RegExp(`${medium}.*<status>recvonly</status>`));
+  t.equal(await tom.writes('anybody?'), 403);
+  await zoe.say('/unmute tom');
+  await shown(new RegExp(`${medium}.*<status>sendrecv</status>`));
+  t.equal(await tom.writes('here I am'), 202);
+  tom.phone.replies.set('MESSAGE', '405 Method Not Allowed');
+  await zoe.say('he will not read this');
+  await shown(/^(?!.*id="texts").*<media id="0">/);
+});
+
 t.test('Linphone: out of the call, to its address of record, not From the roster URI', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

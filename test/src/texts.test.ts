@@ -333,6 +333,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
     onSent: () => undefined,
     limits: { ...DEFAULT_TEXT_LIMITS, ...limits },
     info: (line) => lines.push(line),
+    over: () => undefined,
   });
   const request = createRequest({
     ...{ method: 'MESSAGE', uri: parseUri('sip:tom@h'), from: parseNameAddr('<sip:a@b>;tag=1') },
