@@ -150,7 +150,8 @@ async function wire(
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
-    settingsOf: (uri) => settingsOf(current, uri, domains, factory.hasMade(uri)),
+    settingsOf: (uri) =>
+      settingsOf(current, uri, domains, factory.hasMade(uri) ? { owner: factory.ownerOf(uri) } : undefined),
     newConference: (settings) => new Conference(settings),
     watchers: [events, new ModeratedLegs(() => legs), fileCalls, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,

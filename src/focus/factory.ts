@@ -7,6 +7,7 @@ import { CREATE_RULES, type CreateRequest } from '../policy/join.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
 import { firstRefusal } from '../policy/rule.ts';
+import { type Caller, isNameless } from './caller.ts';
 import { contributionIn } from './group-names.ts';
 
 /** What the factory is made with. */
@@ -30,7 +31,8 @@ const MAKING = { perSecond: 0.2, burst: 20 };
 /** Makes conferences for those who call the conference factory (RFC 4579 §3.2, §5.4). */
 export class Factory {
   readonly #parts: FactoryParts;
-  readonly #made = new Set<RoomUri>();
+  /** Rooms that were made, and who has asked for them, where that is known. */
+  readonly #made = new Map<RoomUri, UserUri | undefined>();
   readonly #rate = new RateLimiter(MAKING);
   /** By user and Contribution-ID. */
   readonly #groups: Recent<string, SipUri>;
@@ -56,7 +58,8 @@ export class Factory {
    * Contribution-ID gets the one that was made for him, or his group would be in two.
    * @param names what the request calls the group chat
    */
-  make(factory: SipUri, user: UserUri, authenticated: boolean, names: readonly HeaderLine[] = []): SipUri | Refusal {
+  make(factory: SipUri, caller: Caller, names: readonly HeaderLine[] = []): SipUri | Refusal {
+    const { user, proven: authenticated } = caller;
     const { creators, rooms, maxRooms, domains, now } = this.#parts;
     const refusal = firstRefusal(CREATE_RULES, { user, authenticated, rooms: rooms(), maxRooms, creators });
     if (refusal !== undefined) return refusal;
@@ -68,10 +71,10 @@ export class Factory {
     if (retryAfter > 0) return { refused: 'too-fast', retryAfter };
     const made = { ...factory, user: `chat-${randomBytes(15).toString('base64url')}` };
     const room = domains.roomOf(made);
-    if (room !== undefined) this.#made.add(room);
+    if (room !== undefined) this.#made.set(room, isNameless(caller) ? undefined : user);
     if (room !== undefined && names.length > 0) this.#names.set(room, names);
     if (group !== undefined) this.#groups.set(group, made);
-    for (const oldest of this.#made) {
+    for (const oldest of this.#made.keys()) {
       if (this.#made.size <= maxRooms) break;
       this.#made.delete(oldest);
     }
@@ -81,6 +84,11 @@ export class Factory {
   /** What the caller for whom a room was made calls it. */
   namesOf(room: RoomUri): readonly HeaderLine[] {
     return this.#names.get(room) ?? [];
+  }
+
+  /** For whom a room was made who was sent there, and need not be the first to come; undefined: it is who comes first. */
+  ownerOf(room: RoomUri): UserUri | undefined {
+    return this.redirects ? this.#made.get(room) : undefined;
   }
 
   /** Whether a room is one that it has made. */

@@ -183,7 +183,7 @@ export class Focus implements UserAgentHandlers {
     const { factory, warn } = this.#parts;
     const { uri } = invite.request;
     if (!factory.isMeant(uri)) return undefined;
-    const made = factory.make(uri, caller.user, caller.proven, groupNamesOf(invite.request));
+    const made = factory.make(uri, caller, groupNamesOf(invite.request));
     if ('refused' in made) {
       warn(`${caller.user} may not have a conference made: ${made.refused}`);
       invite.refuse(refusalAnswer(made));

@@ -19,16 +19,21 @@ export function roomName(uri: RoomUri): string {
 /**
  * What is configured for a room; undefined when there is none and none may be made on demand.
  *
- * @param made whether the factory has made it
+ * @param made set where the factory has made it: for whom, where that need not be who comes first
  */
-export function settingsOf(config: Config, uri: RoomUri, domains: Domains, made = false): RoomSettings | undefined {
+export function settingsOf(
+  config: Config,
+  uri: RoomUri,
+  domains: Domains,
+  made?: { readonly owner: UserUri | undefined },
+): RoomSettings | undefined {
   const name = roomName(uri);
   if (name === FACTORY) return undefined;
-  if (!made && !config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
+  if (made === undefined && !config.rooms.on_demand && !Object.hasOwn(config.rooms.named, name)) return undefined;
   const room = roomConfig(config, name);
   return {
     permanent: room.permanent,
-    conference: conferenceSettings(room, domains),
+    conference: conferenceSettings(room, domains, made?.owner),
     policy: roomPolicy(config, room, domains),
     welcome: welcomeOf(room),
   };
@@ -84,8 +89,13 @@ function roomPolicy(config: Config, room: RoomConfig, domains: Domains): RoomPol
   };
 }
 
-function conferenceSettings(room: RoomConfig, domains: Domains): RoomSettings['conference'] {
+function conferenceSettings(
+  room: RoomConfig,
+  domains: Domains,
+  creator: UserUri | undefined,
+): RoomSettings['conference'] {
   const roles = new Map<UserUri, Role>(Object.entries(room.roles).map(([user, role]) => [userOf(user, domains), role]));
+  if (creator !== undefined && room.creator_role !== null && !roles.has(creator)) roles.set(creator, room.creator_role);
   return {
     ...(room.display_text === null ? {} : { displayText: room.display_text }),
     ...(room.subject === null ? {} : { subject: room.subject }),

@@ -580,6 +580,18 @@ t.test('RFC 4579 §5.4: the factory may redirect, and may not be for everybody',
   t.ok(closed.lines.some((line) => /mallory.*may-not-create/.test(line)));
 });
 
+t.test('RFC 4579 §5.4: who was sent to a new conference owns it, whoever comes first', async (t) => {
+  const stage = await stageWith(t, 'factory.answer=redirect');
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const { response } = await alice.request('INVITE', FACTORY);
+  const room = `sip:${roomIn(response.headers.get('Contact'))}@127.0.0.1`;
+  const bob = await join(stage, 'bob', room);
+  t.equal(await bob.say('/lock'), '403');
+  const owner = await join(stage, 'alice', room);
+  t.equal(await owner.say('/role bob moderator'), '200');
+  t.equal(await bob.say('/lock'), '200');
+});
+
 t.test("Linphone's group chat: a list and no SDP, then texts by MESSAGE", async (t) => {
   const stage = await stageWith(t);
   const bob = await Callee.wait(stage, 'bob');
