@@ -8,7 +8,7 @@ import type { QuoteOf } from './plain-text.ts';
 
 /** What of a room's past is kept at hand, so that many who come at once cost the log one read. */
 export interface PastLimits {
-  /** Messages at hand. Default 1000. */
+  /** Messages read to be at hand; of what is said meanwhile as many again. Default 1000. */
   readonly messages: number;
   /** Octets of them. Default 4 MiB. */
   readonly bytes: number;
@@ -42,6 +42,8 @@ export class Past {
   #whole = false;
   #bytes = 0;
   #loading: Promise<void> | undefined;
+  /** The newest event that was heard. */
+  #newest = eventNumber(0);
   /** What happened while the window was being read. */
   #meanwhile: Logged[] = [];
   #users = 0;
@@ -67,6 +69,7 @@ export class Past {
 
   /** Takes note of what the log has kept. */
   hear(logged: Logged): void {
+    this.#newest = logged.n;
     if (this.#loading !== undefined) this.#meanwhile.push(logged);
     else if (this.#window !== undefined) this.#note(logged);
   }
@@ -79,7 +82,7 @@ export class Past {
     const { after, through, most, end } = range;
     if (most <= 0) return [];
     const window = this.#window;
-    if (window === undefined) return this.#load().then(() => this.read(range));
+    if (window === undefined) return this.#load(through).then(() => this.read(range));
     const from = after === undefined ? 0 : firstAfter(window, after);
     const found = window.slice(from, through === undefined ? undefined : firstAfter(window, through));
     const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
@@ -119,15 +122,17 @@ export class Past {
     }
   }
 
-  #load(): Promise<void> {
-    return (this.#loading ??= this.#fill().finally(() => {
+  #load(through: EventNumber | undefined): Promise<void> {
+    return (this.#loading ??= this.#fill(through).finally(() => {
       this.#loading = undefined;
       this.#meanwhile = [];
     }));
   }
 
-  async #fill(): Promise<void> {
-    const logged = await this.#log.read(this.#room, { last: this.#limits.messages, messagesOnly: true });
+  async #fill(through: EventNumber | undefined): Promise<void> {
+    // What is said while it is read must not be counted, or it would cost those who wait the oldest that they want.
+    const present = through !== undefined && through >= this.#newest ? { through } : {};
+    const logged = await this.#log.read(this.#room, { ...present, last: this.#limits.messages, messagesOnly: true });
     this.#window = [];
     this.#bytes = 0;
     this.#whole = logged.length < this.#limits.messages;
@@ -145,7 +150,7 @@ export class Past {
     if (copy === undefined) return;
     window.push(copy);
     this.#bytes += copy.said.cpim.length;
-    while (window.length > this.#limits.messages || this.#bytes > this.#limits.bytes) {
+    while (window.length > 2 * this.#limits.messages || this.#bytes > this.#limits.bytes) {
       this.#bytes -= window.shift()?.said.cpim.length ?? 0;
       this.#whole = false;
     }

@@ -112,6 +112,40 @@ t.test('however much is said while the past is being read, none of it is lost', 
   t.strictSame(await over, ['before1', 'three', ...news]);
 });
 
+t.test('many who come in while others talk cost the log one read', async (t) => {
+  const log = new SlowLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined, { messages: 3 });
+  let reads = 0;
+  const read = log.read.bind(log);
+  log.read = (...question) => {
+    reads += 1;
+    return read(...question);
+  };
+  log.follow(ROOM, (logged) => past.hear(logged));
+  const say = (text: string): unknown => log.append(ROOM, said(text));
+  const idsOf = (copies: readonly Copy[]): readonly string[] => copies.map((copy) => copy.said.messageId);
+  const newest = (): ReturnType<Past['read']> => past.read({ most: 3, end: 'newest', through: log.last(ROOM) });
+  for (const text of ['one', 'two', 'three', 'four']) say(text);
+  past.use();
+  const first = newest();
+  say('five');
+  const second = newest();
+  const third = past.read({ most: 3, end: 'newest', through: eventNumber(4) });
+  say('six');
+  log.answer();
+  t.same(idsOf(await first), ['two', 'three', 'four']);
+  t.same(idsOf(await second), ['three', 'four', 'five']);
+  t.same(idsOf(await third), ['two', 'three', 'four']);
+  t.equal(reads, 1);
+  say('seven');
+  const fourth = newest();
+  t.ok(!(fourth instanceof Promise), 'at once');
+  t.same(idsOf(await fourth), ['five', 'six', 'seven']);
+  say('eight');
+  t.same(idsOf(await past.read({ most: 3, end: 'newest', through: eventNumber(4) })), ['two', 'three', 'four']);
+  t.equal(reads, 2, 'twice as many are at hand, but not more');
+});
+
 t.test('what is said meanwhile is not lost when the past cannot be read', async (t) => {
   const { log, say, over } = setUp({}, true);
   for (const text of ['four', 'five']) say(text);
