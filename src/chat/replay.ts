@@ -272,7 +272,10 @@ const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>
   other === undefined || other < one ? one : other;
 
 /** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
-const PER_TURN = 256;
+const PER_TURN = 128;
+
+/** Of them to one at a time, so that they leave in few writes: on Node these are the cost. */
+const AT_A_TIME = 32;
 
 /** To choose of what has been read takes about as long as to deliver so many. */
 const CHOICE = 32;
@@ -294,7 +297,7 @@ export class ReplayPump {
   }
 
   #turn(): void {
-    const share = Math.max(1, Math.floor(PER_TURN / this.#replays.size));
+    const share = Math.max(AT_A_TIME, Math.floor(PER_TURN / this.#replays.size));
     let delivered = 0;
     for (const replay of [...this.#replays]) {
       delivered += replay.step(share);

@@ -38,6 +38,20 @@ class SlowLog extends MemoryLog {
   }
 }
 
+/** A device that takes everything at once. */
+const silent: Recipient = {
+  underWay: 0,
+  endpoint: endpointId('phone'),
+  user: BOB,
+  roomUri: ROOM,
+  knowsRooms: true,
+  takesPrivate: true,
+  backlog: 0,
+  waits: () => false,
+  deliverLarge: () => undefined,
+  deliver: () => undefined,
+};
+
 /** A room where three things have been said, and a device that begins to hear it, or asks for the past. */
 function setUp(wish: PastWish, asked: boolean): { log: SlowLog; say: (text: string) => void; over: Promise<string[]> } {
   // The room's clock is that of its events.
@@ -45,18 +59,7 @@ function setUp(wish: PastWish, asked: boolean): { log: SlowLog; say: (text: stri
   const past = new Past(log, ROOM, () => undefined);
   const heard: string[] = [];
   let attached: Recipient | undefined;
-  const device: Recipient = {
-    underWay: 0,
-    endpoint: endpointId('phone'),
-    user: BOB,
-    roomUri: ROOM,
-    knowsRooms: true,
-    takesPrivate: true,
-    backlog: 0,
-    waits: () => false,
-    deliverLarge: () => undefined,
-    deliver: (copy) => heard.push(copy.said.messageId),
-  };
+  const device: Recipient = { ...silent, deliver: (copy) => heard.push(copy.said.messageId) };
   log.follow(ROOM, ({ n, event }) => {
     past.hear({ n, event });
     if (event.type === 'said') attached?.deliver(new Copy(event, n));
@@ -110,6 +113,41 @@ t.test('however much is said while the past is being read, none of it is lost', 
   for (const text of news) say(text);
   log.answer();
   t.strictSame(await over, ['before1', 'three', ...news]);
+});
+
+t.test('of many who catch up at once each gets much at a time, so that it leaves in few writes', async (t) => {
+  const log = new MemoryLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined);
+  for (let i = 0; i < 64; i++) log.append(ROOM, said(`m${i}`));
+  const pump = new ReplayPump();
+  const heard: string[] = [];
+  const names = Array.from({ length: 20 }, (_, i) => `phone${i}`);
+  await Promise.all(
+    names.map(
+      (name) =>
+        new Promise<void>((resolve) => {
+          pump.add(
+            new Replay({
+              past,
+              recipient: { ...silent, endpoint: endpointId(name), deliver: () => heard.push(name) },
+              policy: { messages: 64, missed: 64 },
+              wish: {},
+              after: undefined,
+              present: log.last(ROOM),
+              asked: false,
+              now: 1,
+              notifications: { flush: () => undefined, gather: (copies) => copies },
+              heading: () => new Copy(said('before')),
+              chosen: () => undefined,
+              done: () => resolve(),
+            }),
+          );
+        }),
+    ),
+  );
+  t.equal(heard.length, names.length * 65);
+  const stretches = heard.filter((name, i) => name !== heard[i - 1]).length;
+  t.ok(stretches <= names.length * 3, `a line by itself, then twice 32: ${stretches} stretches`);
 });
 
 t.test('many who come in while others talk cost the log one read', async (t) => {
