@@ -1,7 +1,7 @@
 import type { Clock } from './timers.ts';
 
-/** How long one turn may work on what is due, in milliseconds. */
-const BUDGET = 10;
+/** How long one turn may work on what is due, in milliseconds; to write what comes of it takes as long again. */
+const BUDGET = 5;
 
 /**
  * Work that may wait a little, done in the order it came, some milliseconds of it in each turn of the event loop: a

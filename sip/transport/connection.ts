@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts';
 import type { Address, Flow, HostPort, TransportHandlers, TransportName } from './flow.ts';
 import type { TransportLimits } from './limits.ts';
+import type { Turnstile } from './turnstile.ts';
 
 /** One message that went in or out, for a trace (logs, pcap, HEP). */
 export interface TraceEntry {
@@ -18,6 +19,8 @@ export interface TraceEntry {
 export interface FlowContext {
   readonly handlers: TransportHandlers;
   readonly limits: TransportLimits;
+  /** What all connections that carry messages share. */
+  readonly turnstile: Turnstile;
   readonly log: Log;
   readonly trace: ((entry: TraceEntry) => void) | undefined;
   /** Monotonic time in milliseconds. */

@@ -27,6 +27,7 @@ import { Responder } from './responder.ts';
 import { boundTo, listenTcp } from './tcp.ts';
 import { tlsServer } from './tls.ts';
 import type { TlsCertificate, TlsDialOptions } from './tls.ts';
+import { Turnstile } from './turnstile.ts';
 import { bindUdp, UdpListener } from './udp.ts';
 import type { WebSocketLike } from './websocket.ts';
 
@@ -88,7 +89,8 @@ export class SocketTransport implements TransportLayer {
     const limits = { ...defaultTransportLimits, ...options.limits };
     const clock = options.clock ?? (() => performance.now());
     const log = new BoundedLog(options.log ?? silent, { lines: options.maxLogLines ?? 50, now: clock });
-    this.#context = { handlers, limits, log, trace: options.trace, clock };
+    const turnstile = new Turnstile(limits.turnTime, clock);
+    this.#context = { handlers, limits, turnstile, log, trace: options.trace, clock };
     this.#resolver = new Resolver({
       dns: options.dns ?? systemDns(),
       supports: (transport, family) => this.#supports(transport, family),

@@ -16,6 +16,11 @@ export interface TransportLimits {
   readonly maxUdpPeers: number;
   /** Bytes waiting for a peer that does not read; more closes its flow (UDP: the datagram is dropped). Default 4194304. */
   readonly maxQueuedBytes: number;
+  /**
+   * How long messages are taken in one turn of the event loop, over all streams: a proxy may bring hundreds in one piece, and
+   * hundreds of peers may write at once. The others wait for the next turns. Default 5.
+   */
+  readonly turnTime: number;
   /** Until a connection of ours stands, TLS included. Default 5000. */
   readonly connectTimeout: number;
   /** From the first byte of a message on a stream to its last; slower is closed. Default 30000. */
@@ -46,6 +51,7 @@ export const defaultTransportLimits: TransportLimits = {
   maxWaitingToConnect: 20_000,
   maxUdpPeers: 20_000,
   maxQueuedBytes: 4_194_304,
+  turnTime: 5,
   connectTimeout: 5_000,
   messageTimeout: 30_000,
   firstMessageTimeout: 30_000,

@@ -9,8 +9,8 @@ const pong = Buffer.from('\r\n');
 /** How long a closed stream waits for its queue to drain and the peer to close, and how much it still takes meanwhile. */
 const farewell = { milliseconds: 2_000, bytes: 1_048_576 };
 
-/** How many messages of one connection are taken in one turn of the event loop: a proxy may bring hundreds in one piece. */
-const PER_TURN = 16;
+/** Octets from which a message is written at once. */
+const LARGE = 16_384;
 
 /** A flow over a byte stream: TCP, or TLS over it. */
 export class StreamConnection extends Connection {
@@ -18,7 +18,7 @@ export class StreamConnection extends Connection {
   readonly #framer: SipFramer;
   #partialSince: number | undefined;
   #corked = false;
-  /** Messages that have come wait for the next turn. */
+  /** Messages that have come wait for a turn to come. */
   #behind = false;
   /** The peer has ended its direction. */
   #ended = false;
@@ -59,13 +59,18 @@ export class StreamConnection extends Connection {
       // What one turn sends leaves in one write of the system's.
       this.#corked = true;
       this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
+      process.nextTick(this.#uncork);
     }
     this.#socket.write(bytes);
+    // What is large gains nothing by waiting, and its writing is a part of the work of who sends it.
+    if (bytes.length > LARGE) this.#uncork();
   }
+
+  readonly #uncork = (): void => {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket.uncork();
+  };
 
   protected finish(): void {
     // What the peer has under way is read and dropped: closing on unread bytes would reset the connection,
@@ -95,14 +100,14 @@ export class StreamConnection extends Connection {
     }
     this.heard();
     this.#framer.push(chunk);
-    this.#readFrames();
+    if (!this.#behind) this.#readFrames();
   }
 
-  /** Takes what has come; false when some of it waits for the next turn. */
+  /** Takes what has come; false when some of it waits for a turn to come. */
   #readFrames(): boolean {
     // The core may close this flow within any of these calls.
-    for (let taken = 0; this.answerable; taken += 1) {
-      if (taken === PER_TURN) {
+    while (this.answerable && this.#framer.pending) {
+      if (!this.context.turnstile.pass()) {
         this.#goOnLater();
         return false;
       }
@@ -117,7 +122,7 @@ export class StreamConnection extends Connection {
   #goOnLater(): void {
     this.#behind = true;
     this.#socket.pause();
-    setImmediate(() => {
+    this.context.turnstile.wait(() => {
       this.#behind = false;
       if (!this.#readFrames()) return;
       if (this.#broken !== undefined) {

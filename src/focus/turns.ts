@@ -1,5 +1,5 @@
 /** How many joins are begun in one turn of the event loop: some milliseconds' work. */
-const PER_TURN = 8;
+const PER_TURN = 4;
 
 /**
  * Makes what comes in storms wait its turn, so that a thousand who join at once do not hold up those who talk. Bounded by

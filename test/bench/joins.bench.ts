@@ -1,7 +1,7 @@
 /**
  * A storm of joins: how long it takes for N to be in the room while W watch its roster, how many NOTIFYs that costs, how
- * long the server's event loop was held at most, and what an idle participant (dialog, MSRP session, subscription) costs
- * in memory. The server is a process of its own.
+ * long the server's event loop was held at most, while all W subscribe at once and from then on, and what an idle
+ * participant (dialog, MSRP session, subscription) costs in memory. The server is a process of its own.
  *
  *   node dist/test/bench/joins.bench.js
  */
@@ -63,7 +63,7 @@ async function storm(joins: number, watchers: number): Promise<void> {
       seconds.toFixed(2).padStart(10),
       String(notified - notifies).padStart(10),
       ((after.cpu - before.cpu) / 1e6).toFixed(2).padStart(8),
-      Math.max(joined.stall, after.stall).toFixed(0).padStart(10),
+      `${before.stall.toFixed(0)}, ${Math.max(joined.stall, after.stall).toFixed(0)}`.padStart(10),
       `${(after.rss / 2 ** 20).toFixed(0)} MB`.padStart(10),
       perHead.padStart(16),
     ].join(''),

@@ -459,7 +459,13 @@ t.test('connect: refused, too slow, too many, closing', async (t) => {
 });
 
 t.test('who sends hundreds of messages at once keeps nobody waiting', async (t) => {
-  const server = side(t);
+  const received = new Inbox<Received>();
+  let time = 0;
+  const receive = (message: Uint8Array, flow: Flow): void => {
+    received.put({ message: text(message), flow });
+    time += 1;
+  };
+  const server = { ...side(t, { limits: { turnTime: 16 }, clock: () => time }, { receive }), received };
   const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
   const [proxy, other] = [await client(t, port), await client(t, port)];
   for (const { socket } of [proxy, other]) {
@@ -478,6 +484,34 @@ t.test('who sends hundreds of messages at once keeps nobody waiting', async (t) 
     'and none is lost, though the peer has ended',
   );
   t.match(await server.closed.next(), { reason: 'the peer has closed its direction' });
+});
+
+t.test('of many who write at once, over all connections, some are heard in each turn of the event loop', async (t) => {
+  const heard: { readonly message: string; readonly turn: number }[] = [];
+  let [time, now] = [0, 0];
+  const receive = (message: Uint8Array): void => {
+    heard.push({ message: text(message), turn: now });
+    time += 1;
+  };
+  const server = side(t, { limits: { turnTime: 5 }, clock: () => time }, { receive });
+  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  const all = await Promise.all(Array.from({ length: 60 }, () => client(t, port)));
+  while (server.layer.connections < 60) await turn();
+  const sent = all.map((_, at) => ['a', 'b', 'c'].map((each) => options(`${each}${String(at)}`)));
+  for (const [at, { socket }] of all.entries()) socket.write(sent[at]?.join('') ?? '');
+  for (; heard.length < 180; now += 1) await turn();
+
+  const perTurn = Array.from({ length: now }, (_, at) => heard.filter((each) => each.turn === at).length);
+  const most = Math.max(...perTurn);
+  // Our turns and its own need not begin at the same place.
+  t.ok(most <= 10, `${String(most)} at most`);
+  for (const each of sent) {
+    t.same(
+      heard.map(({ message }) => message).filter((message) => each.includes(message)),
+      each,
+      'each in his order',
+    );
+  }
 });
 
 t.test('connect: as many at a time as may be opened, the others when their turn comes', async (t) => {
