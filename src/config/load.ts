@@ -21,12 +21,13 @@ const defaultsFile = new URL('../../../config/default.yaml', import.meta.url);
 
 /** Makes the configuration out of what was said. Throws `ConfigError` with all faults. */
 export function readConfig(input: ConfigInput): Config {
-  const sources: readonly Source[] = [
-    fromYaml('config/default.yaml', readFileSync(defaultsFile, 'utf8')),
+  const defaults = fromYaml('config/default.yaml', readFileSync(defaultsFile, 'utf8'));
+  const given: readonly Source[] = [
     ...(input.file === undefined ? [] : [fromYaml(input.file.name, input.file.text)]),
     ...fromEnvironment(input.environment ?? {}),
     ...fromOptions(input.options ?? []),
   ];
+  const sources = [defaults, ...given];
   const place = (path: KeyPath): string =>
     (sources.findLast((source) => source.says(path)) ?? around(path)).placeOf(path);
   const around = (path: KeyPath): Source | Pick<Source, 'placeOf'> =>
@@ -37,13 +38,14 @@ export function readConfig(input: ConfigInput): Config {
   const parsed = schema.safeParse(value);
   if (!parsed.success) faults.push(...parsed.error.issues.flatMap((issue) => describe(issue, value, place)));
   // What is well by itself is looked at together also when something else is not.
-  const { data } = parsed.success ? parsed : schema.safeParse(soundPart(parsed.error.issues, value, sources[0]?.value));
+  const { data } = parsed.success ? parsed : schema.safeParse(soundPart(parsed.error.issues, value, defaults.value));
   const amiss = new Set(parsed.success ? [] : parsed.error.issues.map(({ path }) => path.map(String).join('.')));
   if (data !== undefined) {
     const crossed = [...contradictions(data), ...openToNetwork(data)].filter(({ keys }) => !keys.some(isAmong(amiss)));
     for (const { keys, message } of crossed) {
-      const path = keys[0].split('.');
-      faults.push({ place: place(path), key: keys[0], message });
+      // Where the operator has said one of them, that is the line to look at.
+      const said = keys.map((key) => key.split('.')).find((path) => given.some((source) => source.says(path)));
+      faults.push({ place: place(said ?? keys[0].split('.')), key: keys[0], message });
     }
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(inOrder(faults));
@@ -51,7 +53,7 @@ export function readConfig(input: ConfigInput): Config {
 }
 
 /** The configuration with the defaults where it is at fault. */
-function soundPart(issues: readonly z.core.$ZodIssue[], value: Value, defaults: Value = {}): Value {
+function soundPart(issues: readonly z.core.$ZodIssue[], value: Value, defaults: Value): Value {
   const sound = issues.reduce((rest, issue) => {
     const path = issue.path.map(String);
     const names = issue.code === 'unrecognized_keys' ? issue.keys : [];
@@ -106,13 +108,20 @@ function describe(issue: z.core.$ZodIssue, value: Value, place: (path: KeyPath) 
     });
   }
   const message =
-    issue.code === 'invalid_key'
-      ? issue.issues.map((inner) => inner.message).join(', ')
-      : issue.message.replace(/^Invalid (?:input|option): /, '');
+    issue.code === 'invalid_key' ? issue.issues.map((inner) => inner.message).join(', ') : inWords(issue.message);
   const given = path.reduce<Value | undefined>(step, value);
   const shown =
     given === undefined || issue.code === 'invalid_key' ? '' : `, not ${JSON.stringify(given).slice(0, 80)}`;
   return [{ place: place(path), key: path.join('.'), message: `${message}${shown}` }];
+}
+
+/** What zod says, without what the value itself shows. */
+function inWords(message: string): string {
+  return message
+    .replace(/^Invalid (?:input|option): /, '')
+    .replace(/, received \w+$/, '')
+    .replace(/^Too (?:big|small): expected \w+ to (?:be|have) <=/, 'expected at most ')
+    .replace(/^Too (?:big|small): expected \w+ to (?:be|have) >=/, 'expected at least ');
 }
 
 /** What stands under a name in a section or list. */

@@ -165,7 +165,8 @@ class Chat {
       if (status !== 200) this.#show({ type: 'notice', text: `! no nickname: ${status} ${comment}` });
     }
     if (say !== undefined) {
-      for (const text of say) this.#say(text);
+      // As with a line that is empty: a command without output makes no message.
+      for (const text of say) if (text.trim() !== '') this.#say(text);
       if (stay !== true) {
         this.#leaveWhenSaid();
         return;

@@ -139,7 +139,19 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   const listener = start('chat', ROOM, '--name', 'Logger', '--json', '--stay', ...server);
   listener.process.stdin.end();
   await listener.shows(/"type":"room"/);
-  const say = start('chat', ROOM, '--name', 'Cron', '--say', 'backup done', '--say', 'zweite Zeile: ü', ...server);
+  const say = start(
+    'chat',
+    ROOM,
+    '--name',
+    'Cron',
+    '--say',
+    'backup done',
+    '--say',
+    '',
+    '--say',
+    'zweite Zeile: ü',
+    ...server,
+  );
   t.equal(await say.exit, 0);
   t.equal(
     say.output,
@@ -147,8 +159,9 @@ t.test('scripts: --say, --json and pipes', async (t) => {
     'what others say and do is not its business',
   );
   await listener.shows(/zweite Zeile/);
-  const heard = listener.json.filter(({ type, text }) => type === 'message' && /backup|Zeile/.test(String(text)));
-  t.match(heard, [
+  const heard = listener.json.filter(({ type }) => type === 'message');
+  t.equal(heard.at(-2)?.['text'], 'backup done', 'and of nothing, no message is made');
+  t.match(heard.slice(-2), [
     { text: 'backup done', from: { name: 'Cron', uri: 'sip:cron@127.0.0.1' }, private: false },
     { text: 'zweite Zeile: ü' },
   ]);

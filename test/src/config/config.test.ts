@@ -169,16 +169,25 @@ t.test('every fault is named, at its place, all at once', async (t) => {
       '--set http.port: expected KEY=VALUE',
       '--set x.y=1: x.y: no such key; known here: domains, open_to_network, data, sip, msrp, http, tls, auth, rooms, factory, dialling, roster, log, audio, peers, logging, shutdown',
       'GTC_MSRP_PROT: no such key; did you mean GTC_MSRP_PORT?',
-      'GTC_SIP_TCP: sip.tcp: expected boolean, received string, not "no"',
+      'GTC_SIP_TCP: sip.tcp: expected boolean, not "no"',
       'my.yaml:11:9: rooms.named.lobby.roles.alice: expected an address of record such as sip:alice@example.org',
-      'my.yaml:14:5: peers.0.chunks: expected boolean, received string, not "perhaps"',
+      'my.yaml:14:5: peers.0.chunks: expected boolean, not "perhaps"',
       'my.yaml:15:1: lgging: no such key; did you mean logging?',
       'my.yaml:2:3: sip.prt: no such key; did you mean sip.port?',
-      'my.yaml:3:3: sip.port: expected number, received string, not "many"',
+      'my.yaml:3:3: sip.port: expected number, not "many"',
       'my.yaml:4:3: sip.t1: expected a duration such as 30s, not 5',
       'my.yaml:7:5: rooms.named.no room: expected the user part of a SIP URI',
     ].sort(),
   );
+});
+
+t.test('a fault is told in words, at the line that has been written', (t) => {
+  t.same(faultsOf(file('msrp:\n  stream_above: 1GiB\nsip:\n  port: 70000\nhttp:\n  port: -1')), [
+    'my.yaml:2:3: msrp.queue_bytes: must be at least msrp.stream_above',
+    'my.yaml:4:3: sip.port: expected at most 65535, not 70000',
+    'my.yaml:6:3: http.port: expected at least 0, not -1',
+  ]);
+  t.end();
 });
 
 t.test('keys that do not go together are told beside other faults, in the order of the file', async (t) => {
