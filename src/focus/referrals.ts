@@ -7,6 +7,7 @@ import {
   partById,
   type ReferProgress,
   type Uri,
+  uriEquals,
 } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost } from '../chat/host.ts';
@@ -182,7 +183,7 @@ export class Referrals {
     ringing: (status: number, reason?: string) => void,
   ): 'dialling' | undefined {
     if (method === 'BYE' || admin !== undefined) {
-      const target = userNamed(room, this.#parts.domains.person(uri));
+      const target = userNamed(room, uri, this.#parts.domains);
       const order = target === undefined ? undefined : orderOf(target, method, admin);
       if (order === undefined) done({ status: 404, reason: 'Nobody Here Has That Address' });
       else {
@@ -225,11 +226,25 @@ function referredBy({ referredBy: said }: IncomingRefer, user: UserUri): string 
   return said !== undefined && canonicalUser(said.uri) === user ? `<${formatUri(said.uri)}>` : undefined;
 }
 
-/** The identity behind a URI of the roster, or of somebody who is not in it. */
-function userNamed(room: ChatRoom, uri: Uri): UserUri | undefined {
+/** The identity behind a URI of the roster, of a user or of one of his endpoints, or of somebody who is not in it. */
+function userNamed(room: ChatRoom, uri: Uri, domains: Domains): UserUri | undefined {
   const bare = uri.kind === 'sip' ? { ...uri, headers: [] } : uri;
-  const shown = canonicalUser(bare);
-  return shown === undefined ? undefined : (room.conference.participant(shown)?.user ?? shown);
+  const shown = canonicalUser(domains.person(bare));
+  if (shown === undefined) return undefined;
+  return room.conference.participant(shown)?.user ?? ownerOf(room, bare) ?? shown;
+}
+
+/** Whose endpoint the roster shows under that URI, whatever the URI is to have done. */
+function ownerOf(room: ChatRoom, uri: Uri): UserUri | undefined {
+  const wanted = uri.kind === 'sip' ? { ...uri, params: uri.params.without('method') } : uri;
+  for (const { user, endpoints } of room.conference.users()) {
+    const isMeant = endpoints.some(({ key }) => {
+      const known = readTarget(key);
+      return known !== undefined && uriEquals(known, wanted);
+    });
+    if (isMeant) return user;
+  }
+  return undefined;
 }
 
 function orderOf(user: UserUri, method: string, admin: boolean | undefined): Order {

@@ -392,6 +392,23 @@ t.test('RFC 4579 §5.11: REFER with method=BYE, as Blink writes it, takes somebo
   await carol.hears('carol is a moderator');
 });
 
+t.test(
+  'RFC 4579 §5.11, RFC 4575 §5.7: somebody is taken out by the URI of an endpoint, as the roster has it',
+  async (t) => {
+    const stage = await stageWith(t);
+    const alice = await join(stage, 'alice');
+    const phone = await SipPhone.connect('bob', stage.sip);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()), from: 'sip:bob@example.org' };
+    phone.ack((await phone.request('INVITE', ROOM, offer)).dialog);
+    const endpoint = phone.address;
+    const kick = async (uri: string): Promise<number> =>
+      (await alice.phone.within(alice.dialog, 'REFER', refer(`<${uri};method=BYE>`, 'Refer-Sub: false'))).status;
+    t.equal(await kick(endpoint.replace('bob', 'ben')), 404);
+    t.equal(await kick(endpoint), 200);
+    t.match((await phone.next('BYE')).headers.get('Reason'), /Kicked/);
+  },
+);
+
 t.test('RFC 4488 §4, RFC 5368 §8: several at once by a list, without a subscription', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
