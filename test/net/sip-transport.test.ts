@@ -438,16 +438,21 @@ t.test('the answer to a stream that cannot be framed reaches a peer that is stil
 });
 
 t.test('connect: refused, too slow, too many, closing', async (t) => {
-  const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+  const silent = createServer().listen(0, '127.0.0.1');
   await once(silent, 'listening');
   t.teardown(() => silent.close());
   const address = silent.address();
   const silentPort = typeof address === 'object' && address !== null ? address.port : 0;
-  const { layer } = side(t, { limits: { connectTimeout: 300, maxConnecting: 1, maxWaitingToConnect: 1 } });
+  const { layer } = side(t, { limits: { connectTimeout: 300, maxConnecting: 1, maxWaitingToConnect: 2 } });
   t.match(await dial(layer, 1), { failed: 'refused' });
+  const arrived = once(silent, 'connection') as Promise<[Socket]>;
+  const cut = dial(layer, silentPort, { transport: 'TLS', serverName: 'first.example' });
   const slow = dial(layer, silentPort, { transport: 'TLS' });
   const later = [dial(layer, silentPort), dial(layer, silentPort)];
   t.match(await dial(layer, 1), { failed: 'limit' });
+  // From now on the second is being opened, until those who have waited from the beginning have given up.
+  for (const socket of await arrived) socket.destroy();
+  t.match(await cut, { failed: 'refused' });
   t.match(await slow, { failed: 'timeout' });
   t.match(await Promise.all(later), [{ failed: 'limit' }, { failed: 'limit' }], 'no longer than to connect');
   const abandoned = dial(layer, silentPort, { transport: 'TLS' });

@@ -401,7 +401,11 @@ t.test(
     const texts: string[] = [];
     const agent = (seed: number): UserAgent<SocketTransport> =>
       new UserAgent(
-        { transport: (handlers) => new SocketTransport({}, losing(handlers, seed)), timers },
+        // Long enough that on a busy machine, too, it is loss alone that costs time.
+        {
+          transport: (handlers) => new SocketTransport({}, losing(handlers, seed)),
+          timers: { T1: 150, T2: 1200, T4: 1500 },
+        },
         {
           onInvite: (invite) => {
             heard.calls++;
