@@ -17,7 +17,7 @@ export interface TransportLimits {
   /** Bytes waiting for a peer that does not read; more closes its flow (UDP: the datagram is dropped). Default 4194304. */
   readonly maxQueuedBytes: number;
   /**
-   * How long messages are taken in one turn of the event loop, over all streams: a proxy may bring hundreds in one piece, and
+   * How long messages are taken in one turn of the event loop, over all connections: a proxy may bring hundreds in one piece, and
    * hundreds of peers may write at once. The others wait for the next turns. Default 5.
    */
   readonly turnTime: number;

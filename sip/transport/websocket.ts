@@ -7,6 +7,9 @@ export interface WebSocketLike {
   readonly bufferedAmount: number;
   send(data: Uint8Array, options: { binary: boolean }): void;
   ping(): void;
+  /** Nothing more is read, and so no more messages come but those that have been read. */
+  pause(): void;
+  resume(): void;
   close(code?: number, reason?: string): void;
   terminate(): void;
   on(event: 'message', listener: (data: Buffer | ArrayBuffer | Buffer[], isBinary: boolean) => void): unknown;
@@ -26,6 +29,10 @@ const closeTimeout = 2_000;
 export class WebSocketConnection extends Connection {
   readonly #webSocket: WebSocketLike;
   #pingedAt: number | undefined;
+  /** Messages that have come and wait for a turn to come. */
+  readonly #waiting: Buffer[] = [];
+  /** Why the connection is gone below, once it is: what has come by it is taken all the same. */
+  #broken: string | undefined;
 
   constructor(
     webSocket: WebSocketLike,
@@ -36,7 +43,7 @@ export class WebSocketConnection extends Connection {
     super(facts, context, ended);
     this.#webSocket = webSocket;
     webSocket.on('message', (data) => {
-      this.#receive(Array.isArray(data) ? Buffer.concat(data) : Buffer.isBuffer(data) ? data : Buffer.from(data));
+      this.#hear(Array.isArray(data) ? Buffer.concat(data) : Buffer.isBuffer(data) ? data : Buffer.from(data));
     });
     webSocket.on('pong', () => {
       this.heard();
@@ -46,7 +53,8 @@ export class WebSocketConnection extends Connection {
       fault = error.message;
     });
     webSocket.on('close', (code) => {
-      this.gone(fault ?? `closed by the peer with ${code}`);
+      this.#broken = fault ?? `closed by the peer with ${code}`;
+      if (this.#waiting.length === 0) this.gone(this.#broken);
     });
   }
 
@@ -82,9 +90,35 @@ export class WebSocketConnection extends Connection {
     return undefined;
   }
 
-  #receive(data: Buffer): void {
+  #hear(data: Buffer): void {
     if (!this.answerable) return;
     this.heard();
+    if (this.#waiting.length === 0 && this.context.turnstile.pass()) {
+      this.#take(data);
+      return;
+    }
+    // What was read with it comes all the same: as much as one read of the socket brings.
+    this.#waiting.push(data);
+    if (this.#waiting.length === 1) this.#goOnLater();
+  }
+
+  #goOnLater(): void {
+    this.#webSocket.pause();
+    this.context.turnstile.wait(() => {
+      this.#takeWaiting();
+    });
+  }
+
+  #takeWaiting(): void {
+    do this.#take(this.#waiting.shift());
+    while (this.#waiting.length > 0 && this.context.turnstile.pass());
+    if (this.#waiting.length > 0) this.#goOnLater();
+    else if (this.#broken === undefined) this.#webSocket.resume();
+    else this.gone(this.#broken);
+  }
+
+  #take(data: Buffer | undefined): void {
+    if (data === undefined || !this.answerable) return;
     const { maxHeadBytes, maxBodyBytes } = this.context.limits;
     if (data.length <= 4 && keepAlive.test(data.toString('latin1'))) {
       // A double CRLF asks, a single one answers (RFC 7118 §6, RFC 5626 §3.5.1).

@@ -491,34 +491,6 @@ t.test('who sends hundreds of messages at once keeps nobody waiting', async (t) 
   t.match(await server.closed.next(), { reason: 'the peer has closed its direction' });
 });
 
-t.test('of many who write at once, over all connections, some are heard in each turn of the event loop', async (t) => {
-  const heard: { readonly message: string; readonly turn: number }[] = [];
-  let [time, now] = [0, 0];
-  const receive = (message: Uint8Array): void => {
-    heard.push({ message: text(message), turn: now });
-    time += 1;
-  };
-  const server = side(t, { limits: { turnTime: 5 }, clock: () => time }, { receive });
-  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
-  const all = await Promise.all(Array.from({ length: 60 }, () => client(t, port)));
-  while (server.layer.connections < 60) await turn();
-  const sent = all.map((_, at) => ['a', 'b', 'c'].map((each) => options(`${each}${String(at)}`)));
-  for (const [at, { socket }] of all.entries()) socket.write(sent[at]?.join('') ?? '');
-  for (; heard.length < 180; now += 1) await turn();
-
-  const perTurn = Array.from({ length: now }, (_, at) => heard.filter((each) => each.turn === at).length);
-  const most = Math.max(...perTurn);
-  // Our turns and its own need not begin at the same place.
-  t.ok(most <= 10, `${String(most)} at most`);
-  for (const each of sent) {
-    t.same(
-      heard.map(({ message }) => message).filter((message) => each.includes(message)),
-      each,
-      'each in his order',
-    );
-  }
-});
-
 t.test('connect: as many at a time as may be opened, the others when their turn comes', async (t) => {
   const servers = await Promise.all(
     Array.from({ length: 50 }, async () => {
@@ -926,6 +898,49 @@ t.test('RFC 7118: each WebSocket message is one SIP message, text or binary', as
     failed.put(failure);
   });
   t.match(await failed.next(), { failed: 'closed' });
+});
+
+t.test('of many who write at once, over all connections, some are heard in each turn of the event loop', async (t) => {
+  const heard: { readonly message: string; readonly turn: number }[] = [];
+  let [time, now] = [0, 0];
+  const receive = (message: Uint8Array): void => {
+    heard.push({ message: text(message), turn: now });
+    time += 1;
+  };
+  const server = side(t, { limits: { turnTime: 5 }, clock: () => time }, { receive });
+  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  const webPort = await webSocketServer(t, server);
+  const streams = Array.from({ length: 30 }, () => client(t, port));
+  const webSockets = Array.from({ length: 30 }, () => webSocketClient(t, webPort));
+  const all = await Promise.all([...streams, ...webSockets]);
+  while (server.layer.connections < 60) await turn();
+  const sent = all.map((_, at) => ['a', 'b', 'c'].map((each) => options(`${each}${String(at)}`)));
+  for (const [at, { socket }] of all.entries()) {
+    const messages = sent[at] ?? [];
+    if (!(socket instanceof WebSocket)) {
+      socket.write(messages.join(''));
+      continue;
+    }
+    for (const message of messages) socket.send(message);
+    if (at % 2 === 0) socket.close();
+  }
+  for (; heard.length < 180; now += 1) await turn();
+
+  const perTurn = Array.from({ length: now }, (_, at) => heard.filter((each) => each.turn === at).length);
+  const most = Math.max(...perTurn);
+  // Our turns and its own need not begin at the same place.
+  t.ok(most <= 10, `${String(most)} at most`);
+  for (const each of sent) {
+    t.same(
+      heard.map(({ message }) => message).filter((message) => each.includes(message)),
+      each,
+      'each in his order, though he has hung up',
+    );
+  }
+  for (let at = 0; at < 15; at += 1) t.match((await server.closed.next()).reason, /closed by the peer/);
+  (await webSockets.at(-1))?.socket.send(options('later'));
+  while (heard.length < 181) await turn();
+  t.equal(heard.at(-1)?.message, options('later'), 'and goes on to be heard');
 });
 
 t.test('RFC 7118 §6: a WebSocket that answers no ping is closed; one too many is refused', async (t) => {
