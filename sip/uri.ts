@@ -258,7 +258,9 @@ function canonicalEscapes(part: string): string {
   });
 }
 
-function canonicalHost(host: string): string {
+/** The one form of a host that compares: in lower case, IPv6 references as short as can be, names without the final dot. */
+export function canonicalHost(name: string): string {
+  const host = name.toLowerCase();
   // The WHATWG parser knows the one shortest form of an IPv6 address (RFC 5952); it refuses what is none.
   if (host.startsWith('[') && URL.canParse(`http://${host}`)) return new URL(`http://${host}`).hostname;
   return host.endsWith('.') ? host.slice(0, -1) : host;

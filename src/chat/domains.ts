@@ -1,4 +1,4 @@
-import { formatUri, parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
+import { canonicalHost, formatUri, parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
 import { IdError, roomUri, type RoomUri } from '../conference/ids.ts';
 
 /** Ends the user part of the URI from which a room sends texts outside of calls. */
@@ -28,14 +28,14 @@ export class Domains {
    *   everybody is who his URI says
    */
   constructor(names: readonly [string, ...string[]], accounts?: string) {
-    this.#accounts = accounts?.toLowerCase();
-    this.#names = new Set(names.map((name) => name.toLowerCase()));
-    this.#canonical = names[0].toLowerCase();
+    this.#accounts = accounts === undefined ? undefined : canonicalHost(accounts);
+    this.#names = new Set(names.map(canonicalHost));
+    this.#canonical = canonicalHost(names[0]);
   }
 
-  /** Whether the host is ours. */
+  /** Whether the host is ours, however it is written. */
   serves(host: string): boolean {
-    return this.#names.has(host.toLowerCase());
+    return this.#names.has(canonicalHost(host));
   }
 
   /** The URI under which somebody is known who is named by this one. */

@@ -1,4 +1,13 @@
-import { type Answer, type NameAddr, Params, parseUri, SipError, type SipUri, type Uri } from '../../sip/index.ts';
+import {
+  type Answer,
+  canonicalHost,
+  type NameAddr,
+  Params,
+  parseUri,
+  SipError,
+  type SipUri,
+  type Uri,
+} from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { canonicalUser } from './caller.ts';
@@ -48,20 +57,24 @@ export class Targets {
       return { status: 403, reason: 'That Domain Is Not Called from Here' };
     }
     const ours = this.#domains.serves(goesTo);
+    // Whoever answers is in the room as who the host says, with his role: so he has to be where that leads.
+    if (!isSameHost(uri.host, goesTo) && !(ours && this.#domains.serves(uri.host))) {
+      return { status: 403, reason: 'Not Called at an Address That Another Domain Has' };
+    }
     const params = uri.params.without('method');
     const target: SipUri = { ...uri, params, headers: [] };
     const user = canonicalUser(this.#domains.person(target));
     if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
-    if (proxy !== undefined) return { uri: target, user, route: [address(proxy)], byFlowOnly: false };
     const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
+    // A proxy, too, may take a port for that of somebody else.
     if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
+    if (proxy !== undefined) return { uri: target, user, route: [address(proxy)], byFlowOnly: false };
     return { uri: target, user, route: undefined, byFlowOnly: back };
   }
 
   #mayCall(host: string): boolean {
     const { domains } = this.#options;
-    const called = host.toLowerCase();
-    return this.#domains.serves(called) || domains.some((name) => name === '*' || name.toLowerCase() === called);
+    return this.#domains.serves(host) || domains.some((name) => name === '*' || isSameHost(name, host));
   }
 }
 
@@ -74,5 +87,7 @@ export function readTarget(text: string): Uri | undefined {
     throw fault;
   }
 }
+
+const isSameHost = (one: string, other: string): boolean => canonicalHost(one) === canonicalHost(other);
 
 const address = (uri: Uri): NameAddr => ({ uri, params: Params.none });

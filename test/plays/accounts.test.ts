@@ -98,15 +98,29 @@ t.test(
   },
 );
 
-t.test('nobody comes in as an account by being called at a port of his own choice', async (t) => {
-  const stage = await withAccounts(t);
-  const bob = await Account.of(stage, 'bob');
-  await bob.comes();
-  const own = await RawServer.listen(t, 'udp', (_, answer) => {
-    answer(486);
-  });
-  t.equal(await bob.refers(own.address('alice')), 403);
-  t.equal(own.waiting('INVITE'), 0);
+t.test('nobody comes in as somebody else by being called where that one is not', async (t) => {
+  for (const options of [
+    [],
+    ['dialling.domains=[127.0.0.2, friends.invalid]'],
+    ['dialling.domains=["*"]'],
+    ['dialling.proxy=sip:127.0.0.1:9;lr'],
+  ]) {
+    const stage = await withAccounts(t, ...options);
+    const bob = await Account.of(stage, 'bob');
+    await bob.comes();
+    const own = await RawServer.listen(t, 'udp', (_, answer) => {
+      answer(486);
+    });
+    const at = own.address('alice');
+    const port = /:(\d+)/.exec(at.slice(4))?.[1] ?? '';
+    t.equal(await bob.refers(at), 403, 'a port of his own choice');
+    t.equal(await bob.refers(at.replace('127.0.0.1', 'localhost.')), 403, 'however the host is written');
+    for (const name of ['example.org', 'friends.invalid']) {
+      const around = `sip:alice@${name}:${port};maddr=127.0.0.2`;
+      t.equal(await bob.refers(around), 403, 'RFC 3261 §19.1.1: an address that another domain has');
+    }
+    t.equal(own.waiting('INVITE'), 0);
+  }
 });
 
 /** An INVITE with a list (RFC 5366). */

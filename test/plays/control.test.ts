@@ -157,7 +157,8 @@ t.test('RFC 5363 §5.2: only those are called who have agreed to it', async (t) 
     const around = await refused(`sip:x@127.0.0.1:9;maddr=${maddr}`);
     t.match(around, { reason: /403 That Domain/ }, 'RFC 3261 §19.1.1: nor by the address that stands for the host');
   }
-  t.match(await refused(`sip:x@friends.invalid:${String(stage.sip)};maddr=127.0.0.1`), { reason: /404/ }, 'ourselves');
+  t.match(await refused(`sip:x@friends.invalid:${String(stage.sip)};maddr=127.0.0.1`), { reason: /403/ }, 'ourselves');
+  t.match(await refused(`sip:other-room@localhost.:${String(stage.sip)}`), { reason: /404/ }, 'ourselves, with a dot');
   t.match(await refused('tel:+49123'), { reason: /416/ });
   t.match(await refused('no uri>'), { reason: /400|is no URI/ });
   t.match(await refused('sip:zoe@friends.invalid'), { status: 503 }, 'a friend, whose name leads nowhere');
