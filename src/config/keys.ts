@@ -50,11 +50,25 @@ export function allKeys(schema: z.core.$ZodType, above: KeyPath = []): readonly 
   return names.flatMap((name) => allKeys(schema, [...above, name]));
 }
 
-/** Says that a name is not known, and which one was probably meant. */
-export function unknownKey(schema: z.core.$ZodType, above: KeyPath, name: string): string {
+/** Whether more stands below a key: names of its own, or free ones. */
+function isSection(schema: z.core.$ZodType | undefined): boolean {
+  return schema !== undefined && (shapeOf(schema) !== undefined || core(schema) instanceof z.ZodRecord);
+}
+
+/**
+ * Says that a name is not known, and which one was probably meant.
+ * @param heads whether more stands below it
+ */
+export function unknownKey(schema: z.core.$ZodType, above: KeyPath, name: string, heads: boolean): string {
   const names = namesAt(schema, above);
   const near = nearest(name, names);
   if (near !== undefined) return `no such key; did you mean ${[...above, near].join('.')}?`;
+  // As a room that stands beside those that have names.
+  const lower = names.find((one) => {
+    const path = [...above, one];
+    return heads && isSection(schemaAt(schema, path)) && isSection(schemaAt(schema, [...path, name]));
+  });
+  if (lower !== undefined) return `no such key; did you mean ${[...above, lower, name].join('.')}?`;
   const elsewhere = allKeys(schema).filter((key) => key === name || key.endsWith(`.${name}`));
   if (elsewhere.length > 0) return `no such key here; there is ${elsewhere.join(', ')}`;
   return names.length > 0 ? `no such key; known here: ${names.join(', ')}` : 'no such key';

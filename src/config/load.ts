@@ -5,7 +5,7 @@ import { ConfigError, type ConfigFault } from './faults.ts';
 import { unknownKey, type KeyPath } from './keys.ts';
 import { type Contradiction, openToNetwork } from './network.ts';
 import { schema, type Config } from './schema.ts';
-import { fromEnvironment, fromOptions, fromYaml, overlay, type Source, type Value } from './sources.ts';
+import { fromEnvironment, fromOptions, fromYaml, isSection, overlay, type Source, type Value } from './sources.ts';
 
 /** What the operator has said, besides the defaults. */
 export interface ConfigInput {
@@ -104,7 +104,8 @@ function describe(issue: z.core.$ZodIssue, value: Value, place: (path: KeyPath) 
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((name) => {
       const below = [...path, name];
-      return { place: place(below), key: below.join('.'), message: unknownKey(schema, path, name) };
+      const heads = isSection(below.reduce<Value | undefined>(step, value));
+      return { place: place(below), key: below.join('.'), message: unknownKey(schema, path, name, heads) };
     });
   }
   const message =

@@ -104,7 +104,8 @@ export function fromOptions(options: readonly string[]): readonly Source[] {
     const wrong = path.findIndex((_, n) => schemaAt(schema, path.slice(0, n + 1)) === undefined);
     const name = path[wrong];
     if (name === undefined) return single(place, path, option.slice(equals + 1));
-    return broken({ place, key: path.join('.'), message: unknownKey(schema, path.slice(0, wrong), name) });
+    const message = unknownKey(schema, path.slice(0, wrong), name, wrong < path.length - 1);
+    return broken({ place, key: path.join('.'), message });
   });
 }
 
@@ -137,7 +138,8 @@ function broken(fault: ConfigFault): Source {
   return { value: {}, placeOf: () => fault.place, says: () => false, faults: [fault] };
 }
 
-const isSection = (value: Value | undefined): value is { readonly [key: string]: Value } =>
+/** Whether a value has names of its own. */
+export const isSection = (value: Value | undefined): value is { readonly [key: string]: Value } =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Lays one value over another: sections are merged key by key, all else is replaced. An empty section changes nothing. */

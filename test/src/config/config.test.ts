@@ -181,6 +181,18 @@ t.test('every fault is named, at its place, all at once', async (t) => {
   );
 });
 
+t.test('what stands one section too high is told where it belongs', (t) => {
+  const text = 'rooms:\n  lobby:\n    subject: x\n  roles: { sip:a@b: owner }\n  pin: 1\nadvertise: { host: a }';
+  t.same(faultsOf({ ...file(text), options: ['rooms.den.pin=1'] }), [
+    '--set rooms.den.pin=1: rooms.den.pin: no such key; did you mean rooms.named.den?',
+    'my.yaml:2:3: rooms.lobby: no such key; did you mean rooms.named.lobby?',
+    'my.yaml:4:3: rooms.roles: no such key; did you mean rooms.defaults.roles?',
+    'my.yaml:5:3: rooms.pin: no such key here; there is rooms.defaults.pin',
+    'my.yaml:6:1: advertise: no such key; did you mean sip.advertise?',
+  ]);
+  t.end();
+});
+
 t.test('a fault is told in words, at the line that has been written', (t) => {
   t.same(faultsOf(file('msrp:\n  stream_above: 1GiB\nsip:\n  port: 70000\nhttp:\n  port: -1')), [
     'my.yaml:2:3: msrp.queue_bytes: must be at least msrp.stream_above',
