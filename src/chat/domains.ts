@@ -67,9 +67,10 @@ export class Domains {
     }
   }
 
-  /** The room that somebody who runs the service means: by its name alone, or by a URI. */
+  /** The room that somebody who runs the service means: by its name alone, with the domain, or by a URI. */
   roomCalled(name: string): RoomUri | undefined {
-    return this.roomNamed(name.includes('@') ? name : `sip:${name}@${this.#canonical}`);
+    if (/^sips?:/i.test(name)) return this.roomNamed(name);
+    return this.roomNamed(name.includes('@') ? `sip:${name}` : `sip:${name}@${this.#canonical}`);
   }
 
   /** The same for text, as it stands in CPIM headers; what is no URI names nothing. */

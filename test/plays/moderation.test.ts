@@ -626,6 +626,7 @@ t.test('the administrator gives the same orders over HTTP', async (t) => {
   });
   t.match(await order('/kick alice', ROOM), { status: 200 }, 'an owner too, and by the full address');
   await alice.phone.next('BYE');
+  t.match(await api(stage, data, `/api/rooms/${ROOM.replace('sip:', '')}`), { status: 200 }, 'or without sip:');
   t.match(await order('ban *@evil.example 2d'), { status: 200 });
   t.match(await api(stage, data, '/api/rooms/lobby'), { body: { bans: [{ target: 'domain evil.example' }] } });
   t.match(await order('kick nobody'), { status: 404, body: { reason: 'there is nobody called nobody' } });
