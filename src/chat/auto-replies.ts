@@ -1,75 +1,67 @@
 /**
- * Machines that answer to everything: a notice of absence, or that a message could not be delivered. Two of them would
- * talk with each other for ever, by whatever protocol. They are known by being regular in all respects at once: each text
- * that has reached them is answered, once, at once, and in the same words. People repeat themselves, too: later, or more
- * often, or not each time. Programs that report are no such machines, however fast they are and whoever reports beside
- * them: they let pass what others say, or speak before it has reached them, or when nobody has said anything.
+ * Machines that answer to everything: a notice of absence, or that a message could not be delivered. Several of them would
+ * talk with each other for ever, by whatever protocol. The rule:
+ *
+ * - A source **repeats an answer** when it says the same as before, or much the same, or quotes again, soon after
+ *   something has reached it that others have said.
+ * - It is a machine when it alone has done so four times in a row and passed over hardly anything; or two have, four and
+ *   three times; or three and more: as soon as it is the very same for three of them, else when they have done so five
+ *   times together.
+ * - A source that **speaks for itself** is none: a program that reports begins to when nobody has said anything to it,
+ *   goes on when nobody says more, and passes over what others say; one that says the same each time keeps to its clock.
  */
 import type { UserUri } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
+import { isAlike } from './alike.ts';
 
 /** When answers count as made by a machine. */
 export interface AutoReplyLimits {
-  /** So many such answers in a row may be a person's. */
-  readonly repetitions: number;
-  /** So many in a row may be given by all together, of those who have given two before. */
-  readonly chain: number;
-  /** So many of the texts that have reached it may have stayed without an answer. */
+  /** Answers repeated in a row, from which one is taken for a machine; and how many count of each of several. */
+  readonly alone: number;
+  readonly together: number;
+  /** So many texts that have reached it one may have left without an answer; and where several answer each other. */
   readonly unanswered: number;
-  /** So many it may answer before it says that it has got them. */
-  readonly ahead: number;
-  /** Of what it says while others say nothing, so many may be such answers. */
-  readonly atOnce: number;
-  /**
-   * Where more than two answer, each has more to answer than it has said: so many more texts for each of its answers. Of
-   * those of the last `lag` ms it is not known yet whether they stay without; where still more come, it takes `crowd` ms
-   * and `crowdTries` answers until one is taken for a machine.
-   */
-  readonly more: number;
-  readonly lag: number;
-  readonly crowd: number;
-  readonly crowdTries: number;
-  /** While more than so many are on their way to it, it is not known what it answers. */
-  readonly underWay: number;
-  /** So many texts that answer nothing may be beginnings of loops; whoever says more of them speaks for itself. */
-  readonly beginnings: number;
-  /** Nobody is taken to answer one who has said more of them than this: it is no loop, and two may report each hour. */
-  readonly monologue: number;
-  /** What it can still answer of so many texts: what was said before is past. */
-  readonly owed: number;
-  /** How quickly a machine answers, in ms. */
+  readonly behind: number;
+  /** So many texts that answer nothing show that somebody speaks for himself. */
+  readonly unprompted: number;
+  /** How soon a machine answers, in ms; and one that is alone. */
   readonly reflex: number;
-  /** The same for what is typed so quickly by hand: a text of fewer characters than `short`. */
-  readonly quick: number;
+  readonly reflexAlone: number;
+  /** After a longer pause, in ms, what one repeats has nothing to do with what others do. */
+  readonly pause: number;
+  /** What is typed quickly by hand, fewer characters than `short`, must come so many times as fast. */
   readonly short: number;
-  /** How long what it repeats is not taken, from its last try, in ms. */
+  readonly haste: number;
+  /** Who began by himself and says the same no more often than this, in ms, speaks for himself. */
+  readonly beat: number;
+  /** Delays that differ by less, in ms, are the same. */
+  readonly regular: number;
+  /** How long one who says nothing is remembered for what he has repeated, and for what he must not say again, in ms. */
+  readonly memory: number;
   readonly silence: number;
   /** Characters of each text that are compared. */
   readonly length: number;
-  /** Speakers that are watched at a time. */
-  readonly speakers: number;
+  /** Sources that are watched at a time. */
+  readonly sources: number;
 }
 
 const DEFAULT_LIMITS: AutoReplyLimits = {
-  repetitions: 4,
-  chain: 3,
+  alone: 4,
+  together: 3,
   unanswered: 3,
-  ahead: 3,
-  atOnce: 2,
-  more: 2,
-  lag: 1_000,
-  crowd: 5_000,
-  crowdTries: 20,
-  underWay: 6,
-  beginnings: 3,
-  monologue: 8,
-  owed: 25,
-  reflex: 5_000,
-  quick: 1_000,
+  behind: 10,
+  unprompted: 3,
+  reflex: 8_000,
+  reflexAlone: 5_000,
+  pause: 15_000,
   short: 16,
+  haste: 8,
+  beat: 2_000,
+  regular: 500,
+  memory: 60_000,
   silence: 600_000,
   length: 500,
-  speakers: 1_000,
+  sources: 1_000,
 };
 
 /** Who says something, and to whom. */
@@ -81,6 +73,8 @@ export interface Utterance {
   readonly to: UserUri | undefined;
   /** Undefined for what is no text. */
   readonly text: string | undefined;
+  /** It gives back what its source was just told; or has done so too often. Default no. */
+  readonly quotes?: 'once' | 'again';
   /** Texts on their way to the source: not known to have reached it. */
   readonly underWay: number;
   /** Nobody will hear it, whatever it is: its source is too fast. Default false. */
@@ -88,245 +82,271 @@ export interface Utterance {
   readonly now: number;
 }
 
-/** Texts of one source that are alike, one after the other. */
+/** What one source has said: texts that are alike, one after the other. */
 interface Run {
-  /** Its last one. */
-  text: Words;
+  text: string;
   readonly to: UserUri | undefined;
-  tries: number;
-  /** When it began. */
-  readonly since: number;
-  /** Texts that were said to it. */
-  heard: number;
-  /** How many it has said since others have said something. */
-  burst: number;
-  /** How many more it has said than it can have answered; each answer takes away more than it gives. */
-  alone: number;
-  /** Its answers in a row that were as a machine gives them. */
-  count: number;
-  silent: boolean;
-  /** It was seen to say this by itself. */
-  own: boolean;
-  /** Its last try, and what had been said to everybody, and to it alone, by then. */
   at: number;
-  public: number;
-  prompts: number;
-  private: number;
+  /** The number of the room's last text that is known to have reached it. */
+  reached: number;
+  /** When those were said that have reached it and that it has not answered, and the last that can have prompted it. */
+  readonly due: number[];
+  prompted: number;
+  /** Texts that it has not answered, with those that are on their way to it. */
+  behind: number;
+  /** How long after what it answers, and after what it said before, the repetitions came. */
+  readonly lag: Spread;
+  readonly gap: Spread;
+  /** Answers that repeat the one before; and of these, those that are the very same. */
+  repeats: number;
+  same: number;
+  /** Texts that answer nothing; and whether the first was one. */
+  unprompted: number;
+  begunUnprompted: boolean;
+  /** It has once said something that answers nothing, or nothing of late. */
+  strayed: boolean;
+  /** It speaks for itself, which nobody who answers everything does; or seems to, by the clock. */
+  own: 'no' | 'by the clock' | 'yes';
+  silent: boolean;
 }
 
-/** A run before its first try. */
-function begun({ to, now }: Utterance, text: Words, heard: number, own: boolean): Run {
-  return {
-    text,
-    to,
-    tries: 0,
-    since: now,
-    heard,
-    burst: 0,
-    alone: 0,
-    count: 0,
-    silent: false,
-    own,
-    at: now,
-    public: 0,
-    prompts: 0,
-    private: 0,
-  };
+/** A text that was said. */
+interface Heard {
+  readonly source: string;
+  readonly to: UserUri | undefined;
+  readonly at: number;
+  readonly run: Run | undefined;
 }
+
+/**
+ * What a text can be: an answer; something beside that, where somebody reports or nothing new has come; an answer to what
+ * was said too long ago; none.
+ */
+type Answer = 'answer' | 'beside' | 'late' | 'none';
+
+/** The texts of a room that are looked at: what was said before the last so many is past. */
+const HEARD = 64;
 
 /** Watches one room. */
 export class AutoReplies {
   readonly #limits: AutoReplyLimits;
   readonly #runs: Recent<string, Run>;
-  readonly #privately: Recent<UserUri, { readonly count: number; readonly at: number }>;
-  /** What was said to everybody: all, and what one may be taken to answer. */
-  readonly #public: Tally;
-  readonly #prompts: Tally;
-  /** When somebody has spoken to everybody last, and when somebody else has before him. */
-  #last: { readonly source: string; readonly at: number } | undefined;
-  #lastOther: { readonly source: string; readonly at: number } | undefined;
-  /** The last texts in a row that were such answers. */
-  #chain = 0;
+  /** Those that have repeated an answer. */
+  readonly #repeating = new Set<Run>();
+  /** The last texts, by their number modulo HEARD, and how many there were. */
+  readonly #heard: Heard[] = [];
+  #count = 0;
 
   constructor(limits: Partial<AutoReplyLimits> = {}) {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#public = new Tally(this.#limits.lag);
-    this.#prompts = new Tally(this.#limits.reflex);
-    this.#runs = new Recent(this.#limits.speakers);
-    this.#privately = new Recent(this.#limits.speakers);
+    this.#runs = new Recent(this.#limits.sources);
   }
 
   /** Somebody says something. `first`: a machine has just been found out, and is not to be heard; `again`: it goes on. */
   judge(said: Utterance): 'fine' | 'first' | 'again' {
+    const { source, to, now } = said;
     if (said.text === undefined) {
-      this.#chain = 0;
-      this.#note(said, true);
+      this.#note({ source, to, at: now, run: undefined });
       return 'fine';
     }
-    const run = this.#run(said, new Words(said.text, this.#limits.length));
-    const isAnswer = this.#isAnswer(run, said);
-    if (isAnswer) run.count += 1;
-    else if (!this.#isQuick(said, run.text)) run.count = 0;
-    const { repetitions, chain, beginnings, monologue } = this.#limits;
-    const repeats = isAnswer && run.count > 2;
-    const isMachine = run.count > repetitions || (repeats && this.#chain >= chain) || this.#answersInCrowd(run, said);
+    const run = this.#follow(said, said.text.slice(0, this.#limits.length));
     const wasSilent = run.silent;
-    run.own ||= run.alone > (wasSilent ? beginnings : monologue);
-    run.silent = !run.own && (wasSilent || isMachine);
+    const mayBe = run.own === 'no' && !this.#isTimed(run);
+    run.silent = mayBe && (wasSilent || said.quotes === 'again' || this.#isMachine(run, now));
     if (run.silent) return wasSilent ? 'again' : 'first';
-    if (said.refused === true) return 'fine';
-    this.#chain = repeats ? this.#chain + 1 : 0;
-    this.#note(said, !run.own);
-    run.public = this.#public.count;
-    run.prompts = this.#prompts.count;
+    if (said.refused !== true) this.#note({ source, to, at: now, run });
     return 'fine';
   }
 
-  /** The run that a text goes on with, or a new one, with this text. */
-  #run(said: Utterance, text: Words): Run {
-    const known = this.#runs.get(said.source);
-    const aside = this.#privateCount(said) - (known?.private ?? 0);
-    const settled = this.#prompts.settled(said.now);
-    const isLong = said.now - this.#lastHeard(said) > this.#limits.reflex;
-    const answerable = isLong ? 0 : this.#prompts.count - Math.max(known?.prompts ?? 0, settled) + aside;
-    const heard = this.#public.count - (known?.public ?? 0) + aside;
-    const isAsBefore = known !== undefined && known.to === said.to && isAlike(known.text.words, text.words);
-    // What was said a while ago is not what it answers.
-    const already = Math.min(answerable, this.#limits.unanswered + 1) - heard;
-    const run = (isAsBefore && this.#goesOn(known, said, heard)) || begun(said, text, already, isAsBefore && known.own);
-    run.tries += 1;
-    run.heard += heard;
-    run.burst = heard === 0 ? run.burst + 1 : 1;
-    // What is too fast may be the last of many answers.
-    const alone = run.alone + (said.refused === true ? 0 : 1) - (answerable === 0 ? 0 : answerable + 1 / 4);
-    run.alone = Math.max(alone, -this.#limits.owed);
-    run.text = text;
+  /** The run that a text goes on with, or a new one. */
+  #follow(said: Utterance, text: string): Run {
+    const last = this.#runs.get(said.source);
+    if (last === undefined || !this.#goesOn(last, said)) return this.#begin(said, text, last);
+    const likeness = said.quotes === undefined ? likenessOf(last.text, text, last.own === 'yes') : 'same';
+    if (likeness === 'none') return this.#begin(said, text, last);
+    const since = said.now - last.at;
+    if (last.own !== 'no') this.#goesOnByItself(last, said, likeness, since);
+    else {
+      const answer = this.#answers(last, said, text);
+      if (answer === 'answer' && last.begunUnprompted && since > this.#limits.pause)
+        return this.#begin(said, text, last);
+      this.#repeat(last, answer, likeness, since);
+    }
+    last.text = text;
+    last.at = said.now;
+    return last;
+  }
+
+  #repeat(run: Run, answer: Answer, likeness: 'same' | 'alike', since: number): void {
+    const { unprompted, pause, behind, beat } = this.#limits;
+    if (answer === 'none') run.unprompted += 1;
+    if (answer === 'none' || answer === 'late') {
+      run.repeats = run.same = 0;
+      run.strayed = true;
+      run.lag.clear();
+      run.gap.clear();
+    } else if (answer === 'answer' || likeness === 'same') {
+      run.repeats += 1;
+      if (likeness === 'same') run.same += 1;
+    }
+    run.gap.add(since);
+    if (run.repeats > 0 && since <= this.#soon(pause, run.text) && run.behind <= behind) this.#repeating.add(run);
+    else this.#repeating.delete(run);
+    if (run.unprompted >= unprompted || (run.begunUnprompted && likeness === 'alike')) run.own = 'yes';
+    else if (run.begunUnprompted && since >= beat) run.own = 'by the clock';
+  }
+
+  /** Who says the same by the clock keeps to it: else he has but said it once unasked, as in answer to the room itself. */
+  #goesOnByItself(run: Run, { underWay }: Utterance, likeness: 'same' | 'alike', since: number): void {
+    run.reached = this.#count - Math.min(underWay, this.#count);
+    if (run.own === 'yes') return;
+    run.gap.add(since);
+    if (likeness === 'alike') run.own = 'yes';
+    else if (run.gap.size > this.#limits.regular + since / 3) {
+      run.own = 'no';
+      run.begunUnprompted = false;
+    }
+  }
+
+  #begin(said: Utterance, text: string, last: Run | undefined): Run {
+    if (last !== undefined) this.#repeating.delete(last);
+    const run: Run = {
+      text,
+      to: said.to,
+      at: last?.at ?? -Infinity,
+      reached: last?.reached ?? 0,
+      due: last?.due.filter((at) => said.now - at <= this.#limits.reflex) ?? [],
+      prompted: last?.prompted ?? -Infinity,
+      behind: 0,
+      lag: new Spread(),
+      gap: new Spread(),
+      repeats: 0,
+      same: 0,
+      unprompted: 0,
+      begunUnprompted: false,
+      strayed: false,
+      own: 'no',
+      silent: false,
+    };
+    run.begunUnprompted = this.#answers(run, said, text) === 'none';
+    if (run.begunUnprompted) {
+      run.unprompted = 1;
+      run.strayed = true;
+    }
     run.at = said.now;
-    run.public = this.#public.count;
-    run.prompts = this.#prompts.count;
-    run.private = this.#privateCount(said);
     this.#runs.set(said.source, run);
     return run;
   }
 
-  /** A run that goes on; not when its source lets pass what others say, as people do, and machines that speak for themselves. */
-  #goesOn(run: Run, said: Utterance, heard: number): Run | false {
-    const { unanswered, silence } = this.#limits;
-    const passed = run.heard + heard - said.underWay - (run.tries + 1);
-    return passed - this.#recent(said) <= unanswered && !(run.silent && said.now - run.at > silence) && run;
+  #goesOn(run: Run, { to, now }: Utterance): boolean {
+    return run.to === to && now - run.at <= (run.silent ? this.#limits.silence : this.#limits.memory);
   }
 
-  /** Whether it can be the answer to a text that has reached its source, given as a machine does. */
-  #isAnswer({ tries, heard, burst, count, text }: Run, said: Utterance): boolean {
-    const { underWay, ahead, atOnce, unanswered, more } = this.#limits;
-    if (!this.#isQuick(said, text) || said.underWay > underWay || burst > atOnce || tries > heard) return false;
-    const reached = heard - said.underWay;
-    return tries <= reached + ahead && reached - tries <= unanswered + more * count;
-  }
-
-  /** Whether a source has answered for long all that several others say so fast that they are taken for such machines. */
-  #answersInCrowd({ tries, heard, since, text }: Run, said: Utterance): boolean {
-    const { underWay, crowd, crowdTries } = this.#limits;
-    if (!this.#isQuick(said, text) || said.underWay > underWay || tries > heard) return false;
-    return tries >= crowdTries && said.now - since >= crowd;
-  }
-
-  /** How many texts were said in the last while. */
-  #recent({ now }: Utterance): number {
-    return this.#public.count - this.#public.settled(now);
-  }
-
-  #privateCount({ user }: Utterance): number {
-    return this.#privately.get(user)?.count ?? 0;
-  }
-
-  /** When the last text was said to a source. */
-  #lastHeard({ source, user }: Utterance): number {
-    const other = this.#last?.source === source ? this.#lastOther : this.#last;
-    return Math.max(other?.at ?? -Infinity, this.#privately.get(user)?.at ?? -Infinity);
-  }
-
-  /** It will be heard by others, who can be taken to answer it, or not. */
-  #note({ source, to, now }: Utterance, prompts: boolean): void {
-    if (to !== undefined) {
-      this.#privately.set(to, { count: (this.#privately.get(to)?.count ?? 0) + 1, at: now });
-      return;
+  /** What a text can be by what has reached its source and is not yet answered. */
+  #answers(run: Run, { source, user, underWay, now }: Utterance, text: string): Answer {
+    const soon = this.#soon(this.#limits.reflex, text);
+    // One may be answered before its reception is told.
+    let ahead = underWay <= 1 ? 0 : underWay;
+    let [isNew, reports] = [false, false];
+    let reached = run.reached;
+    const due: number[] = [];
+    for (let n = this.#count; n > run.reached && n > this.#count - HEARD; n -= 1) {
+      const heard = this.#heard[n % HEARD];
+      if (heard === undefined) break;
+      if (heard.source === source || (heard.to !== undefined && heard.to !== user)) continue;
+      if (ahead > 0) {
+        ahead -= 1;
+        continue;
+      }
+      reached = Math.max(reached, n);
+      due.push(heard.at);
+      if (heard.run !== undefined && heard.run.own !== 'no') reports = true;
+      else {
+        isNew = true;
+        // What had not reached it when it spoke last has done so since.
+        run.prompted = Math.max(run.prompted, heard.at, run.at);
+      }
     }
-    this.#public.add(now);
-    if (!prompts) return;
-    this.#prompts.add(now);
-    if (this.#last !== undefined && this.#last.source !== source) this.#lastOther = this.#last;
-    this.#last = { source, at: now };
+    run.reached = reached;
+    run.due.push(...due.reverse());
+    if (run.due.length > HEARD) run.due.splice(0, run.due.length - HEARD);
+    const answered = run.due.shift();
+    run.behind = run.due.length + underWay;
+    if (answered === undefined) return 'none';
+    if (now - run.prompted > soon) return 'late';
+    run.lag.add(now - answered);
+    // Who has begun to answer may be at work on what it was told before; who pastes many lines is not.
+    return reports || !(isNew || run.repeats > 0) ? 'beside' : 'answer';
   }
 
-  #isQuick(said: Utterance, text: Words): boolean {
-    const { quick, reflex, short } = this.#limits;
-    return said.now - this.#lastHeard(said) <= (text.length < short ? quick : reflex);
-  }
-}
-
-/** A text, read when it has to be compared: most are not. */
-class Words {
-  readonly length: number;
-  readonly #text: string;
-  #words: string | undefined;
-
-  constructor(text: string, most: number) {
-    this.#text = text.slice(0, most);
-    this.length = this.#text.length;
+  /** Within how long a text must come that may be typed by hand. */
+  #soon(ms: number, text: string): number {
+    return text.length < this.#limits.short ? ms / this.#limits.haste : ms;
   }
 
-  /** The text without what differs from one notice to the next: ids, times and counts; they may also be all that it says. */
-  get words(): string {
-    if (this.#words !== undefined) return this.#words;
-    const whole = this.#text.toLowerCase().replace(/\s+/g, ' ').trim();
-    const words = whole.replace(/[0-9a-f-]+/g, (run) => (/\d/.test(run) ? '#' : run));
-    this.#words = /\p{L}.*\p{L}.*\p{L}/u.test(words) ? words : whole;
-    return this.#words;
-  }
-}
-
-/** Counts, and knows roughly how many there were a while ago. */
-class Tally {
-  count = 0;
-  readonly #while: number;
-  #last = -Infinity;
-  /** Since when it has counted from `#start`, and from how many before that. */
-  #since = -Infinity;
-  #start = 0;
-  #before = 0;
-
-  constructor(ms: number) {
-    this.#while = ms;
-  }
-
-  add(now: number): void {
-    if (now - this.#since >= this.#while) {
-      this.#before = this.#start;
-      this.#start = this.count;
-      this.#since = now;
+  /** Whether one has so often repeated an answer, or several have together. */
+  #isMachine(run: Run, now: number): boolean {
+    const { alone, together, unanswered, reflexAlone, regular, pause } = this.#limits;
+    const isSteady = run.lag.size <= 2 * regular && now - run.prompted <= reflexAlone;
+    if (run.repeats >= alone && run.behind <= unanswered && isSteady) return true;
+    if (!this.#repeating.has(run)) return false;
+    let [sources, sourcesSame, repeats] = [0, 0, 0];
+    for (const each of this.#repeating) {
+      if (each.own !== 'no' || now - each.at > pause) this.#repeating.delete(each);
+      else if (!this.#isTimed(each)) {
+        sources += 1;
+        if (each.same > 0) sourcesSame += 1;
+        repeats += Math.min(each.repeats, together);
+      }
     }
-    this.#last = now;
-    this.count += 1;
+    if (sources === 2) return run.repeats >= alone && repeats >= 2 * together;
+    return sources > 2 && ((run.same > 0 && sourcesSame > 2) || (run.repeats > 1 && repeats >= 5));
   }
 
-  /** How many there were a while ago; a little fewer, perhaps. */
-  settled(now: number): number {
-    if (now - this.#last >= this.#while) return this.count;
-    return now - this.#since >= this.#while ? this.#start : this.#before;
+  /** Whether it speaks by the clock: more regularly after itself than after what it would answer. */
+  #isTimed({ strayed, repeats, lag, gap }: Run): boolean {
+    const { together, regular } = this.#limits;
+    return strayed && repeats >= together && lag.size > regular && gap.size < lag.size / 2;
+  }
+
+  #note(heard: Heard): void {
+    this.#count += 1;
+    this.#heard[this.#count % HEARD] = heard;
   }
 }
 
-/** Of a text that is alike, so much of the shorter one is at its beginning and its end: what it quotes stands between. */
-const ALIKE = 0.75;
-const ALIKE_AT_LEAST = 12;
+/** How far the numbers lie apart that were seen. */
+class Spread {
+  #least = Infinity;
+  #most = -Infinity;
 
-function isAlike(one: string, other: string): boolean {
-  if (one === other) return true;
-  const shorter = Math.min(one.length, other.length);
-  let start = 0;
-  while (start < shorter && one[start] === other[start]) start += 1;
-  let end = 0;
-  while (end < shorter - start && one[one.length - 1 - end] === other[other.length - 1 - end]) end += 1;
-  return start + end >= Math.max(ALIKE_AT_LEAST, ALIKE * shorter);
+  add(value: number): void {
+    this.#least = Math.min(this.#least, value);
+    this.#most = Math.max(this.#most, value);
+  }
+
+  get size(): number {
+    return this.#most - this.#least;
+  }
+
+  clear(): void {
+    this.#least = Infinity;
+    this.#most = -Infinity;
+  }
+}
+
+/** Ids and times, which tell one notice from the next; and any number, as programs report. */
+const STAMPS = /\d{4}-\d\d-\d\d|T?\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?Z?|(?=[a-f-]*\d)(?=[\d-]*[a-f])[\da-f-]{6,}|\d{8,}/gi;
+const NUMBERS = /(?=[a-f-]*\d)[\da-f-]+/gi;
+
+/** `roughly`: it does not matter whether they are the same. */
+function likenessOf(one: string, other: string, roughly: boolean): 'same' | 'alike' | 'none' {
+  if (one === other) return 'same';
+  const isAsItIs = isAlike(one, other);
+  if (isAsItIs && roughly) return 'alike';
+  if (!isAsItIs && !/\d/.test(one)) return 'none';
+  if (one.replace(STAMPS, '#') === other.replace(STAMPS, '#')) return 'same';
+  const alike = isAsItIs || isAlike(one.replace(NUMBERS, '#'), other.replace(NUMBERS, '#'));
+  // Numbers may be all that it says.
+  return alike && /\p{L}.*\p{L}.*\p{L}/su.test(one.replace(NUMBERS, '')) ? 'alike' : 'none';
 }

@@ -1,26 +1,30 @@
 /**
  * Loops of what is said to everybody: two rooms that are joined twice over give each text back to each other for ever,
- * by whatever protocol. Known by what comes back through one endpoint again and again right after others have said it,
- * and it has reached that endpoint. Programs that report the same as others do not give back all they hear.
+ * and so do machines that quote what they answer, by whatever protocol. The rule: an endpoint that twice in a row gives
+ * back what others have just said, whole or its beginning, is a loop. What has not reached it, it cannot give back.
  */
 import type { EndpointId } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
+import { isAlike } from './alike.ts';
 
 /** When a text counts as one that came back. */
 export interface EchoLimits {
-  /** How long a text is remembered, in ms: machines answer at once. */
+  /** How long a text is remembered, in ms: machines answer soon. */
   readonly memory: number;
   /** Texts remembered. */
   readonly texts: number;
-  /** Characters of each that are compared. */
-  readonly length: number;
   /** A text of at least so many characters is known again also within a longer one: a relay adds a name. */
   readonly within: number;
-  /** So many in a row come back by accident, or in fun. */
+  /** Of a longer one its first so many are enough: who quotes it may cut it. */
+  readonly quoted: number;
+  /** So many in a row come back by accident, or in fun; and of those that are quoted among so many characters. */
   readonly tolerated: number;
+  readonly toleratedQuoted: number;
+  readonly words: number;
   /**
    * The same for texts of fewer characters than `short`, with which people agree, thank each other, and say good night,
-   * and for what an endpoint has just said itself: it may report the same as others do, in its own name.
+   * and for what is like that which an endpoint has just said itself: it may report the same as others do, in its own
+   * name.
    */
   readonly toleratedOften: number;
   readonly short: number;
@@ -31,29 +35,40 @@ export interface EchoLimits {
 }
 
 const DEFAULT_ECHO_LIMITS: EchoLimits = {
-  memory: 5_000,
+  memory: 8_000,
   texts: 32,
-  length: 500,
   within: 8,
+  quoted: 16,
   tolerated: 1,
+  toleratedQuoted: 2,
+  words: 16,
   toleratedOften: 4,
   short: 16,
   passed: 8,
   endpoints: 1_000,
 };
 
-/** Texts in a row that an endpoint has given back. */
+/** What was said, one line of it: quotation marks of mail and breaks of lines are no difference. */
+interface Heard {
+  readonly by: EndpointId;
+  readonly line: string;
+  readonly start: string;
+  readonly at: number;
+}
+
+/** What one endpoint has said last, and given back before. */
 interface Row {
+  last: string;
+  /** How many in a row it has given back, and how many texts of all had been judged before the first. */
   count: number;
-  /** How many texts of all had been judged before the first. */
-  readonly from: number;
+  from: number;
 }
 
 /** Watches one room. */
 export class Echoes {
   readonly #limits: EchoLimits;
-  /** The oldest first. */
-  readonly #heard: { readonly text: string; readonly by: EndpointId; readonly at: number }[] = [];
+  /** By their number modulo `texts`. */
+  readonly #heard: Heard[] = [];
   readonly #rows: Recent<EndpointId, Row>;
   #judged = 0;
 
@@ -63,51 +78,76 @@ export class Echoes {
   }
 
   /**
-   * Somebody says something to everybody. `first`: a loop has just been found; `again`: it goes on.
+   * Somebody says something to everybody. `echo`: what others have just said; `first`: a loop has just been found;
+   * `again`: it goes on.
    * @param underWay texts that are not known to have reached who speaks
    */
-  judge(by: EndpointId, whole: string | undefined, underWay: number, now: number): 'fine' | 'first' | 'again' {
-    const text = whole?.slice(0, this.#limits.length) ?? '';
-    if (text === '') return 'fine';
-    const { memory, texts, short } = this.#limits;
-    const isOften = text.length < short || this.#heard.some((own) => own.by === by && own.text === text);
-    const tolerated = isOften ? this.#limits.toleratedOften : this.#limits.tolerated;
-    for (let [oldest] = this.#heard; oldest !== undefined && now - oldest.at > memory; [oldest] = this.#heard) {
-      this.#heard.shift();
-    }
-    const count = this.#isEcho(by, text, underWay) ? this.#inRow(by, underWay) : 0;
-    if (count === 0) this.#rows.delete(by);
+  judge(by: EndpointId, text: string, underWay: number, now: number): 'fine' | 'echo' | 'first' | 'again' {
+    const line = lineOf(text);
+    const row = this.#rows.get(by) ?? { last: '', count: 0, from: 0 };
+    this.#rows.set(by, row);
+    const echo = this.#echo(by, line, row.last, underWay, now);
+    const { tolerated, toleratedQuoted, toleratedOften, short, words, texts } = this.#limits;
+    const { last } = row;
+    row.last = line;
+    row.count = echo === undefined ? 0 : this.#inRow(row, underWay);
+    this.#heard[this.#judged % texts] = { by, line, start: line.slice(0, this.#limits.quoted), at: now };
     this.#judged += 1;
-    this.#heard.push({ text, by, at: now });
-    if (this.#heard.length > texts) this.#heard.shift();
-    if (count <= tolerated) return 'fine';
-    return count === tolerated + 1 ? 'first' : 'again';
+    if (echo === undefined) return 'fine';
+    // What a relay gives back once more, it says with more words.
+    const isReport = line === last || (line === echo.line && isAlike(line, last) && !line.includes(last));
+    const often = line.length < short || isReport;
+    const isQuoted = line.length - echo.line.length > words || !line.includes(echo.line);
+    const most = often ? toleratedOften : isQuoted ? toleratedQuoted : tolerated;
+    if (row.count <= most) return often ? 'fine' : 'echo';
+    return row.count === most + 1 ? 'first' : 'again';
   }
 
-  /** Whether others have said a text, and it has reached whoever says it now. */
-  #isEcho(by: EndpointId, text: string, underWay: number): boolean {
-    let ofOthers = 0;
-    for (let i = this.#heard.length - 1; i >= 0; i -= 1) {
-      const heard = this.#heard[i];
-      if (heard === undefined || heard.by === by) continue;
-      ofOthers += 1;
-      // One may come back before its reception is told.
-      if (ofOthers > underWay - 1 && this.#gives(text, heard.text)) return true;
+  /** What others have said of which this gives back something, and which has reached whoever says it now. */
+  #echo(by: EndpointId, line: string, before: string, underWay: number, now: number): Heard | undefined {
+    const { texts, memory } = this.#limits;
+    // One may come back before its reception is told.
+    let ahead = underWay <= 1 ? 0 : underWay;
+    for (let n = this.#judged - 1; n >= 0 && n >= this.#judged - texts; n -= 1) {
+      const heard = this.#heard[n % texts];
+      if (heard === undefined || now - heard.at > memory) return undefined;
+      if (heard.by === by) continue;
+      if (ahead > 0) ahead -= 1;
+      else if (this.#gives(line, heard, before)) return heard;
     }
-    return false;
+    return undefined;
+  }
+
+  #gives(line: string, heard: Heard, before: string): boolean {
+    const { within, quoted } = this.#limits;
+    if (line === heard.line) return true;
+    if (heard.start.length < within || line.length < within) return false;
+    const at = line.indexOf(heard.start);
+    if (at < 0) return false;
+    if (heard.line.length <= quoted) return true;
+    // Who reports begins like others who do, and like himself: that is no quotation.
+    const length = shared(line, at, heard.line);
+    if (length === heard.line.length) return true;
+    const own = before.indexOf(heard.start);
+    return length >= (at === 0 ? 2 : 1) * quoted && (own < 0 || length >= shared(before, own, heard.line) + within);
   }
 
   /** Counts one more text that an endpoint gives back; whoever lets pass what others say begins anew. */
-  #inRow(by: EndpointId, underWay: number): number {
-    const known = this.#rows.get(by) ?? { count: 0, from: this.#judged - 1 };
-    const passed = this.#judged - known.from - 2 * known.count - Math.min(underWay, this.#judged);
-    const row = passed > this.#limits.passed ? { count: 0, from: this.#judged - 1 } : known;
-    row.count += 1;
-    this.#rows.set(by, row);
-    return row.count;
+  #inRow(row: Row, underWay: number): number {
+    const passed = this.#judged - row.from - 2 * row.count - Math.min(underWay, this.#judged);
+    if (row.count > 0 && passed <= this.#limits.passed) return row.count + 1;
+    row.from = this.#judged - 1;
+    return 1;
   }
+}
 
-  #gives(text: string, heard: string): boolean {
-    return text === heard || (heard.length >= this.#limits.within && text.includes(heard));
-  }
+/** How many characters of another line a line has from there. */
+function shared(line: string, at: number, other: string): number {
+  let length = 0;
+  while (length < other.length && line[at + length] === other[length]) length += 1;
+  return length;
+}
+
+function lineOf(text: string): string {
+  return /[>\r\n\t]| {2}/.test(text) ? text.replace(/[\s>]+/g, ' ').trim() : text;
 }

@@ -2,12 +2,11 @@ import type { Audience, Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
 import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
-import { AutoReplies } from './auto-replies.ts';
 import { commandHelp, type NoOrder } from './commands.ts';
 import { Copy } from './copy.ts';
 import { dispositionEvent, type Dispositions } from './dispositions.ts';
 import type { Duplicates } from './duplicates.ts';
-import { Echoes } from './echoes.ts';
+import { Loops } from './loops.ts';
 import { messageFields } from './message-fields.ts';
 import type { Moderation } from './moderation.ts';
 import { EVERYONE, type Message, type Notification, type Posting, readPost } from './post.ts';
@@ -50,8 +49,7 @@ export interface PostsParts {
  */
 export class Posts {
   readonly #parts: PostsParts;
-  readonly #echoes = new Echoes();
-  readonly #autoReplies = new AutoReplies();
+  readonly #loops = new Loops();
 
   constructor(parts: PostsParts) {
     this.#parts = parts;
@@ -119,23 +117,22 @@ export class Posts {
    * are too fast to be heard each time.
    */
   #loop(speaker: Speaker, { audience, cpim }: Message, refused: boolean): ChatRefusal | undefined {
-    const { endpoint, user } = speaker;
     const { uri, rules, warn } = this.#parts;
     if (!rules.stopsLoops) return undefined;
-    const now = this.#parts.now();
-    const underWay = this.#parts.switch.at(endpoint)?.underWay ?? 0;
     const isText = cpim.contentType.mediaType.startsWith('text/');
-    const text = isText ? textOf({ ...cpim, content: cpim.content.subarray(0, COMPARED) }).trim() : undefined;
-    const echo = audience.to === 'everyone' ? this.#echoes.judge(endpoint, text, underWay, now) : 'fine';
-    if (echo === 'first') warn(`${uri}: ${user} gives back what others say: a loop, not said again`);
-    if (echo !== 'fine') return { refused: 'loop', reason: 'A loop: this was just said here' };
-    const source = [endpoint, user, speaker.speaksForMany ? (cpim.from?.name ?? '') : ''].join(' ');
-    const to = audience.to === 'everyone' ? undefined : audience.user;
-    const reply = this.#autoReplies.judge({ source, user, to, text, underWay, refused, now });
-    if (reply === 'first') warn(`${uri}: ${user} answers each text with the same one: a machine, not said any more`);
-    return reply === 'fine'
-      ? undefined
-      : { refused: 'loop', reason: 'A loop: each text is answered with the same one' };
+    const { endpoint, user } = speaker;
+    const loop = this.#loops.judge({
+      endpoint,
+      user,
+      source: sourceOf(speaker, cpim.from?.name),
+      to: audience.to === 'everyone' ? undefined : audience.user,
+      text: isText ? textOf({ ...cpim, content: cpim.content.subarray(0, COMPARED) }) : undefined,
+      underWay: this.#parts.switch.at(endpoint)?.underWay ?? 0,
+      refused,
+      now: this.#parts.now(),
+    });
+    if (loop?.line !== undefined) warn(`${uri}: ${loop.line}`);
+    return loop === undefined ? undefined : { refused: 'loop', reason: loop.reason };
   }
 
   /** RFC 7701 §6.2: what the room forbids (403), who is not here (404), who cannot take it (428). */
@@ -186,6 +183,12 @@ export class Posts {
     if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
     return this.#objection(speaker, post.audience, post.kind, size) ?? post;
   }
+}
+
+/** Who in truth says it: a stranger has no endpoint of his own, a bridge has many who speak through it. */
+function sourceOf({ endpoint, user, outside, speaksForMany }: Speaker, name: string | undefined): string {
+  if (outside === true) return user;
+  return speaksForMany ? `${endpoint} ${name ?? ''}` : endpoint;
 }
 
 function answerTo(no: Exclude<NoOrder, { readonly say: 'past' }>, texts: Texts): string {

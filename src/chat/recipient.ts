@@ -18,7 +18,7 @@ export interface Recipient {
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer; `Infinity` when there is place for no more messages of the past. */
   readonly backlog: number;
-  /** How many messages are on their way to its peer: they wait to be sent, or for its answer. */
+  /** How many messages are on their way to its peer, which cannot have read them. */
   readonly underWay: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;

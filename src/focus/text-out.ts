@@ -120,8 +120,9 @@ export class TextOut implements Recipient {
     return this.#waiting.length > this.#parts.limits.waiting / 2 ? Infinity : this.#backlog;
   }
 
+  /** The one that waits for the peer's answer may have been read. */
   get underWay(): number {
-    return this.#waiting.length;
+    return this.#waiting.length - (this.#state === 'sending' ? 1 : 0);
   }
 
   waits(n: EventNumber): boolean {

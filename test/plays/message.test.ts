@@ -704,32 +704,40 @@ t.test('machines that answer to everything stop within ten texts, by whatever pr
   }
 });
 
-t.test('three machines that answer each other stop within ten texts, too', async (t) => {
+t.test('three and four machines that answer each other stop within ten texts, also such as quote', async (t) => {
+  const notices: readonly ((name: string, heard: string) => string)[] = [
+    (name) => `${name} is not here at the moment`,
+    (name, heard) => `${name} will read it tomorrow.\r\n\r\n> ${heard.replace(/\n/g, '\n> ')}`,
+    (name, heard) => `Delivery of "${heard.slice(0, 40)}..." to ${name} has failed`,
+  ];
   for (const protocol of ['MSRP', 'MESSAGE'] as const) {
-    const stage = await raise();
-    t.teardown(() => stage.close());
-    const zoe = await join(stage, 'zoe');
-    let said = 0;
-    const answer = async (name: string): Promise<void> => {
-      const machine = await answerers[protocol]?.(stage, name);
-      if (machine === undefined) throw new Error('no machine');
-      void (async () => {
-        for (;;) {
-          await machine.reads();
-          if ((await machine.says(`${name} is not here at the moment`)) < 300) said += 1;
+    for (const [kind, notice] of notices.entries()) {
+      for (const names of [
+        ['one', 'two', 'three'],
+        ['one', 'two', 'three', 'four'],
+      ]) {
+        const stage = await raise();
+        t.teardown(() => stage.close());
+        const zoe = await join(stage, 'zoe');
+        let said = 0;
+        for (const name of names) {
+          const machine = await answerers[protocol]?.(stage, name);
+          if (machine === undefined) throw new Error('no machine');
+          void (async () => {
+            for (;;) if ((await machine.says(notice(name, await machine.reads()))) < 300) said += 1;
+          })();
         }
-      })();
-    };
-    for (const name of ['one', 'two', 'three']) await answer(name);
-    t.equal(await zoe.say('is anybody there?'), '200');
-    for (let before = -1; before < said;) {
-      before = said;
-      // It is over when a text of somebody else comes through and nobody has answered any more.
-      for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
-      await zoe.say(`still there, ${'abcdefg'.charAt(before)}?`);
+        t.equal(await zoe.say('is anybody there? we wanted to meet at the bridge'), '200');
+        for (let before = -1; before < said;) {
+          before = said;
+          // It is over when a text of somebody else comes through and nobody has answered any more.
+          for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
+          await zoe.say(`still there, ${'abcdefg'.charAt(before)}?`);
+        }
+        t.ok(said <= 10, `${String(names.length)} by ${protocol}, notice ${String(kind)}: ${String(said)} texts`);
+        t.ok(stage.lines.some((line) => /answers each text|gives back/.test(line)));
+      }
     }
-    t.ok(said <= 10, `${protocol}: ${String(said)} texts`);
-    t.ok(stage.lines.some((line) => /answers each text/.test(line)));
   }
 });
 

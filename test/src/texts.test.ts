@@ -84,7 +84,7 @@ t.test('loops: what comes back through one endpoint again and again', (t) => {
       echoes.judge(one, text, 0, at);
       return echoes.judge(other, `zoe: ${text}`, 0, at);
     });
-  t.same(back(['where do we meet', 'at the old bridge', 'see you there then']), ['fine', 'first', 'again']);
+  t.same(back(['where do we meet', 'at the old bridge', 'see you there then']), ['echo', 'first', 'again']);
   const friend = endpointId('friend');
   const agrees = ['thank you', 'ok', 'good night', 'bye'];
   for (const text of agrees) {
@@ -106,7 +106,7 @@ t.test(
       for (let i = 0; i < 200; i++) {
         for (const endpoint of endpoints) verdicts.add(echoes.judge(endpoint, 'host is up, load is low', underWay, i));
       }
-      t.same([...verdicts], ['fine'], `${String(underWay)} under way to each`);
+      t.notOk(verdicts.has('first'), `${String(underWay)} under way to each`);
     }
     t.end();
   },
@@ -191,12 +191,13 @@ t.test('loops: machines that answer to everything stop within ten texts', (t) =>
     three.run();
     t.ok(three.said.length <= 10, `three machines that answer after ${String(after)} ms: ${String(three.said.length)}`);
   }
-  // Each of them has more and more to answer, so it takes a while until one sees that it answers all.
-  const busy = new Machines({}, 10);
-  for (const name of ['m1', 'm2', 'm3', 'm4']) busy.add(name, () => `${name} is not here at the moment`);
-  busy.says('zoe', 'hello');
-  busy.run(10_000);
-  t.ok(busy.said.length < 60, `four machines at once: ${String(busy.said.length)} texts`);
+  for (const perSecond of [1, 10, 1e6]) {
+    const busy = new Machines({}, perSecond);
+    for (const name of ['m1', 'm2', 'm3', 'm4']) busy.add(name, () => `${name} is not here at the moment`);
+    busy.says('zoe', 'hello');
+    busy.run(10_000);
+    t.ok(busy.said.length <= 10, `four machines at once: ${String(busy.said.length)} texts`);
+  }
   t.end();
 });
 
@@ -204,7 +205,7 @@ t.test('loops: a machine that answers to people is silent after a while, and may
   const room = new Machines();
   room.add('away', () => 'I am away until 14:00', 800);
   for (let i = 0; i < 9; i++) {
-    room.says('zoe', `text ${'abcdefghi'.charAt(i)} of a person`);
+    room.says('zoe', `${'abcdefghi'.charAt(i).repeat(20)} says a person`);
     room.run();
     room.passes(20_000);
   }
@@ -261,7 +262,6 @@ t.test('loops: people are not machines', (t) => {
     programs.passes(1);
     programs.says(`u${String(i % 10)}`, `this is report number ${String(i)}`);
   }
-  const [burst, other] = [new AutoReplies(), new AutoReplies()];
   const report = (source: string, number: number, underWay: number) => ({
     source,
     user: userUri(`sip:${source}@x.com`),
@@ -270,13 +270,6 @@ t.test('loops: people are not machines', (t) => {
     underWay,
     now: 1,
   });
-  for (let i = 0; i < 8; i++) {
-    t.equal(burst.judge(report('one', i, i)), 'fine');
-    t.equal(burst.judge(report('two', i, i + 1)), 'fine', 'sent before anything had reached it');
-    other.judge(report('one', i, 0));
-    if (i > 4) t.not(other.judge(report('two', i, 0)), 'fine', 'but not when all has reached it');
-    else other.judge(report('two', i, 0));
-  }
   const stalled = new AutoReplies();
   const verdicts = new Set<string>();
   for (let i = 0; i < 40; i++) {
