@@ -1,5 +1,5 @@
 import { canonicalHost, formatUri, parseUri, SipError, type Uri, uriKey } from '../../sip/index.ts';
-import { IdError, roomUri, type RoomUri } from '../conference/ids.ts';
+import { IdError, roomUri, type RoomUri, type UserUri } from '../conference/ids.ts';
 
 /** Ends the user part of the URI from which a room sends texts outside of calls. */
 const TEXT = '~text';
@@ -65,6 +65,11 @@ export class Domains {
       if (fault instanceof IdError) return undefined;
       throw fault;
     }
+  }
+
+  /** Whether somebody has the address of a room: in it he would speak as the room, and what is for him alone go to all. */
+  isRoom(room: RoomUri, user: UserUri): boolean {
+    return this.roomNamed(user) === room;
   }
 
   /** The room that somebody who runs the service means: by its name alone, with the domain, or by a URI. */

@@ -1,4 +1,4 @@
-import { formatUri, Params, type SipRequest } from '../../sip/index.ts';
+import { formatUri, Params, type SipRequest, type Uri } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import { type PastWish, readPastWish } from '../chat/past-wish.ts';
 
@@ -18,10 +18,16 @@ export function instanceOf({ contact }: SipRequest): string | undefined {
 }
 
 /**
- * The room's URI as the caller knows it: what stands in the To, unless somebody on the way has sent the call on to us.
- * Parameters say how to reach it, and are no part of its name.
+ * The room's URI as the caller knows it: what stands in the To, unless somebody on the way has sent the request on to
+ * another place (RFC 3261 §8.2.2.1): then the Request-URI.
  */
-export function dialledUri({ to, uri }: SipRequest, domains: Domains): string {
-  const known = domains.roomOf(to.uri) === undefined ? uri : to.uri;
+export function reachedUri({ to, uri }: SipRequest, domains: Domains): Uri {
+  const room = domains.roomOf(uri);
+  return room !== undefined && domains.roomOf(to.uri) === room ? to.uri : uri;
+}
+
+/** The same as text. Parameters say how to reach it, and are no part of its name. */
+export function dialledUri(request: SipRequest, domains: Domains): string {
+  const known = reachedUri(request, domains);
   return known.kind === 'sip' ? formatUri({ ...known, params: Params.none, headers: [] }) : formatUri(known);
 }

@@ -142,7 +142,7 @@ export class DialOut {
    * @param calling who is being called with this invitation already
    */
   #judge(invitation: Invitation, uri: Uri, calling?: UserUri): Called | Answer {
-    const target = this.#parts.targets.judge(uri);
+    const target = this.#parts.targets.judge(uri, invitation.room.uri);
     if ('status' in target) return target;
     const { user } = target;
     const { room, by } = invitation;

@@ -1,4 +1,4 @@
-import type { EventPackage, IncomingSubscribe, SipRequest, Subscription } from '../../sip/index.ts';
+import type { EventPackage, IncomingSubscribe, SipRequest, Subscription, Uri } from '../../sip/index.ts';
 import { formatUri, type SipUserAgent } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
@@ -6,6 +6,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
 import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
+import { reachedUri } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { SharedDocuments, SubscriptionDocuments } from './documents.ts';
@@ -128,12 +129,12 @@ export class ConferenceEvents implements Watcher {
 
   /** The room, and the form in which this subscriber knows its URI. */
   #named({ request, session }: IncomingSubscribe): { readonly uri: RoomUri; readonly entity: AbsoluteUri } | undefined {
-    const candidates = session === undefined ? [request.to.uri, request.uri] : [session.dialog.localUri];
-    for (const candidate of candidates) {
-      const uri = this.#parts.domains.roomOf(candidate);
-      if (uri !== undefined) return { uri, entity: absoluteUri(formatUri(candidate)) };
-    }
-    return undefined;
+    const { domains } = this.#parts;
+    const known =
+      session === undefined ? reachedUri(request, domains) : withinCall(session.dialog.localUri, request.uri);
+    const uri = domains.roomOf(known) === undefined ? request.uri : known;
+    const room = domains.roomOf(uri);
+    return room && { uri: room, entity: absoluteUri(formatUri(uri)) };
   }
 
   #writerFor(profile: PeerProfile): SharedDocuments {
@@ -144,6 +145,12 @@ export class ConferenceEvents implements Watcher {
     }
     return writer;
   }
+}
+
+/** The URI of the room under the host that the caller knows: of our Contact only the user part is the room's name. */
+function withinCall(dialled: Uri, contact: Uri): Uri {
+  if (dialled.kind !== 'sip' || contact.kind !== 'sip' || contact.user === undefined) return dialled;
+  return { ...dialled, user: contact.user };
 }
 
 const ADMIN_ROLES = { owner: 'admin', moderator: 'admin', participant: 'participant', visitor: 'participant' };

@@ -18,7 +18,7 @@ import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { RoomUri } from '../conference/ids.ts';
 import type { Recipient } from '../conference/resource-lists.ts';
-import { dialledUri, instanceOf, pastWish } from './arrival.ts';
+import { dialledUri, instanceOf, pastWish, reachedUri } from './arrival.ts';
 import { callInfo } from './advertising.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
@@ -36,7 +36,7 @@ import { type PeerTable, signsOf } from './peers.ts';
 import type { PinGate } from './pin-gate.ts';
 import { isListAlone, recipientsOf } from './recipient-list.ts';
 import type { Referrals } from './referrals.ts';
-import { refusalAnswer } from './refusals.ts';
+import { refusalAnswer, THE_ROOM_ITSELF } from './refusals.ts';
 import { replacedLeg } from './replacing.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import { hearStranger } from './stranger.ts';
@@ -104,12 +104,16 @@ export class Focus implements UserAgentHandlers {
     if (made === 'answered') return;
     const named = made ?? request.uri;
     const uri = domains.roomOf(named);
+    if (uri !== undefined && domains.isRoom(uri, caller.user)) {
+      invite.refuse(THE_ROOM_ITSELF);
+      return;
+    }
     const opened = uri === undefined ? undefined : await openRoom(host, uri, 'leg');
     if (opened === undefined) {
       invite.refuse({ status: 404, reason: 'No Such Conference' });
       return;
     }
-    await this.#join({ invite, ...opened, caller, uri: made ?? request.to.uri }, made?.user);
+    await this.#join({ invite, ...opened, caller, uri: made ?? reachedUri(request, domains) }, made?.user);
   }
 
   /** From the user agent. */
@@ -142,6 +146,7 @@ export class Focus implements UserAgentHandlers {
     const caller = await gate.admit(request, flow);
     if ('status' in caller) return caller;
     const uri = domains.roomOf(request.uri);
+    if (uri !== undefined && domains.isRoom(uri, caller.user)) return THE_ROOM_ITSELF;
     const room = uri === undefined ? undefined : host.find(uri);
     if (room === undefined) return this.#hearInEmptyRoom(incoming.request, caller, uri);
     const shown = pins.shownBy(request, room);

@@ -9,8 +9,9 @@ import {
   type Uri,
 } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
-import type { UserUri } from '../conference/ids.ts';
+import type { RoomUri, UserUri } from '../conference/ids.ts';
 import { canonicalUser } from './caller.ts';
+import { THE_ROOM_ITSELF } from './refusals.ts';
 
 /** Whom the focus may call at the wish of others (RFC 5363 §5.2, RFC 5366 §7). */
 export interface TargetOptions {
@@ -46,8 +47,8 @@ export class Targets {
     this.#domains = domains;
   }
 
-  /** The one that a URI names, or the answer that says why he is not called. */
-  judge(uri: Uri): Target | Answer {
+  /** The one that a URI names, or the answer that says why he is not called into that room. */
+  judge(uri: Uri, room: RoomUri): Target | Answer {
     if (uri.kind !== 'sip') return { status: 416, reason: 'Only sip and sips URIs Are Called' };
     if (uri.user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
     const { proxy, anyPort } = this.#options;
@@ -68,6 +69,7 @@ export class Targets {
     const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
     // A proxy, too, may take a port for that of somebody else.
     if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
+    if (!back && this.#domains.isRoom(room, user)) return THE_ROOM_ITSELF;
     if (proxy !== undefined) return { uri: target, user, route: [address(proxy)], byFlowOnly: false };
     return { uri: target, user, route: undefined, byFlowOnly: back };
   }

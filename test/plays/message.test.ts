@@ -1056,3 +1056,51 @@ t.test('/history by MESSAGE: within the bounds of what may wait for a telephone'
   t.match(await tom.reads(), /^250 messages again, since /);
   for (const number of numbers) t.equal(await tom.reads(), `zoe: ${number}`, 'none left out');
 });
+
+t.test(
+  'RFC 3261 §8.2.2.1: who was sent on to a room, having called another, is in that room with all he does',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    for (const dialled of ['sip:7000@127.0.0.1', 'sip:support@elsewhere.example', 'tel:+49123']) {
+      const phone = await SipPhone.connect('tom', stage.sip);
+      const sentOn = (): PhoneDialog => {
+        const id = `sent-on-${dialled}-${String(phone.arrived.length)}`;
+        return { callId: id, localTag: 'tom', room: ROOM, remote: `<${dialled}>`, target: ROOM, seq: 1 };
+      };
+      const dialog = sentOn();
+      const answer = await phone.within(dialog, 'INVITE', { contentType: 'application/sdp', body: AUDIO });
+      const contact = answer.headers.get('Contact') ?? '';
+      t.match(contact, /^<sip:lobby@127\.0\.0\.1:\d+/, dialled);
+      t.match(answer.headers.get('Call-Info'), /^<sip:lobby@127\.0\.0\.1>/);
+      dialog.remote = answer.headers.get('To') ?? '';
+      dialog.target = contact.slice(1, contact.indexOf('>'));
+      phone.ack(dialog);
+      const said = { contentType: 'text/plain', body: `by way of ${dialled}` };
+      t.equal((await phone.within(dialog, 'MESSAGE', said)).status, 202);
+      await zoe.hears(said.body);
+      const headers = ['Event: conference', 'Accept: application/conference-info+xml'];
+      for (const at of dialled.startsWith('sip:7000') ? [sentOn(), dialog] : [sentOn()]) {
+        t.equal((await phone.within(at, 'SUBSCRIBE', { headers })).status, 200);
+        t.match(textOf(await phone.next('NOTIFY')), / entity="sip:lobby@127\.0\.0\.1"/);
+      }
+      await phone.within(dialog, 'BYE');
+    }
+  },
+);
+
+t.test('nobody is in a room who has its address: he would speak as the room, and be told by all of them', async (t) => {
+  const stage = await raise('rooms.defaults.strangers=allow');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  for (const name of ['lobby', '%6Cobby', 'lobby~text']) {
+    await t.rejects(call(stage, name), { message: /403/ });
+    const phone = await SipPhone.connect(name, stage.sip);
+    const text = { contentType: 'text/plain', body: 'Zoe was kicked' };
+    t.equal((await phone.request('MESSAGE', ROOM, text)).response.status, 403);
+    const refer = { headers: [`Refer-To: <${phone.address}>`] };
+    t.equal((await zoe.phone.within(zoe.dialog, 'REFER', refer)).status, 403);
+  }
+  await call(stage, 'lobby', [], 'sip:elsewhere@127.0.0.1');
+});
