@@ -83,6 +83,8 @@ export class LiveDialog implements Dialog {
   /** While an ACK is being made or looks for its way: what leaves right after it. */
   #afterAck: (() => void)[] | undefined;
   #flowSentBy: Partial<HostPort> | undefined;
+  /** Under what URI the peer has reached us, whomever it says that it wanted (To); undefined where we have called. */
+  #reached: Uri | undefined;
   /** Our Contact has to be a sips URI, whatever way the request came (§12.1.1). */
   #sipsContact = false;
 
@@ -120,6 +122,7 @@ export class LiveDialog implements Dialog {
       remoteSeq: cseq.seq,
     });
     dialog.#sipsContact = isSips(request.uri) || isSips((dialog.routeSet[0] ?? { uri: remoteTarget }).uri);
+    dialog.#reached = request.uri;
     dialog.#heardBy(flow, request);
     return dialog;
   }
@@ -198,9 +201,9 @@ export class LiveDialog implements Dialog {
     this.refresh(response);
   }
 
-  /** The flow an ACK came by counts too. */
+  /** The flow an ACK came by counts too, unless the peer was heard since: then it may have been long on its way. */
   hearAck(ack: SipRequest, flow: Flow): void {
-    this.#heardBy(flow, ack);
+    if (this.#remoteSeq === undefined || ack.cseq.seq === this.#remoteSeq) this.#heardBy(flow, ack);
   }
 
   /** The next number for CSeq. */
@@ -277,7 +280,7 @@ export class LiveDialog implements Dialog {
 
   /** Our Contact in requests and responses that leave by `flow`. */
   contactFor(flow: Flow): NameAddr {
-    return contactFor(this.contact, this.#local.uri, flow, this.secure || this.#sipsContact);
+    return contactFor(this.contact, this.#reached ?? this.#local.uri, flow, this.secure || this.#sipsContact);
   }
 
   /**

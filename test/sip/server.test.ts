@@ -370,6 +370,19 @@ t.test(
   },
 );
 
+t.test('RFC 3261 §12.2.2: an ACK that was long on its way leads nobody back to where the peer was', (t) => {
+  const { peer, clock, session, inDialog, network } = call(SDP);
+  const moved = new RawPeer(network, '10.0.0.9', '10.0.0.2');
+  moved.say(inDialog('OPTIONS', 7));
+  clock.advance(1);
+  peer.say(inDialog('ACK', 1));
+  clock.advance(1);
+  session.request('MESSAGE', {}, () => undefined);
+  clock.advance(1);
+  t.equal(moved.request('MESSAGE').method, 'MESSAGE');
+  t.end();
+});
+
 t.test('RFC 3261 §12: the latest flow stands for the Contact only without a route set', (t) => {
   const { peer, clock, session, network } = call(SDP, { Contact: '<sip:alice@192.168.7.7:5060>' });
   session.request('MESSAGE', {}, () => undefined);
