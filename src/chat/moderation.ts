@@ -84,7 +84,14 @@ export class Moderation {
     };
     const { to, ...judged } = actOf(order);
     const toItself = to !== undefined && domains.roomNamed(to) === uri;
-    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, { conference, policy, by, ...judged, toItself });
+    const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, {
+      conference,
+      policy,
+      by,
+      ...judged,
+      toItself,
+      now: now(),
+    });
     if (refusal !== undefined) {
       told(refusal);
       return;
@@ -109,8 +116,8 @@ export class Moderation {
 
   /** Judges who wants somebody called into the room. Undefined: it may be done. */
   mayInvite(by: Commander, target: UserUri): Refusal | undefined {
-    const { conference, policy } = this.#parts;
-    return firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target });
+    const { conference, policy, now } = this.#parts;
+    return firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target, now: now() });
   }
 
   /** Somebody is called into the room, or is not for that reason: the line for the operator. */

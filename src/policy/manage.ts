@@ -1,6 +1,6 @@
 /** Moderation and control: who may do what to whom. The four ways to ask for it are all judged here. */
 import type { Conference } from '../conference/conference.ts';
-import type { Role } from '../conference/events.ts';
+import type { Millis, Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { isPresent } from '../conference/roster.ts';
 import { isAtLeast, isHigher, ROLE_NEEDED } from './roles.ts';
@@ -21,6 +21,7 @@ export interface ManageRequest {
   readonly role?: Role;
   /** With `tombstone`: it would move to where it is, and send all who come in a circle. Default false. */
   readonly toItself?: boolean;
+  readonly now: Millis;
 }
 
 /** Rules for everything that takes a role, in the order in which they are asked. */
@@ -33,6 +34,11 @@ export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
     if (endpoints.some(isPresent) || (endpoints.length > 0 && isOwnAffair(act, by, target))) return undefined;
     return { refused: endpoints.length > 0 ? 'in-lobby' : 'not-here' };
   },
+  // Who has a role by name keeps it while he is banned.
+  ({ conference, by, now }) =>
+    by !== 'administrator' && conference.banOf(by, undefined, now)?.target.kind === 'user'
+      ? { refused: 'banned' }
+      : undefined,
   ({ conference, policy, by, act, target }) => {
     if (by === 'administrator' || isOwnAffair(act, by, target)) return undefined;
     const needed = policy.roleNeeded[act] ?? ROLE_NEEDED[act];

@@ -123,6 +123,24 @@ t.test('nobody comes in as somebody else by being called where that one is not',
   }
 });
 
+t.test('a moderator who is banned moderates nobody, though the role is his still', async (t) => {
+  const stage = await withAccounts(
+    t,
+    'rooms.named.lobby.roles={"sip:alice@example.org": owner, "sip:bob@example.org": moderator}',
+  );
+  const alice = await Account.of(stage, 'alice');
+  const bob = await Account.of(stage, 'bob');
+  const carol = await Account.of(stage, 'carol');
+  const call = await alice.comes();
+  await carol.comes();
+  t.equal(await alice.writes(call, '/ban sip:bob@example.org'), 202);
+  for (const order of ['sip:carol@example.org;method=BYE', 'sip:carol@example.org;admin=true', 'sip:zoe@example.org']) {
+    t.equal(await bob.refers(order), 403, order);
+  }
+  t.equal(await alice.writes(call, '/unban sip:bob@example.org'), 202);
+  t.equal(await bob.refers('sip:carol@example.org;method=BYE'), 200, 'from outside, with his role');
+});
+
 /** An INVITE with a list (RFC 5366). */
 function withList(uris: readonly string[], disposition = 'recipient-list'): Extra {
   const entries = uris.map((uri) => `<entry uri="${uri}" cp:copyControl="to"/>`).join('');
