@@ -8,6 +8,7 @@ import {
   type ReferProgress,
   type Uri,
   uriEquals,
+  uriKey,
 } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost } from '../chat/host.ts';
@@ -170,8 +171,9 @@ export class Referrals {
       if (references.length === 1) progress?.report(status, reason);
     };
     let dialling = false;
+    const endpoints = new EndpointUris(referrer.room);
     for (const reference of references) {
-      if (this.#begin(referrer, reference, done, ringing) === 'dialling') dialling = true;
+      if (this.#begin(referrer, reference, endpoints, done, ringing) === 'dialling') dialling = true;
     }
     if (dialling) accept();
   }
@@ -179,11 +181,12 @@ export class Referrals {
   #begin(
     { room, user, roomUri, referredBy: asked }: Referrer,
     { uri, method, displayName, admin }: Reference,
+    endpoints: EndpointUris,
     done: Done,
     ringing: (status: number, reason?: string) => void,
   ): 'dialling' | undefined {
     if (method === 'BYE' || admin !== undefined) {
-      const target = userNamed(room, uri, this.#parts.domains);
+      const target = userNamed(room, uri, endpoints, this.#parts.domains);
       const order = target === undefined ? undefined : orderOf(target, method, admin);
       if (order === undefined) done({ status: 404, reason: 'Nobody Here Has That Address' });
       else {
@@ -227,24 +230,42 @@ function referredBy({ referredBy: said }: IncomingRefer, user: UserUri): string 
 }
 
 /** The identity behind a URI of the roster, of a user or of one of his endpoints, or of somebody who is not in it. */
-function userNamed(room: ChatRoom, uri: Uri, domains: Domains): UserUri | undefined {
+function userNamed(room: ChatRoom, uri: Uri, endpoints: EndpointUris, domains: Domains): UserUri | undefined {
   const bare = uri.kind === 'sip' ? { ...uri, headers: [] } : uri;
   const shown = canonicalUser(domains.person(bare));
   if (shown === undefined) return undefined;
-  return room.conference.participant(shown)?.user ?? ownerOf(room, bare) ?? shown;
+  return room.conference.participant(shown)?.user ?? endpoints.ownerOf(bare) ?? shown;
 }
 
-/** Whose endpoint the roster shows under that URI, whatever the URI is to have done. */
-function ownerOf(room: ChatRoom, uri: Uri): UserUri | undefined {
-  const wanted = uri.kind === 'sip' ? { ...uri, params: uri.params.without('method') } : uri;
-  for (const { user, endpoints } of room.conference.users()) {
-    const isMeant = endpoints.some(({ key }) => {
-      const known = readTarget(key);
-      return known !== undefined && uriEquals(known, wanted);
-    });
-    if (isMeant) return user;
+/** The URIs of the endpoints in a room, read once for all that one REFER asks for. */
+class EndpointUris {
+  readonly #room: ChatRoom;
+  #known: Map<string, { readonly uri: Uri; readonly user: UserUri }[]> | undefined;
+
+  constructor(room: ChatRoom) {
+    this.#room = room;
   }
-  return undefined;
+
+  /** Whose endpoint the roster shows under that URI, whatever the URI is to have done. */
+  ownerOf(uri: Uri): UserUri | undefined {
+    const wanted = uri.kind === 'sip' ? { ...uri, params: uri.params.without('method') } : uri;
+    this.#known ??= this.#read();
+    return this.#known.get(uriKey(wanted))?.find((known) => uriEquals(known.uri, wanted))?.user;
+  }
+
+  #read(): Map<string, { readonly uri: Uri; readonly user: UserUri }[]> {
+    const read = new Map<string, { readonly uri: Uri; readonly user: UserUri }[]>();
+    for (const { user, endpoints } of this.#room.conference.users()) {
+      for (const { key } of endpoints) {
+        const uri = readTarget(key);
+        if (uri === undefined) continue;
+        const same = read.get(uriKey(uri));
+        if (same === undefined) read.set(uriKey(uri), [{ uri, user }]);
+        else same.push({ uri, user });
+      }
+    }
+    return read;
+  }
 }
 
 function orderOf(user: UserUri, method: string, admin: boolean | undefined): Order {
