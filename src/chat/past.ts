@@ -1,4 +1,4 @@
-import type { Aborted, Retracted } from '../conference/events.ts';
+import type { ConferenceEvent } from '../conference/events.ts';
 import { type EventNumber, eventNumber, type RoomUri, type UserUri } from '../conference/ids.ts';
 import type { Logged, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
@@ -82,7 +82,7 @@ export class Past {
     const { after, through, most, end } = range;
     if (most <= 0) return [];
     const window = this.#window;
-    if (window === undefined) return this.#load(through).then(() => this.read(range));
+    if (window === undefined) return (this.#loading ??= this.#fill(through)).then(() => this.read(range));
     const from = after === undefined ? 0 : firstAfter(window, after);
     const found = window.slice(from, through === undefined ? undefined : firstAfter(window, through));
     const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
@@ -122,30 +122,32 @@ export class Past {
     }
   }
 
-  #load(through: EventNumber | undefined): Promise<void> {
-    return (this.#loading ??= this.#fill(through).finally(() => {
+  async #fill(through: EventNumber | undefined): Promise<void> {
+    try {
+      // What is said while it is read must not be counted, or it would cost those who wait the oldest that they want.
+      const present = through !== undefined && through >= this.#newest ? { through } : {};
+      const logged = await this.#log.read(this.#room, { ...present, last: this.#limits.messages, messagesOnly: true });
+      this.#window = [];
+      this.#bytes = 0;
+      this.#whole = logged.length < this.#limits.messages;
+      const newest = logged.at(-1)?.n ?? 0;
+      for (const each of logged) this.#note(each);
+      for (const each of this.#meanwhile) if (each.n > newest) this.#note(each);
+    } finally {
+      // At once, and not when those who wait are called: something may be said before that.
       this.#loading = undefined;
       this.#meanwhile = [];
-    }));
-  }
-
-  async #fill(through: EventNumber | undefined): Promise<void> {
-    // What is said while it is read must not be counted, or it would cost those who wait the oldest that they want.
-    const present = through !== undefined && through >= this.#newest ? { through } : {};
-    const logged = await this.#log.read(this.#room, { ...present, last: this.#limits.messages, messagesOnly: true });
-    this.#window = [];
-    this.#bytes = 0;
-    this.#whole = logged.length < this.#limits.messages;
-    const newest = logged.at(-1)?.n ?? 0;
-    for (const each of logged) this.#note(each);
-    for (const each of this.#meanwhile) if (each.n > newest) this.#note(each);
+    }
   }
 
   #note({ n, event }: Logged): void {
     const window = this.#window;
     if (window === undefined) return;
-    if (event.type === 'retracted') this.#window = window.filter((copy) => !isOf(copy, event));
-    if (event.type === 'aborted') this.#window = window.filter((copy) => !isOfStream(copy, event));
+    const isGone = takenBackBy(event);
+    if (isGone !== undefined) {
+      this.#window = window.filter((copy) => !isGone(copy));
+      for (const copy of window) if (isGone(copy)) this.#bytes -= copy.said.cpim.length;
+    }
     const copy = this.#copyOf({ n, event });
     if (copy === undefined) return;
     window.push(copy);
@@ -163,8 +165,8 @@ export class Past {
       const { event } = each;
       const copy = this.#copyOf(each);
       if (copy !== undefined) copies.push(copy);
-      if (event.type === 'retracted') copies = copies.filter((other) => !isOf(other, event));
-      if (event.type === 'aborted') copies = copies.filter((other) => !isOfStream(other, event));
+      const isGone = takenBackBy(event);
+      if (isGone !== undefined) copies = copies.filter((other) => !isGone(other));
     }
     return copies;
   }
@@ -176,11 +178,16 @@ export class Past {
   }
 }
 
-const isOfStream = (copy: Copy, { stream }: Aborted): boolean =>
-  copy instanceof LargeCopy && copy.opened.stream === stream;
-
-const isOf = (copy: Copy, { author, messageId }: Retracted): boolean =>
-  copy.said.messageId === messageId && copy.said.by === author;
+/** Which copies an event takes back; undefined: none. */
+function takenBackBy(event: ConferenceEvent): ((copy: Copy) => boolean) | undefined {
+  if (event.type === 'retracted') {
+    const { author, messageId } = event;
+    return ({ said }) => said.messageId === messageId && said.by === author;
+  }
+  if (event.type !== 'aborted') return undefined;
+  const { stream } = event;
+  return (copy) => copy instanceof LargeCopy && copy.opened.stream === stream;
+}
 
 /** The place of the first copy with a number above `after`. */
 function firstAfter(copies: readonly Copy[], after: EventNumber): number {

@@ -191,3 +191,50 @@ t.test('what is said meanwhile is not lost when the past cannot be read', async 
   t.same(await over, ['four', 'five']);
   t.equal(log.last(ROOM), eventNumber(5));
 });
+
+t.test('what was taken back takes no place among what is at hand', async (t) => {
+  const log = new MemoryLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined, { bytes: 1000 });
+  log.follow(ROOM, (logged) => past.hear(logged));
+  const takeBack = (text: string): void => {
+    const { by, messageId } = said(text);
+    log.append(ROOM, { type: 'retracted', at: 1, author: by, messageId });
+  };
+  const sayAndTakeBack = (): void => {
+    for (let i = 0; i < 20; i++) {
+      log.append(ROOM, said(`no${String(i)}`));
+      takeBack(`no${String(i)}`);
+    }
+  };
+  log.append(ROOM, said('one'));
+  sayAndTakeBack();
+  log.append(ROOM, said('two'));
+  past.use();
+  const texts = async (): Promise<readonly string[]> =>
+    (await past.read({ most: 10, end: 'newest' })).map((copy) => copy.said.messageId);
+  t.same(await texts(), ['one', 'two']);
+  sayAndTakeBack();
+  log.append(ROOM, said('three'));
+  t.same(await texts(), ['one', 'two', 'three']);
+});
+
+t.test('what is said in the moment at which the past has been read is not lost', async (t) => {
+  const log = new SlowLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined);
+  log.follow(ROOM, (logged) => past.hear(logged));
+  log.append(ROOM, said('before'));
+  past.use();
+  const read = past.read({ most: 100, end: 'newest' });
+  log.answer();
+  const news = Array.from({ length: 20 }, (_, i) => `news${String(i)}`);
+  for (const text of news) {
+    log.append(ROOM, said(text));
+    await Promise.resolve();
+  }
+  await read;
+  const found = await past.read({ most: 100, end: 'newest' });
+  t.strictSame(
+    found.map((copy) => copy.said.messageId),
+    ['before', ...news],
+  );
+});
