@@ -257,6 +257,20 @@ export function headOf(records: readonly StoredRecord[]): SegmentHead {
   return head;
 }
 
+/** The records of a segment; undefined when they are not those that its head tells of: somebody else has changed the file. */
+export function recordsOf(head: SegmentHead, bytes: Buffer): readonly StoredRecord[] | undefined {
+  let records: readonly StoredRecord[];
+  try {
+    records = [...recordsIn(bytes)];
+  } catch {
+    return undefined;
+  }
+  const found: SegmentHead = headOf(records);
+  const keys = ['first', 'last', 'oldest', 'messages', 'happenings', 'octets'] as const;
+  const inOrder = records.every(({ n }, i) => i === 0 || n > (records[i - 1]?.n ?? Infinity));
+  return inOrder && keys.every((key) => found[key] === head[key]) ? records : undefined;
+}
+
 /** A fact, or a row of the first format, as a record. */
 export function recordOf(
   n: number,

@@ -5,11 +5,12 @@ import Database from 'libsql';
 import { readIpAddress } from '../conference/ids.ts';
 import { oldestKept } from './room-log.ts';
 import type { RoomKeeping } from './room-log.ts';
-import { headOf, KIND, LASTS, recordOf, recordsIn, segmentBytes } from './sqlite-records.ts';
+import { headOf, KIND, LASTS, recordOf, recordsOf, segmentBytes } from './sqlite-records.ts';
 import type { PackedBatch, SegmentHead, StoredRecord } from './sqlite-records.ts';
 import { kindsOf, wantedOf } from './sqlite-range.ts';
 import type { StoredRange } from './sqlite-range.ts';
 import { blobOf, rowsOf } from './sqlite-rows.ts';
+import type { Row } from './sqlite-rows.ts';
 import { upgrade } from './sqlite-upgrade.ts';
 
 const FORMAT = 2;
@@ -99,7 +100,7 @@ export class SqliteStore {
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
       // The range begins within a segment, or between two.
       const read = (order: string): string =>
-        `SELECT first, last, events FROM segments WHERE room = ?1
+        `SELECT ${HEAD}, events FROM segments WHERE room = ?1
            AND first >= ifnull((SELECT max(first) FROM segments WHERE room = ?1 AND first <= ?2), 0)
            AND first <= ?3 AND last >= ?2 AND messages >= ?4 AND happenings >= ?5 ORDER BY first ${order} LIMIT ?6`;
       this.#readNewest = db.prepare(read('DESC'));
@@ -200,13 +201,16 @@ export class SqliteStore {
       const most = Math.min(range.limit - found.length, READ_STEP);
       const statement = newest ? this.#readNewest : this.#readOldest;
       const rows = rowsOf(statement.all(room, from, through, messages, happenings, most));
-      for (const { first, last, events } of rows) {
+      for (const row of rows) {
+        const { first, last } = row;
         if (newest) through = Number(first) - 1;
         else from = Number(last) + 1;
-        const bytes = blobOf(events);
-        if (needle !== undefined && !bytes.includes(needle)) continue;
-        const records = [...recordsIn(bytes)].filter(isWanted);
-        found.push(...(newest ? records.reverse() : records));
+        if (needle !== undefined && !blobOf(row['events']).includes(needle)) continue;
+        const records = recordsIn(row);
+        if (records === undefined)
+          throw new Error(`what is kept of its events ${String(first)} to ${String(last)} is damaged`);
+        const wanted = records.filter(isWanted);
+        found.push(...(newest ? wanted.reverse() : wanted));
       }
       if (rows.length < most || found.length >= range.limit) break;
       yield;
@@ -266,24 +270,27 @@ export class SqliteStore {
     return Number(Object.values(row ?? {})[0] ?? 0);
   }
 
-  /** Takes what is forgotten out of segments that keep the rest; gives of how many that might be true. */
+  /** Takes what is forgotten out of segments that keep the rest; gives how many those were. */
   #shorten(room: number, messages: number, happenings: number): number {
     const rows = rowsOf(
       this.#db
         .prepare(
-          `SELECT id, events FROM segments WHERE room = ? AND first < ? AND (first < ? OR happenings > 0)
+          `SELECT id, ${HEAD}, events FROM segments WHERE room = ? AND first < ? AND (first < ? OR happenings > 0)
            ORDER BY first LIMIT ?`,
         )
         .all(room, happenings, messages, PRUNE_STEP),
     );
-    for (const { id, events } of rows) {
-      const records = [...recordsIn(blobOf(events))];
+    let shortened = 0;
+    for (const row of rows) {
+      // What is damaged is kept until all of it may go: what is good of it may still be saved.
+      const records = recordsIn(row) ?? [];
       const rest = records.filter(({ n, kind }) => n >= (kind === KIND.message ? messages : happenings));
       if (rest.length === records.length) continue;
-      this.#db.prepare('DELETE FROM segments WHERE id = ?').run(id);
+      shortened += 1;
+      this.#db.prepare('DELETE FROM segments WHERE id = ?').run(row['id']);
       if (rest.length > 0) this.#put(room, rest);
     }
-    return rows.length;
+    return shortened;
   }
 
   /**
@@ -306,21 +313,22 @@ export class SqliteStore {
 
   /** The number behind the newest event from before that time. */
   #afterOlder(room: number, since: number): number {
-    const sql = 'SELECT events FROM segments WHERE room = ? AND oldest < ? ORDER BY first DESC LIMIT 1';
+    const sql = `SELECT ${HEAD}, events FROM segments WHERE room = ? AND oldest < ? ORDER BY first DESC LIMIT 1`;
     const [row] = rowsOf([this.#db.prepare(sql).get(room, since)]);
     if (row === undefined) return 0;
-    return 1 + Math.max(...[...recordsIn(blobOf(row['events']))].filter(({ at }) => at < since).map(({ n }) => n));
+    const newest = recordsIn(row)?.findLast(({ at }) => at < since);
+    return newest === undefined ? Number(row['first']) : newest.n + 1;
   }
 
   /** The number behind the newest event that is too much: all from it on would come to more than `most`. */
   #afterMore(room: number, column: keyof typeof WEIGHT, most: number): number {
     if (this.#number(`SELECT sum(${column}) FROM segments WHERE room = ?`, room) <= most) return 0;
     const sums = `SELECT id, first, sum(${column}) OVER (ORDER BY first DESC) AS total FROM segments WHERE room = ?`;
-    const sql = `SELECT total, (SELECT events FROM segments WHERE id = summed.id) AS events FROM (${sums}) AS summed
-      WHERE total > ? ORDER BY first DESC LIMIT 1`;
-    const [row] = rowsOf([this.#db.prepare(sql).get(room, most)]);
-    let [total, after] = [Number(row?.['total']), 0];
-    for (const record of recordsIn(blobOf(row?.['events']))) {
+    const found = `SELECT id, total FROM (${sums}) WHERE total > ? ORDER BY first DESC LIMIT 1`;
+    const sql = `SELECT total, ${HEAD}, events FROM (${found}) JOIN segments USING (id)`;
+    const [row = {}] = rowsOf([this.#db.prepare(sql).get(room, most)]);
+    let [total, after] = [Number(row['total']), Number(row['first'])];
+    for (const record of recordsIn(row) ?? []) {
       if (total <= most) break;
       total -= WEIGHT[column](record);
       after = record.n + 1;
@@ -380,6 +388,17 @@ function columns(room: number, head: SegmentHead, events: Buffer): readonly unkn
   const { first, last, oldest, messages, happenings, octets } = head;
   return [room, first, last, oldest, messages, happenings, octets, events];
 }
+
+/** The records of a row; undefined when they are damaged. */
+function recordsIn(row: Row): readonly StoredRecord[] | undefined {
+  const value = (key: keyof SegmentHead): number => Number(row[key]);
+  const place = { first: value('first'), last: value('last'), oldest: value('oldest') };
+  const counts = { messages: value('messages'), happenings: value('happenings'), octets: value('octets') };
+  return recordsOf({ ...place, ...counts }, blobOf(row['events']));
+}
+
+/** The columns of a `SegmentHead`. */
+const HEAD = 'first, last, oldest, messages, happenings, octets';
 
 /** What one event adds to these columns of its segment. */
 const WEIGHT = {

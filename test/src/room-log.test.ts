@@ -629,3 +629,45 @@ t.test(
     await log.close();
   },
 );
+
+t.test(
+  'SQLite: what is damaged of a room is not passed over, and hinders neither pruning nor other rooms',
+  async (t) => {
+    const file = newFile();
+    const noise: Readonly<Record<string, string>> = {
+      zeros: 'zeroblob(length(events))',
+      random: 'randomblob(length(events))',
+      'cut short': 'substr(events, 1, length(events) - 1)',
+      'one number changed': "CAST(substr(events, 1, 7) || x'7f' || substr(events, 9) AS BLOB)",
+      'one that is missing': 'substr(events, 1 + length(events) / 2)',
+      nothing: "x''",
+    };
+    const rooms = new Map(Object.keys(noise).map((kind, i) => [kind, roomUri(`sip:damaged${String(i)}@example.com`)]));
+    const first = await diskLog(t, { file });
+    for (const room of [...rooms.values(), OTHER]) {
+      await keptAll(first, [said('a', 1), said('b', 1)], room);
+      await keptAll(first, [said('c', NOW), said('d', NOW)], room);
+    }
+    await first.close();
+    const db = new Database(file);
+    for (const [kind, room] of rooms) {
+      const id = `(SELECT id FROM rooms WHERE uri = '${room}')`;
+      db.exec(`UPDATE segments SET events = ${noise[kind] ?? ''} WHERE first = 1 AND room = ${id}`);
+    }
+    db.close();
+    const lines = new Lines();
+    const keeping = { ...forever };
+    const log = await diskLog(t, { file, keeping: () => keeping, log: lines, now: () => NOW });
+    for (const [kind, room] of rooms) {
+      await t.rejects(log.read(room, { messagesOnly: true }), LogReadError, kind);
+      t.match(lines.lines.pop(), /cannot be read: .*1 to 2 .*damaged/);
+      t.same(ids(await log.read(room, { from: eventNumber(3) })), ['c', 'd'], 'the rest can be read');
+      t.equal(await kept(log, said('e', NOW), room), 5);
+    }
+    Object.assign(keeping, { maxAge: 1000, maxMessages: 3 });
+    log.prune(NOW);
+    for (const room of rooms.values()) t.same(ids(await log.read(room, { from: eventNumber(3) })), ['c', 'd', 'e']);
+    t.same(ids(await log.read(OTHER)), ['c', 'd'], 'another room is pruned');
+    await log.close();
+  },
+);
