@@ -505,10 +505,12 @@ t.test('SQLite: a full disk is told and refused, and when there is room again al
   t.match(lines.lines[0], /^warn room log .*SQLITE_FULL.*, not kept: 1; nothing is taken until the disk recovers/);
   t.match(log.health(), { refused: 'not-kept' });
   t.match(log.append(ROOM, said('next')), { refused: 'not-kept' }, 'at once');
-  t.same(heard, outcomes.slice(0, -1), 'nobody heard what was refused');
-  t.same(numbers(await log.read(ROOM)), heard, 'and it is not in the history');
+  const keptOnes = outcomes.slice(0, -1);
+  t.same(heard, keptOnes, 'nobody heard what was refused');
+  // In the same turn: the next probe may find that the disk takes a little.
   const went = log.append(ROOM, left());
   t.equal(heard.at(-1), went, 'who goes is heard all the same');
+  t.same(numbers(await log.read(ROOM, { messagesOnly: true })), keptOnes, 'what was refused is not in the history');
   keeping = { ...forever, maxMessages: 3 };
   log.prune(NOW);
   await turn(() => log.health() === 'well');
