@@ -8,7 +8,7 @@ import type { QuoteOf } from './plain-text.ts';
 
 /** What of a room's past is kept at hand, so that many who come at once cost the log one read. */
 export interface PastLimits {
-  /** Messages read to be at hand; of what is said meanwhile as many again. Default 1000. */
+  /** Messages read to be at hand; of what is said meanwhile, or taken back, as many again. Default 1000. */
   readonly messages: number;
   /** Octets of them. Default 4 MiB. */
   readonly bytes: number;
@@ -47,6 +47,8 @@ export class Past {
   /** What happened while the window was being read. */
   #meanwhile: Logged[] = [];
   #users = 0;
+  /** What was taken back lately, while somebody was catching up. */
+  #takenBack: ((copy: Copy) => boolean)[] = [];
 
   /** @param quoteOf what a reply or reaction of the past is about */
   constructor(log: RoomLog, room: RoomUri, quoteOf: QuoteOf, limits: Partial<PastLimits> = {}) {
@@ -64,12 +66,15 @@ export class Past {
       if (this.#users > 0) return;
       this.#window = undefined;
       this.#bytes = 0;
+      this.#takenBack = [];
     };
   }
 
   /** Takes note of what the log has kept. */
   hear(logged: Logged): void {
     this.#newest = logged.n;
+    const isGone = this.#users > 0 ? takenBackBy(logged.event) : undefined;
+    if (isGone !== undefined) this.#takenBack = [...this.#takenBack.slice(1 - this.#limits.messages), isGone];
     if (this.#loading !== undefined) this.#meanwhile.push(logged);
     else if (this.#window !== undefined) this.#note(logged);
   }
@@ -88,6 +93,11 @@ export class Past {
     const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
     if (!covers) return end === 'newest' ? this.#readNewest(range) : this.#readOldest(range);
     return end === 'newest' ? found.slice(-most) : found.slice(0, most);
+  }
+
+  /** Whether a message that `read` has given, to somebody who uses this, was taken back since. */
+  isTakenBack(copy: Copy): boolean {
+    return this.#takenBack.some((isGone) => isGone(copy));
   }
 
   /** The newest notifications (RFC 5438) for a user after that number, oldest first. Rejects with `LogReadError`. */

@@ -159,7 +159,7 @@ export class Replay implements Recipient {
 
   /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
   step(budget: number): number {
-    const { recipient, notifications } = this.#parts;
+    const { past, recipient, notifications } = this.#parts;
     if (this.#state === 'read') {
       this.#choosing();
       return CHOICE;
@@ -178,6 +178,7 @@ export class Replay implements Recipient {
         continue;
       }
       this.#at += 1;
+      if (past.isTakenBack(copy)) continue;
       recipient.deliver(copy);
       if (notificationsIn(copy).length === 0) this.#delivered = copy.n;
       count += 1;

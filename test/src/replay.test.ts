@@ -21,6 +21,11 @@ function said(text: string): Said {
   return { type: 'said', audience: { to: 'everyone' }, ...from, cpim };
 }
 
+function takeBack(log: MemoryLog, text: string): void {
+  const { by, messageId } = said(text);
+  log.append(ROOM, { type: 'retracted', at: 1, author: by, messageId });
+}
+
 /** A log whose past is read when the test wants it. */
 class SlowLog extends MemoryLog {
   #let: (fault?: LogReadError) => void = () => undefined;
@@ -53,13 +58,23 @@ const silent: Recipient = {
 };
 
 /** A room where three things have been said, and a device that begins to hear it, or asks for the past. */
-function setUp(wish: PastWish, asked: boolean): { log: SlowLog; say: (text: string) => void; over: Promise<string[]> } {
+function setUp(
+  wish: PastWish,
+  asked: boolean,
+  onDelivery: (text: string, log: MemoryLog) => void = () => undefined,
+): { log: SlowLog; say: (text: string) => void; over: Promise<string[]> } {
   // The room's clock is that of its events.
   const log = new SlowLog({ now: () => 1 });
   const past = new Past(log, ROOM, () => undefined);
   const heard: string[] = [];
   let attached: Recipient | undefined;
-  const device: Recipient = { ...silent, deliver: (copy) => heard.push(copy.said.messageId) };
+  const device: Recipient = {
+    ...silent,
+    deliver: ({ said: { messageId } }) => {
+      heard.push(messageId);
+      onDelivery(messageId, log);
+    },
+  };
   log.follow(ROOM, ({ n, event }) => {
     past.hear({ n, event });
     if (event.type === 'said') attached?.deliver(new Copy(event, n));
@@ -192,18 +207,23 @@ t.test('what is said meanwhile is not lost when the past cannot be read', async 
   t.equal(log.last(ROOM), eventNumber(5));
 });
 
+t.test('what is taken back while somebody catches up is not given to him any more', async (t) => {
+  const { log, say, over } = setUp({}, false, (text, log) => {
+    if (text === 'one') for (const gone of ['one', 'two', 'four']) takeBack(log, gone);
+  });
+  log.answer();
+  for (const text of ['four', 'five']) say(text);
+  t.same(await over, ['before3', 'one', 'three', 'five']);
+});
+
 t.test('what was taken back takes no place among what is at hand', async (t) => {
   const log = new MemoryLog({ now: () => 1 });
   const past = new Past(log, ROOM, () => undefined, { bytes: 1000 });
   log.follow(ROOM, (logged) => past.hear(logged));
-  const takeBack = (text: string): void => {
-    const { by, messageId } = said(text);
-    log.append(ROOM, { type: 'retracted', at: 1, author: by, messageId });
-  };
   const sayAndTakeBack = (): void => {
     for (let i = 0; i < 20; i++) {
       log.append(ROOM, said(`no${String(i)}`));
-      takeBack(`no${String(i)}`);
+      takeBack(log, `no${String(i)}`);
     }
   };
   log.append(ROOM, said('one'));
