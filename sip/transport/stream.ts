@@ -153,13 +153,13 @@ export class StreamConnection extends Connection {
   }
 
   #endOfInput(): void {
-    if (this.#framer.pending) {
-      this.warn('closed: the peer ended in the middle of a message');
-      this.abort('ended in the middle of a message');
-    } else if (this.answerable) {
-      this.halfClosed();
-    } else {
+    if (!this.answerable) {
       this.#socket.destroy();
+      return;
     }
+    if (this.#framer.pending) this.warn('the peer ended in the middle of a message, which is dropped');
+    this.#partialSince = undefined;
+    // What came whole before is still answered.
+    this.halfClosed();
   }
 }

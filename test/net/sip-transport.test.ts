@@ -229,6 +229,19 @@ t.test('half-close: what is owed is still answered, then the connection ends', a
   await ended;
 });
 
+t.test('half-close: in the middle of a message, too, what came whole before it is answered', async (t) => {
+  const server = side(t);
+  const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+  const { socket, heard, ended } = await client(t, port);
+  socket.end(options('1') + options('2').slice(0, -10));
+  const { flow } = await server.received.next();
+  t.equal((await server.closed.next()).flow, flow);
+  server.layer.respond(flow, viaOf('TCP', 9), Buffer.from(ok));
+  t.match(await heard.next(), /^SIP\/2.0 200/);
+  await ended;
+  t.equal(server.received.size, 0);
+});
+
 t.test('half-close: a peer that is owed nothing is let go at once', async (t) => {
   const server = side(t);
   const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
