@@ -9,7 +9,7 @@ import { headOf, KIND, LASTS, recordOf, recordsOf, segmentBytes } from './sqlite
 import type { PackedBatch, SegmentHead, StoredRecord } from './sqlite-records.ts';
 import { kindsOf, wantedOf } from './sqlite-range.ts';
 import type { StoredRange } from './sqlite-range.ts';
-import { blobOf, rowsOf } from './sqlite-rows.ts';
+import { asBytes, asNumber, blobOf, rowsOf, textOf } from './sqlite-rows.ts';
 import type { Row } from './sqlite-rows.ts';
 import { upgrade } from './sqlite-upgrade.ts';
 
@@ -91,8 +91,8 @@ export class SqliteStore {
         db.pragma(`user_version = ${String(FORMAT)}`);
       });
       if (maxPages !== undefined) db.pragma(`max_page_count = ${String(maxPages)}`);
-      for (const row of rowsOf(db.prepare('SELECT id, uri FROM rooms').all())) {
-        this.#roomIds.set(String(row['uri']), Number(row['id']));
+      for (const row of rowsOf(db.prepare(`SELECT id, ${asBytes('uri')} FROM rooms`).all())) {
+        this.#roomIds.set(textOf(row['uri']), Number(row['id']));
       }
       this.#addRoom = db.prepare('INSERT INTO rooms (uri, last) VALUES (?, 0) RETURNING id');
       this.#putFact = db.prepare('INSERT OR REPLACE INTO facts VALUES (?, ?, ?, ?, ?)');
@@ -100,12 +100,14 @@ export class SqliteStore {
       this.#endFacts = db.prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.conference)}`);
       // The range begins within a segment, or between two.
       const read = (order: string): string =>
-        `SELECT ${HEAD}, events FROM segments WHERE room = ?1
+        `SELECT ${ROW} FROM segments WHERE room = ?1
            AND first >= ifnull((SELECT max(first) FROM segments WHERE room = ?1 AND first <= ?2), 0)
-           AND first <= ?3 AND last >= ?2 AND messages >= ?4 AND happenings >= ?5 ORDER BY first ${order} LIMIT ?6`;
+           AND first <= ?3 AND last >= ?2 AND messages >= ?4 AND happenings >= ?5 ORDER BY segments.first ${order} LIMIT ?6`;
       this.#readNewest = db.prepare(read('DESC'));
       this.#readOldest = db.prepare(read('ASC'));
-      this.#facts = db.prepare('SELECT n, event FROM facts WHERE room = ? ORDER BY n');
+      this.#facts = db.prepare(
+        `SELECT ${asNumber('n')}, ${asBytes('event')} FROM facts WHERE room = ? ORDER BY facts.n`,
+      );
       this.#left = this.#marks();
       this.#normaliseBans();
     } catch (error) {
@@ -134,24 +136,26 @@ export class SqliteStore {
 
   /** Addresses that were banned before they had one form get it: in any other a ban holds nobody back. */
   #normaliseBans(): void {
-    const bans = rowsOf(this.#db.prepare("SELECT * FROM facts WHERE key GLOB 'ban address *' ORDER BY n").all());
-    const old = bans.filter(({ key }) => inOneForm(String(key)) !== key);
+    const ban = `SELECT ${asNumber('room')}, ${asBytes('key')} FROM facts WHERE key GLOB '${BAN}*' ORDER BY n`;
+    const bans = rowsOf(this.#db.prepare(ban).all()).map(({ room, key }) => ({ room, key: textOf(key) }));
+    const old = bans.filter(({ key }) => inOneForm(key) !== key);
     if (old.length === 0) return;
-    const put = this.#db.prepare(`INSERT INTO facts VALUES (?, ?, ?, ?, json_set(?, '$.target.address', ?))
-      ON CONFLICT DO UPDATE SET n = excluded.n, event = excluded.event WHERE excluded.n > n`);
+    const put = this.#db
+      .prepare(`INSERT INTO facts SELECT room, ?, n, lasts, json_set(event, '$.target.address', ?) FROM facts
+      WHERE room = ? AND key = ? ON CONFLICT DO UPDATE SET n = excluded.n, event = excluded.event WHERE excluded.n > n`);
     this.#transaction(() => {
-      for (const { room, key, n, lasts, event } of old) {
-        const normal = inOneForm(String(key));
+      for (const { room, key } of old) {
+        const normal = inOneForm(key);
+        put.run(normal, normal.slice(BAN.length), room, key);
         this.#dropFact.run(room, key);
-        put.run(room, normal, n, lasts, event, normal.slice(BAN.length));
       }
     });
   }
 
   /** All rooms of the file. */
   rooms(): readonly StoredRoom[] {
-    const rows = rowsOf(this.#db.prepare(`SELECT uri, ${LAST} AS last FROM rooms ORDER BY id`).all());
-    return rows.map((row) => ({ uri: String(row['uri']), last: Number(row['last']) }));
+    const rows = rowsOf(this.#db.prepare(`SELECT ${asBytes('uri')}, ${LAST} AS last FROM rooms ORDER BY id`).all());
+    return rows.map((row) => ({ uri: textOf(row['uri']), last: Number(row['last']) }));
   }
 
   /** Keeps a batch: all of it or, when it throws, nothing. */
@@ -223,7 +227,7 @@ export class SqliteStore {
   facts(uri: string): readonly StoredRecord[] {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return [];
-    return rowsOf(this.#facts.all(room)).map(({ n, event }) => recordOf(Number(n), 0, KIND.fact, String(event)));
+    return rowsOf(this.#facts.all(room)).map(({ n, event }) => recordOf(Number(n), 0, KIND.fact, textOf(event)));
   }
 
   /** Whether the file can be written now; throws when not. */
@@ -247,7 +251,7 @@ export class SqliteStore {
       if (step < PRUNE_STEP) step = this.#shorten(room, messages, happenings);
       // Numbers go on also when those that bore them are gone.
       if (this.#last(room) < last) this.#db.prepare('UPDATE rooms SET last = ? WHERE id = ?').run(last, room);
-      const oldest = this.#number('SELECT min(first) FROM segments WHERE room = ?', room);
+      const oldest = this.#number('SELECT CAST(min(first) AS REAL) FROM segments WHERE room = ?', room);
       this.#db
         .prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.messages)} AND n < ?`)
         .run(room, oldest === 0 ? Number.MAX_SAFE_INTEGER : Math.max(oldest, happenings));
@@ -275,8 +279,8 @@ export class SqliteStore {
     const rows = rowsOf(
       this.#db
         .prepare(
-          `SELECT id, ${HEAD}, events FROM segments WHERE room = ? AND first < ? AND (first < ? OR happenings > 0)
-           ORDER BY first LIMIT ?`,
+          `SELECT id, ${ROW} FROM segments WHERE room = ? AND first < ? AND (first < ? OR happenings > 0)
+           ORDER BY segments.first LIMIT ?`,
         )
         .all(room, happenings, messages, PRUNE_STEP),
     );
@@ -313,7 +317,7 @@ export class SqliteStore {
 
   /** The number behind the newest event from before that time. */
   #afterOlder(room: number, since: number): number {
-    const sql = `SELECT ${HEAD}, events FROM segments WHERE room = ? AND oldest < ? ORDER BY first DESC LIMIT 1`;
+    const sql = `SELECT ${ROW} FROM segments WHERE room = ? AND oldest < ? ORDER BY segments.first DESC LIMIT 1`;
     const [row] = rowsOf([this.#db.prepare(sql).get(room, since)]);
     if (row === undefined) return 0;
     const newest = recordsIn(row)?.findLast(({ at }) => at < since);
@@ -325,7 +329,7 @@ export class SqliteStore {
     if (this.#number(`SELECT sum(${column}) FROM segments WHERE room = ?`, room) <= most) return 0;
     const sums = `SELECT id, first, sum(${column}) OVER (ORDER BY first DESC) AS total FROM segments WHERE room = ?`;
     const found = `SELECT id, total FROM (${sums}) WHERE total > ? ORDER BY first DESC LIMIT 1`;
-    const sql = `SELECT total, ${HEAD}, events FROM (${found}) JOIN segments USING (id)`;
+    const sql = `SELECT total, ${ROW} FROM (${found}) JOIN segments USING (id)`;
     const [row = {}] = rowsOf([this.#db.prepare(sql).get(room, most)]);
     let [total, after] = [Number(row['total']), Number(row['first'])];
     for (const record of recordsIn(row) ?? []) {
@@ -397,8 +401,11 @@ function recordsIn(row: Row): readonly StoredRecord[] | undefined {
   return recordsOf({ ...place, ...counts }, blobOf(row['events']));
 }
 
-/** The columns of a `SegmentHead`. */
-const HEAD = 'first, last, oldest, messages, happenings, octets';
+/** What `recordsIn` reads. */
+const ROW = [
+  ...['first', 'last', 'oldest', 'messages', 'happenings', 'octets'].map(asNumber),
+  asBytes('events'),
+].join();
 
 /** What one event adds to these columns of its segment. */
 const WEIGHT = {
@@ -408,4 +415,5 @@ const WEIGHT = {
 } as const;
 
 /** The number of a room's newest event. */
-const LAST = 'max(last, ifnull((SELECT last FROM segments WHERE room = rooms.id ORDER BY first DESC LIMIT 1), 0))';
+const LAST =
+  'CAST(max(last, ifnull((SELECT last FROM segments WHERE room = rooms.id ORDER BY first DESC LIMIT 1), 0)) AS REAL)';

@@ -2,7 +2,7 @@
 import type Database from 'libsql';
 import { recordOf, SEGMENT_OCTETS } from './sqlite-records.ts';
 import type { StoredRecord } from './sqlite-records.ts';
-import { blobOf, rowsOf } from './sqlite-rows.ts';
+import { asBytes, asNumber, blobOf, rowsOf, textOf } from './sqlite-rows.ts';
 
 /** Rows that are read at a time. */
 const ROWS = 100;
@@ -27,12 +27,13 @@ export function upgrade(db: Database.Database, put: (room: number, records: read
 }
 
 function* oldRecords(db: Database.Database, room: number): Generator<StoredRecord> {
-  const read = db.prepare('SELECT n, at, kind, event, body FROM events WHERE room = ? AND n > ? ORDER BY n LIMIT ?');
+  const columns = [...['n', 'at', 'kind'].map(asNumber), asBytes('event'), asBytes('body')].join();
+  const read = db.prepare(`SELECT ${columns} FROM events WHERE room = ? AND n > ? ORDER BY events.n LIMIT ?`);
   for (let after = 0; ;) {
     const rows = rowsOf(read.all(room, after, ROWS));
     for (const { n, at, kind, event, body } of rows) {
       after = Number(n);
-      yield recordOf(after, Number(at), Number(kind), String(event), body === null ? null : blobOf(body));
+      yield recordOf(after, Number(at), Number(kind), textOf(event), body === null ? null : blobOf(body));
     }
     if (rows.length < ROWS) return;
   }

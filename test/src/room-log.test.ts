@@ -673,3 +673,29 @@ t.test(
     await log.close();
   },
 );
+
+t.test('SQLite: a text that is no UTF-8 any more is told, and does not end the process', async (t) => {
+  const file = newFile();
+  const first = await diskLog(t, { file });
+  for (const room of [ROOM, OTHER]) {
+    await keptAll(first, [said('a'), { type: 'banned', at: NOW, target: { kind: 'user', user: BOB } }], room);
+  }
+  await first.close();
+  const damage = (sql: string): void => {
+    const db = new Database(file);
+    db.exec(sql);
+    db.close();
+  };
+  damage(`UPDATE facts SET event = CAST(x'7bff7d' AS TEXT) WHERE room = 1`);
+  damage(`UPDATE segments SET messages = CAST(x'ff' AS TEXT) WHERE room = 1`);
+  const log = await diskLog(t, { file, keeping: () => ({ ...forever, maxMessages: 1 }), now: () => NOW });
+  await t.rejects(log.facts(ROOM), /damaged/);
+  await t.rejects(log.read(ROOM), /damaged/);
+  log.prune(NOW);
+  t.same(ids(await log.read(OTHER)), ['a', 'banned']);
+  t.same(numbers(await log.facts(OTHER)), [2]);
+  t.equal(await kept(log, said('b')), 3);
+  await log.close();
+  damage(`UPDATE rooms SET uri = CAST(x'ff' AS TEXT) WHERE id = 1`);
+  await t.rejects(diskLog(t, { file }), { name: 'LogOpenError', message: /a text in the file is damaged/ });
+});
