@@ -321,7 +321,7 @@ export type SessionEnd =
   /** No ACK came for 64*T1 (RFC 3261 §13.3.1.4): BYE was sent. */
   | { readonly why: 'no ACK' }
   /** A request of ours in the dialog got 481 or 408, or no response (RFC 3261 §12.2.1.2). */
-  | { readonly why: 'gone'; readonly reason: string }
+  | { readonly why: 'gone'; readonly status: number; readonly reason: string }
   /** Not refreshed in time (RFC 4028 §10): BYE was sent. */
   | { readonly why: 'expired' };
 

@@ -385,8 +385,9 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     // RFC 5057 §5.1: of the failures only 481 and 408 speak of the dialog when the request was none of the session's own.
     const ends = status === 481 || status === 408 || (method === 'INVITE' && DIALOG_IS_GONE.has(status));
     if (!ends || this.#state === 'ended') return;
-    if (status !== 481) this.#bye([]);
-    this.#end({ why: 'gone', reason: `${method}: ${String(status)}` });
+    const reason = `${method}: ${String(status)}`;
+    if (status !== 481) this.#bye([{ name: 'Reason', value: `SIP;cause=${String(status)};text="${reason}"` }]);
+    this.#end({ why: 'gone', status, reason });
   }
 
   // ----------------------------------------------------------------------------------- re-INVITE and UPDATE of ours

@@ -71,7 +71,7 @@ export function departureOf(end: SessionEnd): LegEnd {
     case 'no ACK':
       return { method: 'failed', reason: 'SIP;cause=408;text="no ACK"' };
     case 'gone':
-      return { method: 'failed', reason: `SIP;cause=481;text="${end.reason}"` };
+      return { method: 'failed', reason: `SIP;cause=${String(end.status)};text="${end.reason}"` };
     case 'expired':
       return { method: 'failed', reason: 'SIP;cause=408;text="session expired"' };
   }

@@ -639,14 +639,27 @@ t.test('RFC 4028 §9: session timer as server', (t) => {
   t.end();
 });
 
+t.test(
+  'RFC 3261 §12.2.1.2: no answer to a request of ours ends the session, with a BYE that says why (RFC 3326)',
+  (t) => {
+    const ended: SessionEnd[] = [];
+    const { peer, clock, session } = call({ session: { onEnded: (end) => ended.push(end) } });
+    session.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, () => undefined);
+    clock.advance(33_000);
+    t.strictSame(ended, [{ why: 'gone', status: 408, reason: 'MESSAGE: 408' }]);
+    t.equal(peer.request('BYE').headers.get('Reason'), 'SIP;cause=408;text="MESSAGE: 408"');
+    t.end();
+  },
+);
+
 t.test('RFC 3261 §12.2.1.2: 481 to a request of ours ends the session', (t) => {
-  const ended: SessionEnd['why'][] = [];
-  const { peer, clock, session, agent } = call({ session: { onEnded: ({ why }) => ended.push(why) } });
+  const ended: SessionEnd[] = [];
+  const { peer, clock, session, agent } = call({ session: { onEnded: (end) => ended.push(end) } });
   session.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, () => undefined);
   clock.advance(1);
   peer.answer(peer.request('MESSAGE'), 481);
   clock.advance(1);
-  t.strictSame(ended, ['gone']);
+  t.strictSame(ended, [{ why: 'gone', status: 481, reason: 'MESSAGE: 481' }]);
   t.equal(agent.counts.dialogs, 0);
   session.request('MESSAGE', {}, (outcome) => {
     t.match(outcome, { is: 'failed', status: 503 });
