@@ -141,13 +141,16 @@ export class ClientTransaction {
 
   /**
    * Where nothing has been heard yet, the request is repeated by another flow, and goes on by it. One of the same sent-by,
-   * so that the peer knows the repetition for one (RFC 3261 §17.2.3).
+   * so that the peer knows the repetition for one (RFC 3261 §17.2.3); the branch stays.
+   * @param request makes its bytes for that flow
    */
-  move(flow: Flow): void {
+  move(flow: Flow, request: () => Uint8Array): void {
     const isUnheard = this.#state === 'calling' || this.#state === 'trying';
-    if (!isUnheard || this.#request === undefined || flow === this.#flow) return;
+    if (!isUnheard || flow === this.#flow) return;
+    this.#request = request();
     this.#host.clientMoves(this, flow);
     this.#flow = flow;
+    this.#timers.carriedBy(flow.reliable, this.#state === 'calling' ? 'A' : 'E');
     this.#host.send(flow, this.#request);
   }
 

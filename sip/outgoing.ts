@@ -84,12 +84,20 @@ export class OutgoingRequest {
     else this.#locate();
   }
 
-  /** The peer of its dialog is heard from by that flow: what it has not answered goes there, where the Via can stay. */
+  /**
+   * The peer of its dialog is heard from by that flow: what it has not answered goes there, if it can stay the same
+   * transaction there: with our sent-by. The transport in its Via may be another, as when a telephone goes from UDP to TCP.
+   */
   follow(flow: Flow): void {
     const known = this.flow;
-    if (known?.transport !== flow.transport) return;
+    if (known === undefined || this.#tooLarge(flow)) return;
     const [here, there] = [known.advertised, flow.advertised];
-    if (here.host === there.host && here.port === there.port) this.#transaction?.move(flow);
+    if (here.host !== there.host || here.port !== there.port) return;
+    this.#transaction?.move(flow, () => {
+      const { request } = this;
+      topVia(request, createVia(flow.transport, there.host, there.port, request.branch ?? newBranch()));
+      return formatMessage(request);
+    });
   }
 
   /** Stops waiting for a final response; nothing more is told. */

@@ -92,7 +92,7 @@ export interface TransactionTimes {
 /** The timers of one transaction: one that repeats a message, and one that ends its present state. */
 export class TransactionTimers<Name extends TimerName> {
   readonly #times: TransactionTimes;
-  readonly #table: TimerTable;
+  #table: TimerTable;
   readonly #fire: (name: Name) => void;
   #repeating: Timer | undefined;
   #interval = 0;
@@ -116,6 +116,13 @@ export class TransactionTimers<Name extends TimerName> {
   /** The next repetition, after twice the time of the last one, but no more than `most`. */
   again(name: Name, most = Infinity): void {
     this.repeat(name, Math.min(this.#interval * 2, most));
+  }
+
+  /** The transaction goes on by another flow: its repetitions begin anew, or end where the transport has none. */
+  carriedBy(reliable: boolean, name: Name): void {
+    this.#table = reliable ? this.#times.reliable : this.#times.unreliable;
+    this.#repeating?.stop();
+    this.repeat(name);
   }
 
   /** Starts the timer that ends the state; one of 0 fires at once. */

@@ -377,6 +377,64 @@ t.test(
   },
 );
 
+t.test(
+  'RFC 3261 §17.2.3: what a peer has not answered over UDP is repeated over TCP when it goes on there',
+  async (t) => {
+    const called = await host(t, []);
+    const port = await portOf(called.transport, { transport: 'TCP', host: local, port: 0 });
+    await portOf(called.transport, { transport: 'UDP', host: local, port });
+    const udp = createSocket('udp4').bind(0, local);
+    await once(udp, 'listening');
+    const tcp = connect(port, local);
+    t.teardown(() => {
+      udp.close();
+      tcp.destroy();
+    });
+    const byUdp: string[] = [];
+    let byTcp = '';
+    udp.on('message', (datagram) => byUdp.push(datagram.toString('latin1')));
+    tcp.on('data', (chunk) => (byTcp += chunk.toString('latin1')));
+    const from = (transport: 'UDP' | 'TCP', method: string, seq: number): string => {
+      const own = `${local}:${String(transport === 'UDP' ? udp.address().port : tcp.localPort)}`;
+      return [
+        `${method} sip:room@${local}:${String(port)} SIP/2.0`,
+        `Via: SIP/2.0/${transport} ${own};branch=z9hG4bKmoves${method}`,
+        'Max-Forwards: 70',
+        'From: <sip:carol@example.com>;tag=1',
+        `To: <sip:room@example.com>${method === 'INVITE' ? '' : `;tag=${called.sessions[0]?.dialog.localTag ?? ''}`}`,
+        'Call-ID: moves',
+        `CSeq: ${String(seq)} ${method}`,
+        `Contact: <sip:carol@${own};transport=${transport.toLowerCase()}>`,
+        'Content-Type: application/sdp',
+        'Content-Length: 5',
+        '',
+        'v=0\r\n',
+      ].join('\r\n');
+    };
+    udp.send(from('UDP', 'INVITE', 1), port, local);
+    while (!byUdp.some((message) => message.startsWith('SIP/2.0 200'))) await soon();
+    udp.send(from('UDP', 'ACK', 1), port, local);
+    const answered = new Promise<Outcome>((resolve) => {
+      called.sessions[0]?.request('MESSAGE', { contentType: 'text/plain', body: 'hi' }, resolve);
+    });
+    const texts = (): string[] => byUdp.filter((message) => message.startsWith('MESSAGE'));
+    while (texts().length < 2) await soon();
+    tcp.write(from('TCP', 'INFO', 2));
+    while (!byTcp.includes('MESSAGE')) await soon();
+    const [first = ''] = texts();
+    const whole = (): string => byTcp.slice(byTcp.indexOf('MESSAGE')).slice(0, first.length);
+    while (whole().length < first.length) await soon();
+    const again = whole();
+    t.match(first, 'Via: SIP/2.0/UDP ');
+    t.equal(again, first.replace('SIP/2.0/UDP', 'SIP/2.0/TCP'), 'the same transaction');
+    const head = again.slice(0, again.indexOf('\r\n\r\n')).split('\r\n');
+    const copied = head.filter((each) => /^(Via|From|To|Call-ID|CSeq):/.test(each));
+    tcp.write(['SIP/2.0 200 OK', ...copied, 'Content-Length: 0', '', ''].join('\r\n'));
+    t.equal(statusOf(await answered), 200);
+    t.strictSame(called.ends, []);
+  },
+);
+
 /** Real UDP sockets whose user agents do not get 15 % of what arrives, the same of it in each run. */
 function losing(handlers: TransportHandlers, seed: number): TransportHandlers {
   let state = seed;
