@@ -21,7 +21,7 @@ export interface Seat {
 }
 
 /** Who wants to come in, and what he shows. */
-export type Newcomer = Pick<JoinRequest, 'user' | 'proven' | 'address' | 'pin' | 'pinProof' | 'invited'>;
+export type Newcomer = Pick<JoinRequest, 'user' | 'proven' | 'address' | 'pin' | 'pinProof' | 'invited' | 'replaces'>;
 
 /** What is counted at the doors of all rooms; it outlives each of them, since a room that is empty may be forgotten at once. */
 export class Doors {
@@ -87,7 +87,7 @@ export class RoomRules {
   join(newcomer: Newcomer): Seat | Refusal {
     const request = { ...newcomer, conference: this.#conference, policy: this.#policy, now: this.#now() };
     const { user } = newcomer;
-    const refusal = firstRefusal(this.#join, request) ?? this.#full(user) ?? this.#manyDevices(user);
+    const refusal = firstRefusal(this.#join, request) ?? this.#full(user) ?? this.#manyDevices(newcomer);
     if (refusal !== undefined) return refusal;
     const waits = waitsInLobby(request);
     this.#seats.set(user, (this.#seats.get(user) ?? 0) + 1);
@@ -177,9 +177,9 @@ export class RoomRules {
   }
 
   /** Devices that are on their way count like those that are in the roster. */
-  #manyDevices(user: UserUri): Refusal | undefined {
+  #manyDevices({ user, replaces }: Newcomer): Refusal | undefined {
     const maximum = this.#policy.maxDevices;
-    const coming = this.#seats.get(user) ?? 0;
+    const coming = (this.#seats.get(user) ?? 0) - (replaces === true ? 1 : 0);
     return this.#conference.endpointsOf(user).length + coming >= maximum
       ? { refused: 'too-many-devices', maximum }
       : undefined;

@@ -209,10 +209,11 @@ export class Focus implements UserAgentHandlers {
       await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, pins });
       return;
     }
-    const replaced = replacedLeg(invite, room, caller, this.#parts.legs);
+    const replacing = replacedLeg(invite, room, caller, this.#parts.legs);
     const recipients = recipientsOf(invite.request, this.#parts.listEntries);
+    const replaced = replacing !== undefined && 'status' in replacing ? undefined : replacing;
     const no =
-      replaced !== undefined && 'status' in replaced ? replaced : 'status' in recipients ? recipients : undefined;
+      replacing !== undefined && 'status' in replacing ? replacing : 'status' in recipients ? recipients : undefined;
     if (no !== undefined) {
       this.#parts.warn(`${room.uri}: ${caller.user} is not let in: ${String(no.status)} ${no.reason ?? ''}`);
       release();
@@ -220,7 +221,7 @@ export class Focus implements UserAgentHandlers {
       return;
     }
     const shown = pins.shownBy(invite.request, room);
-    const seat = room.rules.join({ ...caller, ...shown });
+    const seat = room.rules.join({ ...caller, ...shown, replaces: replaced?.caller.user === caller.user });
     if ('refused' in seat) {
       const answer = pins.answer(invite.request, room, seat, shown);
       if (answer.status !== 401 || seat.refused === 'pin-wrong') room.moderation.turnedAway(caller, seat);
@@ -243,9 +244,7 @@ export class Focus implements UserAgentHandlers {
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),
       onJoined: () => {
-        if (replaced !== undefined && !('status' in replaced)) {
-          replaced.end({ method: 'departed', reason: 'SIP;cause=200;text="replaced by another call"' });
-        }
+        replaced?.end({ method: 'departed', reason: 'SIP;cause=200;text="replaced by another call"' });
         this.#nameIt(leg, () => {
           if (!('status' in recipients)) this.#callAll(leg, recipients);
         });

@@ -26,6 +26,8 @@ export interface JoinRequest {
   readonly pinProof?: boolean;
   /** A moderator asked for this user: lock, PIN and membership do not stand against it. Default false. */
   readonly invited?: boolean;
+  /** Another device of this user's goes when this one has come (RFC 3891). Default false. */
+  readonly replaces?: boolean;
   readonly now: Millis;
 }
 
@@ -81,8 +83,8 @@ export const JOIN_RULES: readonly Rule<JoinRequest>[] = [
     if (maximum === undefined || conference.endpointsOf(user).length > 0) return undefined;
     return conference.occupancy >= maximum ? { refused: 'full', maximum } : undefined;
   },
-  ({ conference, policy, user }) =>
-    conference.endpointsOf(user).length >= policy.maxDevices
+  ({ conference, policy, user, replaces }) =>
+    conference.endpointsOf(user).length - (replaces === true ? 1 : 0) >= policy.maxDevices
       ? { refused: 'too-many-devices', maximum: policy.maxDevices }
       : undefined,
 ];

@@ -660,6 +660,18 @@ t.test('RFC 3891 §3, RFC 4579 §5.9: one takes the place of his own call, and o
   t.equal((await alice.phone.request('MESSAGE', ROOM, text)).response.status, 400, 'in INVITE only');
 });
 
+t.test('RFC 3891 §3: a call that takes the place of another is no further device', async (t) => {
+  const stage = await stageWith(t, 'rooms.named.lobby.maximum_devices=1');
+  const alice = await join(stage, 'alice');
+  const remoteTag = /tag=([^;]+)/.exec(alice.dialog.remote)?.[1] ?? '';
+  const replaces = `Replaces: ${alice.dialog.callId};to-tag=${remoteTag};from-tag=${alice.dialog.localTag}`;
+  const attempts = [replaces, replaces].map((header) => join(stage, 'alice', ROOM, { headers: [header] }));
+  const [one, two] = await Promise.allSettled(attempts);
+  t.same([one?.status, two?.status].sort(), ['fulfilled', 'rejected'], 'two would be one more');
+  t.match((await alice.phone.next('BYE')).headers.get('Reason'), /replaced by another call/);
+  await t.rejects(join(stage, 'alice'), /not let in/);
+});
+
 t.test('RFC 3891 §3: whose call it is shows by where it is, and not by what was dialled', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
