@@ -27,6 +27,8 @@ export interface Incoming {
   readonly posting: Posting;
   /** Its text, where it is one that we read; for the guard against loops. */
   readonly text: string | undefined;
+  /** It names its real author: its sender speaks for others. */
+  readonly namesAuthor: boolean;
 }
 
 /** Who writes where. */
@@ -51,12 +53,20 @@ export function readMessage(request: SipRequest, { room, speaker, profile, now }
   const { type } = part.type;
   if (type === 'message/cpim') {
     // The parser's bytes are a slice of what the socket gave.
-    return { posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() }, text: undefined };
+    return {
+      posting: { messageId: id, contentType: 'message/cpim', body: part.body.slice() },
+      text: undefined,
+      namesAuthor: false,
+    };
   }
   const said = AS_IT_CAME.includes(type) ? undefined : saidIn(parts, profile);
   const notification = type === NOTIFICATION ? { notification: id } : {};
   const cpim = wrap(said ?? { contentType: type, content: part.body, ...notification }, speaker, room, now);
-  return { posting: { messageId: id, contentType: 'message/cpim', body: cpim }, text: said?.text };
+  return {
+    posting: { messageId: id, contentType: 'message/cpim', body: cpim },
+    text: said?.text,
+    namesAuthor: said?.author !== undefined,
+  };
 }
 
 function isKnown(part: BodyPart): boolean {

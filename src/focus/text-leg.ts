@@ -56,6 +56,8 @@ export class TextLeg {
   readonly #parts: TextLegParts;
   readonly #guard = new LoopGuard();
   #out: TextOut | undefined;
+  /** It has given texts of others: what it is sent is shown to all of them. */
+  #speaksForMany = false;
   /** Whether a loop was noted, so that it makes one line and not a thousand. */
   #noted = false;
 
@@ -80,6 +82,7 @@ export class TextLeg {
       room,
       roomUri: speaker.roomUri,
       form: profile.text,
+      takesPrivate: () => !this.#speaksForMany,
       space: () => (inside ? Infinity : this.#spaceOutside(session)),
       flowQueued: () => session.dialog.flow?.queued ?? 0,
       send: (content, done) => {
@@ -104,12 +107,13 @@ export class TextLeg {
     if (request.body.length === 0) return taken;
     // RFC 3323 §4.2: he would be known by it, and nothing said can be unsaid.
     if (wantsPrivacy(request) && this.#parts.known) return { status: 403, reason: KNOWN };
-    const { posting, text } = readMessage(request, {
+    const { posting, text, namesAuthor } = readMessage(request, {
       room,
       speaker,
       profile,
       now: now(),
     });
+    this.#speaksForMany ||= namesAuthor;
     if (text?.trim() === '') return taken;
     if (text !== undefined && room.rules.stopsLoops && this.#isLoop(text)) {
       return messageRefusal(LOOP, session !== undefined);

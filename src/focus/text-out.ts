@@ -53,6 +53,8 @@ export interface TextOutParts {
   readonly room: TextRoom;
   /** The URI under which the peer knows the room. */
   readonly roomUri: string;
+  /** Whether what is for it alone would be shown to nobody else. */
+  readonly takesPrivate: () => boolean;
   /** The form the peer shows. */
   readonly form: 'cpim' | 'plain';
   /** Octets of the body that the next MESSAGE may have: few out of a call over UDP (RFC 3428 §8), else Infinity. */
@@ -90,8 +92,6 @@ export class TextOut implements Recipient {
   readonly roomUri: string;
   /** Texts by MESSAGE name their author and are read as such. */
   readonly knowsRooms = true;
-  /** A private text says that it is one. */
-  readonly takesPrivate = true;
   readonly #parts: TextOutParts;
   readonly #waiting: Waiting[] = [];
   #form: 'cpim' | 'plain';
@@ -118,6 +118,11 @@ export class TextOut implements Recipient {
   /** Half of what may wait is enough: what is said now still finds its place. */
   get backlog(): number {
     return this.#waiting.length > this.#parts.limits.waiting / 2 ? Infinity : this.#backlog;
+  }
+
+  /** A private text says that it is one. */
+  get takesPrivate(): boolean {
+    return this.#parts.takesPrivate();
   }
 
   /** The one that waits for the peer's answer may have been read. */

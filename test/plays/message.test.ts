@@ -587,12 +587,24 @@ t.test('Asterisk ConfBridge: its members speak in their own names, and hear no e
   const zoe = await join(stage, 'zoe');
   const tom = await call(stage, 'tom');
   const bridge = await call(stage, 'bridge', ['User-Agent: Asterisk PBX 20.1']);
+  const single = await call(stage, 'single', ['User-Agent: Asterisk PBX 20.1']);
   const json = JSON.stringify({ From: 'Bob', Body: 'hi from the bridge' });
   t.equal(await bridge.writes(json, { contentType: 'application/x-asterisk-confbridge-chat+json' }), 202);
   t.match((await zoe.line.hears('hi from the bridge')).body, /^From: Bob <sip:bridge@127\.0\.0\.1>\r$/m);
   t.equal(await tom.reads(), 'Bob: hi from the bridge');
   await zoe.say('hi Bob');
   t.equal(await bridge.reads(), 'zoe: hi Bob');
+  const aside = await zoe.line.say(zoe.uri, bridge.phone.uri, 'for you alone');
+  t.same(
+    [aside.what, aside.comment],
+    ['428', 'Nobody can write to this participant alone'],
+    'all behind it would see it',
+  );
+  t.equal((await zoe.line.say(zoe.uri, single.phone.uri, 'for you alone')).what, '200');
+  t.equal(await single.reads(), 'Bob: hi from the bridge');
+  t.equal(await single.reads(), 'zoe: hi Bob');
+  t.equal(await single.reads(), 'zoe (private): for you alone', 'one telephone behind an Asterisk');
+  await single.phone.within(single.dialog, 'BYE');
   t.equal(await bridge.writes('{"Body": 1}', { contentType: 'application/x-asterisk-confbridge-chat+json' }), 400);
   t.equal(await bridge.writes('{', { contentType: 'application/x-asterisk-confbridge-chat+json' }), 400);
   const free = await call(stage, 'free', ['User-Agent: FreeSWITCH-mod_sofia/1.10']);

@@ -317,6 +317,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
     room,
     roomUri: ROOM,
     form,
+    takesPrivate: () => true,
     space: () => space,
     flowQueued: () => flow.queued,
     send: (content, done) => {
