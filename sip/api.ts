@@ -334,6 +334,8 @@ export interface IncomingOffer {
 
 /** What the application does within one session. All are optional. */
 export interface SessionHandlers {
+  /** A request of the peer's has come in the dialog, whatever it is but ACK, CANCEL and BYE. Told before it is looked at. */
+  onHeard?(request: SipRequest): void;
   /** ACK of the 200 (once): the session is confirmed. The ACK carries the answer when the offer was in our 200. */
   onAck?(ack: SipRequest): void;
   /**

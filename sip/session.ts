@@ -166,6 +166,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
     const { handlers } = this.#core;
     const ours = this.#handlers;
     const plain = { request, flow: incoming.flow, session: this };
+    if (request.method !== 'BYE') this.#tell(() => ours.onHeard?.(request));
     switch (request.method) {
       case 'BYE':
         this.#receiveBye(incoming);

@@ -54,6 +54,8 @@ export interface Texts {
   readonly tooSlow: string;
   /** To the same, when it is over. */
   leftOut(count: number): string;
+  /** To who takes texts again that he had not taken for long. */
+  readonly again: string;
   /** A command was not understood: how it is written. */
   usage(usage: string): string;
   /** A command is about a message that is not there. */
@@ -99,6 +101,7 @@ export const ENGLISH: Texts = {
   inLobby: 'A moderator has yet to let you in. You will see here when that is done.',
   tooSlow: 'More is said here than your client reads: some of it is left out.',
   leftOut: (count) => `${messages(count)} left out, since your client read too slowly.`,
+  again: 'From here on you get again what is said.',
   usage: (usage) => `Write it so: ${usage}`,
   noMessage: 'There is no such message.',
   nobody: (name) => `There is nobody called ${name}.`,

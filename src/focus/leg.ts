@@ -189,6 +189,14 @@ export class Leg implements SessionHandlers {
     if (this.#settle(ack)) this.#join();
   }
 
+  /** From the dialog: the peer does something. A text of its own out of the call counts as well. */
+  onHeard(): void {
+    if (this.#state?.is !== 'present' || this.media.chat?.open === true || !this.#parts.texts.resume()) return;
+    this.#attach();
+    this.room.voice.tell(this.room.voice.texts.again, this.id);
+    this.#showMedia(this.#state.session);
+  }
+
   /** From the dialog: a re-INVITE or UPDATE. */
   async onOffer(incoming: IncomingOffer): Promise<Answer> {
     const { request } = incoming;
@@ -217,7 +225,9 @@ export class Leg implements SessionHandlers {
 
   /** From the dialog, or from outside of it: a text by SIP MESSAGE. */
   async onMessage(incoming: IncomingRequest): Promise<Answer> {
-    return (await this.isIn()) ? this.#parts.texts.receive(incoming) : COME_AGAIN;
+    if (!(await this.isIn())) return COME_AGAIN;
+    if (incoming.session === undefined) this.onHeard();
+    return this.#parts.texts.receive(incoming);
   }
 
   /**

@@ -124,6 +124,11 @@ export class TextLeg {
     return typeof verdict === 'object' ? messageRefusal(verdict, session !== undefined) : taken;
   }
 
+  /** The peer has been heard from; tells whether it gets texts again that it had not taken for long. */
+  resume(): boolean {
+    return this.#out?.resume() === true;
+  }
+
   /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
   get position(): EventNumber | undefined {
     return this.#out?.position;

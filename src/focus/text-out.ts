@@ -19,7 +19,7 @@ export interface TextLimits {
   readonly leastText: number;
   /** How often one message is tried. */
   readonly tries: number;
-  /** Messages lost in a row after which the peer gets no more. */
+  /** Messages lost in a row after which the peer gets no more until it is heard from. */
   readonly losses: number;
   /** Wait before a second try when the peer does not say, in ms; doubled each time. */
   readonly pause: number;
@@ -68,7 +68,7 @@ export interface TextOutParts {
   readonly limits: TextLimits;
   /** A line for the operator. */
   readonly info: (line: string) => void;
-  /** It has given up: the peer refuses texts, or did not take several in a row. */
+  /** It has stopped: the peer refuses texts, or did not take several in a row. */
   readonly over: () => void;
 }
 
@@ -95,7 +95,9 @@ export class TextOut implements Recipient {
   readonly #parts: TextOutParts;
   readonly #waiting: Waiting[] = [];
   #form: 'cpim' | 'plain';
-  #state: 'idle' | 'sending' | 'pausing' | 'closed' = 'idle';
+  #state: 'idle' | 'sending' | 'pausing' | 'stopped' | 'closed' = 'idle';
+  /** What becomes of all that is said while it has stopped. */
+  #stopped: Failure | undefined;
   #pause: NodeJS.Timeout | undefined;
   #backlog = 0;
   /** What the peer has yet to be told that it did not get. */
@@ -141,7 +143,7 @@ export class TextOut implements Recipient {
 
   /** Whether it still delivers. */
   get open(): boolean {
-    return this.#state !== 'closed';
+    return this.#state !== 'closed' && this.#state !== 'stopped';
   }
 
   /** No MESSAGE is so large: a line stands for it. */
@@ -151,6 +153,10 @@ export class TextOut implements Recipient {
 
   deliver(copy: Copy): void {
     if (this.#state === 'closed' || copy.text === undefined) return;
+    if (this.#stopped !== undefined) {
+      this.#miss(copy, this.#stopped);
+      return;
+    }
     const { wrappedType } = copy.said;
     if (copy instanceof LargeCopy) this.#notTaken(copy, 'too large for a MESSAGE');
     else if (wrappedType?.startsWith('text/') === false) this.#notTaken(copy, wrappedType);
@@ -194,6 +200,20 @@ export class TextOut implements Recipient {
     for (const { copy } of this.#waiting.splice(0)) this.#failed(copy, { is: 'left' });
   }
 
+  /**
+   * The peer has been heard from: if it had taken no texts for long, they go to it again from here, and it is told how many
+   * it has not had. One more loss, and it has to be heard from again. Tells whether it was so.
+   */
+  resume(): boolean {
+    if (this.#state !== 'stopped' || this.#stopped?.is !== 'unanswered') return false;
+    this.#state = 'idle';
+    this.#stopped = undefined;
+    this.#losses = this.#parts.limits.losses - 1;
+    const count = `${String(this.#leftOut)} texts were left out`;
+    this.#parts.info(`${this.user} is heard from, and gets texts again: ${count}`);
+    return true;
+  }
+
   #next(): void {
     const [waiting] = this.#waiting;
     if (waiting === undefined) {
@@ -214,7 +234,7 @@ export class TextOut implements Recipient {
     const { content, cut } = this.#render(waiting.copy, leftOut);
     waiting.cut = cut;
     this.#parts.send(content, (outcome) => {
-      if (this.#state !== 'closed') this.#settle(waiting, leftOut, outcome);
+      if (this.open) this.#settle(waiting, leftOut, outcome);
     });
   }
 
@@ -238,8 +258,9 @@ export class TextOut implements Recipient {
     } else if (REFUSES_ALL.has(status)) {
       this.#parts.info(`${this.user} takes no MESSAGE (${String(status)}): it gets no more texts`);
       this.#shift();
-      this.#failed(waiting.copy, { is: 'refused', detail: String(status) });
-      this.#giveUp();
+      const refused = { is: 'refused', detail: String(status) } as const;
+      this.#failed(waiting.copy, refused);
+      this.#stop(refused);
     } else if (PASSES.has(status) && waiting.tries < this.#parts.limits.tries) {
       this.#later(this.#patience(waiting.tries, outcome));
     } else this.#lose(waiting.copy, outcome.is === 'response' ? status : undefined);
@@ -263,12 +284,21 @@ export class TextOut implements Recipient {
       return;
     }
     this.#parts.info(`${this.user} gets no more texts: ${String(this.#losses)} were lost in a row`);
-    this.#giveUp();
+    this.#stop({ is: 'unanswered' });
   }
 
-  #giveUp(): void {
-    this.close();
+  /** Nothing goes out, and it is noted of each that is said. */
+  #stop(why: Failure): void {
+    this.#state = 'stopped';
+    this.#stopped = why;
+    this.#backlog = 0;
+    for (const { copy } of this.#waiting.splice(0)) this.#miss(copy, why);
     this.#parts.over();
+  }
+
+  #miss(copy: Copy, why: Failure): void {
+    this.#leftOut += 1;
+    this.#failed(copy, why);
   }
 
   /** What it gets is a line that stands for it. */

@@ -93,6 +93,37 @@ t.test('for each message it is known what became of it for each recipient', asyn
   await until(stage, data, 'alone1', ['sip:bob@127.0.0.1: delivered']);
 });
 
+t.test(
+  'what passes by somebody who takes no texts for a while is noted, and told him when he is heard from',
+  async (t) => {
+    const data = t.testdir();
+    const stage = await raise(`data=${data}`, 'rooms.defaults.messages_at_once=100');
+    t.teardown(() => stage.close());
+    const alice = await join(stage, 'alice');
+    const tom = await SipPhone.connect('tom', stage.sip);
+    const headers = ['Allow: INVITE, ACK, BYE, CANCEL, MESSAGE, INFO'];
+    const offer = { contentType: 'application/sdp', body: AUDIO, headers };
+    const { dialog } = await tom.request('INVITE', 'sip:lobby@127.0.0.1', offer);
+    tom.ack(dialog);
+    await tom.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: 'I am here' });
+    const say = (id: string) => alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', id, [`Message-ID: ${id}`]);
+    const reads = async () => Buffer.from((await tom.next('MESSAGE')).body).toString();
+
+    tom.replies.set('MESSAGE', '488 Not Now');
+    for (let i = 1; i <= 7; i++) {
+      await say(`text${String(i)}`);
+      await until(stage, data, `text${String(i)}`, [`sip:tom@127.0.0.1: ${i <= 5 ? 'refused (488)' : 'unanswered'}`]);
+    }
+    for (let i = 1; i <= 5; i++) t.match(await reads(), `text${String(i)}`);
+    tom.replies.delete('MESSAGE');
+    await tom.within(dialog, 'INFO');
+    t.equal(await reads(), '[7 messages were left out]\nFrom here on you get again what is said.');
+    await say('text8');
+    t.equal(await reads(), 'alice: text8');
+    await until(stage, data, 'text8', ['sip:tom@127.0.0.1: delivered']);
+  },
+);
+
 t.test('of a large message it is known who got no more than the line that stands for it', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`, 'peers=[{user_agent: "Bare/*", bare_text: true}]');

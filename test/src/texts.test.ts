@@ -439,10 +439,44 @@ t.test('415 steps down from CPIM to plain text, at once and for good; what refus
   t.equal(way.out.open, false);
   t.same(way.failures, [
     [3, { is: 'refused', detail: '501' }],
-    [9, { is: 'left' }],
+    [9, { is: 'refused', detail: '501' }],
   ]);
+  way.say('four', 10);
+  t.same(way.failures.at(-1), [10, { is: 'refused', detail: '501' }], 'and so what is said later');
+  t.notOk(way.out.resume(), 'it has said that it will never take one');
   t.end();
 });
+
+t.test(
+  'who has lost several in a row gets texts again when he is heard from, and is told how many he has missed',
+  (t) => {
+    const way = newWay('plain', { losses: 2 });
+    t.notOk(way.out.resume());
+    for (let i = 1; i <= 4; i++) way.say(`text ${String(i)}`, i);
+    way.answers(488);
+    way.answers(488);
+    way.say('text 5', 5);
+    const refused = { is: 'refused', detail: '488' };
+    t.same(way.failures, [...[1, 2].map((n) => [n, refused]), ...[3, 4, 5].map((n) => [n, { is: 'unanswered' }])]);
+    t.equal(way.sent.length, 2);
+    t.equal(way.out.resume(), true);
+    t.equal(way.out.open, true);
+    way.say('text 6', 6);
+    t.equal(way.texts().at(-1), '[5 messages were left out]\nzoe: text 6');
+    way.answers(488);
+    t.equal(way.out.open, false, 'one loss is enough now');
+    t.equal(way.out.resume(), true);
+    way.say('text 7', 7);
+    t.equal(way.texts().at(-1), '[6 messages were left out]\nzoe: text 7');
+    way.answers(200);
+    way.say('text 8', 8);
+    way.answers(488);
+    t.equal(way.out.open, true);
+    t.equal(way.out.position, 2, 'what was not even sent to him he is sent when he calls again');
+    t.match(way.lines.at(-2), /is heard from, and gets texts again: 6 texts were left out/);
+    t.end();
+  },
+);
 
 t.test('how far a peer has come: up to the first that it has not had, but for what it has refused', (t) => {
   const way = newWay('plain', { waiting: 2 });
