@@ -2,6 +2,9 @@ import t from 'tap';
 import { httpOf, join, type Member, messageSdp, newPath, pathOf, raise, ROOM } from './stage.ts';
 import type { Frame } from './msrp-line.ts';
 
+// Run by itself, a file has 30 s: not enough where others keep the machine busy.
+t.setTimeout(240_000);
+
 /** A picture in CPIM, as large as wanted. */
 function picture(from: string, size: number, to = ROOM): string {
   const head =

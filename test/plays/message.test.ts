@@ -8,6 +8,9 @@ import { RawServer } from './raw-server.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 
+// Run by itself, a file has 30 s: not enough where others keep the machine busy.
+t.setTimeout(240_000);
+
 const AUDIO = [
   ...['v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 'c=IN IP4 127.0.0.1', 't=0 0'],
   ...['m=audio 9 RTP/AVP 0', 'a=inactive', ''],

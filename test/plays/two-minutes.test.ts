@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 
+// Run by itself, a file has 30 s: not enough where others keep the machine busy.
+t.setTimeout(240_000);
+
 const ROOM = 'sip:lobby@127.0.0.1';
 
 /** A command running, whose output can be waited for. */
