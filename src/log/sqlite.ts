@@ -93,6 +93,7 @@ function passesAnyway(event: ConferenceEvent): boolean {
 const MAX_BACKLOG = 64 * 1024 * 1024;
 
 interface Question {
+  readonly room: RoomUri;
   readonly answer: (events: readonly Logged[]) => void;
   readonly fail: (error: LogReadError) => void;
 }
@@ -232,20 +233,20 @@ class SqliteLog implements RoomLog {
       knownBy: range.knownBy,
       comingsOnly: range.comingsOnly === true,
     };
-    return this.#ask((id) => ({ type: 'read', id, room, range: stored }));
+    return this.#ask(room, (id) => ({ type: 'read', id, room, range: stored }));
   }
 
   facts(room: RoomUri): Promise<readonly Logged[]> {
-    return this.#ask((id) => ({ type: 'facts', id, room }));
+    return this.#ask(room, (id) => ({ type: 'facts', id, room }));
   }
 
   /** Asks when all that was appended before has reached the disk. */
-  async #ask(question: (id: number) => ToWorker): Promise<readonly Logged[]> {
+  async #ask(room: RoomUri, question: (id: number) => ToWorker): Promise<readonly Logged[]> {
     await this.#written();
     if (this.#health.is === 'closed' || this.#worker === undefined) throw new LogReadError('the room log is closed');
     const id = ++this.#lastQuestion;
     return new Promise((answer, fail) => {
-      this.#questions.set(id, { answer, fail });
+      this.#questions.set(id, { room, answer, fail });
       this.#tell(question(id));
     });
   }
@@ -269,7 +270,7 @@ class SqliteLog implements RoomLog {
   }
 
   #unread(question: Question | undefined, reason: string): void {
-    this.#options.log?.warn(`room log ${this.#options.file}: cannot be read: ${reason}`);
+    this.#options.log?.warn(`room log ${this.#options.file}: ${question?.room ?? 'it'} cannot be read: ${reason}`);
     question?.fail(new LogReadError(reason));
   }
 

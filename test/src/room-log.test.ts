@@ -662,7 +662,7 @@ t.test(
     const log = await diskLog(t, { file, keeping: () => keeping, log: lines, now: () => NOW });
     for (const [kind, room] of rooms) {
       await t.rejects(log.read(room, { messagesOnly: true }), LogReadError, kind);
-      t.match(lines.lines.pop(), /cannot be read: .*1 to 2 .*damaged/);
+      t.match(lines.lines.pop(), new RegExp(`: ${room} cannot be read: .*1 to 2 .*damaged`));
       t.same(ids(await log.read(room, { from: eventNumber(3) })), ['c', 'd'], 'the rest can be read');
       t.equal(await kept(log, said('e', NOW), room), 5);
     }
