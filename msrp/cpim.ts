@@ -70,6 +70,7 @@ export interface CpimLimits {
 
 const [TAB, LF, CR, SPACE, DOT, COLON, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 46, 58, 59, 61, 127] as const;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const lenient = new TextDecoder();
 /** By its code, whether a character may stand in the name of a message header between dots. */
 const IN_NAME: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
   /[!#-'*+\-0-9A-Z^-`a-z|~]/.test(String.fromCharCode(code)),
@@ -409,10 +410,11 @@ function subjectOf(header: CpimHeader): CpimSubject {
 }
 
 function decodeText(charset: string, bytes: Uint8Array): string {
+  if (charset === 'utf-8') return lenient.decode(bytes);
   try {
     return new TextDecoder(charset).decode(bytes);
   } catch {
-    return new TextDecoder().decode(bytes);
+    return lenient.decode(bytes);
   }
 }
 

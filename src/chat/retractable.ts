@@ -26,7 +26,7 @@ export class Retractable {
   /** Notes a message; what is said to one alone others do not know of. */
   note(n: EventNumber, { at, by, messageId, imdnId, audience }: Said): void {
     if (audience.to !== 'everyone') return;
-    this.#entries.push({ n, at, by, messageId, ...(imdnId === undefined ? {} : { imdnId }) });
+    this.#entries.push(imdnId === undefined ? { n, at, by, messageId } : { n, at, by, messageId, imdnId });
     // Seldom and many at once: each time would move them all.
     if (this.#entries.length >= 2 * this.#limit) this.#entries = this.#entries.slice(-this.#limit);
   }

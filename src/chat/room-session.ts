@@ -114,11 +114,11 @@ export abstract class RoomSession implements SessionHandlers {
   /** Has the room judge it, and answers it accordingly; `judged` hears of it first. */
   protected take(
     message: Incoming,
-    content: Pick<Posting, 'contentType' | 'body'>,
+    { contentType, body }: Pick<Posting, 'contentType' | 'body'>,
     judged: (verdict: Verdict) => void,
   ): void {
     const { room, speaker } = this.#parts;
-    room.posts.take(speaker, { messageId: messageId(message.messageId), ...content }, (verdict) => {
+    room.posts.take(speaker, { messageId: messageId(message.messageId), contentType, body }, (verdict) => {
       judged(verdict);
       if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), reasonOf(verdict));
       else message.respond(200);

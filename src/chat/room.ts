@@ -79,6 +79,7 @@ export class ChatRoom {
   readonly #duplicates: Duplicates;
   readonly #past: Past;
   readonly #quotes = new Quotes();
+  readonly #quoteOf = (id: string): string | undefined => this.#quotes.of(id);
   readonly #dispositions = new Dispositions();
   readonly #notifications: Aggregation;
   /** Events given to the log whose fate is not known yet. */
@@ -94,7 +95,7 @@ export class ChatRoom {
     this.present = new Present(uri, domains);
     this.fates = new Fates(uri, parts.deliveryFailed);
     this.voice = new Voice(parts, this.#switch);
-    this.#past = new Past(parts.log, uri, (id) => this.#quotes.of(id));
+    this.#past = new Past(parts.log, uri, this.#quoteOf);
     const { rules, present, fates, voice } = this;
     const append: Append = (event, settled) => {
       this.append(event, settled);
@@ -175,16 +176,17 @@ export class ChatRoom {
   }
 
   /** Takes an event back from the log: state first, then the people. Tells whether the roster shows it. */
-  hear({ n, event }: Logged): boolean {
+  hear(logged: Logged): boolean {
+    const { n, event } = logged;
     const changed = this.conference.apply(event, n);
-    this.#past.hear({ n, event });
+    this.#past.hear(logged);
     if (event.type === 'said') {
-      const copy = new Copy(event, n, (id) => this.#quotes.of(id));
+      const copy = new Copy(event, n, this.#quoteOf);
       this.#note(copy);
       this.#switch.fanOut(copy);
       return changed;
     }
-    this.streams.hear({ n, event });
+    this.streams.hear(logged);
     if (event.type === 'retracted') this.#forget(event);
     if (event.type === 'disposition') {
       const all = this.#dispositions.completes(event, this.conference.userCount - 1);
