@@ -28,7 +28,7 @@ export interface BareContent {
 export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatRoom, now: number): Uint8Array {
   const author = 'text' in what ? what.author : undefined;
   const aside = 'text' in what && author === undefined ? addressed(what.text, room) : undefined;
-  const name = author ?? nameIn(room, speaker);
+  const name = room.rules.shownAs(speaker.user, author) ?? nameIn(room, speaker);
   const notification = 'text' in what ? undefined : what.notification;
   return formatCpim({
     from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },

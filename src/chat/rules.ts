@@ -2,7 +2,7 @@ import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, PinTries, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
-import { NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
+import { isReserved, NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
 import { KnownPins } from '../policy/pin.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -160,6 +160,11 @@ export class RoomRules {
     if (refusal !== undefined || wanted === '') return refusal;
     const retryAfter = this.#nicknameTries.take(user, now);
     return retryAfter > 0 ? { refused: 'too-fast', retryAfter } : undefined;
+  }
+
+  /** The name under which others see somebody who calls himself so; undefined where that is kept for another, or for nobody. */
+  shownAs(user: UserUri, name: string | undefined): string | undefined {
+    return name === undefined || isReserved(name, user, this.#policy) ? undefined : name;
   }
 
   /** What the room allows, as tokens of the SDP attribute `chatroom` (RFC 7701 §8). */

@@ -171,6 +171,7 @@ export class LegMaker {
       room,
       speaker,
       caller,
+      displayName: room.rules.shownAs(caller.user, caller.displayName),
       profile,
       method,
       media,

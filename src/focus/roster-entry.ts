@@ -9,6 +9,8 @@ import type { Caller } from './caller.ts';
 export interface Comer {
   readonly id: EndpointId;
   readonly caller: Caller;
+  /** What others see of the name that it calls itself. */
+  readonly displayName: string | undefined;
   readonly method: JoiningMethod;
   /** Who has asked for it to be called. */
   readonly by: UserUri | undefined;
@@ -78,7 +80,7 @@ export function departureOf(end: SessionEnd): LegEnd {
 }
 
 /** Whose endpoint it is and how it comes in. */
-function joined({ id, caller, method, by, now }: Comer): Omit<Joined, 'media'> {
+function joined({ id, caller, displayName, method, by, now }: Comer): Omit<Joined, 'media'> {
   return {
     type: 'joined',
     at: now(),
@@ -87,6 +89,6 @@ function joined({ id, caller, method, by, now }: Comer): Omit<Joined, 'media'> {
     method,
     ...(by === undefined ? {} : { by }),
     ...(caller.alias === undefined ? {} : { alias: caller.alias }),
-    ...(caller.displayName === undefined ? {} : { displayName: caller.displayName }),
+    ...(displayName === undefined ? {} : { displayName }),
   };
 }

@@ -21,6 +21,17 @@ export interface NicknameRequest {
 export const nicknamesAllowed: Rule<NicknameRequest> = ({ policy }) =>
   policy.nicknames ? undefined : { refused: 'no-nicknames' };
 
+/** Whether a name is one that nobody may have, or somebody else alone. */
+export function isReserved(
+  name: string,
+  user: UserUri,
+  { reservedNicknames, accountNicknames }: Pick<RoomPolicy, 'reservedNicknames' | 'accountNicknames'>,
+): boolean {
+  const key = nicknameKey(name);
+  if (reservedNicknames.some((reserved) => nicknameKey(reserved) === key)) return true;
+  return [...accountNicknames].some(([bound, account]) => nicknameKey(bound) === key && account !== user);
+}
+
 /** Rules for a nickname, in the order of RFC 7701 §7.1: is it allowed at all (403), well-formed (424), free (425). */
 export const NICKNAME_RULES: readonly Rule<NicknameRequest>[] = [
   nicknamesAllowed,
@@ -28,14 +39,7 @@ export const NICKNAME_RULES: readonly Rule<NicknameRequest>[] = [
     enforceNickname(nickname) === undefined || nicknameKey(nickname) === undefined
       ? { refused: 'nickname-malformed' }
       : undefined,
-  ({ nickname, user, policy: { reservedNicknames, accountNicknames } }) => {
-    const key = nicknameKey(nickname);
-    if (reservedNicknames.some((reserved) => nicknameKey(reserved) === key)) return { refused: 'nickname-reserved' };
-    for (const [bound, account] of accountNicknames) {
-      if (nicknameKey(bound) === key && account !== user) return { refused: 'nickname-reserved' };
-    }
-    return undefined;
-  },
+  ({ nickname, user, policy }) => (isReserved(nickname, user, policy) ? { refused: 'nickname-reserved' } : undefined),
   ({ conference, nickname, user }) =>
     (conference.nicknameHolder(nickname) ?? user) === user ? undefined : { refused: 'nickname-taken' },
   // What somebody has just given up, nobody else speaks under for a while.

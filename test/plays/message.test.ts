@@ -1119,3 +1119,25 @@ t.test('nobody is in a room who has its address: he would speak as the room, and
   }
   await call(stage, 'lobby', [], 'sip:elsewhere@127.0.0.1');
 });
+
+t.test('nobody is shown, or read, under a name that is kept for somebody else or for nobody', async (t) => {
+  const stage = await raise('rooms.defaults.account_nicknames={Boss: "sip:bob@127.0.0.1"}');
+  t.teardown(() => stage.close());
+  const tom = await call(stage, 'tom');
+  const bridge = await call(stage, 'bridge', ['User-Agent: Asterisk PBX 20.1']);
+  for (const name of ['ADMIN', 'Boss', 'Bess']) {
+    const phone = await SipPhone.connect(name, stage.sip);
+    for (const user of ['eve', 'bob']) {
+      const from = `sip:${user}@127.0.0.1`;
+      const { dialog } = await phone.request('INVITE', ROOM, { from, contentType: 'application/sdp', body: AUDIO });
+      phone.ack(dialog);
+      t.equal((await phone.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: `I am ${user}` })).status, 202);
+      const shown = name === 'Bess' || (name === 'Boss' && user === 'bob') ? name : user;
+      t.equal(await tom.reads(), `${shown}: I am ${user}`);
+      await phone.within(dialog, 'BYE');
+    }
+    const json = JSON.stringify({ From: name, Body: 'by the bridge' });
+    await bridge.writes(json, { contentType: 'application/x-asterisk-confbridge-chat+json' });
+    t.equal(await tom.reads(), `${name === 'Bess' ? name : 'bridge'}: by the bridge`);
+  }
+});
