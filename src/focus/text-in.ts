@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import { type BodyPart, inspectBody, leafParts, matchesMediaType, SipError, type SipRequest } from '../../sip/index.ts';
 import { type BareText, decode, wrap } from '../chat/bare-text.ts';
 import { htmlToText } from '../chat/html-text.ts';
 import type { Posting } from '../chat/post.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
-import { IdError, type MessageId, messageId } from '../conference/ids.ts';
+import { type MessageId, messageId } from '../conference/ids.ts';
 import type { PeerProfile } from './peers.ts';
 
 /** Texts that one leg of Asterisk's ConfBridge carries for many. */
@@ -73,14 +74,16 @@ function isKnown(part: BodyPart): boolean {
   return matchesMediaType(part.type, MESSAGE_TYPES);
 }
 
-/** One id for one MESSAGE: the same request repeated keeps it, a later one has a higher CSeq. */
-function idOf(request: SipRequest): MessageId {
-  try {
-    return messageId(`${request.callId};${request.fromTag ?? ''};${String(request.cseq.seq)}`);
-  } catch (fault) {
-    if (fault instanceof IdError) throw new SipError(400, 'Call-ID or tag too long');
-    throw fault;
-  }
+/**
+ * One id for one MESSAGE: the same request repeated keeps it, a later one has a higher CSeq. Everybody in the room sees it,
+ * and shall not know by what Call-ID and tag its author is known to us: where he is stands in many a Call-ID.
+ */
+function idOf({ callId, fromTag = '', cseq }: SipRequest): MessageId {
+  return messageId(
+    createHash('sha256')
+      .update(`${callId};${fromTag};${String(cseq.seq)}`)
+      .digest('base64url'),
+  );
 }
 
 /** The text of all parts that are text: nothing is lost of a multipart/mixed. */

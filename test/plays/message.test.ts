@@ -1141,3 +1141,30 @@ t.test('nobody is shown, or read, under a name that is kept for somebody else or
     t.equal(await tom.reads(), `${name === 'Bess' ? name : 'bridge'}: by the bridge`);
   }
 });
+
+t.test('RFC 3323 §4.1.1.3: nobody learns from the id of a text by what dialog its author is known', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await call(stage, 'zoe', ['Accept: application/sdp, message/cpim']);
+  const phone = await SipPhone.connect('max', stage.sip);
+  const from = 'sip:anonymous@anonymous.invalid';
+  const dialog = {
+    callId: 'a7@10.0.0.7',
+    localTag: 'tag-of-max',
+    room: ROOM,
+    remote: `<${ROOM}>`,
+    target: ROOM,
+    seq: 1,
+  };
+  const answer = await phone.within(dialog, 'INVITE', { from, contentType: 'application/sdp', body: AUDIO });
+  dialog.remote = answer.headers.get('To') ?? '';
+  phone.ack(dialog);
+  const ids = new Set<string | undefined>();
+  for (const body of ['the first', 'the second']) {
+    t.equal((await phone.within(dialog, 'MESSAGE', { from, contentType: 'text/plain', body })).status, 202);
+    const id = /^imdn\.Message-ID: (.*)\r$/m.exec(await zoe.reads())?.[1];
+    t.match(id, /^[A-Za-z0-9_-]{43}$/);
+    ids.add(id);
+  }
+  t.equal(ids.size, 2);
+});
