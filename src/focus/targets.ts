@@ -67,8 +67,9 @@ export class Targets {
     const user = canonicalUser(this.#domains.person(target));
     if (user === undefined) return { status: 403, reason: 'The URI Names Nobody' };
     const back = ours && (uri.port === undefined || this.#options.ownPorts().has(uri.port));
-    // A proxy, too, may take a port for that of somebody else.
-    if (ours && !back && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
+    // A proxy, too, may take a port for that of somebody else, unless it is its own.
+    const itself = proxy?.kind === 'sip' && (proxy.port ?? 5060) === uri.port;
+    if (ours && !back && !itself && !anyPort) return { status: 403, reason: 'That Port Is Not Called from Here' };
     if (!back && this.#domains.isRoom(room, user)) return THE_ROOM_ITSELF;
     if (proxy !== undefined) return { uri: target, user, route: [address(proxy)], byFlowOnly: false };
     return { uri: target, user, route: undefined, byFlowOnly: back };

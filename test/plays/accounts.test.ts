@@ -202,4 +202,7 @@ t.test('RFC 5366 §7: only who may have a conference made has others called by a
     /sip:alice@127\.0\.0\.1": refused: 486 Is Here Already/,
     /sip:x@elsewhere\.example": refused: 403 That Domain/,
   ]);
+  await bob.comes();
+  t.equal(await bob.refers(proxy.address('carol')), 200, 'the port of the proxy itself');
+  t.match((await proxy.next('INVITE')).requestUri, /^sip:carol@127\.0\.0\.1:/);
 });
