@@ -48,6 +48,12 @@ export function announcementOf(
       return { text: texts.unlocked(by) };
     case 'slowMode':
       return { text: texts.slowMode(event.seconds) };
+    case 'setting': {
+      const text = texts.setting(event.change, by);
+      // What everybody feels, everybody is told; the rest is the moderators' business.
+      const { setting } = event.change;
+      return setting === 'privateMessages' || setting === 'endsAt' ? { text } : { text, to: moderators(conference) };
+    }
     case 'tombstoned':
       return { text: texts.moved(event.to, event.reason) };
     case 'untombstoned':
@@ -57,6 +63,10 @@ export function announcementOf(
     case 'joined': {
       if (event.status !== 'pending') return undefined;
       return { text: texts.waits(nameOf(event.user)), to: moderators(conference) };
+    }
+    case 'admitted': {
+      const user = conference.endpoint(event.endpoint)?.user;
+      return user && { text: texts.letIn(nameOf(user), by), to: moderators(conference) };
     }
     default:
       return undefined;

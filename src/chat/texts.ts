@@ -1,6 +1,6 @@
 /** All that a room itself says, in one place, so that it can be said in other languages. */
 
-import type { Role } from '../conference/events.ts';
+import type { Role, SettingChange } from '../conference/events.ts';
 
 /** The sentences of a room. Names and reasons come in as people wrote them. */
 export interface Texts {
@@ -37,6 +37,8 @@ export interface Texts {
   unlocked(by: string | undefined): string;
   /** 0: no more. */
   slowMode(seconds: number): string;
+  /** Something of the room is otherwise now; null: as it is where nothing is said. */
+  setting(change: SettingChange, by: string | undefined): string;
   moved(to: string | undefined, reason: string | undefined): string;
   /** It has not moved after all. */
   hereAgain(by: string | undefined): string;
@@ -46,6 +48,8 @@ export interface Texts {
   notCalled(entries: readonly string[]): string;
   /** To moderators: somebody wants to come in. */
   waits(name: string): string;
+  /** To moderators: somebody has been let in. */
+  letIn(name: string, by: string | undefined): string;
   /** To somebody who has been let in. */
   readonly admitted: string;
   /** To somebody who has to wait. */
@@ -92,11 +96,13 @@ export const ENGLISH: Texts = {
   unlocked: (by) => `Everybody may come in again${byWhom(by)}.`,
   slowMode: (seconds) =>
     seconds === 0 ? 'Slow mode is off.' : `Slow mode: everybody may speak once in ${seconds} seconds.`,
+  setting: (change, by) => `${settingNow(change)}${byWhom(by)}.`,
   ended: (reason) => `The conference was ended${why(reason)}.`,
   moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,
   hereAgain: (by) => `This room is here again${byWhom(by)}.`,
   notCalled: (entries) => `Not called: ${entries.join(', ')}`,
   waits: (name) => `${name} waits to be let in: /admit ${/\s/.test(name) ? `"${name}"` : name}`,
+  letIn: (name, by) => `${name} has been let in${byWhom(by)}.`,
   admitted: 'You have been let in.',
   inLobby: 'A moderator has yet to let you in. You will see here when that is done.',
   tooSlow: 'More is said here than your client reads: some of it is left out.',
@@ -114,3 +120,22 @@ const messages = (count: number): string => (count === 1 ? 'One message' : `${co
 
 /** To the minute, in UTC: the room does not know where its people are. */
 const time = (date: Date): string => `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+
+function settingNow(change: SettingChange): string {
+  switch (change.setting) {
+    case 'maximumUsers':
+      return change.value === null ? 'Any number may be here' : `At most ${String(change.value)} may be here at a time`;
+    case 'lobby':
+      return change.value === true ? 'Who comes waits to be let in' : 'Who comes need not wait';
+    case 'membersOnly':
+      return change.value === true ? 'Only members may come in' : 'Not only members may come in';
+    case 'privateMessages':
+      return change.value === false ? 'Nobody may write to one alone' : 'Everybody may write to one alone';
+    case 'endsAt':
+      return change.value === null
+        ? 'The conference has no end set'
+        : `The conference ends at ${time(new Date(change.value))}`;
+    case 'pinHash':
+      return change.value === null ? 'No PIN is asked for' : 'The PIN was set';
+  }
+}

@@ -135,6 +135,36 @@ t.test('lock, limit, members, PIN: who is new stays out', async (t) => {
   );
 });
 
+t.test('what a moderator sets is told to the moderators, and what everybody feels to everybody', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  for (const [order, told] of [
+    ['/limit 5', 'At most 5 may be here at a time (alice).'],
+    ['/limit off', 'Any number may be here (alice).'],
+    ['/members on', 'Only members may come in (alice).'],
+    ['/members off', 'Not only members may come in (alice).'],
+    ['/lobby on', 'Who comes waits to be let in (alice).'],
+    ['/lobby off', 'Who comes need not wait (alice).'],
+    ['/pin 4711', 'The PIN was set (alice).'],
+    ['/pin off', 'No PIN is asked for (alice).'],
+  ] as const) {
+    t.equal(await alice.say(order), '200', order);
+    await alice.hears(told);
+  }
+  for (const [order, told] of [
+    ['/private off', 'Nobody may write to one alone (alice).'],
+    ['/private on', 'Everybody may write to one alone (alice).'],
+    ['/extend 1h', 'The conference ends at 20'],
+    ['/extend off', 'The conference has no end set (alice).'],
+  ] as const) {
+    t.equal(await alice.say(order), '200', order);
+    await alice.hears(told);
+    await bob.hears(told);
+  }
+  t.notOk(bob.line.heard().some(({ body }) => /may be here|may come in|PIN|need not wait/.test(body ?? '')));
+});
+
 t.test('off is off, also for what is configured, and over a restart', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-restart-'));
   t.teardown(() => {
@@ -168,6 +198,7 @@ t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
   t.equal(await alice.say('who is there?'), '200');
   t.equal(await alice.say('/admit bob'), '200');
   await bob.hears('You have been let in.');
+  await alice.hears('bob has been let in (alice).');
   t.equal(await bob.say('hello'), '200');
   await alice.hears('hello');
   t.same(
@@ -565,7 +596,7 @@ t.test('a room whose past cannot be read lets nobody in: its bans are not known'
   t.equal(answer.status, 503);
   t.match(answer.text, /cannot be read/);
   t.match(await api(second, data, '/api/rooms/lobby'), { status: 503, body: { reason: /cannot be read/ } });
-  t.ok(second.lines.some((line) => /room log \S+: cannot be read: SQLITE_(?:CORRUPT|IOERR)/.test(line)));
+  t.ok(second.lines.some((line) => /room log \S+: sip:lobby@\S+ cannot be read: SQLITE_(?:CORRUPT|IOERR)/.test(line)));
 });
 
 const httpOf = (stage: Stage): number => stage.service.addresses.find(({ protocol }) => protocol === 'HTTP')?.port ?? 0;
