@@ -34,6 +34,14 @@ export function decodeText(bytes: Uint8Array, start = 0, end = bytes.length): st
   return decoder.decode(bytes.subarray(start, end));
 }
 
+/** Above so many characters a part keeps too much: on V8 a slice holds all that it was cut from. */
+const LONG = 2048;
+
+/** A part of a text, as memory of its own where the whole is long: for what outlives the whole. */
+export function ownPart(part: string, whole: string): string {
+  return whole.length > LONG ? decodeText(encodeText(part)) : part;
+}
+
 /** Where `needle` is at or behind `from`, or -1: one native search, linear. */
 export function findBytes(bytes: Uint8Array, needle: Uint8Array, from = 0): number {
   if (NodeBuffer !== undefined && bytes instanceof NodeBuffer) return bytes.indexOf(needle, from);

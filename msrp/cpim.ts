@@ -1,6 +1,6 @@
 import { type ContentType, parameterOf, parseContentType } from './content-type.ts';
 import { MsrpError } from './errors.ts';
-import { decodeText as decodeUtf8, encodeText, octets } from './bytes.ts';
+import { decodeText as decodeUtf8, octets, ownPart } from './bytes.ts';
 
 /** The namespace of the headers of RFC 3862 itself: the default one (§4). */
 export const CPIM_NAMESPACE = 'urn:ietf:params:cpim-headers:';
@@ -75,7 +75,7 @@ const lenient = new TextDecoder();
 const IN_NAME: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
   /[!#-'*+\-0-9A-Z^-`a-z|~]/.test(String.fromCharCode(code)),
 );
-const PARAMETERS = /(?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*/y;
+const PARAMETERS = /^(?:;[^\s";]+(?:"(?:[^"\\]|\\.)*")?)*/;
 const MIME_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*$/;
 const BARE_URI = /^[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+$/;
 const ONLY_URI = /^<[A-Za-z][A-Za-z0-9+.-]*:[^\s<>]+>$/;
@@ -303,7 +303,7 @@ function linesOf(text: string): string[] {
   const lines: string[] = [];
   for (let at = 0; at < text.length;) {
     const end = lineEnd(text, at);
-    lines.push(own(text.slice(at, withoutCr(text, at, end)), text));
+    lines.push(ownPart(text.slice(at, withoutCr(text, at, end)), text));
     at = end + 1;
   }
   return lines;
@@ -341,7 +341,7 @@ function headersOf(text: string): CpimHeader[] {
     const colon = nameEnd(text, at, end);
     const parameters = parametersAt(text, colon + 1, end);
     const written = text.slice(at, colon);
-    const value = own(text.slice(colon + 1 + parameters.length, end).trim(), text);
+    const value = ownPart(text.slice(colon + 1 + parameters.length, end).trim(), text);
     const dot = written.indexOf('.');
     const name = dot < 0 ? written : written.slice(dot + 1);
     const prefix = dot < 0 ? '' : written.slice(0, dot);
@@ -355,13 +355,6 @@ function headersOf(text: string): CpimHeader[] {
     at = lf + 1;
   }
   return headers;
-}
-
-/** Above so many characters the values of a head are copied: a slice would keep the whole head in memory. */
-const LONG_HEAD = 2048;
-
-function own(value: string, head: string): string {
-  return head.length > LONG_HEAD ? decodeUtf8(encodeText(value)) : value;
 }
 
 /** Where the colon behind a header's name is: a prefix, if there is a dot, and what is behind it. */
@@ -384,7 +377,6 @@ function declarationOf(value: string): { readonly prefix: string; readonly names
 
 function parametersAt(text: string, at: number, end: number): string {
   if (text.charCodeAt(at) !== SEMICOLON) return '';
-  PARAMETERS.lastIndex = 0;
   return PARAMETERS.exec(text.slice(at, end))?.[0] ?? '';
 }
 

@@ -1,4 +1,4 @@
-import { decodeText, encodeText } from './bytes.ts';
+import { ownPart } from './bytes.ts';
 import { MsrpError } from './errors.ts';
 import { ident } from './grammar.ts';
 import { isReadableId } from './ids.ts';
@@ -43,10 +43,8 @@ export function decodeHead(text: string, maxHeaders: number): Head {
   if (!text.startsWith('MSRP ') || idEnd < 0 || idEnd > lineEnd) throw new MsrpError(400, 'no start line');
   const transactionId = text.slice(5, idEnd);
   const rest = text.slice(idEnd + 1, lineEnd);
-  // Mostly a SEND: spelled out, since the two patterns cost more.
-  const response = rest === 'SEND' ? null : RESPONSE.exec(rest);
-  if (response === null && rest !== 'SEND' && !METHOD.test(rest))
-    throw new MsrpError(400, 'neither method nor status code');
+  const response = RESPONSE.exec(rest);
+  if (response === null && !METHOD.test(rest)) throw new MsrpError(400, 'neither method nor status code');
   const fields = readFields(text, lineEnd + 2, maxHeaders);
   const { toPath, fromPath, headers } = fields;
   if (toPath === undefined || fromPath === undefined) throw new MsrpError(400, 'To-Path or From-Path is missing');
@@ -69,13 +67,6 @@ export function decodeHead(text: string, maxHeaders: number): Head {
     contentType: fields.contentType,
     headers,
   };
-}
-
-/** Above so many characters the values of a head are copied: a slice would keep the whole head in memory. */
-const LONG_HEAD = 2048;
-
-function ownCopy(value: string): string {
-  return decodeText(encodeText(value));
 }
 
 function endOfLine(text: string, from: number): number {
@@ -103,8 +94,7 @@ function readFields(text: string, from: number, maxHeaders: number): Fields {
     if (++count > maxHeaders) throw new MsrpError(400, `more than ${maxHeaders} header fields`);
     let start = colon + 1;
     while (text.charCodeAt(start) === 0x20) start++;
-    const value = text.slice(start, end);
-    take(fields, text.slice(at, colon), text.length > LONG_HEAD ? ownCopy(value) : value);
+    take(fields, text.slice(at, colon), ownPart(text.slice(start, end), text));
     at = end + 2;
   }
   return fields;
