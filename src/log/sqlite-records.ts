@@ -141,7 +141,7 @@ class Bytes {
 }
 
 /** The records in some bytes. Throws when these end in the midst of one: they were changed by somebody else. */
-export function* recordsIn(bytes: Buffer): Generator<StoredRecord> {
+function* recordsIn(bytes: Buffer): Generator<StoredRecord> {
   let at = 0;
   const part = (): Buffer | null => {
     const length = bytes.readUInt32LE(at);

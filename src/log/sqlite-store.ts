@@ -210,7 +210,7 @@ export class SqliteStore {
         if (newest) through = Number(first) - 1;
         else from = Number(last) + 1;
         if (needle !== undefined && !blobOf(row['events']).includes(needle)) continue;
-        const records = recordsIn(row);
+        const records = recordsOfRow(row);
         if (records === undefined)
           throw new Error(`what is kept of its events ${String(first)} to ${String(last)} is damaged`);
         const wanted = records.filter(isWanted);
@@ -287,7 +287,7 @@ export class SqliteStore {
     let shortened = 0;
     for (const row of rows) {
       // What is damaged is kept until all of it may go: what is good of it may still be saved.
-      const records = recordsIn(row) ?? [];
+      const records = recordsOfRow(row) ?? [];
       const rest = records.filter(({ n, kind }) => n >= (kind === KIND.message ? messages : happenings));
       if (rest.length === records.length) continue;
       shortened += 1;
@@ -320,7 +320,7 @@ export class SqliteStore {
     const sql = `SELECT ${ROW} FROM segments WHERE room = ? AND oldest < ? ORDER BY segments.first DESC LIMIT 1`;
     const [row] = rowsOf([this.#db.prepare(sql).get(room, since)]);
     if (row === undefined) return 0;
-    const newest = recordsIn(row)?.findLast(({ at }) => at < since);
+    const newest = recordsOfRow(row)?.findLast(({ at }) => at < since);
     return newest === undefined ? Number(row['first']) : newest.n + 1;
   }
 
@@ -332,7 +332,7 @@ export class SqliteStore {
     const sql = `SELECT total, ${ROW} FROM (${found}) JOIN segments USING (id)`;
     const [row = {}] = rowsOf([this.#db.prepare(sql).get(room, most)]);
     let [total, after] = [Number(row['total']), Number(row['first'])];
-    for (const record of recordsIn(row) ?? []) {
+    for (const record of recordsOfRow(row) ?? []) {
       if (total <= most) break;
       total -= WEIGHT[column](record);
       after = record.n + 1;
@@ -394,14 +394,14 @@ function columns(room: number, head: SegmentHead, events: Buffer): readonly unkn
 }
 
 /** The records of a row; undefined when they are damaged. */
-function recordsIn(row: Row): readonly StoredRecord[] | undefined {
+function recordsOfRow(row: Row): readonly StoredRecord[] | undefined {
   const value = (key: keyof SegmentHead): number => Number(row[key]);
   const place = { first: value('first'), last: value('last'), oldest: value('oldest') };
   const counts = { messages: value('messages'), happenings: value('happenings'), octets: value('octets') };
   return recordsOf({ ...place, ...counts }, blobOf(row['events']));
 }
 
-/** What `recordsIn` reads. */
+/** What `recordsOfRow` reads. */
 const ROW = [
   ...['first', 'last', 'oldest', 'messages', 'happenings', 'octets'].map(asNumber),
   asBytes('events'),
