@@ -4,6 +4,7 @@ import { Aggregate, Aggregation, type AggregationLimits, DEFAULT_AGGREGATION } f
 import { Copy } from '../../src/chat/copy.ts';
 import type { Recipient } from '../../src/chat/recipient.ts';
 import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { silentDevice } from './silent.ts';
 
 const ALICE = userUri('sip:alice@example.com');
 const ROOM = 'sip:room@example.com';
@@ -12,15 +13,7 @@ const ROOM = 'sip:room@example.com';
 function setUp(limits: Partial<AggregationLimits>): { aggregation: Aggregation; got: Copy[]; device: Recipient } {
   const got: Copy[] = [];
   const device: Recipient = {
-    underWay: 0,
-    endpoint: endpointId('desk'),
-    user: ALICE,
-    roomUri: ROOM,
-    knowsRooms: true,
-    takesPrivate: true,
-    backlog: 0,
-    waits: () => false,
-    deliverLarge: () => undefined,
+    ...silentDevice(endpointId('desk'), ALICE, ROOM),
     deliver: (copy) => got.push(copy),
   };
   const aggregation = new Aggregation({

@@ -9,6 +9,7 @@ import type { Said } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, type RoomUri, roomUri, userUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { type Logged, LogReadError, type ReadRange } from '../../src/log/room-log.ts';
+import { silentDevice } from './silent.ts';
 
 const ROOM = roomUri('sip:room@example.com');
 const BOB = userUri('sip:bob@example.com');
@@ -43,19 +44,7 @@ class SlowLog extends MemoryLog {
   }
 }
 
-/** A device that takes everything at once. */
-const silent: Recipient = {
-  underWay: 0,
-  endpoint: endpointId('phone'),
-  user: BOB,
-  roomUri: ROOM,
-  knowsRooms: true,
-  takesPrivate: true,
-  backlog: 0,
-  waits: () => false,
-  deliverLarge: () => undefined,
-  deliver: () => undefined,
-};
+const silent = silentDevice(endpointId('phone'), BOB, ROOM);
 
 /** A room where three things have been said, and a device that begins to hear it, or asks for the past. */
 function setUp(
