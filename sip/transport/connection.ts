@@ -21,11 +21,16 @@ export interface FlowContext {
   readonly limits: TransportLimits;
   /** What all connections that carry messages share. */
   readonly turnstile: Turnstile;
+  /** Whether large messages have to wait. */
+  readonly congested: () => boolean;
   readonly log: Log;
   readonly trace: ((entry: TraceEntry) => void) | undefined;
   /** Monotonic time in milliseconds. */
   readonly clock: () => number;
 }
+
+/** Octets from which a message is a large one. */
+export const LARGE = 16_384;
 
 /** The facts of a connection that do not change. */
 export interface ConnectionFacts {
@@ -110,6 +115,11 @@ export abstract class Connection implements Flow {
     if (this.#state === 'closed') return;
     const verdict = this.#overdue(now) ?? this.check(now, this.#heardAt);
     if (verdict !== undefined) this.abort(verdict);
+  }
+
+  /** Whether a message of so many octets has to wait, and all that comes behind it by this connection. */
+  protected mustWait(octets: number): boolean {
+    return octets > LARGE && this.answerable && this.context.congested();
   }
 
   /** One whole message of the peer's. */

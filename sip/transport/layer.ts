@@ -42,6 +42,11 @@ export interface SocketTransportOptions {
   readonly log?: Log;
   /** Log lines written at most per second; the rest is counted. Default 50. */
   readonly maxLogLines?: number;
+  /**
+   * Whether much is on its way already: while it is, no message of more than 16 KiB is taken from a connection, nor what comes
+   * behind it there; it is looked again every few milliseconds. Default: never.
+   */
+  readonly congested?: () => boolean;
   /** Sees each message that goes in or out. */
   readonly trace?: (entry: TraceEntry) => void;
   /** Monotonic time in milliseconds. */
@@ -90,7 +95,8 @@ export class SocketTransport implements TransportLayer {
     const clock = options.clock ?? (() => performance.now());
     const log = new BoundedLog(options.log ?? silent, { lines: options.maxLogLines ?? 50, now: clock });
     const turnstile = new Turnstile(limits.turnTime, clock);
-    this.#context = { handlers, limits, turnstile, log, trace: options.trace, clock };
+    const congested = options.congested ?? ((): boolean => false);
+    this.#context = { handlers, limits, turnstile, congested, log, trace: options.trace, clock };
     this.#resolver = new Resolver({
       dns: options.dns ?? systemDns(),
       supports: (transport, family) => this.#supports(transport, family),

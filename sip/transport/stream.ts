@@ -1,16 +1,13 @@
 import type { Socket } from 'node:net';
 import { SipFramer } from '../framer.ts';
 import type { Frame } from '../framer.ts';
-import { Connection } from './connection.ts';
+import { Connection, LARGE } from './connection.ts';
 import type { ConnectionFacts, FlowContext, Verdict } from './connection.ts';
 
 const pong = Buffer.from('\r\n');
 
 /** How long a closed stream waits for its queue to drain and the peer to close, and how much it still takes meanwhile. */
 const farewell = { milliseconds: 2_000, bytes: 1_048_576 };
-
-/** Octets from which a message is written at once. */
-const LARGE = 16_384;
 
 /** A flow over a byte stream: TCP, or TLS over it. */
 export class StreamConnection extends Connection {
@@ -20,6 +17,8 @@ export class StreamConnection extends Connection {
   #corked = false;
   /** Messages that have come wait for a turn to come. */
   #behind = false;
+  /** What has been read last, where it was too large to be taken at once. */
+  #held: Frame | undefined;
   /** The peer has ended its direction. */
   #ended = false;
   /** Why the connection is gone below, once it is: what has come by it is taken all the same. */
@@ -105,34 +104,46 @@ export class StreamConnection extends Connection {
 
   /** Takes what has come; false when some of it waits for a turn to come. */
   #readFrames(): boolean {
+    const { turnstile } = this.context;
     // The core may close this flow within any of these calls.
-    while (this.answerable && this.#framer.pending) {
-      if (!this.context.turnstile.pass()) {
-        this.#goOnLater();
+    while (this.answerable && (this.#held !== undefined || this.#framer.pending)) {
+      if (!turnstile.pass()) {
+        this.#stop();
+        turnstile.wait(this.#goOn);
         return false;
       }
-      const frame = this.#framer.next();
+      const frame = this.#held ?? this.#framer.next();
+      this.#held = undefined;
       if (frame === undefined) break;
+      if (frame.is === 'message' && this.mustWait(frame.bytes.length)) {
+        this.#held = frame;
+        // It is whole: whatever it waits for is not its peer.
+        this.#partialSince = undefined;
+        this.#stop();
+        turnstile.waitLonger(this.#goOn);
+        return false;
+      }
       this.#take(frame);
     }
     this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
     return true;
   }
 
-  #goOnLater(): void {
+  #stop(): void {
     this.#behind = true;
     this.#socket.pause();
-    this.context.turnstile.wait(() => {
-      this.#behind = false;
-      if (!this.#readFrames()) return;
-      if (this.#broken !== undefined) {
-        this.gone(this.#broken);
-        return;
-      }
-      this.#socket.resume();
-      if (this.#ended) this.#endOfInput();
-    });
   }
+
+  readonly #goOn = (): void => {
+    this.#behind = false;
+    if (!this.#readFrames()) return;
+    if (this.#broken !== undefined) {
+      this.gone(this.#broken);
+      return;
+    }
+    this.#socket.resume();
+    if (this.#ended) this.#endOfInput();
+  };
 
   #take(frame: Frame): void {
     switch (frame.is) {

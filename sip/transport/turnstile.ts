@@ -1,3 +1,6 @@
+/** How long who has come with much waits before it is looked again whether it can be taken, in milliseconds. */
+const LOOK_AGAIN = 5;
+
 /** Most who wait that are called in one turn; there is hardly time for more. */
 const CALLS = 64;
 
@@ -31,6 +34,13 @@ export class Turnstile {
   wait(goOn: () => void): void {
     this.#waiting.push(goOn);
     this.#turn();
+  }
+
+  /** The same, but some milliseconds later. */
+  waitLonger(goOn: () => void): void {
+    setTimeout(() => {
+      this.wait(goOn);
+    }, LOOK_AGAIN);
   }
 
   #turn(): void {

@@ -93,32 +93,37 @@ export class WebSocketConnection extends Connection {
   #hear(data: Buffer): void {
     if (!this.answerable) return;
     this.heard();
-    if (this.#waiting.length === 0 && this.context.turnstile.pass()) {
+    if (this.#waiting.length === 0 && !this.mustWait(data.length) && this.context.turnstile.pass()) {
       this.#take(data);
       return;
     }
     // What was read with it comes all the same: as much as one read of the socket brings.
     this.#waiting.push(data);
-    if (this.#waiting.length === 1) this.#goOnLater();
+    if (this.#waiting.length === 1) this.#goOnLater(data);
   }
 
-  #goOnLater(): void {
+  #goOnLater(first: Buffer): void {
+    const { turnstile } = this.context;
     this.#webSocket.pause();
-    this.context.turnstile.wait(() => {
-      this.#takeWaiting();
-    });
+    if (this.mustWait(first.length)) turnstile.waitLonger(this.#takeWaiting);
+    else turnstile.wait(this.#takeWaiting);
   }
 
-  #takeWaiting(): void {
-    do this.#take(this.#waiting.shift());
-    while (this.#waiting.length > 0 && this.context.turnstile.pass());
-    if (this.#waiting.length > 0) this.#goOnLater();
+  readonly #takeWaiting = (): void => {
+    let [first] = this.#waiting;
+    do {
+      if (first === undefined || this.mustWait(first.length)) break;
+      this.#waiting.shift();
+      this.#take(first);
+      [first] = this.#waiting;
+    } while (first !== undefined && this.context.turnstile.pass());
+    if (first !== undefined) this.#goOnLater(first);
     else if (this.#broken === undefined) this.#webSocket.resume();
     else this.gone(this.#broken);
-  }
+  };
 
-  #take(data: Buffer | undefined): void {
-    if (data === undefined || !this.answerable) return;
+  #take(data: Buffer): void {
+    if (!this.answerable) return;
     const { maxHeadBytes, maxBodyBytes } = this.context.limits;
     if (data.length <= 4 && keepAlive.test(data.toString('latin1'))) {
       // A double CRLF asks, a single one answers (RFC 7118 §6, RFC 5626 §3.5.1).

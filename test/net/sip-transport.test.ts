@@ -956,6 +956,52 @@ t.test('of many who write at once, over all connections, some are heard in each 
   t.equal(heard.at(-1)?.message, options('later'), 'and goes on to be heard');
 });
 
+t.test('while it is congested, large messages wait in their order, and small ones of others do not', async (t) => {
+  for (const kind of ['TCP', 'WS'] as const) {
+    const asked = new Inbox<boolean>();
+    const received = new Inbox<string>();
+    let busy = true;
+    let largeAtOnce = 0;
+    const congested = (): boolean => {
+      asked.put(busy);
+      return busy;
+    };
+    const receive = (message: Uint8Array): void => {
+      if (message.length > 20_000) {
+        largeAtOnce += 1;
+        busy = true;
+      }
+      received.put(text(message));
+    };
+    const server = side(t, { congested }, { receive });
+    const { port } = await server.layer.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
+    const webPort = await webSocketServer(t, server);
+    const connected = () => (kind === 'TCP' ? client(t, port) : webSocketClient(t, webPort));
+    const say = ({ socket }: Awaited<ReturnType<typeof connected>>, messages: readonly string[]): void => {
+      if (socket instanceof WebSocket) for (const message of messages) socket.send(message);
+      else socket.write(messages.join(''));
+    };
+    const [flood, other] = [await connected(), await connected()];
+    const much = ['a', 'b'].flatMap((id) => [options(id, id.repeat(20_000)), options(`behind-${id}`)]);
+    say(flood, much);
+    await asked.next();
+    if (flood.socket instanceof WebSocket) flood.socket.close();
+    else flood.socket.end();
+    say(other, [options('other')]);
+    t.equal(await received.next(), options('other'), `${kind}: small ones are heard`);
+    for (let again = 0; again < 3; again += 1) t.equal(await asked.next(), true, 'it is looked again');
+    for (const [at, message] of much.entries()) {
+      if (at % 2 === 0) {
+        t.equal(received.size, 0, 'nothing that comes behind passes it');
+        busy = false;
+      }
+      t.equal(await received.next(), message, 'and what waits is heard in its order, though its peer has ended');
+      t.equal(largeAtOnce, Math.floor(at / 2) + 1, 'one large message for each time that there is room');
+    }
+    t.match((await server.closed.next()).reason, /closed/);
+  }
+});
+
 t.test('RFC 7118 §6: a WebSocket that answers no ping is closed; one too many is refused', async (t) => {
   const server = side(t, { limits: { pingInterval: 100, maxConnectionsPerAddress: 1 } });
   const port = await webSocketServer(t, server);
