@@ -65,6 +65,8 @@ export interface Service {
 
 /** How often what nobody needs any more is looked for, in ms. */
 const SWEEP = 5_000;
+/** While more octets than this wait for the disk, large texts wait before they are read: small ones must not wait behind them. */
+const LOG_BUSY = 1_048_576;
 /** How often the past that need not be kept any longer is forgotten, in ms. */
 const PRUNE = 60_000;
 /** How long peers may take to close their side of an MSRP connection when all is over, in ms. */
@@ -311,7 +313,9 @@ async function wire(
   const userAgent: UserAgent = new UserAgent(
     {
       transport: (handlers) => {
-        const sockets = new SocketTransport({ log: log.child('sip'), limits: sipTransportLimits(config) }, handlers);
+        const limits = sipTransportLimits(config);
+        const congested = (): boolean => roomLog.backlog > LOG_BUSY;
+        const sockets = new SocketTransport({ log: log.child('sip'), limits, congested }, handlers);
         transports.push(sockets);
         return sockets;
       },

@@ -69,6 +69,8 @@ export class MemoryLog implements RoomLog {
     }
   }
 
+  readonly backlog = 0;
+
   health(): 'well' | NotKept {
     return this.#closed ? CLOSED : 'well';
   }

@@ -114,6 +114,9 @@ export interface RoomLog {
   /** Forgets what the rooms need no longer keep, and rooms of which nothing is left and that nobody follows. For a timer. */
   prune(now: Millis): void;
 
+  /** Octets of what has been appended and waits for the disk. */
+  readonly backlog: number;
+
   /** Whether appends are being taken, and if not why not: for health checks. */
   health(): 'well' | NotKept;
 

@@ -142,7 +142,7 @@ class SqliteLog implements RoomLog {
     const passes = passesAnyway(event);
     if (this.#health.is === 'broken' && !passes) return this.#health.refusal;
     const batch = (this.#next ??= newBatch());
-    const full = batch.writer.length + this.#sentBytes >= (this.#options.maxBacklogBytes ?? MAX_BACKLOG);
+    const full = this.backlog >= (this.#options.maxBacklogBytes ?? MAX_BACKLOG);
     if (full && !passes) return notKept('The room log cannot keep up, try again later');
     const logged: Logged = { n: eventNumber((this.#last.get(room) ?? 0) + 1), event };
     this.#last.set(room, logged.n);
@@ -298,6 +298,10 @@ class SqliteLog implements RoomLog {
   #gone(room: RoomUri): void {
     const waits = [this.#sent, this.#next].some((batch) => batch?.entries.some((entry) => entry.room === room));
     if (!waits && !this.#delivery.isFollowed(room)) this.#last.delete(room);
+  }
+
+  get backlog(): number {
+    return this.#sentBytes + (this.#next?.writer.length ?? 0);
   }
 
   health(): 'well' | NotKept {

@@ -941,6 +941,19 @@ t.test('nothing that people could read is not said', async (t) => {
   t.same(zoe.line.heard(), []);
 });
 
+t.test(
+  'large texts come no faster than the disk keeps them: none is refused, however many are sent at once',
+  async (t) => {
+    const fast = ['rooms.defaults.messages_at_once=1000', 'rooms.defaults.loops=allow'];
+    const stage = await raise('rooms.defaults.durability=disk', 'log.backlog_bytes=2000000', ...fast);
+    t.teardown(() => stage.close());
+    const callers = await Promise.all(['tom', 'max', 'ida'].map((name) => call(stage, name)));
+    const texts = Array.from({ length: 30 }, (_, at) => String(at).padEnd(250_000, '.'));
+    const sent = callers.flatMap(({ writes }) => texts.map((each) => writes(each)));
+    t.same(new Set(await Promise.all(sent)), new Set([202]));
+  },
+);
+
 t.test('too fast: 480 out of the call, 500 within it, both with Retry-After', async (t) => {
   const stage = await raise('rooms.defaults.messages_per_second=1', 'rooms.defaults.messages_at_once=1');
   t.teardown(() => stage.close());

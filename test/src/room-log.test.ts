@@ -490,6 +490,16 @@ t.test('SQLite: a backlog is bounded, and refused beyond its bound', async (t) =
   t.equal(typeof (await kept(log, said('later'))), 'number');
 });
 
+t.test('SQLite: it is known how much waits for the disk', async (t) => {
+  const log = await diskLog(t);
+  t.equal(log.backlog, 0);
+  const all = ['a', 'b', 'c'].map((id) => kept(log, said(id, NOW, 100_000)));
+  t.ok(log.backlog >= 300_000, String(log.backlog));
+  await log.read(ROOM);
+  await Promise.all(all);
+  t.equal(log.backlog, 0);
+});
+
 t.test('SQLite: a full disk is told and refused, and when there is room again all goes on', async (t) => {
   const lines = new Lines();
   let keeping = forever;
