@@ -328,16 +328,18 @@ export class TextOut implements Recipient {
     const whole = plain?.text ?? '';
     const isPlain = this.#form === 'plain';
     const head = (): number => (isPlain ? Buffer.byteLength(note + name) : this.#cpim(copy, author, note).length);
-    const text = this.#cut(whole, head);
+    const space = this.#parts.space();
+    const text = this.#cut(whole, space, head);
     // Nobody says the note but the room: it stands before the name.
     const named = note + name + text;
     // As it comes back from another room, even where the name stands apart: a bare "yes" may be an answer.
     this.#parts.onSent(named);
     const make = (): Uint8Array => (isPlain ? Buffer.from(named) : this.#cpim(copy, author, note + text));
     const cut = text !== whole;
-    // The same bytes for all who have missed nothing.
-    const shared = note === '' && !cut;
-    const body = shared ? copy.form(`message ${this.#form} ${this.#parts.roomUri}`, make) : make();
+    // The same bytes for all who have missed nothing; where a text is cut, for all of whose MESSAGEs only that is the bound.
+    const shared = note === '' && (!cut || space === Infinity);
+    const form = `message ${this.#form} ${cut ? 'cut' : 'whole'} ${this.#parts.roomUri}`;
+    const body = shared ? copy.form(form, make) : make();
     return { content: { contentType: isPlain ? 'text/plain;charset=utf-8' : 'message/cpim', body }, cut };
   }
 
@@ -360,12 +362,15 @@ export class TextOut implements Recipient {
     );
   }
 
-  /** @param head octets of the body besides the text */
-  #cut(text: string, head: () => number): string {
+  /**
+   * @param space octets of the body
+   * @param head octets of the body besides the text
+   */
+  #cut(text: string, space: number, head: () => number): string {
     const { largeText, leastText } = this.#parts.limits;
-    const space = this.#parts.space();
     const room = space === Infinity ? largeText : Math.max(leastText, Math.min(largeText, space - head()));
-    const bytes = Buffer.from(text);
+    // A character has one octet at least: the rest need not be looked at, however long a text is.
+    const bytes = Buffer.from(text.slice(0, room + 1));
     if (bytes.length <= room) return text;
     // A character cut in two shows as U+FFFD: it goes, too.
     return `${bytes.toString('utf8', 0, room - CUT_BYTES).replace(/\uFFFD+$/, '')}${CUT}`;

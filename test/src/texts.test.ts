@@ -537,5 +537,26 @@ t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between charac
   const roomy = newWay('plain', { largeText: 19 });
   roomy.say('äöüäöüäöüäöü');
   t.same(roomy.texts(), ['zoe: äöüäöü […]']);
+  for (const [text, shown] of [
+    ['x'.repeat(19), 'x'.repeat(19)],
+    ['x'.repeat(20), `${'x'.repeat(13)} […]`],
+    ['x'.repeat(12) + '😀😀', `${'x'.repeat(12)} […]`],
+    ['x'.repeat(18) + '😀', `${'x'.repeat(13)} […]`],
+  ] as const) {
+    const way = newWay('plain', { largeText: 19 });
+    way.say(text);
+    t.same(way.texts(), [`zoe: ${shown}`], text);
+  }
+  t.end();
+});
+
+t.test('a large text is cut and rendered once for all whose MESSAGEs have room, whatever was cut for others', (t) => {
+  const copy = new Copy(said('x'.repeat(250_000)), eventNumber(1));
+  const ways = [newWay(), newWay('plain', {}, 1000), newWay()];
+  for (const { out } of ways) out.deliver(copy);
+  const [first, narrow, second] = ways.map(({ sent }) => sent[0]?.body);
+  t.equal(first?.length, 32_768 + 'zoe: '.length);
+  t.equal(first, second, 'the same bytes');
+  t.equal(narrow?.length, 1000);
   t.end();
 });
