@@ -4,9 +4,11 @@ export interface LoopLimits {
   readonly memory: number;
   /** Texts remembered. */
   readonly texts: number;
+  /** Characters by which a text is known again: its last ones. */
+  readonly known: number;
 }
 
-const DEFAULT_LOOP_LIMITS: LoopLimits = { memory: 60_000, texts: 32 };
+const DEFAULT_LOOP_LIMITS: LoopLimits = { memory: 60_000, texts: 32, known: 1_024 };
 
 /**
  * Knows texts again that a peer gives back as it was sent them, with the name of who said them: another room. That cannot
@@ -22,7 +24,9 @@ export class LoopGuard {
 
   /** A text goes to the peer, as it will read it. */
   sent(text: string, now: number): void {
-    this.#sent.push({ text: text.trim(), at: now });
+    const { known } = this.#limits;
+    const trimmed = text.trim();
+    this.#sent.push({ text: trimmed.length > known ? copied(trimmed.slice(-known)) : trimmed, at: now });
     if (this.#sent.length > this.#limits.texts) this.#sent.shift();
   }
 
@@ -33,4 +37,9 @@ export class LoopGuard {
     // Another room puts a name before it.
     return this.#sent.some((sent) => sent.text !== '' && trimmed.endsWith(sent.text));
   }
+}
+
+/** The same text in memory of its own: a slice keeps all that it was cut from. */
+function copied(text: string): string {
+  return Buffer.from(text, 'utf16le').toString('utf16le');
 }
