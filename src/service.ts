@@ -314,7 +314,7 @@ async function wire(
     {
       transport: (handlers) => {
         const limits = sipTransportLimits(config);
-        const congested = (): boolean => roomLog.backlog > LOG_BUSY;
+        const congested = (): boolean => roomLog.backlog > LOG_BUSY || legs.congested;
         const sockets = new SocketTransport({ log: log.child('sip'), limits, congested }, handlers);
         transports.push(sockets);
         return sockets;

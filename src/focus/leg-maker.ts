@@ -23,6 +23,10 @@ import type { PeerProfile } from './peers.ts';
 import { plainText } from './text-in.ts';
 import { TextLeg } from './text-leg.ts';
 import { DEFAULT_TEXT_LIMITS } from './text-out.ts';
+import { Turns } from './turns.ts';
+
+/** Large texts by MESSAGE that go out in one turn of the event loop, to all peers together: some milliseconds' work. */
+const LARGE_TEXTS = 16;
 
 /** Limits and manners of all legs. */
 export interface LegOptions {
@@ -82,6 +86,7 @@ export interface Entrance extends Approach {
 export class LegMaker {
   readonly #parts: LegMakerParts;
   readonly #alive = new Set<Leg>();
+  readonly #textTurns = new Turns(LARGE_TEXTS);
   readonly #byId = new Map<EndpointId, Leg>();
   /** The calls that are over. */
   readonly ended: EndedCalls;
@@ -94,6 +99,11 @@ export class LegMaker {
   /** All legs that are not over. */
   get alive(): ReadonlySet<Leg> {
     return this.#alive;
+  }
+
+  /** Whether large texts have yet to go out by MESSAGE, so that further ones would only wait behind them. */
+  get congested(): boolean {
+    return this.#textTurns.waiting > 0;
   }
 
   /** The legs of somebody in a room. */
@@ -151,6 +161,7 @@ export class LegMaker {
       known: caller.alias === undefined,
       profile: () => leg.profile,
       userAgent,
+      turns: this.#textTurns,
       limits,
       now,
       info,

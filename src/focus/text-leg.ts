@@ -23,6 +23,7 @@ import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
 import { type TextLimits, TextOut } from './text-out.ts';
+import type { Turns } from './turns.ts';
 
 /** To what a machine gives back: a person would see that it was not said. */
 const LOOP: ChatRefusal = { refused: 'loop', reason: 'A loop: you were just told this' };
@@ -40,6 +41,8 @@ export interface TextLegParts {
   readonly profile: () => PeerProfile;
   /** Sends what goes out of dialogs. */
   readonly userAgent: () => Pick<SipUserAgent, 'request'>;
+  /** For large texts that go out; shared with all other legs. */
+  readonly turns: Turns;
   readonly limits: TextLimits;
   readonly now: () => number;
   /** A line for the operator. */
@@ -72,7 +75,7 @@ export class TextLeg {
 
   /** A recipient for the room; `undefined` where the peer takes no texts. The same one as long as it delivers. */
   recipient(session: InviteSession): TextOut | undefined {
-    const { room, speaker, limits, info, now, over } = this.#parts;
+    const { room, speaker, turns, limits, info, now, over } = this.#parts;
     const profile = this.#parts.profile();
     if (!this.takes(session)) return undefined;
     const inside = profile.message === 'in-dialog';
@@ -92,6 +95,7 @@ export class TextLeg {
       onSent: (text) => {
         this.#guard.sent(text, now());
       },
+      turns,
       limits,
       info,
       over,

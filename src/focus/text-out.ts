@@ -6,6 +6,7 @@ import type { Failure, Fates } from '../chat/fates.ts';
 import { LargeCopy } from '../chat/large-copy.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import type { Turns } from './turns.ts';
 
 /** Bounds of what waits for one peer, and patience with it. */
 export interface TextLimits {
@@ -17,6 +18,8 @@ export interface TextLimits {
   readonly largeText: number;
   /** Octets of one text in any case, however little room its MESSAGE has. */
   readonly leastText: number;
+  /** Octets of a message up to which it goes out at once, to however many; of larger ones some do in each turn of the event loop. */
+  readonly atOnce: number;
   /** How often one message is tried. */
   readonly tries: number;
   /** Messages lost in a row after which the peer gets no more until it is heard from. */
@@ -34,6 +37,7 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waitingBytes: 1_048_576,
   largeText: 32_768,
   leastText: 100,
+  atOnce: 8_192,
   tries: 3,
   losses: 5,
   pause: 2_000,
@@ -65,6 +69,8 @@ export interface TextOutParts {
   readonly send: (content: Content, done: (outcome: Outcome) => void) => void;
   /** A text goes out, as the peer will read it. */
   readonly onSent: (text: string) => void;
+  /** For large messages; shared with all other ways out. */
+  readonly turns: Pick<Turns, 'take'>;
   readonly limits: TextLimits;
   /** A line for the operator. */
   readonly info: (line: string) => void;
@@ -221,12 +227,26 @@ export class TextOut implements Recipient {
       this.#caughtUp();
       return;
     }
-    const { flowQueued, limits } = this.#parts;
+    const { flowQueued, limits, turns } = this.#parts;
     // More at once than the connection may hold would close it, for all who are reached through it.
     if (flowQueued() > limits.flowBacklog) {
       this.#later(limits.lookAgain);
       return;
     }
+    const turn = waiting.copy.said.cpim.length > limits.atOnce ? turns.take() : undefined;
+    if (turn === undefined) {
+      this.#send(waiting);
+      return;
+    }
+    this.#state = 'pausing';
+    void turn.then(() => {
+      // What stood first may have been left out meanwhile.
+      const [first] = this.#waiting;
+      if (this.#state === 'pausing' && first !== undefined) this.#send(first);
+    });
+  }
+
+  #send(waiting: Waiting): void {
     this.#state = 'sending';
     waiting.tries += 1;
     const leftOut = this.#leftOut;

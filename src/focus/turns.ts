@@ -3,7 +3,7 @@ const PER_TURN = 4;
 
 /**
  * Makes what comes in storms wait its turn, so that a thousand who join at once do not hold up those who talk. Bounded by
- * what the user agent lets be pending.
+ * who asks: joins by what the user agent lets be pending, texts by one for each peer.
  */
 export class Turns {
   readonly #perTurn: number;
@@ -23,6 +23,11 @@ export class Turns {
       return undefined;
     }
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   #schedule(): void {

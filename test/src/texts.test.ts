@@ -13,6 +13,7 @@ import { RateLimiter } from '../../src/policy/rate.ts';
 import { AutoReplies, type AutoReplyLimits } from '../../src/chat/auto-replies.ts';
 import { Echoes } from '../../src/chat/echoes.ts';
 import { LoopGuard } from '../../src/focus/loop-guard.ts';
+import { Turns } from '../../src/focus/turns.ts';
 import { DEFAULT_TEXT_LIMITS, type TextLimits, TextOut } from '../../src/focus/text-out.ts';
 
 const ROOM = roomUri('sip:lobby@example.com');
@@ -73,6 +74,11 @@ t.test('loops: a telephone that gives back what it is sent', (t) => {
   t.equal(guard.givesBack('lobby: zoe: hello', 2000), false, 'forgotten');
   for (const text of ['zoe: one', 'zoe: two', 'zoe: three']) guard.sent(text, 3000);
   t.equal(guard.givesBack('zoe: one', 3001), false, 'no more than two are kept');
+  const long = `zoe: ${'x'.repeat(2_000)} 😀 ${'y'.repeat(1_022)}`;
+  guard.sent(long, 3002);
+  t.equal(guard.givesBack(`lobby: ${long}`, 3003), true, 'a long one is known again by its end');
+  t.equal(guard.givesBack(`${long} indeed`, 3003), false);
+  t.equal(guard.givesBack('y'.repeat(1_022), 3003), false);
   t.end();
 });
 
@@ -298,7 +304,12 @@ t.test('loops: people are not machines', (t) => {
 });
 
 /** A way out to one peer, whose answers the test gives. */
-function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = {}, space = Infinity) {
+function newWay(
+  form: 'cpim' | 'plain' = 'plain',
+  limits: Partial<TextLimits> = {},
+  space = Infinity,
+  turns = new Turns(1000),
+) {
   const conference = new Conference();
   const failures: (readonly [number, Failure])[] = [];
   const room = {
@@ -325,6 +336,7 @@ function newWay(form: 'cpim' | 'plain' = 'plain', limits: Partial<TextLimits> = 
       answer = done;
     },
     onSent: () => undefined,
+    turns,
     limits: { ...DEFAULT_TEXT_LIMITS, ...limits },
     info: (line) => lines.push(line),
     over: () => undefined,
@@ -549,6 +561,40 @@ t.test('RFC 3428 §8: a large text out of a call over UDP is cut, between charac
   }
   t.end();
 });
+
+t.test(
+  'a large text goes to some in each turn of the event loop, a small one to all at once, each in its order',
+  async (t) => {
+    const turns = new Turns(2);
+    const ways = Array.from({ length: 5 }, () => newWay('plain', {}, Infinity, turns));
+    const say = (text: string, n: number): void => {
+      for (const { out } of ways) out.deliver(new Copy(said(text), eventNumber(n)));
+    };
+    const counts = (): readonly number[] => ways.map(({ sent }) => sent.length);
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    say('small', 1);
+    t.same(counts(), [1, 1, 1, 1, 1]);
+    for (const { answers } of ways) answers(200);
+    say('x'.repeat(9_000), 2);
+    t.same(counts(), [2, 2, 1, 1, 1]);
+    say('behind it', 3);
+    ways[4]?.out.close();
+    await turn();
+    t.same(counts(), [2, 2, 2, 2, 1]);
+    await turn();
+    t.same(counts(), [2, 2, 2, 2, 1], 'nothing goes to who has left');
+    t.same(
+      ways[4]?.failures.map(([n]) => n),
+      [2, 3],
+      'and that is known',
+    );
+    for (const { answers } of ways) answers(200);
+    t.same(
+      ways.map(({ texts }) => texts().map((text) => text.slice(0, 14))),
+      [...Array<string[]>(4).fill(['zoe: small', 'zoe: xxxxxxxxx', 'zoe: behind it']), ['zoe: small']],
+    );
+  },
+);
 
 t.test('a large text is cut and rendered once for all whose MESSAGEs have room, whatever was cut for others', (t) => {
   const copy = new Copy(said('x'.repeat(250_000)), eventNumber(1));

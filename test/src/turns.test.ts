@@ -13,8 +13,10 @@ t.test('so many in one turn, the others in the next ones, in their order', async
   const all = Promise.all([1, 2, 3, 4, 5].map(work));
   await Promise.resolve();
   t.same(begun, [1, 2]);
+  t.equal(turns.waiting, 3);
   await turn();
   t.same(begun, [1, 2, 3, 4]);
+  t.equal(turns.waiting, 1);
   await turn();
   t.same(begun, [1, 2, 3, 4, 5]);
   await all;
