@@ -81,8 +81,12 @@ const NO_BODY = 0xffffffff;
 
 /** A growing stretch of bytes in a buffer of its own, which can be transferred. */
 class Bytes {
-  #buffer = Buffer.from(new ArrayBuffer(16 * 1024));
+  #buffer: Buffer<ArrayBuffer>;
   #length = 0;
+
+  constructor(room: number) {
+    this.#buffer = Buffer.from(new ArrayBuffer(room));
+  }
 
   get length(): number {
     return this.#length;
@@ -193,11 +197,16 @@ interface GrowingSegment {
 
 /** Collects events for the worker. */
 export class BatchWriter {
-  readonly #bytes = new Bytes();
+  readonly #bytes: Bytes;
   readonly #segments: GrowingSegment[] = [];
   /** Those that still take events. */
   readonly #open = new Map<string, GrowingSegment>();
   readonly #facts: FactChange[] = [];
+
+  /** @param room octets that it has room for before it must grow */
+  constructor(room = 16_384) {
+    this.#bytes = new Bytes(room);
+  }
 
   /** Octets so far. */
   get length(): number {
@@ -279,7 +288,7 @@ export function recordOf(
   json: string,
   body: Uint8Array | null = null,
 ): StoredRecord {
-  const bytes = new Bytes();
+  const bytes = new Bytes(1024);
   bytes.record(n, at, kind, json, body);
   const { buffer, length } = bytes.take();
   const [record] = recordsIn(Buffer.from(buffer, 0, length));

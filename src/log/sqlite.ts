@@ -1,6 +1,8 @@
 /**
  * The room log on disk: one SQLite file, written by a worker thread in groups. What is appended while the disk is busy
- * goes into the next group, so an idle log commits at once and a busy one commits many events at the price of one.
+ * goes into the next group, so an idle log commits at once and a busy one commits many events at the price of one. What
+ * one commit lets people say next is waited for a moment, else they would for ever be in two groups, one of which waits
+ * for the other.
  */
 import { Worker } from 'node:worker_threads';
 import type { ConferenceEvent, Millis } from '../conference/events.ts';
@@ -29,6 +31,11 @@ export interface SqliteLogOptions {
   readonly maxBacklogBytes?: number;
   /** How long after a failure the disk is tried again, in milliseconds. Default 1,000. */
   readonly retryAfter?: Millis;
+  /**
+   * How long after a commit, in milliseconds, the next one waits for as many events as were on their way together.
+   * Default 1.
+   */
+  readonly gathering?: Millis;
   /** Most pages of 8 KiB in the file. Default: what the disk holds. */
   readonly maxPages?: number;
   readonly log?: SqliteLogSink;
@@ -72,9 +79,14 @@ interface Batch {
   readonly over: (() => void)[];
 }
 
-function newBatch(): Batch {
-  return { writer: new BatchWriter(), entries: [], over: [] };
+/** @param octets as many as the last one had: the next will have about the same */
+function newBatch(octets = 0): Batch {
+  return { writer: new BatchWriter(Math.min(Math.max(1.5 * octets, MIN_ROOM), MAX_ROOM)), entries: [], over: [] };
 }
+
+/** Memory that a batch begins with, in octets. */
+const MIN_ROOM = 16 * 1024;
+const MAX_ROOM = 1024 * 1024;
 
 function put({ writer, entries }: Batch, entry: Entry): void {
   writer.add(entry.room, entry.logged);
@@ -124,7 +136,12 @@ class SqliteLog implements RoomLog {
   #next: Batch | undefined;
   #sent: Batch | undefined;
   #sentBytes = 0;
+  #lastBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
+  /** Events that were on their way when the last commit was over, and until when the next one waits for as many. */
+  #together = 0;
+  #gatherUntil = 0;
+  #gathering: NodeJS.Timeout | undefined;
   #probing: NodeJS.Timeout | undefined;
   #whenClosed: (() => void) | undefined;
 
@@ -141,30 +158,46 @@ class SqliteLog implements RoomLog {
     const broken = this.#health.is === 'broken';
     const passes = passesAnyway(event);
     if (this.#health.is === 'broken' && !passes) return this.#health.refusal;
-    const batch = (this.#next ??= newBatch());
+    const batch = (this.#next ??= newBatch(this.#lastBytes));
     const full = this.backlog >= (this.#options.maxBacklogBytes ?? MAX_BACKLOG);
     if (full && !passes) return notKept('The room log cannot keep up, try again later');
     const logged: Logged = { n: eventNumber((this.#last.get(room) ?? 0) + 1), event };
     this.#last.set(room, logged.n);
     const heard = broken || full || this.#keeping(room).durability === 'memory';
     if (!full) put(batch, { room, logged, settled: heard ? undefined : settled, heard });
-    // At the end of the turn, so that all that one read of a socket brought goes together.
-    if (this.#sent === undefined && !broken) {
-      this.#flushing ??= setImmediate(() => {
-        this.#flush();
-      });
-    }
+    if (!broken) this.#flushSoon();
     if (heard) this.#delivery.deliver(room, logged, settled);
     return logged.n;
   }
 
+  /** At the end of the turn, so that all that one read of a socket brought goes together. */
+  #flushSoon(): void {
+    if (this.#sent !== undefined || this.#next === undefined) return;
+    if (this.#gathering !== undefined && !this.#isGathered) return;
+    this.#flushing ??= setImmediate(() => {
+      this.#flushing = undefined;
+      const wait = this.#gatherUntil - performance.now();
+      if (this.#isGathered || wait <= 0) this.#flush();
+      else {
+        this.#gathering ??= setTimeout(() => {
+          this.#flush();
+        }, wait);
+      }
+    });
+  }
+
+  get #isGathered(): boolean {
+    return this.#next === undefined || this.#next.entries.length >= this.#together;
+  }
+
   #flush(): void {
     clearImmediate(this.#flushing);
-    this.#flushing = undefined;
+    clearTimeout(this.#gathering);
+    this.#flushing = this.#gathering = undefined;
     if (this.#sent !== undefined || this.#next === undefined || this.#health.is === 'broken') return;
     this.#sent = this.#next;
     this.#next = undefined;
-    this.#sentBytes = this.#sent.writer.length;
+    this.#sentBytes = this.#lastBytes = this.#sent.writer.length;
     const batch = this.#sent.writer.take();
     this.#tell({ type: 'batch', batch }, [batch.buffer]);
   }
@@ -173,12 +206,13 @@ class SqliteLog implements RoomLog {
     const batch = this.#sent;
     this.#sent = undefined;
     this.#sentBytes = 0;
-    // First the disk gets its next work, then the participants theirs.
-    this.#flush();
+    this.#together = (batch?.entries.length ?? 0) + (this.#next?.entries.length ?? 0);
     for (const { room, logged, settled, heard } of batch?.entries ?? []) {
       if (!heard) this.#delivery.deliver(room, logged, settled);
     }
     for (const over of batch?.over ?? []) over();
+    this.#gatherUntil = performance.now() + (this.#options.gathering ?? 1);
+    this.#flushSoon();
   }
 
   /** Nothing that waits can be kept: whoever appended it is told. What passes anyway is heard now, and written later. */

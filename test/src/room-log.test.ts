@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
 import fc from 'fast-check';
 import Database from 'libsql';
@@ -306,7 +307,7 @@ function comparable(event: ConferenceEvent): unknown {
 
 /** Waits turn by turn of the event loop for something that other threads bring about. */
 async function turn(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+  while (!condition()) await setImmediate();
 }
 
 /** A sink whose lines can be waited for. */
@@ -420,6 +421,35 @@ t.test('SQLite: events that come while the disk is busy share a commit, and all 
   const outcomes = await Promise.all(Array.from({ length: 2000 }, (_, i) => kept(log, said(`m${String(i)}`))));
   t.same(heard, outcomes);
   t.equal(heard.length, 2000);
+});
+
+t.test('SQLite: a lone event waits for no other', async (t) => {
+  const log = closedAfter(t, await openSqliteLog({ file: newFile(), keeping: () => forever, gathering: 3_600_000 }));
+  for (const id of ['a', 'b', 'c']) t.type(await kept(log, said(id)), 'number');
+});
+
+t.test('SQLite: two groups that would take turns for ever become one', async (t) => {
+  const file = newFile();
+  const log = await openSqliteLog({ file, keeping: () => forever, gathering: 300 });
+  const [ROUNDS, GROUP] = [20, 4];
+  const talk = async (who: string): Promise<void> => {
+    for (let round = 0; round < ROUNDS; round++) {
+      await kept(log, said(`${who}${String(round)}`));
+      await setImmediate();
+    }
+  };
+  const group = (name: string): readonly Promise<void>[] =>
+    Array.from({ length: GROUP }, (_, i) => talk(`${name}${String(i)}`));
+  const first = group('first');
+  // The disk is busy with those.
+  await setImmediate();
+  await setImmediate();
+  await Promise.all([...first, ...group('second')]);
+  await log.close();
+  const db = new Database(file);
+  const commits = db.prepare('SELECT id FROM segments').all().length;
+  db.close();
+  t.ok(commits < 1.5 * ROUNDS, `${String(commits)} commits, of ${String(2 * ROUNDS)} if they took turns`);
 });
 
 t.test('SQLite: a long read pauses, so that commits can go before its end, and is not mixed up by them', async (t) => {
