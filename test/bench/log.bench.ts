@@ -21,7 +21,7 @@ const endpoint = endpointId('leg1');
 const keeping = { ...DEFAULT_KEEPING, maxMessages: 1_000_000 };
 const EVENTS = process.argv.includes('--quick') ? 5_000 : 50_000;
 
-function said(i: number, octets: number): ConferenceEvent {
+function said(i: number, cpim: Buffer): ConferenceEvent {
   return {
     type: 'said',
     at: Date.now(),
@@ -31,7 +31,7 @@ function said(i: number, octets: number): ConferenceEvent {
     audience: { to: 'everyone' },
     contentType: 'message/cpim',
     wrappedType: 'text/plain',
-    cpim: Buffer.alloc(octets, 0x61),
+    cpim,
   };
 }
 
@@ -41,11 +41,12 @@ type Keep = (window: number, octets: number, events: number) => Promise<void>;
 /** Appends with so many on their way at a time, until all are kept. */
 function run(log: RoomLog, window: number, octets: number, events: number): Promise<void> {
   return new Promise((resolve) => {
+    const body = Buffer.alloc(octets, 0x61);
     let sent = 0;
     let kept = 0;
     const next = (): void => {
       sent += 1;
-      log.append(room, said(sent, octets), (outcome) => {
+      log.append(room, said(sent, body), (outcome) => {
         if (typeof outcome !== 'number') throw new Error(outcome.reason);
         kept += 1;
         if (kept === events) resolve();
@@ -62,7 +63,7 @@ function runBare(db: Database.Database, window: number, octets: number, events: 
   const [begin, commit] = [db.prepare('BEGIN'), db.prepare('COMMIT')];
   const insert = db.prepare('INSERT INTO events (event, body) VALUES (?, ?)');
   const body = Buffer.alloc(octets, 0x61);
-  const json = JSON.stringify({ ...said(1, octets), cpim: undefined });
+  const json = JSON.stringify({ ...said(1, body), cpim: undefined });
   for (let kept = 0; kept < events; kept += window) {
     begin.run();
     for (let i = 0; i < window; i += 1) insert.run(json, body);
