@@ -91,7 +91,7 @@ export function parseCpim(bytes: Uint8Array, limits: CpimLimits = {}): CpimMessa
   const headers = headersOf(reader.block());
   // Tabs apart, which clients do send between words.
   if (reader.sawControl) throw new MsrpError(400, 'CPIM with a control character in a header');
-  const mimeHeaders = mimeHeadersOf(linesOf(reader.block()));
+  const mimeHeaders = mimeHeadersOf(reader.block());
   return new ReceivedCpim(bytes, headers, mimeHeaders, bytes.subarray(reader.position));
 }
 
@@ -194,16 +194,24 @@ export function notUnderstood(
 
 /** The content without its transfer encoding (RFC 2045 §6). Throws `MsrpError` 400 for broken base64. */
 export function contentOf(message: CpimMessage): Uint8Array {
-  const encoding = mimeValue(message, 'content-transfer-encoding')?.trim().toLowerCase();
-  if (encoding === 'base64') return fromBase64(message.content);
-  if (encoding === 'quoted-printable') return fromQuotedPrintable(message.content);
-  return message.content;
+  return decoded(message, message.content);
 }
 
-/** The content as text; octets that its charset does not know become U+FFFD, an unknown charset is read as UTF-8. */
-export function textOf(message: CpimMessage): string {
+function decoded(message: CpimMessage, content: Uint8Array): Uint8Array {
+  const encoding = mimeValue(message, 'content-transfer-encoding')?.trim().toLowerCase();
+  if (encoding === 'base64') return fromBase64(content);
+  if (encoding === 'quoted-printable') return fromQuotedPrintable(content);
+  return content;
+}
+
+/**
+ * The content as text; octets that its charset does not know become U+FFFD, an unknown charset is read as UTF-8.
+ * @param most octets of the content, with its transfer encoding, that are read
+ */
+export function textOf(message: CpimMessage, most = Infinity): string {
   const charset = parameterOf(message.contentType, 'charset')?.trim().toLowerCase() ?? 'utf-8';
-  return decodeText(charset, contentOf(message));
+  const { content } = message;
+  return decodeText(charset, decoded(message, content.length > most ? content.subarray(0, most) : content));
 }
 
 /** Reads `[ Formal-name ] "<" URI ">"`; also a bare URI. Throws `MsrpError` 400. */
@@ -299,16 +307,6 @@ class HeadReader {
   }
 }
 
-function linesOf(text: string): string[] {
-  const lines: string[] = [];
-  for (let at = 0; at < text.length;) {
-    const end = lineEnd(text, at);
-    lines.push(ownPart(text.slice(at, withoutCr(text, at, end)), text));
-    at = end + 1;
-  }
-  return lines;
-}
-
 /** Where the LF of the line at `at` is, or the end. */
 function lineEnd(text: string, at: number): number {
   const lf = text.indexOf('\n', at);
@@ -341,7 +339,7 @@ function headersOf(text: string): CpimHeader[] {
     const colon = nameEnd(text, at, end);
     const parameters = parametersAt(text, colon + 1, end);
     const written = text.slice(at, colon);
-    const value = ownPart(text.slice(colon + 1 + parameters.length, end).trim(), text);
+    const value = valueIn(text, colon + 1 + parameters.length, end);
     const dot = written.indexOf('.');
     const name = dot < 0 ? written : written.slice(dot + 1);
     const prefix = dot < 0 ? '' : written.slice(0, dot);
@@ -380,17 +378,34 @@ function parametersAt(text: string, at: number, end: number): string {
   return PARAMETERS.exec(text.slice(at, end))?.[0] ?? '';
 }
 
+/** What stands there, without blanks around it. */
+function valueIn(text: string, from: number, to: number): string {
+  let [start, end] = [from, to];
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return ownPart(text.slice(start, end), text);
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
+}
+
 /** MIME headers may be folded (RFC 2045 by way of RFC 822). */
-function mimeHeadersOf(lines: readonly string[]): MimeHeader[] {
+function mimeHeadersOf(text: string): MimeHeader[] {
   const headers: MimeHeader[] = [];
-  for (let at = 0; at < lines.length;) {
-    let line = lines[at++] ?? '';
-    for (let next = lines[at]; next !== undefined && /^[ \t]/.test(next); next = lines[++at]) line += ` ${next.trim()}`;
-    const colon = line.indexOf(':');
-    if (!MIME_NAME.test(line.slice(0, Math.max(0, colon)))) {
-      throw new MsrpError(400, 'CPIM content with a line that is no MIME header');
+  for (let at = 0; at < text.length;) {
+    const lf = lineEnd(text, at);
+    const end = withoutCr(text, at, lf);
+    const colon = text.indexOf(':', at);
+    const name = text.slice(at, colon < 0 || colon > end ? at : colon);
+    if (!MIME_NAME.test(name)) throw new MsrpError(400, 'CPIM content with a line that is no MIME header');
+    let value = valueIn(text, colon + 1, end);
+    for (at = lf + 1; at < text.length && isBlank(text.charCodeAt(at));) {
+      const next = lineEnd(text, at);
+      value += ` ${valueIn(text, at, withoutCr(text, at, next))}`;
+      at = next + 1;
     }
-    headers.push({ name: line.slice(0, colon).trimEnd().toLowerCase(), value: line.slice(colon + 1).trim() });
+    headers.push({ name: ownPart(name, text).trimEnd().toLowerCase(), value: value.trim() });
   }
   return headers;
 }

@@ -1,4 +1,4 @@
-import type { Audience, Said } from '../conference/events.ts';
+import type { Audience } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
 import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
@@ -7,13 +7,13 @@ import { Copy } from './copy.ts';
 import { dispositionEvent, type Dispositions } from './dispositions.ts';
 import type { Duplicates } from './duplicates.ts';
 import { Loops } from './loops.ts';
-import { messageFields } from './message-fields.ts';
 import type { Moderation } from './moderation.ts';
 import { EVERYONE, type Message, type Notification, type Posting, readPost } from './post.ts';
 import type { PastWish } from './past-wish.ts';
 import type { Present } from './present.ts';
 import { type ChatRefusal, reasonOf } from './refusals.ts';
 import type { RoomRules } from './rules.ts';
+import { saidOf } from './said.ts';
 import type { Speaker } from './speaker.ts';
 import type { MsrpSwitch } from './switch.ts';
 import type { Texts } from './texts.ts';
@@ -86,7 +86,7 @@ export class Posts {
       return;
     }
     const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
-    if (refusal === undefined) this.#parts.switch.fanOut(new Copy(this.#said(speaker, posting, post)));
+    if (refusal === undefined) this.#parts.switch.fanOut(new Copy(saidOf(speaker, posting, post, this.#parts.now())));
     // A sign of writing that comes too fast is passed over: nobody misses it.
     settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
   }
@@ -103,13 +103,9 @@ export class Posts {
       duplicates.settle(first, objection);
       return;
     }
-    append(this.#said(speaker, posting, post), (outcome) => {
+    append(saidOf(speaker, posting, post, this.#parts.now()), (outcome) => {
       duplicates.settle(first, outcome);
     });
-  }
-
-  #said(speaker: Speaker, posting: Posting, post: Message): Said {
-    return { type: 'said', cpim: posting.body, ...messageFields(speaker, posting, post, this.#parts.now()) };
   }
 
   /**
@@ -126,7 +122,7 @@ export class Posts {
       user,
       source: sourceOf(speaker, cpim.from?.name),
       to: audience.to === 'everyone' ? undefined : audience.user,
-      text: isText ? textOf({ ...cpim, content: cpim.content.subarray(0, COMPARED) }) : undefined,
+      text: isText ? textOf(cpim, COMPARED) : undefined,
       underWay: this.#parts.switch.at(endpoint)?.underWay ?? 0,
       refused,
       now: this.#parts.now(),

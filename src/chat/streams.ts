@@ -5,9 +5,9 @@ import type { Append, Logged } from '../log/room-log.ts';
 import type { Duplicates, FirstSending } from './duplicates.ts';
 import { fileNameOf } from './file-name.ts';
 import { formatNote, LargeCopy, newStreamId } from './large-copy.ts';
-import { messageFields } from './message-fields.ts';
 import type { Message, Posting } from './post.ts';
 import type { ChatRefusal } from './refusals.ts';
+import { saidOf } from './said.ts';
 import type { SharedStream } from './shared-stream.ts';
 import type { Speaker } from './speaker.ts';
 
@@ -84,8 +84,8 @@ export class Streams {
     const now = this.#parts.now();
     const fileName = fileNameOf(post.cpim);
     return {
+      ...saidOf(speaker, posting, post, now),
       type: 'opened',
-      ...messageFields(speaker, posting, post, now),
       stream: id,
       cpim: formatNote(post.cpim, size, now),
       ...(size === undefined ? {} : { size }),
