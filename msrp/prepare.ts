@@ -1,4 +1,4 @@
-import { allocateBriefly, encodeText, findAscii, findBytes, octets, octetsOf, writeText } from './bytes.ts';
+import { allocateBriefly, encodeText, findAscii, octets, octetsOf, writeText } from './bytes.ts';
 import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
 import type { FailureReport, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
@@ -117,14 +117,20 @@ function inOneLine(name: string, value: string): string {
   return value;
 }
 
-/** What every end-line has before its transaction id. */
-const DASHES = octets(new Uint8Array(encodeText('-------')));
+/** How many dashes every end-line has before its transaction id. */
+const DASHES = 7;
+const DASH = 0x2d;
 
-/** RFC 4975 §7.1: no end-line of ours may occur in the body; so where it has such dashes, it does not have our id. */
+/** RFC 4975 §7.1: no end-line of ours may occur in the body; so where it can have such dashes, it does not have our id. */
 function idPartNotIn(body: Uint8Array): string {
-  const haystack = octets(body);
   for (;;) {
     const part = newMessagePart();
-    if (findBytes(haystack, DASHES) < 0 || findAscii(haystack, part) < 0) return part;
+    if (!mayHaveDashes(body) || findAscii(octets(body), part) < 0) return part;
   }
+}
+
+/** So many dashes in a row would hold one of each so many octets. */
+function mayHaveDashes(body: Uint8Array): boolean {
+  for (let at = DASHES - 1; at < body.length; at += DASHES) if (body[at] === DASH) return true;
+  return false;
 }

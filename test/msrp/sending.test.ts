@@ -57,15 +57,21 @@ t.test('RFC 4975 §7.1: a transaction id that stands in the body is not taken', 
     while (plain('').idPart.startsWith('AAAA'));
   });
   // What was random before is used up; from then on ids can be foretold: they count.
-  let last = plain('').idPart;
-  for (let more = 0; more < 500 || /^.....[789]/.test(last); more++) last = plain('').idPart;
-  t.match(last, /^AAAA/);
   const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-  const next = `${last.slice(0, 5)}${ALPHABET.charAt(ALPHABET.indexOf(last.charAt(5)) + 1)}${last.slice(6)}`;
-  t.equal(plain('').idPart, next, 'foretold');
-  const after = `${last.slice(0, 5)}${ALPHABET.charAt(ALPHABET.indexOf(last.charAt(5)) + 2)}${last.slice(6)}`;
-  const body = `look: \r\n-------12345678${after}$\r\n`;
-  t.notOk(body.includes(plain(body).idPart));
+  const after = (last: string): string =>
+    `${last.slice(0, 5)}${ALPHABET.charAt(ALPHABET.indexOf(last.charAt(5)) + 1)}${last.slice(6)}`;
+  let last = plain('').idPart;
+  for (let more = 0; more < 500; more++) last = plain('').idPart;
+  // Wherever the dashes stand.
+  for (let before = 0; before < 9; before++) {
+    while (/^.....[789]/.test(last)) last = plain('').idPart;
+    t.match(last, /^AAAA/);
+    const next = after(last);
+    t.equal(plain('').idPart, next, 'foretold');
+    const body = `${'x'.repeat(before)}\r\n-------12345678${after(next)}$\r\n`;
+    last = plain(body).idPart;
+    t.notOk(body.includes(last), `${before} octets before it`);
+  }
 });
 
 t.test('RFC 4975 §7.1.1: above 2048 octets a chunk may be interrupted, and says so', async (t) => {
