@@ -34,12 +34,18 @@ export function decodeText(bytes: Uint8Array, start = 0, end = bytes.length): st
   return decoder.decode(bytes.subarray(start, end));
 }
 
-/** Above so many characters a part keeps too much: on V8 a slice holds all that it was cut from. */
+/** Above so many characters a part keeps too much. */
 const LONG = 2048;
 
-/** A part of a text, as memory of its own where the whole is long: for what outlives the whole. */
+/** A part of a text, as memory of its own where the whole is long: for what may outlive the whole. */
 export function ownPart(part: string, whole: string): string {
-  return whole.length > LONG ? decodeText(encodeText(part)) : part;
+  return whole.length > LONG ? ownText(part) : part;
+}
+
+/** A text that was cut from another, as memory of its own: on V8 a slice holds all that it was cut from. */
+export function ownText(part: string): string {
+  // To be cut, what was joined is first copied into one piece, which holds this text and one character more.
+  return ` ${part}`.slice(1);
 }
 
 /** Where `needle` is at or behind `from`, or -1: one native search, linear. */

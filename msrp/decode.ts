@@ -1,4 +1,4 @@
-import { ownPart } from './bytes.ts';
+import { ownPart, ownText } from './bytes.ts';
 import { MsrpError } from './errors.ts';
 import { ident } from './grammar.ts';
 import { isReadableId } from './ids.ts';
@@ -159,8 +159,10 @@ function unbroken(value: string): string {
 }
 
 function messageIdOf(value: string): MessageId {
-  if (!isReadableId(value)) throw new MsrpError(400, 'Message-ID is no ident');
-  return value;
+  // It is remembered for long, and with it the whole head would be.
+  const id = ownText(value);
+  if (!isReadableId(id)) throw new MsrpError(400, 'Message-ID is no ident');
+  return id;
 }
 
 /** Reads a Byte-Range value (RFC 4975 §9). Throws `MsrpError` 400; a start of 0 is none. */
