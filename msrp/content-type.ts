@@ -16,9 +16,23 @@ const PARAMETER = new RegExp(
 );
 const TOKEN = new RegExp(`^${rule.token}$`);
 
+/** Those read last, by their text: nearly all that come are the same few. */
+const known = new Map<string, ContentType>();
+const MOST_KNOWN = 64;
+const LONGEST_KNOWN = 128;
+
 /** Reads a Content-Type value; blanks around delimiters and unquoted values are taken. Throws `MsrpError` 400. */
 export function parseContentType(text: string): ContentType {
-  const value = text.trim();
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const type = readContentType(text.trim());
+  if (text.length > LONGEST_KNOWN) return type;
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(text, type);
+  return type;
+}
+
+function readContentType(value: string): ContentType {
   const type = MEDIA_TYPE.exec(value);
   if (type === null) throw new MsrpError(400, 'Content-Type names no media type');
   const parameters: { name: string; value: string }[] = [];
