@@ -74,7 +74,7 @@ export interface Utterance {
   /** Undefined for what is no text. */
   readonly text: string | undefined;
   /** It gives back what its source was just told; or has done so too often. Default no. */
-  readonly quotes?: 'once' | 'again';
+  readonly quotes?: 'once' | 'again' | undefined;
   /** Texts on their way to the source: not known to have reached it. */
   readonly underWay: number;
   /** Nobody will hear it, whatever it is: its source is too fast. Default false. */

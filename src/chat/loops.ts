@@ -33,15 +33,15 @@ export class Loops {
 
   /** Why a text must not be said; undefined when it may. */
   judge(saying: Saying): Loop | undefined {
-    const { endpoint, user, to, underWay, now } = saying;
+    const { endpoint, user, source, to, underWay, refused, now } = saying;
     const text = saying.text?.trim();
     const echo =
       to === undefined && text !== undefined && text !== ''
         ? this.#echoes.judge(endpoint, text, underWay, now)
         : 'fine';
     const isLoop = echo === 'first' || echo === 'again';
-    const quotes = echo === 'fine' ? {} : { quotes: isLoop ? ('again' as const) : ('once' as const) };
-    const reply = this.#autoReplies.judge({ ...saying, text, ...quotes });
+    const quotes = isLoop ? 'again' : echo === 'echo' ? 'once' : undefined;
+    const reply = this.#autoReplies.judge({ source, user, to, text, quotes, underWay, refused, now });
     if (isLoop) {
       const line = `${user} gives back what others say: a loop, not said again`;
       return { reason: 'A loop: this was just said here', line: echo === 'first' ? line : undefined };
