@@ -40,6 +40,11 @@ export interface StoredRoom {
   readonly last: number;
 }
 
+/** What is told of a file of an older format while it is taken over: that it begins, and what it came to. */
+export type Upgrading =
+  | { readonly is: 'begun'; readonly from: number; readonly to: number }
+  | { readonly is: 'over'; readonly events: number; readonly milliseconds: number };
+
 /** Segments that one step of reading looks into, and one of pruning deletes or shortens: commits in between need not wait long. */
 const READ_STEP = 16;
 const PRUNE_STEP = 250;
@@ -62,8 +67,11 @@ export class SqliteStore {
   readonly #readOldest;
   readonly #facts;
 
-  /** Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). */
-  constructor(file: string, maxPages?: number) {
+  /**
+   * Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). `upgrading` hears when it is one of an
+   * older format, since that can take seconds.
+   */
+  constructor(file: string, maxPages?: number, upgrading: (step: Upgrading) => void = () => undefined) {
     this.#path = resolve(file);
     // What is said in rooms is not for everybody with an account on this machine; SQLite gives its other files this mode.
     closeSync(openSync(this.#path, 'a', 0o600));
@@ -86,10 +94,16 @@ export class SqliteStore {
       this.#insert = db.prepare(`INSERT INTO segments ${room} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
       this.#begin = db.prepare('BEGIN IMMEDIATE');
       this.#commit = db.prepare('COMMIT');
+      const begun = performance.now();
+      let events: number | undefined;
       this.#transaction(() => {
-        if (version === 1) upgrade(db, (room, records) => this.#put(room, records));
+        if (version === 1) {
+          upgrading({ is: 'begun', from: version, to: FORMAT });
+          events = upgrade(db, (room, records) => this.#put(room, records));
+        }
         db.pragma(`user_version = ${String(FORMAT)}`);
       });
+      if (events !== undefined) upgrading({ is: 'over', events, milliseconds: performance.now() - begun });
       if (maxPages !== undefined) db.pragma(`max_page_count = ${String(maxPages)}`);
       for (const row of rowsOf(db.prepare(`SELECT id, ${asBytes('uri')} FROM rooms`).all())) {
         this.#roomIds.set(textOf(row['uri']), Number(row['id']));

@@ -9,13 +9,15 @@ const ROWS = 100;
 
 /**
  * From format 1, which had a row for each event: gives `put` the events of each room by segments, and drops the old table.
- * To be called in a transaction.
+ * To be called in a transaction. Gives how many events there were.
  */
-export function upgrade(db: Database.Database, put: (room: number, records: readonly StoredRecord[]) => void): void {
+export function upgrade(db: Database.Database, put: (room: number, records: readonly StoredRecord[]) => void): number {
+  let events = 0;
   for (const { id } of rowsOf(db.prepare('SELECT id FROM rooms').all())) {
     let [records, octets]: [StoredRecord[], number] = [[], 0];
     for (const record of oldRecords(db, Number(id))) {
       records.push(record);
+      events += 1;
       octets += record.bytes.length;
       if (octets < SEGMENT_OCTETS) continue;
       put(Number(id), records);
@@ -24,6 +26,7 @@ export function upgrade(db: Database.Database, put: (room: number, records: read
     if (records.length > 0) put(Number(id), records);
   }
   db.exec('DROP TABLE events');
+  return events;
 }
 
 function* oldRecords(db: Database.Database, room: number): Generator<StoredRecord> {

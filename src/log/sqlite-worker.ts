@@ -8,7 +8,7 @@ import type { StoredRange } from './sqlite-range.ts';
 import { packRecords } from './sqlite-records.ts';
 import type { PackedBatch, StoredRecord } from './sqlite-records.ts';
 import { SqliteStore } from './sqlite-store.ts';
-import type { StoredRoom } from './sqlite-store.ts';
+import type { StoredRoom, Upgrading } from './sqlite-store.ts';
 
 /** What the worker is started with. */
 export interface WorkerData {
@@ -29,6 +29,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: 'opened'; readonly rooms: readonly StoredRoom[] }
   | { readonly type: 'broken'; readonly reason: string }
+  | { readonly type: 'upgrading'; readonly step: Upgrading }
   | { readonly type: 'kept' }
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'records'; readonly id: number; readonly buffer: ArrayBuffer }
@@ -48,7 +49,9 @@ let closed = false;
 
 /** The open file. Throws when it cannot be opened, and when what is kept in it would not be found again. */
 function opened(): SqliteStore {
-  store ??= new SqliteStore(file, maxPages);
+  store ??= new SqliteStore(file, maxPages, (step) => {
+    tell({ type: 'upgrading', step });
+  });
   switch (store.place()) {
     case 'here':
       return store;

@@ -13,6 +13,7 @@ import { Delivery } from './delivery.ts';
 import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 import { BatchWriter, unpackRecords } from './sqlite-records.ts';
+import type { Upgrading } from './sqlite-store.ts';
 import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
 
 /** Where faults of the disk are told, each in one line. */
@@ -404,6 +405,9 @@ class SqliteLog implements RoomLog {
           this.#opened(message.reason);
         } else if (this.#health.is === 'broken') this.#probeLater();
         return;
+      case 'upgrading':
+        this.#options.log?.info(`room log ${this.#options.file}: ${upgradeInWords(message.step)}`);
+        return;
       case 'kept':
         this.#kept();
         return;
@@ -435,6 +439,12 @@ class SqliteLog implements RoomLog {
     if (before === 'broken') this.#options.log?.info(`room log ${this.#options.file}: the disk is well again`);
     this.#opened(undefined);
   }
+}
+
+function upgradeInWords(step: Upgrading): string {
+  if (step.is === 'begun')
+    return `its format is ${String(step.from)}: it is brought to format ${String(step.to)}, which can take a while`;
+  return `it is in the new format: ${String(step.events)} events in ${(step.milliseconds / 1000).toFixed(1)} s`;
 }
 
 /** A fault as those outside may know it; the operator's line has all of it. */

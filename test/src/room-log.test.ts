@@ -368,7 +368,15 @@ t.test('SQLite: a file of format 1, which had a row for each event, is taken ove
   old.prepare('INSERT INTO facts VALUES (1, ?, 300, 2, ?)').run('ban', JSON.stringify(banned));
   old.close();
   for (const appended of [0, 1]) {
-    const log = await diskLog(t, { file });
+    const told = new Lines();
+    const log = await diskLog(t, { file, log: told });
+    if (appended === 0) {
+      t.match(told.lines, [
+        /^info room log .*: its format is 1: it is brought to format 2, which can take a while$/,
+        /^info room log .*: it is in the new format: 302 events in [\d.]+ s$/,
+      ]);
+    }
+    t.equal(told.lines.length, appended === 0 ? 2 : 0, 'the operator is told once');
     const events = await log.read(ROOM);
     t.same(
       numbers(events),
