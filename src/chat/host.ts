@@ -1,7 +1,7 @@
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceSettings } from '../conference/settings.ts';
 import { eventNumber, type RoomUri } from '../conference/ids.ts';
-import type { Logged } from '../log/room-log.ts';
+import { type Logged, LogReadError } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { ReplayPump } from './replay.ts';
 import { Doors } from './rules.ts';
@@ -97,7 +97,7 @@ export class ConferenceHost {
   /**
    * The room with what lasts of its past (bans, subject, …), alive until `release` is called by everybody who has opened
    * it. A `leg` also keeps the conference from ending, from its INVITE on. Undefined when there is no such room or no place
-   * for one more. Rejects when the log cannot be read.
+   * for one more. Rejects with `LogReadError` when what lasts cannot be read.
    */
   async open(
     uri: RoomUri,
@@ -171,8 +171,7 @@ export class ConferenceHost {
     const live: Live = { room, unfollow, settings, legs: 0, holds: 0, ending: false };
     try {
       for (const { event, n } of await log.facts(uri)) conference.apply(event, n);
-      for (const logged of await log.read(uri, { last: this.#parts.duplicateWindow, messagesOnly: true }))
-        room.restore(logged);
+      await this.#restore(room);
     } catch (fault) {
       unfollow();
       throw fault;
@@ -182,6 +181,23 @@ export class ConferenceHost {
     this.#live.set(uri, live);
     for (const logged of late) if (logged.n > (conference.last || eventNumber(0))) this.#hear(live, logged);
     return live;
+  }
+
+  /**
+   * Gives the room what it remembers of the newest messages. Where these cannot be read, it goes on without: what lasts is
+   * known, and so who may come in; newcomers are told that the past cannot be read.
+   */
+  async #restore(room: ChatRoom): Promise<void> {
+    const { log, duplicateWindow, warn } = this.#parts;
+    try {
+      for (const logged of await log.read(room.uri, { last: duplicateWindow, messagesOnly: true }))
+        room.restore(logged);
+    } catch (fault) {
+      if (!(fault instanceof LogReadError)) throw fault;
+      warn(
+        `${room.uri} is opened without its past: ${fault.message}; what was said before is not shown, cannot be taken back by its place, and is said again when its sender repeats it`,
+      );
+    }
   }
 
   #hear(live: Live, logged: Logged): void {

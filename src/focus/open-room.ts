@@ -12,7 +12,7 @@ export interface OpenRoom {
 
 /**
  * The room for somebody who calls or subscribes. Undefined when there is no such room. Rejects with `SipError` 503 when its
- * past cannot be read: who is banned, and who is an owner, is not known then.
+ * lasting state cannot be read: who is banned, and who is an owner, is not known then.
  */
 export async function openRoom(
   host: ConferenceHost,

@@ -5,19 +5,27 @@ import { ENGLISH } from '../../src/chat/texts.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import { endpointId, roomUri, userUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
-import type { RoomLog } from '../../src/log/room-log.ts';
+import { LogReadError, type RoomLog } from '../../src/log/room-log.ts';
 import { DEFAULT_ROOM_POLICY } from '../../src/policy/room-policy.ts';
 
 const ROOM = roomUri('sip:lobby@localhost');
 
-/** A host whose log refuses all that is appended while `broken` says so. */
-function hostWith(broken: () => boolean): { readonly host: ConferenceHost; readonly appended: string[] } {
+interface Given {
+  readonly host: ConferenceHost;
+  readonly appended: string[];
+  readonly warnings: string[];
+}
+
+/** A host whose log refuses all that is appended while `broken` says so, and fails to do what is `unreadable`. */
+function hostWith(broken: () => boolean, unreadable: readonly (string | symbol)[] = []): Given {
   const memory = new MemoryLog({
     keeping: () => ({ durability: 'memory', maxAge: 1000, maxMessages: 10, maxBytes: 1000 }),
   });
   const appended: string[] = [];
+  const warnings: string[] = [];
   const log = new Proxy<RoomLog>(memory, {
     get: (target, name) => {
+      if (unreadable.includes(name)) return () => Promise.reject(new LogReadError('events 7 to 9 are damaged'));
       if (name !== 'append') {
         const member: unknown = Reflect.get(target, name);
         return typeof member === 'function' ? (member.bind(target) as unknown) : member;
@@ -42,13 +50,13 @@ function hostWith(broken: () => boolean): { readonly host: ConferenceHost; reado
     watchers: [],
     maxRooms: 10,
     texts: ENGLISH,
-    warn: nothing,
+    warn: (line) => warnings.push(line),
     audit: nothing,
     deliveryFailed: nothing,
     duplicateWindow: 10,
     now: () => 1,
   });
-  return { host, appended };
+  return { host, appended, warnings };
 }
 
 t.test('a conference that cannot be ended, since the log keeps nothing, is ended when it does again', async (t) => {
@@ -66,5 +74,20 @@ t.test('a conference that cannot be ended, since the log keeps nothing, is ended
   t.ok(host.find(ROOM));
   broken = false;
   host.sweep();
+  t.equal(host.find(ROOM), undefined);
+});
+
+t.test('a room whose newest messages cannot be read is opened without them, and the operator is told', async (t) => {
+  const { host, warnings } = hostWith(() => false, ['read']);
+  const opened = await host.open(ROOM, 'leg');
+  t.equal(opened?.room.uri, ROOM);
+  t.match(warnings, [/^sip:lobby@localhost is opened without its past: events 7 to 9 are damaged; /]);
+  await host.open(ROOM, 'leg');
+  t.equal(warnings.length, 1, 'once');
+});
+
+t.test('a room of which it cannot be read who is banned is not opened', async (t) => {
+  const { host } = hostWith(() => false, ['facts']);
+  await t.rejects(host.open(ROOM, 'leg'), LogReadError);
   t.equal(host.find(ROOM), undefined);
 });

@@ -722,6 +722,37 @@ t.test(
   },
 );
 
+t.test('SQLite: the rest of a damaged room is saved as the README says, and its numbers go on', async (t) => {
+  const [, sql = ''] = /sqlite3 rooms\.sqlite "([^"]*)"/.exec(readFileSync('README.md', 'utf8')) ?? [];
+  const file = newFile();
+  const first = await diskLog(t, { file });
+  await keptAll(first, [said('a'), said('b')], OTHER);
+  for (const batch of [
+    [said('a'), { type: 'banned', at: NOW, target: { kind: 'user', user: BOB } }],
+    [said('c'), said('d')],
+  ] as const) {
+    await keptAll(first, batch);
+  }
+  await first.close();
+  const db = new Database(file);
+  db.exec('UPDATE segments SET events = zeroblob(length(events)) WHERE first = 3');
+  db.close();
+  const lines = new Lines();
+  const damaged = await diskLog(t, { file, log: lines });
+  await t.rejects(damaged.read(ROOM), LogReadError);
+  await damaged.close();
+  const [, room = '', from = '', to = ''] =
+    /: (sip:\S+) cannot be read: .* events (\d+) to (\d+) is damaged/.exec(lines.lines[0] ?? '') ?? [];
+  const saving = new Database(file);
+  saving.exec(sql.replaceAll('ROOM', room).replaceAll('FIRST', from).replaceAll('LAST', to));
+  saving.close();
+  const saved = await diskLog(t, { file });
+  t.same(ids(await saved.read(ROOM)), ['a', 'banned']);
+  t.same(ids(await saved.read(OTHER)), ['a', 'b'], 'nothing of another room is touched');
+  t.same(numbers(await saved.facts(ROOM)), [2]);
+  t.equal(await kept(saved, said('e')), 5, 'no number is used twice');
+});
+
 t.test('SQLite: a text that is no UTF-8 any more is told, and does not end the process', async (t) => {
   const file = newFile();
   const first = await diskLog(t, { file });
