@@ -124,6 +124,12 @@ export class StreamConnection extends Connection {
         return false;
       }
       this.#take(frame);
+      if (frame.is === 'message' && frame.bytes.length > LARGE) {
+        // What it sets going is done before it is asked whether there is room for another.
+        this.#stop();
+        turnstile.wait(this.#goOn);
+        return false;
+      }
     }
     this.#partialSince = this.#framer.pending ? (this.#partialSince ?? this.context.clock()) : undefined;
     return true;

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { Connection } from './connection.ts';
+import { Connection, LARGE } from './connection.ts';
 import type { ConnectionFacts, FlowContext, Verdict } from './connection.ts';
 
 /** What this library uses of a WebSocket; that of the package `ws` is one. */
@@ -111,12 +111,15 @@ export class WebSocketConnection extends Connection {
 
   readonly #takeWaiting = (): void => {
     let [first] = this.#waiting;
+    let taken: number;
     do {
       if (first === undefined || this.mustWait(first.length)) break;
+      taken = first.length;
       this.#waiting.shift();
       this.#take(first);
       [first] = this.#waiting;
-    } while (first !== undefined && this.context.turnstile.pass());
+      // What a large one sets going is done before it is asked whether there is room for another.
+    } while (first !== undefined && taken <= LARGE && this.context.turnstile.pass());
     if (first !== undefined) this.#goOnLater(first);
     else if (this.#broken === undefined) this.#webSocket.resume();
     else this.gone(this.#broken);
