@@ -273,7 +273,7 @@ const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>
   other === undefined || other < one ? one : other;
 
 /** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
-const PER_TURN = 128;
+const PER_TURN = 64;
 
 /** Of them to one at a time, so that they leave in few writes: on Node these are the cost. */
 const AT_A_TIME = 32;

@@ -21,7 +21,7 @@ async function run({ joiners, messages, ...ports }: JoinersOrder): Promise<numbe
       let missing = messages;
       let whole: () => void = () => undefined;
       const done = new Promise<void>((resolve) => (whole = resolve));
-      await openLine(ports, `joiner${index}`, (send) => {
+      await openLine(ports, `joiner${process.pid}n${index}`, (send) => {
         if (!/\r\n\r\n(?:old|new) /.test(send)) return;
         missing -= 1;
         if (missing === 0) whole();
