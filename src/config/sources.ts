@@ -73,10 +73,13 @@ function plain(name: string, make: () => Value, faults: ConfigFault[]): Value {
   }
 }
 
-/** What the variables that begin with `GTC_` say. `GTC_CONFIG`, the name of the file, is not a key. */
+/** Variables that set no key: the name of the file, and the password that `chat` and `watch` give. */
+const NO_KEYS: ReadonlySet<string> = new Set(['GTC_CONFIG', 'GTC_PASSWORD']);
+
+/** What the variables that begin with `GTC_` say, but for those two that are no keys. */
 export function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): readonly Source[] {
   return Object.entries(environment)
-    .filter(([name]) => name.startsWith('GTC_') && name !== 'GTC_CONFIG')
+    .filter(([name]) => name.startsWith('GTC_') && !NO_KEYS.has(name))
     .map(([name, text = '']) => {
       const path = keyOfWords(schema, name.slice('GTC_'.length).toLowerCase().split('_'));
       if (path !== undefined) return single(name, path, text);

@@ -56,7 +56,7 @@ t.test('production.example.yaml is well, and protected', async (t) => {
 t.test('a later place wins: file, environment, command line', async (t) => {
   const input = {
     ...file('sip: { port: 1, host: localhost, t1: 1s }'),
-    environment: { GTC_SIP_PORT: '2', GTC_SIP_T1: '2s', GTC_CONFIG: 'my.yaml', PATH: '/bin' },
+    environment: { GTC_SIP_PORT: '2', GTC_SIP_T1: '2s', GTC_CONFIG: 'my.yaml', GTC_PASSWORD: 'p', PATH: '/bin' },
     options: ['sip.port=3'],
   };
   t.match(readConfig(input).sip, { host: ['localhost'], t1: 2000, port: 3, tcp: true });
