@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /** The command line: `grouptextchat COMMAND`. */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { ApiError } from './cli/api.ts';
 import { CertificateError } from './ops/certificate.ts';
 import { askPassword, NoAnswer } from './cli/prompt.ts';
 import { ConfigError } from './config/faults.ts';
+import { DirectoryError, makeDirectory } from './config/directories.ts';
 import { loadConfig } from './config/load.ts';
 import { dataPath, type Config } from './config/schema.ts';
 import type { ChatOptions } from './terminal/chat.ts';
@@ -139,7 +141,8 @@ const user = program.command('user').description('the users who may call when au
 configured(user.command('add <name>'))
   .description('add a user, or give one a new password: asked for, or the first line of standard input')
   .action(async (name: string, options: ConfigOptions) => {
-    const { file, realm } = userFileOf(options);
+    const { data, file, realm } = userFileOf(options);
+    makeDirectory('data', data);
     const password = await askPassword(process.stdin, process.stderr);
     say(`${name} ${addUser(file, realm, name, password) === 'added' ? 'was added' : 'has a new password'} (${file})`);
   });
@@ -185,9 +188,9 @@ function configOf({ config, set = [] }: ConfigOptions): Config {
   return loadConfig({ file: config ?? process.env.GTC_CONFIG, environment: process.env, options: set });
 }
 
-function userFileOf(options: ConfigOptions): { readonly file: string; readonly realm: string } {
+function userFileOf(options: ConfigOptions): { readonly data: string; readonly file: string; readonly realm: string } {
   const config = configOf(options);
-  return { file: dataPath(config, config.auth.users), realm: config.auth.realm };
+  return { data: resolve(config.data), file: dataPath(config, config.auth.users), realm: config.auth.realm };
 }
 
 function say(line: string): void {
@@ -203,6 +206,7 @@ const PORTS =
 function explain(error: unknown): void {
   const expected =
     error instanceof ConfigError ||
+    error instanceof DirectoryError ||
     error instanceof UserFileError ||
     error instanceof NoAnswer ||
     error instanceof ApiError ||

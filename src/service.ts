@@ -2,6 +2,7 @@
  * The wiring of the running service: which part is given to which. What each part does stands in its own file.
  */
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import { newNodeEndpoint, tcpDialer, webSocketFlow } from '../msrp/node.ts';
@@ -11,6 +12,7 @@ import { recordedFates } from './chat/recorded.ts';
 import { ConferenceHost } from './chat/host.ts';
 import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
+import { makeDirectory } from './config/directories.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
@@ -119,6 +121,7 @@ async function wire(
   { log: ofLog, towardsPeers: opened }: Opened,
   close: () => Promise<void>,
 ): Promise<Service> {
+  makeDirectory('data', resolve(configured.data));
   const config = await withAddresses(configured);
   let current = configured;
   const now = Date.now;

@@ -1,6 +1,7 @@
 /** `grouptextchat doctor`: what of this machine would keep the service from its work. */
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { makeDirectory } from '../config/directories.ts';
 import { dataPath, type Config } from '../config/schema.ts';
 import { exposure, listUsers } from '../config/users.ts';
 import { readCertificate } from '../ops/certificate.ts';
@@ -45,7 +46,7 @@ function dataDirectory(path: string): Finding {
   const what = `data directory ${path}`;
   const probe = join(path, `.doctor-${process.pid}`);
   try {
-    mkdirSync(path, { recursive: true });
+    makeDirectory('data', resolve(path));
     writeFileSync(probe, '');
     rmSync(probe);
     const { bavail, bsize } = statfsSync(path);

@@ -3,19 +3,10 @@
  * and password, and never the password. It is made by `grouptextchat user`, readable by its owner only.
  */
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { makeDirectory } from './directories.ts';
 
 const ALGORITHMS = { 'SHA-256': 'sha256', MD5: 'md5' } as const;
 
@@ -98,7 +89,7 @@ export function listUsers(path: string, realm: string): readonly string[] {
   return Object.keys(read(path, realm).users).sort();
 }
 
-/** Adds a user or gives one a new password. Throws `UserFileError`. */
+/** Adds a user or gives one a new password. Throws `UserFileError` or `DirectoryError`. */
 export function addUser(path: string, realm: string, name: string, password: string): 'added' | 'changed' {
   if (!NAME.test(name))
     throw new UserFileError(`${JSON.stringify(name)} cannot be a user: 1 to 64 letters, digits or -_.!~*'()+`);
@@ -115,7 +106,7 @@ export function addUser(path: string, realm: string, name: string, password: str
   });
 }
 
-/** Removes a user; false if there was none of that name. Throws `UserFileError`. */
+/** Removes a user; false if there was none of that name. Throws `UserFileError` or `DirectoryError`. */
 export function removeUser(path: string, realm: string, name: string): boolean {
   return change(path, realm, (users) => users.delete(name));
 }
@@ -127,9 +118,9 @@ function change<Result>(
   edit: (users: Map<string, z.infer<typeof hashes>>) => Result,
 ): Result {
   const next = `${path}.new`;
+  makeDirectory('auth.users', dirname(path));
   let file: number;
   try {
-    mkdirSync(dirname(path), { recursive: true });
     file = openSync(next, 'wx', 0o600);
   } catch (error) {
     const hint =

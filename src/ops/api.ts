@@ -3,8 +3,7 @@
  * and how a request is read.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 /** A request to the API, its JSON read but not yet believed. */
@@ -54,9 +53,8 @@ export function serveApi(http: FastifyInstance, token: string, routes: readonly 
   }
 }
 
-/** The token in a file, made with it if there is none; readable by its owner only. Throws the system's error. */
+/** The token in a file, made with it if there is none; readable by its owner only. Its directory must be there. Throws the system's error. */
 export function adminToken(file: string): string {
-  mkdirSync(dirname(file), { recursive: true });
   try {
     const made = openSync(file, 'wx', 0o600);
     try {

@@ -1,7 +1,7 @@
 /** Which log the rooms have, as configured. */
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RoomUri } from '../conference/ids.ts';
+import { makeDirectory } from '../config/directories.ts';
 import { type Config, dataPath } from '../config/schema.ts';
 import { MemoryLog } from '../log/memory.ts';
 import type { RoomKeeping, RoomLog } from '../log/room-log.ts';
@@ -14,7 +14,7 @@ const REMEMBERED = 10_000;
 
 /**
  * The log of all rooms: a file, or memory alone where no room asks for the disk. `current` gives the configuration as it
- * is now. Rejects with `LogOpenError`.
+ * is now. Rejects with `LogOpenError` or `DirectoryError`.
  */
 export async function openRoomLog(current: () => Config, log: Logger): Promise<RoomLog> {
   const config = current();
@@ -23,7 +23,7 @@ export async function openRoomLog(current: () => Config, log: Logger): Promise<R
   const durabilities = [defaults, ...Object.values(named)].map((room) => room.durability ?? defaults.durability);
   if (durabilities.every((durability) => durability === 'memory')) return new MemoryLog({ keeping });
   const file = dataPath(config, config.log.file);
-  mkdirSync(dirname(file), { recursive: true });
+  makeDirectory('log.file', dirname(file));
   return openSqliteLog({ file, keeping, maxBacklogBytes: config.log.backlog_bytes, log });
 }
 

@@ -189,6 +189,25 @@ t.test('serve: a port that is taken is told in one line', async (t) => {
   );
 });
 
+t.test('a data directory that cannot be made is refused at once, by its key', async (t) => {
+  const dir = t.testdir({ file: '' });
+  // Nothing can be made in /proc, also by root.
+  const places = [`${dir}/file`, `${dir}/file/below`, ...(process.platform === 'linux' ? ['/proc/x'] : [])];
+  for (const place of places) {
+    for (const command of [['serve'], ['doctor'], ['user', 'add', 'alice']]) {
+      const { code, out, err } = await run([...command, ...anywhere, '--set', `data=${place}`], 'secret');
+      t.equal(code, 1, `${command.join(' ')} ${place}`);
+      t.match(`${out}${err}`, new RegExp(`data: .*${place}`), `${command.join(' ')} ${place}`);
+    }
+  }
+  t.match(
+    (await run(['serve', ...anywhere, '--set', `data=${dir}/file`])).err,
+    /is there already, and is no directory/,
+  );
+  const { code, err } = await run(['serve', ...anywhere, '--set', `data=${dir}/d`, '--set', `log.file=${dir}/file/l`]);
+  t.same([code, err], [1, `grouptextchat: log.file: ${dir}/file is there already, and is no directory\n`]);
+});
+
 t.test('serve: refuses to be open to the network without being told so', async (t) => {
   const { code, err } = await run(['serve', ...anywhere, '--set', 'sip.host=0.0.0.0']);
   t.equal(code, 1);

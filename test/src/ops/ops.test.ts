@@ -334,7 +334,7 @@ t.test('the API is for those who show the token', async (t) => {
 });
 
 t.test('the admin token is made once and kept to its owner', async (t) => {
-  const file = join(t.testdir(), 'data', 'admin-token');
+  const file = join(t.testdir(), 'admin-token');
   const token = adminToken(file);
   t.match(token, /^[\w-]{43}$/);
   t.equal(adminToken(file), token);
