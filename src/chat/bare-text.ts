@@ -3,6 +3,7 @@ import { type MessageId, userUri } from '../conference/ids.ts';
 import { isPresent, type Participant } from '../conference/roster.ts';
 import type { Copy } from './copy.ts';
 import { nameOf, shownName, userPart } from './names.ts';
+import type { Posting } from './post.ts';
 import type { Present } from './present.ts';
 import type { ChatRoom } from './room.ts';
 import type { Speaker } from './speaker.ts';
@@ -25,12 +26,20 @@ export interface BareContent {
  * Wraps what came bare as its speaker would have (RFC 7701 §6.1): From the speaker, To the room, or to the one whom a
  * text names.
  */
-export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatRoom, now: number): Uint8Array {
+export function wrap(
+  what: BareText | BareContent,
+  speaker: Speaker,
+  room: ChatRoom,
+  now: number,
+): Omit<Posting, 'messageId'> {
   const author = 'text' in what ? what.author : undefined;
   const aside = 'text' in what && author === undefined ? addressed(what.text, room) : undefined;
+  // Who speaks for many passes on what was written elsewhere, and to people who are not in this room.
+  const toNobody =
+    'text' in what && author === undefined && !speaker.speaksForMany && aside === undefined && namesOne(what.text);
   const name = room.rules.shownAs(speaker.user, author) ?? nameIn(room, speaker);
   const notification = 'text' in what ? undefined : what.notification;
-  return formatCpim({
+  const body = formatCpim({
     from: { ...(name === undefined ? {} : { name }), uri: speaker.shown },
     to: (aside?.to ?? [speaker.roomUri]).map((uri) => ({ uri })),
     dateTime: new Date(now),
@@ -39,6 +48,7 @@ export function wrap(what: BareText | BareContent, speaker: Speaker, room: ChatR
     ...(notification === undefined ? {} : { mimeHeaders: NOTIFICATION }),
     content: 'text' in what ? (aside?.text ?? what.text) : what.content,
   });
+  return { contentType: 'message/cpim', body, ...(toNobody ? { toNobody } : {}) };
 }
 
 const NOTIFICATION = [{ name: 'Content-Disposition', value: 'notification' }] as const;
@@ -77,9 +87,9 @@ function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
 }
 
 /**
- * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). Where nobody has that name it is said to
- * all, as it stands. One to somebody who has left is private, too, and so reaches nobody: its author is told, and not
- * everybody else. So is he where several have that name, and in a room that takes no private messages.
+ * `@Zoe hi`: a private text from a client that cannot address one (RFC 7701 §6.2). One to somebody who has left is private,
+ * too, and so reaches nobody: its author is told, and not everybody else. So is he where nobody or several have that name,
+ * and in a room that takes no private messages.
  */
 function addressed(
   text: string,
@@ -94,6 +104,17 @@ function addressed(
   const [one] = meant;
   return one && { to: meant.map(({ to }) => to), text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
 }
+
+/**
+ * Whether a text begins as one for somebody alone, whoever that is: what may be a secret with a slip in the name is not
+ * said to all. `@all` and the like mean everybody, and a blank before the `@` says that it is meant for no one alone.
+ */
+function namesOne(text: string): boolean {
+  const [, name] = /^@([^\s,:]+)[\s,:]+\S/.exec(text) ?? [];
+  return name !== undefined && !ALL.has(name.toLowerCase());
+}
+
+const ALL: ReadonlySet<string> = new Set(['all', 'channel', 'everybody', 'everyone', 'here', 'room']);
 
 /** Those with whose name a text begins: "@Zoe Miller" is not "@Zoe" when both are here. */
 function named(text: string, users: readonly Participant[]): { readonly to: string; readonly length: number }[] {

@@ -275,12 +275,12 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
    * Deviation: RFC 7701 §6 has 415 for all that is not CPIM. A family of clients that is known to send nothing else would
    * have no say; From is who it is known to be, as for a text by SIP MESSAGE.
    */
-  #wrapped(contentType: string, body: Uint8Array): Pick<Posting, 'contentType' | 'body'> {
+  #wrapped(contentType: string, body: Uint8Array): Omit<Posting, 'messageId'> {
     const readBare = readerOfBare(this.#peer, contentType);
     if (readBare === undefined) return { contentType, body };
     const { speaker, room, now } = this.#parts;
     const text = decode(/;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1], body);
-    return { contentType: 'message/cpim', body: wrap(readBare(text), speaker, room, now()) };
+    return wrap(readBare(text), speaker, room, now());
   }
 
   /** From the MSRP session. */

@@ -40,9 +40,18 @@ interface Command {
   readonly read: (words: Words, context: CommandContext) => Order | NoOrder | undefined;
 }
 
-/** The names that begin an order; any other text that begins with a slash is just a text. */
+/** The names that begin an order. */
 export function isCommand(text: string): boolean {
   return Object.hasOwn(COMMANDS, commandName(text));
+}
+
+/**
+ * Whether a text that is no command begins like one, with a slash and one word of letters: `/kik Zoe`. A path with more
+ * than that, `//kik` and ` /kik` are texts; so is `/me waves`, by which many clients say what somebody does.
+ */
+export function seemsCommand(text: string): boolean {
+  const name = commandName(text);
+  return name !== '' && name !== 'me' && !isCommand(text);
 }
 
 /** Reads a line that `isCommand`. */

@@ -11,7 +11,7 @@ import {
 } from '../../msrp/index.ts';
 import type { Audience } from '../conference/events.ts';
 import type { MessageId } from '../conference/ids.ts';
-import { isCommand } from './commands.ts';
+import { isCommand, seemsCommand } from './commands.ts';
 import { personKey } from './domains.ts';
 import type { ChatRefusal } from './refusals.ts';
 import type { Speaker } from './speaker.ts';
@@ -23,6 +23,8 @@ export interface Posting {
   readonly contentType: string;
   /** The posting's own bytes: they are kept as they are. */
   readonly body: Uint8Array;
+  /** It was written to one alone, by a name that nobody has. */
+  readonly toNobody?: boolean;
 }
 
 /** A posting that has been read: to whom it goes and what it is. */
@@ -68,6 +70,7 @@ export function readPost(
   if (!/^message\/cpim *(?:;|$)/i.test(posting.contentType)) {
     return { refused: 'not-cpim', reason: 'this room takes message/cpim only' };
   }
+  if (posting.toNobody === true) return TO_NOBODY;
   const cpim = readCpim(posting.body);
   if ('refused' in cpim) return cpim;
   // RFC 7701 §6.3 has 403 for a From that is not the sender's; this is none at all.
@@ -83,7 +86,9 @@ export function readPost(
   if (isImdn(cpim)) return readNotification(cpim, to.uri);
   const audience = present.addressee(to.uri);
   if ('refused' in audience) return audience;
-  return { cpim, wrappedType, audience, kind: kindOf(cpim, wrappedType, speaker, audience) };
+  const kind = kindOf(cpim, wrappedType, speaker, audience);
+  if (kind === 'slip') return NO_SUCH_ORDER;
+  return { cpim, wrappedType, audience, kind };
 }
 
 function readCpim(body: Uint8Array): CpimMessage | ChatRefusal {
@@ -107,7 +112,7 @@ function unreadable(fault: unknown): ChatRefusal {
   return { refused: fault.status === 413 ? 'head-too-large' : 'unreadable', reason: fault.message };
 }
 
-function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker, audience: Audience): PostKind {
+function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker, audience: Audience): PostKind | 'slip' {
   if (wrappedType === 'application/im-iscomposing+xml') return 'typing';
   if (wrappedType.startsWith('text/') && speaker.swallow.length > 0) {
     const start = startOf(cpim.content);
@@ -115,9 +120,23 @@ function kindOf(cpim: CpimMessage, wrappedType: string, speaker: Speaker, audien
   }
   if (audience.to === 'everyone' && wrappedType === 'text/plain' && cpim.content[0] === SLASH && !isFile(cpim)) {
     if (cpim.content.length <= MAX_COMMAND && isCommand(textOf(cpim))) return 'command';
+    // Who speaks for many passes on what people wrote who do not know these orders.
+    if (!speaker.speaksForMany && seemsCommand(textOf(cpim, MAX_WORD))) return 'slip';
   }
   return 'message';
 }
+
+/** What is not said to all, since its author may have meant one alone. */
+const TO_NOBODY: ChatRefusal = {
+  refused: 'to-nobody',
+  reason: 'Said to no one, since nobody here has that name; @all or a blank before it says it to all',
+};
+
+/** What is not said to all, since its author may have meant an order. */
+const NO_SUCH_ORDER: ChatRefusal = {
+  refused: 'no-such-order',
+  reason: 'Said to no one, since there is no such order (/help lists them); a blank before it says it to all',
+};
 
 /** A file that begins like a command is no command. */
 function isFile(cpim: CpimMessage): boolean {
@@ -128,6 +147,9 @@ const SLASH = 0x2f;
 
 /** Longest text that is looked at as a command, in octets. */
 const MAX_COMMAND = 2048;
+
+/** Longest word that is looked at as a slip, in octets. */
+const MAX_WORD = 64;
 
 /** Enough of a text to know it by. */
 function startOf(content: Uint8Array): string {

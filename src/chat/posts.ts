@@ -1,5 +1,6 @@
 import type { Audience } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
+import { Recent } from '../conference/recent.ts';
 import type { Append } from '../log/room-log.ts';
 import { textOf } from '../../msrp/index.ts';
 import { commandHelp, type NoOrder } from './commands.ts';
@@ -24,6 +25,14 @@ export type Verdict = EventNumber | 'taken' | ChatRefusal;
 
 /** Octets at the beginning of a text by which it is known again. */
 const COMPARED = 2048;
+
+/** Octets at the end of a slip by which it is known again. */
+const COMPARED_SLIP = 64;
+
+/** Most endpoints whose slips are remembered. */
+const SLIPS = 1000;
+
+const latin1 = new TextDecoder('latin1');
 
 /** What the postings need of their room. */
 export interface PostsParts {
@@ -50,6 +59,8 @@ export interface PostsParts {
 export class Posts {
   readonly #parts: PostsParts;
   readonly #loops = new Loops();
+  /** The end of the text that was explained last to each. */
+  readonly #slips = new Recent<EndpointId, string>(SLIPS);
 
   constructor(parts: PostsParts) {
     this.#parts = parts;
@@ -62,7 +73,8 @@ export class Posts {
   take(speaker: Speaker, posting: Posting, settled: (verdict: Verdict) => void): void {
     const post = readPost(posting, speaker, this.#parts.present);
     if ('refused' in post) {
-      settled(post);
+      const isSlip = post.refused === 'to-nobody' || post.refused === 'no-such-order';
+      settled(isSlip ? this.#explained(speaker, posting, post) : post);
       return;
     }
     if (post.kind === 'noise') {
@@ -89,6 +101,19 @@ export class Posts {
     if (refusal === undefined) this.#parts.switch.fanOut(new Copy(saidOf(speaker, posting, post, this.#parts.now())));
     // A sign of writing that comes too fast is passed over: nobody misses it.
     settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
+  }
+
+  /**
+   * Says to who wrote it why a text is not said, since few clients show that of a refusal. The same text is explained once:
+   * a machine that answers to everything and the room would go on for ever.
+   */
+  #explained({ endpoint, user }: Speaker, { body }: Posting, refusal: ChatRefusal): ChatRefusal {
+    const tooFast = this.#parts.rules.pace(user);
+    if (tooFast !== undefined) return tooFast;
+    const end = latin1.decode(body.subarray(-COMPARED_SLIP));
+    if (this.#slips.get(endpoint) !== end) this.#parts.voice.tell(reasonOf(refusal), endpoint);
+    this.#slips.set(endpoint, end);
+    return refusal;
   }
 
   #say(speaker: Speaker, posting: Posting, post: Message, settled: (verdict: Verdict) => void): void {

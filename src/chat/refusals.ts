@@ -12,6 +12,10 @@ export interface PostFault {
     /** RFC 7701 §6.1, §6.2. */
     | 'several-recipients'
     | 'no-recipient'
+    /** Written to one alone, by a name that nobody has. */
+    | 'to-nobody'
+    /** It begins like an order. */
+    | 'no-such-order'
     | 'recipient-takes-no-private'
     /** What others have just said, again and again. */
     | 'loop'
@@ -31,6 +35,8 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   'wrong-sender': 403,
   'several-recipients': 403,
   'no-recipient': 404,
+  'to-nobody': 404,
+  'no-such-order': 403,
   'recipient-takes-no-private': 428,
   loop: 403,
   // RFC 4975 §10.5 has no code for "try later"; 413 stops the sender, and the sentence says why.
@@ -84,6 +90,8 @@ const POST_FAULTS: ReadonlySet<string> = new Set<PostFault['refused']>([
   'wrong-sender',
   'several-recipients',
   'no-recipient',
+  'to-nobody',
+  'no-such-order',
   'recipient-takes-no-private',
   'loop',
   'not-kept',

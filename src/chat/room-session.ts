@@ -112,13 +112,9 @@ export abstract class RoomSession implements SessionHandlers {
   }
 
   /** Has the room judge it, and answers it accordingly; `judged` hears of it first. */
-  protected take(
-    message: Incoming,
-    { contentType, body }: Pick<Posting, 'contentType' | 'body'>,
-    judged: (verdict: Verdict) => void,
-  ): void {
+  protected take(message: Incoming, posting: Omit<Posting, 'messageId'>, judged: (verdict: Verdict) => void): void {
     const { room, speaker } = this.#parts;
-    room.posts.take(speaker, { messageId: messageId(message.messageId), contentType, body }, (verdict) => {
+    room.posts.take(speaker, { ...posting, messageId: messageId(message.messageId) }, (verdict) => {
       judged(verdict);
       if (typeof verdict === 'object') message.respond(msrpStatusOf(verdict), reasonOf(verdict));
       else message.respond(200);

@@ -60,6 +60,8 @@ const POST_STATUS: Readonly<Record<PostFault['refused'], number>> = {
   'wrong-sender': 403,
   'several-recipients': 403,
   'no-recipient': 400,
+  'to-nobody': 404,
+  'no-such-order': 403,
   'recipient-takes-no-private': 403,
   // RFC 3261 §21.4.20: to what a machine gives back.
   loop: 482,

@@ -62,9 +62,9 @@ export function readMessage(request: SipRequest, { room, speaker, profile, now }
   }
   const said = AS_IT_CAME.includes(type) ? undefined : saidIn(parts, profile);
   const notification = type === NOTIFICATION ? { notification: id } : {};
-  const cpim = wrap(said ?? { contentType: type, content: part.body, ...notification }, speaker, room, now);
+  const wrapped = wrap(said ?? { contentType: type, content: part.body, ...notification }, speaker, room, now);
   return {
-    posting: { messageId: id, contentType: 'message/cpim', body: cpim },
+    posting: { ...wrapped, messageId: id },
     text: said?.text,
     namesAuthor: said?.author !== undefined,
   };

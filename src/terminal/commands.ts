@@ -119,7 +119,7 @@ export function enter(line: string, context: CommandContext): void {
   if (line.trim() === '') return;
   const [, name, argument = ''] = /^\/([A-Za-z]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? [];
   if (name === undefined) {
-    context.say(line.startsWith('//') ? line.slice(1) : line);
+    context.say(line.startsWith('//') ? literal(line.slice(1), context) : line);
     return;
   }
   const word = name.toLowerCase();
@@ -130,6 +130,10 @@ export function enter(line: string, context: CommandContext): void {
   else if (command === undefined)
     context.show({ type: 'notice', text: `! there is no /${name}; /help shows what there is` });
 }
+
+/** A text as it will be said: our own rooms take a slash and a word for an order, unless a blank stands before it. */
+const literal = (text: string, { room }: CommandContext): string =>
+  isOwn(room) && /^\/[a-z]+(?:\s|$)/i.test(text) ? ` ${text}` : text;
 
 /** Whether a room is one of this very service. */
 const isOwn = ({ server }: CommandContext['room']): boolean => server.startsWith('grouptextchat');

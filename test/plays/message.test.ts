@@ -358,8 +358,6 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.equal(bodyOf(aside.body), 'are you there?');
   t.equal((await zoe.line.say(zoe.uri, 'sip:tom@127.0.0.1', 'yes, only for you')).what, '200');
   t.equal(await tom.reads(), 'zoe (private): yes, only for you');
-  t.equal(await tom.writes('@Nobody hello'), 202);
-  await amy.hears('@Nobody hello');
   const namesake = await join(stage, 'Zoe', ROOM, { from: 'sip:cousin@127.0.0.1' });
   t.equal(await tom.writes('@Zoe which of you?'), 403, 'two of that name: RFC 7701 §6.1 has 403 for two in To');
   await namesake.leave();
@@ -372,6 +370,34 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
   t.equal(await tom.writes('where is she?'), 202);
   await amy.hears('where is she?');
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
+});
+
+t.test('RFC 7701 §6.2: a slip in a name or an order makes no secret public, and its author is told', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [zoe, tom] = [await join(stage, 'zoe'), await call(stage, 'tom')];
+  const slip = { contentType: 'text/plain', body: '@Zoey my key is 4711' };
+  const refused = await tom.phone.within(tom.dialog, 'MESSAGE', slip);
+  t.equal(refused.status, 403, '404 would end the call');
+  t.match(refused.reason, /nobody here has that name; @all or a blank before it says it to all/);
+  t.match(await tom.reads(), /^Said to no one, since nobody here has that name/, 'also in words');
+  t.equal(await tom.writes(slip.body), 403, 'not explained twice');
+  t.equal((await tom.phone.request('MESSAGE', ROOM, slip)).response.status, 404, 'out of the call');
+  for (const text of ['/kik Zoe she is annoying', '/msg zoe my key is 4711']) {
+    t.equal(await tom.writes(text), 403, text);
+    t.match(await tom.reads(), /^Said to no one, since there is no such order/);
+  }
+  const sayable = [
+    ...['@all hi', '@Channel: hi', ' @Zoey hi', '@ noon', '@zoe', 'I said @Zoey hi'],
+    ...['/usr/bin is full', '/etc/passwd', ' /kik Zoe', '//kik Zoe', '/me waves', '/ no', 'a /kik'],
+  ];
+  for (const text of sayable) {
+    t.equal(await tom.writes(text), 202, text);
+    t.equal(bodyOf((await zoe.line.hears(text)).body), text.trim());
+  }
+  t.same(zoe.line.heard(), [], 'she has heard nothing of the rest');
+  const many = await call(stage, 'bridge', ['User-Agent: FreeSWITCH-mod_sofia/1.10']);
+  for (const text of ['@Zoey hi', '/shrug']) t.equal(await many.writes(text), 202, 'passed on from elsewhere');
 });
 
 t.test(
@@ -389,11 +415,11 @@ t.test(
     t.equal((await tom.phone.request('MESSAGE', ROOM, aside)).response.status, 403);
     t.equal(await tom.writes('<p>@Zoe my secret is 4711</p>', { contentType: 'text/html' }), 403);
     t.equal(await tom.writes('Zoe is not here, is she?'), 202);
-    t.equal(await tom.writes('@Nobody hello'), 202);
+    t.equal(await tom.writes('@Nobody hello'), 403);
     await zoe.leave();
     t.equal(await tom.writes('@Zoe my secret is 4711'), 403, 'also when she has left');
     t.equal(await tom.writes('to all'), 202);
-    for (const text of ['Zoe is not here', '@Nobody hello', 'to all']) await amy.hears(text);
+    for (const text of ['Zoe is not here', 'to all']) await amy.hears(text);
     t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
   },
 );

@@ -35,6 +35,25 @@ async function refused(
   };
 }
 
+t.test('a text that begins like an order and is none is not said: its author is told, and how to say it', async (t) => {
+  const stage = await stageWith(t);
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const { what, comment } = await alice.line.say(alice.uri, ROOM, '/kik bob he is annoying');
+  t.equal(what, '403');
+  t.match(comment, /there is no such order .* a blank before it says it to all/);
+  await alice.hears('Said to no one, since there is no such order');
+  for (const text of [' /kik bob', '//kik bob', '/usr/bin is full', '/me waves']) {
+    t.equal(await alice.say(text), '200');
+    await bob.hears(text);
+  }
+  t.equal((await alice.line.say(alice.uri, bob.uri, '/shrug')).what, '200', 'to one alone');
+  await bob.hears('/shrug');
+  t.same(
+    bob.line.heard().filter(({ body }) => body?.includes('annoying') === true),
+    [],
+  );
+});
+
 t.test('alice mutes bob: he is told by SDP, may not speak, and may again', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');

@@ -215,7 +215,9 @@ t.test('commands', async (t) => {
   const here = { ...context, room: { ...room, server: 'grouptextchat 1' } };
   for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense', '/history 2h', '/history']) enter(line, here);
   const orders = ['order: /kick Zoe for a reason', 'order: /HELP', 'recall: 2h', 'recall: '];
-  t.same(said, orders, 'what the room itself knows goes to it');
+  t.same(said.splice(0), orders, 'what the room itself knows goes to it');
+  for (const line of ['//kick Zoe', '//usr/bin is full']) enter(line, here);
+  t.same(said, [' /kick Zoe', '/usr/bin is full'], 'what it would take for an order is said behind a blank');
 });
 
 t.test('completion', async (t) => {
