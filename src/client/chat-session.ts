@@ -36,7 +36,7 @@ import {
 import { sameAddress } from './address.ts';
 import { ClientError } from './errors.ts';
 import type { Identity } from './identity.ts';
-import type { ChatMessage, OutgoingFile, Receipt, Said } from './contract.ts';
+import type { ChatMessage, OutgoingFile, Receipt, Room, Said } from './contract.ts';
 
 /** Under this namespace rooms mark lines of their own, so that clients need not guess. */
 const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
@@ -53,12 +53,12 @@ export interface ChatHandlers {
 /** The MSRP half of being in a room: CPIM out and in (RFC 7701 §6). */
 export class ChatSession {
   readonly #identity: Identity;
-  readonly #room: string;
+  readonly #room: Pick<Room, 'uri'>;
   readonly #handlers: ChatHandlers;
   readonly #waiting = new Map<Outgoing, (outcome: Outcome) => void>();
   #session: MsrpSession | undefined;
 
-  constructor(identity: Identity, room: string, handlers: ChatHandlers) {
+  constructor(identity: Identity, room: Pick<Room, 'uri'>, handlers: ChatHandlers) {
     this.#identity = identity;
     this.#room = room;
     this.#handlers = handlers;
@@ -150,7 +150,7 @@ export class ChatSession {
   composing(active: boolean): void {
     const body = formatCpim({
       from: this.#identity,
-      to: [{ uri: this.#room }],
+      to: [{ uri: this.#room.uri }],
       contentType: ISCOMPOSING_MEDIA_TYPE,
       content: formatIsComposing(active ? { state: 'active', refresh: 60 } : { state: 'idle' }),
     });
@@ -202,7 +202,7 @@ export class ChatSession {
 
   #chatMessage(message: CpimMessage, from: { readonly name?: string; readonly uri: string }): ChatMessage {
     const { mediaType } = message.contentType;
-    const to = message.to[0]?.uri ?? this.#room;
+    const to = message.to[0]?.uri ?? this.#room.uri;
     const { messageId, dispositionNotification } = imdnHeadersOf(message);
     const subject = message.subjects[0]?.text;
     const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
@@ -211,7 +211,7 @@ export class ChatSession {
       fromName: from.name,
       to,
       status:
-        sameAddress(from.uri, this.#room) || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
+        sameAddress(from.uri, this.#room.uri) || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),
       contentType: mediaType,

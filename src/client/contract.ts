@@ -101,7 +101,7 @@ export interface RoomHandlers {
 
 /** A room one is in. */
 export interface Room {
-  /** The room's address as it was given. */
+  /** The room's address as it was given; of a room that a factory has made for us, its own (RFC 4579 §5.4). */
   readonly uri: string;
   /** Our own address in it. */
   readonly ownUri: string;

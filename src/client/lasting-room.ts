@@ -29,7 +29,8 @@ export async function stayInRoom(address: string, options: LastingOptions, handl
 }
 
 class LastingRoom implements Room {
-  readonly #address: string;
+  /** Where we come back to: the room that a factory has made, not the factory. */
+  #address: string;
   readonly #options: LastingOptions;
   readonly #handlers: LastingHandlers;
   readonly #comingBack: ComingBack;
@@ -91,6 +92,7 @@ class LastingRoom implements Room {
       rosterEnded: (why) => handlers.rosterEnded?.(why),
       closed: (why) => this.#lost(why),
     });
+    this.#address = this.#room.uri;
     this.#state = 'in';
   }
 

@@ -12,6 +12,8 @@ import { ChatSession, ownAssembler, ownDescription } from './chat-session.ts';
 import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
 import { MessageDescription } from './description.ts';
 import { ClientError } from './errors.ts';
+import { conferenceMade } from './focus.ts';
+import { refusalText, type ResponseHead } from './refusal.ts';
 import { changeBetween, type Roster, rosterOf } from './roster.ts';
 import { ConferenceSubscription } from './subscription.ts';
 import { type Call, newUserAgent, planCall, startUserAgent, stopUserAgent } from './user-agent.ts';
@@ -44,9 +46,7 @@ function withHistory(room: URI, history: string | undefined): URI {
 }
 
 class JoinedRoom implements Room {
-  readonly uri: string;
   readonly ownUri: string;
-  readonly #call: Call;
   readonly #handlers: RoomHandlers;
   readonly #userAgent: UserAgent;
   readonly #endpoint: MsrpEndpoint;
@@ -54,6 +54,8 @@ class JoinedRoom implements Room {
   readonly #chat: ChatSession;
   readonly #inviter: Inviter;
   readonly #receipts: boolean;
+  /** Whom we are in, or still call. */
+  #room: URI;
   #server = '';
   #media: MsrpMedia | MsrpError | undefined;
   #subscription: ConferenceSubscription | undefined;
@@ -64,12 +66,11 @@ class JoinedRoom implements Room {
   #bound: () => void = () => undefined;
 
   constructor(call: Call, options: ClientOptions, handlers: RoomHandlers) {
-    this.#call = call;
+    this.#room = call.room;
     this.#handlers = handlers;
-    this.uri = call.room.toString();
     this.ownUri = call.identity.uri;
     const secure = call.server.toLowerCase().startsWith('wss:');
-    this.#chat = new ChatSession(call.identity, this.uri, {
+    this.#chat = new ChatSession(call.identity, this, {
       bound: () => this.#bound(),
       message: (message) => handlers.message(message),
       composing: (from, active, refresh) => handlers.composing?.(from, active, refresh),
@@ -104,6 +105,10 @@ class JoinedRoom implements Room {
     this.#inviter.delegate = { onBye: (bye) => this.#dismissed(bye) };
   }
 
+  get uri(): string {
+    return this.#room.toString();
+  }
+
   get view(): ConferenceView {
     return this.#subscription?.view ?? new ConferenceView();
   }
@@ -132,7 +137,7 @@ class JoinedRoom implements Room {
 
   #subscribe(): void {
     if (this.#state !== 'in') return;
-    this.#subscription = new ConferenceSubscription(this.#userAgent, this.#call.room, {
+    this.#subscription = new ConferenceSubscription(this.#userAgent, this.#room, {
       changed: (view) => this.#changed(view),
       ended: (why, again) => {
         if (again) this.#again = setTimeout(() => this.#subscribe(), AGAIN);
@@ -191,17 +196,16 @@ class JoinedRoom implements Room {
         }
       });
     });
-    const refused = (response: {
-      message: { statusCode?: number | undefined; reasonPhrase?: string | undefined };
-    }): void => {
-      const { statusCode = 0, reasonPhrase = '' } = response.message;
-      this.#fail(
-        new ClientError('refused', `${this.uri} does not let us in: ${statusCode} ${reasonPhrase}`, statusCode),
-      );
+    const refused = ({ message }: { readonly message: ResponseHead }): void => {
+      const text = `${this.uri} does not let us in: ${refusalText(message)}`;
+      this.#fail(new ClientError('refused', text, message.statusCode ?? 0));
     };
     await this.#inviter.invite({
       requestDelegate: {
-        onAccept: ({ message }) => (this.#server = message.getHeader('server') ?? ''),
+        onAccept: ({ message }) => {
+          this.#server = message.getHeader('server') ?? '';
+          this.#room = conferenceMade(message, this.#room) ?? this.#room;
+        },
         onReject: refused,
         onRedirect: refused,
       },

@@ -2,6 +2,7 @@ import type { Core, URI, UserAgent } from 'sip.js';
 import { ConferenceInfoError, parseConferenceInfo } from '../conference/parse-document.ts';
 import { ConferenceView } from '../conference/view.ts';
 import { ClientError } from './errors.ts';
+import { refusalText } from './refusal.ts';
 
 /** What a subscription tells. */
 export interface SubscriptionHandlers {
@@ -111,8 +112,8 @@ export class ConferenceSubscription {
   }
 
   #refused(response: Core.IncomingResponseMessage): void {
-    const { statusCode = 0, reasonPhrase = '' } = response;
-    this.#end(new ClientError('refused', `the room's roster is refused: ${statusCode} ${reasonPhrase}`, statusCode));
+    const text = `the room's roster is refused: ${refusalText(response)}`;
+    this.#end(new ClientError('refused', text, response.statusCode ?? 0));
   }
 
   #end(why: ClientError, again = false): void {

@@ -12,6 +12,10 @@ export interface WebSocketLike extends MsrpWebSocket {
 /** Begins to open a WebSocket: `(url, protocol) => new WebSocket(url, protocol)`. */
 export type WebSocketMaker = (url: string, subProtocol: 'sip' | 'msrp') => WebSocketLike;
 
+/** Browsers keep from a page why a WebSocket was refused. */
+const UNTOLD =
+  'there is no server, or it takes no WebSocket of this page (http.origins), or its certificate is not trusted';
+
 /** Opens a WebSocket. Rejects with a `ClientError` `unreachable`, after `timeout` milliseconds at the latest. */
 export function openWebSocket(
   make: WebSocketMaker,
@@ -35,7 +39,7 @@ export function openWebSocket(
       resolve(socket);
     });
     socket.addEventListener('error', (event) => {
-      fail('message' in event && typeof event.message === 'string' && event.message !== '' ? event.message : 'refused');
+      fail('message' in event && typeof event.message === 'string' && event.message !== '' ? event.message : UNTOLD);
     });
     socket.addEventListener('close', ({ code }) => {
       fail(`closed (${code})`);

@@ -2,6 +2,7 @@ import t from 'tap';
 import { WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
@@ -408,6 +409,59 @@ t.test(
     t.ok((await tookToComeBack(new ClientError('lost', 'ended', 503, 0.2))) >= 199, 'retry-after is honoured');
   },
 );
+
+t.test('RFC 4579 §5.4: who calls the factory is in the conference that it makes, and comes back to that', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const diary = new Diary();
+  const sockets: { close(): void }[] = [];
+  const webSocket: ClientOptions['webSocket'] = (url, protocol) => {
+    const socket = nodeWebSocket(url, protocol);
+    sockets.push(socket);
+    return socket;
+  };
+  let isBack: () => void = () => undefined;
+  const back = new Promise<void>((resolve) => (isBack = resolve));
+  const factory = 'sip:conference-factory@127.0.0.1';
+  const room = await stayInRoom(
+    factory,
+    { ...optionsFor(stage, 'Zed'), webSocket, pauses: [10], history: '0' },
+    { ...diary.handlers, back: isBack },
+  );
+  const { uri } = room;
+  t.match(uri, /^sip:chat-[^@]+@127\.0\.0\.1$/);
+  await diary.until(() => room.roster.has('sip:zed@127.0.0.1'));
+  t.match(await room.say('x'), { said: true });
+  const bob = await joinRoom(uri, optionsFor(stage, 'Bob'), new Diary().handlers);
+  await diary.joined('Bob');
+  await bob.say('hello Zed');
+  t.match(await diary.heard('hello Zed'), { status: false, private: false });
+  for (const socket of sockets) socket.close();
+  await back;
+  t.equal(room.uri, uri, 'not to a further one');
+  await Promise.all([room.leave(), bob.leave()]);
+});
+
+t.test('RFC 3261 §20.43: why one is not let in is told, and why there is no WebSocket', async (t) => {
+  const stage = await raise('rooms.named.secret.require_tls=true', 'rooms.named.board.members_only=true');
+  t.teardown(() => stage.close());
+  const enterAt = (address: string, options: Partial<ClientOptions> = {}): Promise<Room> =>
+    joinRoom(address, { ...optionsFor(stage, 'Alice'), ...options }, new Diary().handlers);
+  await t.rejects(enterAt('sip:secret@127.0.0.1'), {
+    fault: 'refused',
+    message: /let us in: 488 Not Acceptable Here \(this room takes MSRP over TLS only\)$/,
+  });
+  await t.rejects(enterAt('sip:board@127.0.0.1'), { message: /let us in: 403 This room is for its members only$/ });
+  await t.rejects(enterAt(ROOM, { server: `${serverOf(stage)}/elsewhere` }), {
+    fault: 'unreachable',
+    message: /: 404 Not Found \(WebSockets are opened at \/ws\)$/,
+  });
+  const server = createServer((_, response) => response.writeHead(200).end('<html>')).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await t.rejects(enterAt(ROOM, { server: `ws://127.0.0.1:${port}/` }), { message: /: 200 OK$/ });
+});
 
 t.test('what can go wrong is told as a ClientError', async (t) => {
   const stage = await raise();
