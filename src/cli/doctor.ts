@@ -1,11 +1,13 @@
 /** `grouptextchat doctor`: what of this machine would keep the service from its work. */
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { makeDirectory } from '../config/directories.ts';
 import { dataPath, type Config } from '../config/schema.ts';
 import { exposure, listUsers } from '../config/users.ts';
+import { logFileFault } from '../log/sqlite.ts';
 import { readCertificate } from '../ops/certificate.ts';
 import { listenFault, nameFault } from '../ops/machine.ts';
+import { logFile } from '../service/room-log.ts';
 
 /** One thing that was looked at. `fault` keeps the service from its work, `care` does not. */
 export interface Finding {
@@ -25,6 +27,7 @@ export async function examine(config: Config, now: Date): Promise<readonly Findi
   return [
     node(process.versions.node),
     dataDirectory(config.data),
+    roomLog(config),
     ...(await listeners(config)),
     certificate(config, now),
     users(config),
@@ -55,6 +58,20 @@ function dataDirectory(path: string): Finding {
   } catch (error) {
     return { what, is: 'fault', detail: reasonOf(error) };
   }
+}
+
+function roomLog(config: Config): Finding {
+  const what = 'room log';
+  const file = logFile(config);
+  if (file === undefined) return { what, is: 'well', detail: 'in memory' };
+  try {
+    makeDirectory('log.file', dirname(file));
+  } catch (error) {
+    return { what, is: 'fault', detail: reasonOf(error) };
+  }
+  if (!existsSync(file)) return { what, is: 'well', detail: `${file} is made at the start` };
+  const fault = logFileFault(file);
+  return fault === undefined ? { what, is: 'well', detail: file } : { what, is: 'fault', detail: `${file} ${fault}` };
 }
 
 async function listeners({ sip, msrp, http, tls }: Config): Promise<readonly Finding[]> {

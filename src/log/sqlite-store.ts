@@ -75,20 +75,9 @@ export class SqliteStore {
     this.#path = resolve(file);
     // What is said in rooms is not for everybody with an account on this machine; SQLite gives its other files this mode.
     closeSync(openSync(this.#path, 'a', 0o600));
-    const db = new Database(this.#path, { timeout: 1000 });
+    const { db, version } = openWhole(this.#path);
     this.#db = db;
     try {
-      // Of a text of usual size several fit into a page of 8 KiB; in one of 4 KiB each would spill over.
-      db.pragma('page_size = 8192');
-      // One process owns the file: a second one is told so instead of numbering events a second time.
-      db.pragma('locking_mode = EXCLUSIVE');
-      db.pragma('journal_mode = WAL');
-      db.pragma('synchronous = FULL');
-      db.pragma('journal_size_limit = 67108864');
-      const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
-      if (typeof version !== 'number' || version > FORMAT)
-        throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
-      checkWhole(db);
       db.exec(SCHEMA);
       const room = '(room, first, last, oldest, messages, happenings, octets, events)';
       this.#insert = db.prepare(`INSERT INTO segments ${room} VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -380,6 +369,39 @@ const BAN = 'ban address ';
 /** The key of a banned address, with the address in the form in which it is compared. */
 function inOneForm(key: string): string {
   return `${BAN}${readIpAddress(key.slice(BAN.length)) ?? key.slice(BAN.length)}`;
+}
+
+/** Throws what keeps a file that is there from being opened; the file stays as it is, also one of an older format. */
+export function checkFile(file: string): void {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0) openWhole(resolve(file)).db.close();
+}
+
+/** The reason in words, for the log line and for whoever is refused. */
+export function reasonOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
+  return `${code}${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** Opens a file whose pages are whole and whose format is known. Throws when it is another one. */
+function openWhole(path: string): { readonly db: Database.Database; readonly version: number } {
+  const db = new Database(path, { timeout: 1000 });
+  try {
+    // Of a text of usual size several fit into a page of 8 KiB; in one of 4 KiB each would spill over.
+    db.pragma('page_size = 8192');
+    // One process owns the file: a second one is told so instead of numbering events a second time.
+    db.pragma('locking_mode = EXCLUSIVE');
+    db.pragma('journal_mode = WAL');
+    db.pragma('synchronous = FULL');
+    db.pragma('journal_size_limit = 67108864');
+    const version = rowsOf([db.prepare('PRAGMA user_version').get()])[0]?.['user_version'];
+    if (typeof version !== 'number' || version > FORMAT)
+      throw new Error(`its format is ${String(version)}, not ${String(FORMAT)}`);
+    checkWhole(db);
+    return { db, version };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }
 
 /**

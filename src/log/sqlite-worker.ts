@@ -7,7 +7,7 @@ import type { RoomKeeping } from './room-log.ts';
 import type { StoredRange } from './sqlite-range.ts';
 import { packRecords } from './sqlite-records.ts';
 import type { PackedBatch, StoredRecord } from './sqlite-records.ts';
-import { SqliteStore } from './sqlite-store.ts';
+import { reasonOf, SqliteStore } from './sqlite-store.ts';
 import type { StoredRoom, Upgrading } from './sqlite-store.ts';
 
 /** What the worker is started with. */
@@ -72,12 +72,6 @@ function openedAgain(): SqliteStore {
     store = undefined;
   }
   return opened();
-}
-
-/** The reason in words, for the log line and for whoever is refused. */
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
-  return `${code}${error instanceof Error ? error.message : String(error)}`;
 }
 
 /** Answers a question with what `read` gives; when it gives nothing, it goes on later. */

@@ -13,7 +13,7 @@ import { Delivery } from './delivery.ts';
 import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
 import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 import { BatchWriter, unpackRecords } from './sqlite-records.ts';
-import type { Upgrading } from './sqlite-store.ts';
+import { checkFile, reasonOf, type Upgrading } from './sqlite-store.ts';
 import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
 
 /** Where faults of the disk are told, each in one line. */
@@ -57,6 +57,16 @@ export function openSqliteLog(options: SqliteLogOptions): Promise<RoomLog> {
       else reject(new LogOpenError(`the room log ${options.file} ${whyNotOpen(fault)}`));
     });
   });
+}
+
+/** Why a log's file cannot be opened, as far as can be found out without changing it; undefined when it can, or is not there. */
+export function logFileFault(file: string): string | undefined {
+  try {
+    checkFile(file);
+    return undefined;
+  } catch (error) {
+    return whyNotOpen(reasonOf(error));
+  }
 }
 
 function whyNotOpen(fault: string): string {

@@ -19,12 +19,17 @@ const REMEMBERED = 10_000;
 export async function openRoomLog(current: () => Config, log: Logger): Promise<RoomLog> {
   const config = current();
   const keeping = remembered(current);
-  const { defaults, named } = config.rooms;
-  const durabilities = [defaults, ...Object.values(named)].map((room) => room.durability ?? defaults.durability);
-  if (durabilities.every((durability) => durability === 'memory')) return new MemoryLog({ keeping });
-  const file = dataPath(config, config.log.file);
+  const file = logFile(config);
+  if (file === undefined) return new MemoryLog({ keeping });
   makeDirectory('log.file', dirname(file));
   return openSqliteLog({ file, keeping, maxBacklogBytes: config.log.backlog_bytes, log });
+}
+
+/** The file of the log; none where no room asks for the disk. */
+export function logFile(config: Config): string | undefined {
+  const { defaults, named } = config.rooms;
+  const durabilities = [defaults, ...Object.values(named)].map((room) => room.durability ?? defaults.durability);
+  return durabilities.every((durability) => durability === 'memory') ? undefined : dataPath(config, config.log.file);
 }
 
 /** It is asked for every event. */

@@ -246,6 +246,34 @@ t.test('the greeting names what is needed and no more', async (t) => {
   t.match(guarded, '  npx grouptextchat chat sip:den@127.0.0.1 --as sip:alice@127.0.0.1\n');
 });
 
+t.test('doctor looks into the room log, and leaves it as it is', async (t) => {
+  const dir = t.testdir();
+  const file = join(dir, 'data', 'rooms.sqlite');
+  const { child } = await startServe(t, dir, ['--set', 'rooms.named.den.permanent=true']);
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+  const doctor = (): Promise<Ran> => run(['doctor', ...anywhere, '--set', `data=${dir}/data`]);
+  t.match(await doctor(), { code: 0, out: `well  room log: ${file}\n` });
+  const good = readFileSync(file);
+  // The format stands in octets 60 to 63 of the file (sqlite.org/fileformat.html §1.3).
+  const newer = Buffer.from(good);
+  newer.writeUInt32BE(99, 60);
+  const damages: readonly (readonly [string, Buffer])[] = [
+    ['file is not a database', Buffer.alloc(4096, 'no database ')],
+    ['is damaged', Buffer.concat([good.subarray(0, 8192), Buffer.alloc(good.length - 8192, 7)])],
+    ['its format is 99', newer],
+  ];
+  for (const [reason, content] of damages) {
+    writeFileSync(file, content);
+    const { code, out } = await doctor();
+    t.equal(code, 1, reason);
+    t.match(out, new RegExp(`^fault room log: ${file} cannot be opened: .*${reason}`, 'm'));
+    t.ok(readFileSync(file).equals(content), 'nothing is written');
+    const started = await run(['serve', ...anywhere, '--set', `data=${dir}/data`]);
+    t.match(started.err, reason, 'a start says the same');
+  }
+});
+
 t.test('doctor finds what is in the way', async (t) => {
   const dir = t.testdir({ file: '' });
   const server = createServer().listen(0, '127.0.0.1');
