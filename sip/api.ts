@@ -465,6 +465,11 @@ export interface SubscriptionParts {
   readonly pending?: boolean;
   /** The content of the next NOTIFY, asked for when it is about to be sent. `undefined` with cause `changed`: nothing to say. */
   content(cause: NotifyCause): Content | undefined;
+  /**
+   * A SUBSCRIBE that would prolong it. An answer, 403 say, refuses that, and the subscription ends as `rejected` (RFC 6665
+   * §4.1.3). Default: it is prolonged.
+   */
+  mayRefresh?(request: SipRequest): Answer | undefined;
   /** It is over; comes exactly once. */
   onEnded?(end: SubscriptionEnd): void;
 }

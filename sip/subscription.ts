@@ -132,6 +132,14 @@ export class LiveSubscription implements Subscription, SubscriptionUsage {
       incoming.respond(423, { headers: [{ name: 'Min-Expires', value: String(minExpires) }] });
       return;
     }
+    const { request } = incoming;
+    const about = { callId: this.dialog.callId, event: this.event.value };
+    const refusal = asked === 0 ? undefined : tell(this.#core.log, () => this.#parts.mayRefresh?.(request), about);
+    if (refusal !== undefined) {
+      incoming.respond(refusal.status, refusal);
+      this.terminate('rejected');
+      return;
+    }
     const expires = Math.min(asked, maxExpires);
     this.dialog.refresh(incoming.request);
     incoming.respond(200, {

@@ -4,7 +4,7 @@ import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
-import { absoluteUri, type AbsoluteUri, type RoomUri } from '../conference/ids.ts';
+import { absoluteUri, type AbsoluteUri, type EndpointId, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
 import { reachedUri } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
@@ -92,6 +92,10 @@ export class ConferenceEvents implements Watcher {
       resource: named.uri,
       contact: FOCUS_CONTACT,
       content: (cause) => documents.next(cause),
+      mayRefresh: () => {
+        const no = room.rules.watch(caller.user, caller.address);
+        return no && refusalAnswer(no);
+      },
       onEnded: release,
     });
     if (subscription === undefined) release();
@@ -103,6 +107,7 @@ export class ConferenceEvents implements Watcher {
     if (event.type === 'ended') this.#end(room.uri);
     else {
       if (event.type === 'banned') this.#turnAway(room);
+      if (event.type === 'left') this.#lookAfter(room, event.endpoint);
       if (changed) this.changed(room);
     }
   }
@@ -110,6 +115,12 @@ export class ConferenceEvents implements Watcher {
   /** The document of a room has changed. */
   changed(room: ChatRoom): void {
     this.#parts.userAgent().changed(CONFERENCE_PACKAGE, room.uri);
+  }
+
+  /** Where only participants may watch, who has left with the last endpoint watches no longer. */
+  #lookAfter(room: ChatRoom, left: EndpointId): void {
+    const user = room.conference.endpoint(left)?.user;
+    if (user !== undefined && room.rules.watch(user, undefined) !== undefined) this.#turnAway(room);
   }
 
   /** Who may not watch any longer is told so (RFC 6665 §4.1.3 rejected). */

@@ -235,6 +235,20 @@ t.test('watchers: participants', async (t) => {
   await t.rejects(Watcher.subscribe(stage, 'carol'), /403/);
   const own = await Watcher.subscribe(stage, 'alice');
   t.match(await own.next(), /sip:alice@127\.0\.0\.1/);
+  const first = await join(stage, 'carol');
+  const second = await join(stage, 'carol');
+  const carol = await Watcher.subscribe(stage, 'carol');
+  await carol.until(({ users }) => users.length === 2);
+  await first.leave();
+  await carol.until((_, text) => text.includes('departed'));
+  await second.leave();
+  const last = await carol.phone.next('NOTIFY');
+  t.equal(last.headers.get('Subscription-State'), 'terminated;reason=rejected', 'RFC 6665 §4.1.3');
+  t.equal(last.body.length, 0);
+  await join(stage, 'bob');
+  await own.until(({ users }) => users.some(({ entity }) => entity.includes('bob')));
+  const again = await carol.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+  t.equal(again.response.status, 403);
 });
 
 t.test('RFC 6665 §4.2.1: refusals', async (t) => {

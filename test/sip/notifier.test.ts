@@ -1,5 +1,6 @@
 import t from 'tap';
 import {
+  type Answer,
   type IncomingRefer,
   type IncomingSubscribe,
   type NotifyCause,
@@ -136,6 +137,35 @@ t.test('RFC 6665 §4.4.3: a fetch gets the state once', (t) => {
   t.equal(agent.counts.dialogs, 0);
   t.end();
 });
+
+t.test(
+  'RFC 6665 §4.1.3: who may not watch any longer is told so when he refreshes; to end it is always allowed',
+  (t) => {
+    let allowed = true;
+    const mayRefresh = (): Answer | undefined => (allowed ? undefined : { status: 403, reason: 'No Longer' });
+    const { clock, subscriber, ended, agent } = granting({ mayRefresh });
+    subscriber.subscribe(600);
+    clock.advance(1);
+    subscriber.subscribe(600);
+    clock.advance(1);
+    t.equal(subscriber.responses.at(-1)?.status, 200);
+    allowed = false;
+    subscriber.subscribe(600);
+    clock.advance(1);
+    t.equal(subscriber.responses.at(-1)?.status, 403);
+    t.equal(stateOf(subscriber.notifies.at(-1)), 'terminated;reason=rejected');
+    t.strictSame(ended, ['rejected']);
+    t.equal(agent.counts.subscriptions, 0);
+    const other = granting({ mayRefresh });
+    other.subscriber.subscribe(600);
+    other.clock.advance(1);
+    other.subscriber.subscribe(0);
+    other.clock.advance(1);
+    t.equal(other.subscriber.responses.at(-1)?.status, 200);
+    t.equal(stateOf(other.subscriber.notifies.at(-1)), 'terminated;reason=timeout');
+    t.end();
+  },
+);
 
 t.test('RFC 6665 §4.2.1.4: refresh, expiry, unsubscribe', (t) => {
   const { clock, subscriber, ended, causes, asked, agent } = granting();
