@@ -1,7 +1,8 @@
 /**
  * Loops of what is said to everybody: two rooms that are joined twice over give each text back to each other for ever,
  * and so do machines that quote what they answer, by whatever protocol. The rule: an endpoint that twice in a row gives
- * back what others have just said, whole or its beginning, is a loop. What has not reached it, it cannot give back.
+ * back what others have just said, whole or its beginning, is a loop. What has not reached it, it cannot give back; and
+ * what was said before it came is no matter: it may know that as the past, but who comes again says the same as before.
  */
 import type { EndpointId } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
@@ -81,12 +82,19 @@ export class Echoes {
    * Somebody says something to everybody. `echo`: what others have just said; `first`: a loop has just been found;
    * `again`: it goes on.
    * @param underWay texts that are not known to have reached who speaks
+   * @param came when it came; `-Infinity`: it has always been there
    */
-  judge(by: EndpointId, text: string, underWay: number, now: number): 'fine' | 'echo' | 'first' | 'again' {
+  judge(
+    by: EndpointId,
+    text: string,
+    underWay: number,
+    now: number,
+    came = -Infinity,
+  ): 'fine' | 'echo' | 'first' | 'again' {
     const line = lineOf(text);
     const row = this.#rows.get(by) ?? { last: '', count: 0, from: 0 };
     this.#rows.set(by, row);
-    const echo = this.#echo(by, line, row.last, underWay, now);
+    const echo = this.#echo(by, line, row.last, underWay, Math.max(came, now - this.#limits.memory));
     const { tolerated, toleratedQuoted, toleratedOften, short, words, texts } = this.#limits;
     const { last } = row;
     row.last = line;
@@ -103,14 +111,14 @@ export class Echoes {
     return row.count === most + 1 ? 'first' : 'again';
   }
 
-  /** What others have said of which this gives back something, and which has reached whoever says it now. */
-  #echo(by: EndpointId, line: string, before: string, underWay: number, now: number): Heard | undefined {
-    const { texts, memory } = this.#limits;
+  /** What others have said since then of which this gives back something, and which has reached whoever says it now. */
+  #echo(by: EndpointId, line: string, before: string, underWay: number, since: number): Heard | undefined {
+    const { texts } = this.#limits;
     // One may come back before its reception is told.
     let ahead = underWay <= 1 ? 0 : underWay;
     for (let n = this.#judged - 1; n >= 0 && n >= this.#judged - texts; n -= 1) {
       const heard = this.#heard[n % texts];
-      if (heard === undefined || now - heard.at > memory) return undefined;
+      if (heard === undefined || heard.at < since) return undefined;
       if (heard.by === by) continue;
       if (ahead > 0) ahead -= 1;
       else if (this.#gives(line, heard, before)) return heard;

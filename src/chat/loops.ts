@@ -7,6 +7,8 @@ import { Echoes } from './echoes.ts';
 export interface Saying {
   readonly endpoint: EndpointId;
   readonly user: UserUri;
+  /** When that endpoint came, in the time of `now`; undefined for one that was never seen to come. */
+  readonly came: number | undefined;
   /** Tells one source of texts from another: several may speak through one endpoint. */
   readonly source: string;
   /** Whom it is for alone; undefined: for everybody. */
@@ -33,11 +35,11 @@ export class Loops {
 
   /** Why a text must not be said; undefined when it may. */
   judge(saying: Saying): Loop | undefined {
-    const { endpoint, user, source, to, underWay, refused, now } = saying;
+    const { endpoint, user, came, source, to, underWay, refused, now } = saying;
     const text = saying.text?.trim();
     const echo =
       to === undefined && text !== undefined && text !== ''
-        ? this.#echoes.judge(endpoint, text, underWay, now)
+        ? this.#echoes.judge(endpoint, text, underWay, now, came)
         : 'fine';
     const isLoop = echo === 'first' || echo === 'again';
     const quotes = isLoop ? 'again' : echo === 'echo' ? 'once' : undefined;

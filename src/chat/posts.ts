@@ -1,3 +1,4 @@
+import type { Conference } from '../conference/conference.ts';
 import type { Audience } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri } from '../conference/ids.ts';
 import { Recent } from '../conference/recent.ts';
@@ -37,6 +38,7 @@ const latin1 = new TextDecoder('latin1');
 /** What the postings need of their room. */
 export interface PostsParts {
   readonly uri: RoomUri;
+  readonly conference: Pick<Conference, 'endpoint'>;
   readonly rules: RoomRules;
   readonly present: Present;
   readonly switch: MsrpSwitch;
@@ -145,6 +147,7 @@ export class Posts {
     const loop = this.#loops.judge({
       endpoint,
       user,
+      came: this.#parts.conference.endpoint(endpoint)?.joinedAt,
       source: sourceOf(speaker, cpim.from?.name),
       to: audience.to === 'everyone' ? undefined : audience.user,
       text: isText ? textOf(cpim, COMPARED) : undefined,

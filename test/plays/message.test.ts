@@ -6,7 +6,7 @@ import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { RawCaller } from './raw-caller.ts';
 import { RawServer } from './raw-server.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
-import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 
 // Run by itself, a file has 30 s: not enough where others keep the machine busy.
 t.setTimeout(240_000);
@@ -671,6 +671,54 @@ t.test('a loop ends by itself: what comes back, and what answers to everything',
   t.ok(stage.lines.some((line) => /other@.* gives back/.test(line)));
   t.ok(stage.lines.some((line) => /away\d@.* answers each text/.test(line)));
   t.equal(await other.writes('a person after all'), 202);
+});
+
+t.test('loops: who comes again may say the same as last time, also when he is given it as the past', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20', 'rooms.defaults.messages_at_once=1000');
+  t.teardown(() => stage.close());
+  const ops = await join(stage, 'ops');
+  const lines = Array.from({ length: 12 }, (_, k) => `disk ${String(k + 1)}: nothing is wrong with it`);
+  for (const name of ['cron', 'cron', 'cron', 'another']) {
+    const cron = await join(stage, name);
+    for (const line of name === 'cron' ? [] : lines) await cron.hears(line);
+    for (const line of lines) t.equal(await cron.say(line), '200', `${name}: ${line}`);
+    for (const line of lines) await ops.hears(line);
+    // While he is there, he gives back what others say as anybody does.
+    const back = [];
+    for (const text of ['where do we meet', 'at the old bridge', 'see you there then']) {
+      t.equal(await ops.say(`${name}, ${text}`), '200');
+      await cron.hears(text);
+      back.push(await cron.say(`ops: ${name}, ${text}`));
+    }
+    t.same(back, ['200', '403', '403'], 'a loop');
+    await cron.leave();
+  }
+});
+
+t.test('loops: two rooms that one user has joined twice over', async (t) => {
+  const stage = await raise('rooms.defaults.messages_at_once=1000', 'rooms.defaults.history_messages=20');
+  t.teardown(() => stage.close());
+  const side = 'sip:side@127.0.0.1';
+  const zoe = await join(stage, 'zoe');
+  let said = 0;
+  let stopped = (): void => undefined;
+  const over = new Promise<void>((resolve) => (stopped = resolve));
+  for (let relay = 0; relay < 2; relay += 1) {
+    const ends = [await join(stage, 'relay'), await join(stage, 'relay', side)] as const;
+    for (const [from, to] of [ends, ends.toReversed()] as [Member, Member][]) {
+      void (async () => {
+        for (;;) {
+          const text = bodyOf((await from.line.hears('')).body);
+          if ((await to.say(text)) === '200') said += 1;
+          else stopped();
+        }
+      })();
+    }
+  }
+  t.equal(await zoe.say('where do we meet'), '200');
+  await over;
+  t.ok(said <= 20, String(said));
+  t.ok(stage.lines.some((line) => /relay@.* gives back/.test(line)));
 });
 
 /** Somebody who can answer all that he reads, by whatever protocol. */

@@ -5,6 +5,7 @@ import { Loops } from '../../src/chat/loops.ts';
 /** A member as the room sees it. */
 interface Member {
   readonly name: string;
+  readonly came: number;
   /** By SIP MESSAGE it has one text at a time, and tells that it has got it only after its answer. */
   readonly by: 'MSRP' | 'MESSAGE' | 'late MESSAGE';
   /** Reads a text; `told` says that it has been received. */
@@ -64,7 +65,7 @@ export class ModelRoom {
   }
 
   join(name: string, by: Member['by'] = 'MSRP', hear: Member['hear'] = (_text, _by, told) => told()): Hand {
-    const member: Member = { name, by, hear, queue: [], underWay: 0 };
+    const member: Member = { name, came: this.now, by, hear, queue: [], underWay: 0 };
     this.#members.push(member);
     return {
       says: (text, answered) => {
@@ -92,6 +93,7 @@ export class ModelRoom {
     const loop = this.#loops.judge({
       endpoint,
       user,
+      came: member.came,
       source: name,
       to: undefined,
       text,

@@ -99,6 +99,14 @@ t.test('loops: what comes back through one endpoint again and again', (t) => {
   }
   echoes.judge(one, 'ok', 0, 11_000);
   t.equal(echoes.judge(friend, 'ok', 0, 11_500), 'first', 'but not for ever');
+  const before = ['where do we meet', 'at the old bridge', 'see you there then'];
+  const again = (came: number): string[] => {
+    const room = new Echoes();
+    for (const text of before) room.judge(one, text, 0, 1_000);
+    return before.map((text) => room.judge(other, text, 0, 1_002, came));
+  };
+  t.same(again(1_001), ['fine', 'fine', 'fine'], 'what was said before it came');
+  t.same(again(1_000), ['echo', 'first', 'again']);
   t.end();
 });
 
