@@ -98,6 +98,11 @@ export class Arrivals {
     return undefined;
   }
 
+  /** Whether what is said goes to the recipient at once: it hears the room, and has been sent what was before. */
+  isUpToDate(recipient: Recipient): boolean {
+    return this.#parts.switch.at(recipient.endpoint) === recipient;
+  }
+
   /** The endpoint gets nothing more, until `attach`. */
   detach(endpoint: EndpointId): void {
     const there = this.#parts.switch.at(endpoint);

@@ -266,8 +266,9 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
 
   protected post(message: Incoming, body: Uint8Array): void {
     this.take(message, this.#wrapped(message.contentType, body), (verdict) => {
-      // Who says something has had all that was said before it.
-      if (typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
+      // Who says something has had all that was said before it, unless his line is on hold or he is still catching up.
+      const hears = this.#parts.room.arrivals.isUpToDate(this);
+      if (hears && typeof verdict === 'number' && verdict > (this.#through ?? 0)) this.#through = verdict;
     });
   }
 

@@ -349,7 +349,8 @@ export class Leg implements SessionHandlers {
       this.room.arrivals.detach(this.id);
       return;
     }
-    this.#hears(chat, this.#parts.wish);
+    // What it wants of the past is about what was before it came, and not about what it misses in this call.
+    this.#hears(chat, this.progress.begun ? {} : this.#parts.wish);
     this.progress.begin();
   }
 

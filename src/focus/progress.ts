@@ -37,14 +37,19 @@ export class Progress {
     this.#heardFrom ??= eventNumber(this.#parts.room.conference.last);
   }
 
+  /** Whether it has been told in this call what is said. */
+  get begun(): boolean {
+    return this.#heardFrom !== undefined;
+  }
+
   /** A chat session of this call is gone. */
   left({ position }: Reader): void {
     this.#left = position ?? this.#left;
   }
 
-  /** The last message that the device has had: in this call, or when it was here last. */
+  /** The last message that the device has had: in this call, or when it was here last; what was said before it came is past. */
   get reached(): EventNumber | undefined {
-    return this.#here ?? this.#before;
+    return this.#here ?? this.#before ?? this.#heardFrom;
   }
 
   /** Lets the room remember it. */

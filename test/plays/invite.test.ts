@@ -220,16 +220,34 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
     await bob.hears('still here?');
   });
 
-  await t.test('on hold nothing is delivered, afterwards it is again', async (t) => {
-    t.match(await reInvite(bob, offer(bob.line.own, 'a=sendonly')), /^a=recvonly\r$/m);
-    t.equal(await alice.say('unheard'), '200');
-    t.match(await reInvite(bob, offer(bob.line.own)), /^a=path:/m);
-    t.equal(await alice.say('heard'), '200');
-    await bob.hears('heard');
-    t.same(
-      bob.line.heard().filter(({ body }) => body?.includes('unheard')),
-      [],
-    );
+  await t.test('on hold nothing is delivered, afterwards comes what was said meanwhile, and goes on', async (t) => {
+    for (const [held, answered] of [
+      ['sendonly', 'recvonly'],
+      ['inactive', 'inactive'],
+    ]) {
+      const answer = await reInvite(bob, offer(bob.line.own, `a=${held}`));
+      t.match(answer, new RegExp(`^a=${answered}\r$`, 'm'));
+      t.equal(await alice.say(`${held}: the first`), '200');
+      t.equal(await bob.say(`${held}: what the held line says is said all the same`), '200');
+      await alice.hears('said all the same');
+      t.equal(await alice.say(`${held}: the second`), '200');
+      t.same(bob.line.heard(), [], 'nothing is delivered');
+      t.match(await reInvite(bob, offer(bob.line.own)), /^a=path:/m);
+      for (const text of ['2 messages that you missed', 'the first', 'the second']) await bob.hears(text);
+      t.equal(await alice.say('goes on'), '200');
+      await bob.hears('goes on');
+      t.same(bob.line.heard(), [], 'nothing twice, and nothing of his own');
+    }
+  });
+
+  await t.test('one to whom nothing was said before the hold is no newcomer after it', async (t) => {
+    const zoe = await join(stage, 'zoe', `${ROOM};history=0`);
+    await reInvite(zoe, offer(zoe.line.own, 'a=inactive'));
+    t.equal(await alice.say('while zoe is on hold'), '200');
+    await bob.hears('while zoe');
+    await reInvite(zoe, offer(zoe.line.own));
+    await zoe.hears('while zoe is on hold');
+    await zoe.leave();
   });
 
   await t.test('another path is another session', async (t) => {
