@@ -85,8 +85,9 @@ program
 configured(program.command('check-config'))
   .description('tell all that is wrong with a configuration, or print it whole')
   .option('--print', 'print every key with its value, as JSON: durations in milliseconds, sizes in octets')
-  .action((options: ConfigOptions & { readonly print?: boolean }) => {
-    const config = configOf(options);
+  .action(async (options: ConfigOptions & { readonly print?: boolean }) => {
+    const { unusableFiles } = await import('./cli/check-config.ts');
+    const config = configOf(options, unusableFiles);
     say(options.print === true ? JSON.stringify(config, null, 2) : 'the configuration is well');
   });
 
@@ -184,8 +185,8 @@ function collect(value: string, before: readonly string[] = []): readonly string
   return [...before, value];
 }
 
-function configOf({ config, set = [] }: ConfigOptions): Config {
-  return loadConfig({ file: config ?? process.env.GTC_CONFIG, environment: process.env, options: set });
+function configOf({ config, set = [] }: ConfigOptions, look?: Parameters<typeof loadConfig>[1]): Config {
+  return loadConfig({ file: config ?? process.env.GTC_CONFIG, environment: process.env, options: set }, look);
 }
 
 function userFileOf(options: ConfigOptions): { readonly data: string; readonly file: string; readonly realm: string } {

@@ -20,9 +20,19 @@ export class ConfigError extends Error {
   }
 }
 
-/** One fault as one line: `PLACE: KEY: message`. */
+/** Longest part of a fault that is shown, in UTF-16 code units: what a file holds that is no configuration has no end. */
+const LONGEST = 1000;
+
+/** One fault as one line: `PLACE: KEY: message`. What a terminal would not print is shown by its number. */
 export function formatFault(fault: ConfigFault): string {
-  return [fault.place, fault.key, fault.message].filter((part) => part !== '').join(': ');
+  return [fault.place, fault.key, fault.message]
+    .filter((part) => part !== '')
+    .map((part) => printable(part.length > LONGEST ? `${part.slice(0, LONGEST)} …` : part))
+    .join(': ');
+}
+
+function printable(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (odd) => `\\u{${(odd.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 /** The known name that was most likely meant, if one is near enough to be worth naming. */

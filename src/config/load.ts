@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { ConfigError, type ConfigFault } from './faults.ts';
 import { unknownKey, type KeyPath } from './keys.ts';
 import { type Contradiction, openToNetwork } from './network.ts';
+import { sharedPorts } from './ports.ts';
 import { schema, type Config } from './schema.ts';
 import { fromEnvironment, fromOptions, fromYaml, isSection, overlay, type Source, type Value } from './sources.ts';
 
@@ -19,8 +20,12 @@ export interface ConfigInput {
 /** Compiled, this file stands in dist/src/config. */
 const defaultsFile = new URL('../../../config/default.yaml', import.meta.url);
 
-/** Makes the configuration out of what was said. Throws `ConfigError` with all faults. */
-export function readConfig(input: ConfigInput): Config {
+/**
+ * Makes the configuration out of what was said. Throws `ConfigError` with all faults.
+ *
+ * @param look finds what else is wrong with a configuration that is well by itself, such as the files that it names
+ */
+export function readConfig(input: ConfigInput, look: (config: Config) => readonly Contradiction[] = () => []): Config {
   const defaults = fromYaml('config/default.yaml', readFileSync(defaultsFile, 'utf8'));
   const given: readonly Source[] = [
     ...(input.file === undefined ? [] : [fromYaml(input.file.name, input.file.text)]),
@@ -41,7 +46,8 @@ export function readConfig(input: ConfigInput): Config {
   const { data } = parsed.success ? parsed : schema.safeParse(soundPart(parsed.error.issues, value, defaults.value));
   const amiss = new Set(parsed.success ? [] : parsed.error.issues.map(({ path }) => path.map(String).join('.')));
   if (data !== undefined) {
-    const crossed = [...contradictions(data), ...openToNetwork(data)].filter(({ keys }) => !keys.some(isAmong(amiss)));
+    const found = [...contradictions(data), ...sharedPorts(data), ...openToNetwork(data), ...look(data)];
+    const crossed = found.filter(({ keys }) => !keys.some(isAmong(amiss)));
     for (const { keys, message } of crossed) {
       // Where the operator has said one of them, that is the line to look at.
       const said = keys.map((key) => key.split('.')).find((path) => given.some((source) => source.says(path)));
@@ -86,16 +92,21 @@ function inOrder(faults: readonly ConfigFault[]): readonly ConfigFault[] {
 }
 
 /** The same, with the file read from disk. A file that cannot be read is a fault too. */
-export function loadConfig(input: Omit<ConfigInput, 'file'> & { readonly file?: string | undefined }): Config {
+export function loadConfig(
+  input: Omit<ConfigInput, 'file'> & { readonly file?: string | undefined },
+  look?: (config: Config) => readonly Contradiction[],
+): Config {
   const { file: name, ...rest } = input;
-  if (name === undefined) return readConfig(rest);
+  if (name === undefined) return readConfig(rest, look);
   let text: string;
   try {
-    text = readFileSync(name, 'utf8');
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(name));
   } catch (error) {
-    throw new ConfigError([{ place: name, key: '', message: error instanceof Error ? error.message : String(error) }]);
+    const unread = error instanceof Error ? error.message : String(error);
+    const message = error instanceof TypeError ? 'is no text in UTF-8' : unread;
+    throw new ConfigError([{ place: name, key: '', message }]);
   }
-  return readConfig({ ...rest, file: { name, text } });
+  return readConfig({ ...rest, file: { name, text } }, look);
 }
 
 /** One thing zod has found, as faults of ours: one for each unknown key, else one. */

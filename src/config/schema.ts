@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { count, duration, host, hosts, port, size } from './units.ts';
+import { count, duration, host, hosts, period, port, size, sizeFrom } from './units.ts';
 
 const advertise = z.strictObject({ host: host.nullable(), port: port.nullable() });
 
@@ -118,7 +118,7 @@ export const schema = z.strictObject({
     t4: duration,
     session_expires: duration,
     session_minimum: duration,
-    message_bytes: size,
+    message_bytes: sizeFrom(65_535, 'must be at least 65535, the largest that UDP can bring (RFC 3261 §18.1.1)'),
     connections_per_address: count,
     transactions: count,
     dialogs: count,
@@ -128,15 +128,15 @@ export const schema = z.strictObject({
     host: hosts,
     port,
     advertise,
-    max_message: size,
-    stream_above: size,
-    bind_timeout: duration,
+    max_message: sizeFrom(2048, 'must be at least 2KiB, for a text with its CPIM head'),
+    stream_above: sizeFrom(2048, 'must be at least 2KiB, for a text with its CPIM head'),
+    bind_timeout: period,
     grace: duration,
-    chunk_timeout: duration,
+    chunk_timeout: period,
     idle_timeout: duration,
-    relayed_chunk: size.refine((bytes) => bytes >= 2048, 'no chunk may be smaller than 2KiB (RFC 4975 §7.1.1)'),
+    relayed_chunk: sizeFrom(2048, 'no chunk may be smaller than 2KiB (RFC 4975 §7.1.1)'),
     queue_bytes: size,
-    congested_for: duration,
+    congested_for: period,
     unbound_per_address: count,
     sessions_per_connection: count,
   }),
@@ -150,7 +150,7 @@ export const schema = z.strictObject({
     realm: z.string().regex(/^[\x20-\x7e]+$/, 'expected printable ASCII'),
     users: z.string().min(1),
     algorithms: z.array(z.enum(['SHA-256', 'MD5'])).min(1),
-    nonce_lifetime: duration,
+    nonce_lifetime: period,
   }),
 
   rooms: z.strictObject({
@@ -168,7 +168,7 @@ export const schema = z.strictObject({
   dialling: z.strictObject({
     domains: z.array(z.union([z.literal('*'), host])),
     proxy: absoluteUri.regex(/^sips?:/i, 'expected a SIP URI such as sip:proxy.example.org;lr').nullable(),
-    ring: duration,
+    ring: period,
     redirects: z.int().min(0).max(20),
     calls: count,
     calls_per_user: count,
@@ -177,12 +177,16 @@ export const schema = z.strictObject({
 
   roster: z.strictObject({
     interval: duration,
-    expires: duration,
+    expires: period,
     expires_minimum: duration,
     subscriptions: count,
   }),
 
-  log: z.strictObject({ file: z.string().min(1), duplicate_window: count, backlog_bytes: size }),
+  log: z.strictObject({
+    file: z.string().min(1),
+    duplicate_window: count,
+    backlog_bytes: sizeFrom(1_048_576, 'must be at least 1MiB: beyond it people are refused'),
+  }),
 
   audio: z.strictObject({ mode: z.enum(['silence', 'inactive', 'decline']), first_port: port, last_port: port }),
 

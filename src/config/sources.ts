@@ -29,7 +29,11 @@ export function fromYaml(name: string, text: string): Source {
     const { line, col } = lines.linePos(offset);
     return `${name}:${line}:${col}`;
   };
-  const faults = document.errors.map((error) => ({ place: at(error.pos[0]), key: '', message: error.message }));
+  const faults = document.errors.map((error) => ({
+    place: at(error.pos[0]),
+    key: '',
+    message: curtailed(error.message),
+  }));
   if (faults.length > 0) return { value: {}, placeOf: () => name, says: () => false, faults };
 
   const places = new Map<string, string>();
@@ -61,6 +65,11 @@ export function fromYaml(name: string, text: string): Source {
     says: (path) => places.has(joined(path)),
     faults,
   };
+}
+
+/** What the library says of a syntax fault; it may quote all of the text from there on. */
+function curtailed(message: string): string {
+  return message.length > 200 ? `${message.slice(0, 200)} …` : message;
 }
 
 /** The plain value of a document. What the library throws here (too many aliases) is a fault of the file. */

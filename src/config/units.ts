@@ -22,6 +22,9 @@ export const duration = z
     return z.NEVER;
   });
 
+/** A duration that is more than 0. */
+export const period = duration.refine((milliseconds) => milliseconds > 0, 'must be more than 0');
+
 /** A size as people write it (`64KiB`, `10MB`, or a number of octets), as octets. */
 export const size = z
   .union([z.number(), z.string()], { error: 'expected a size such as 64KiB' })
@@ -31,6 +34,9 @@ export const size = z
     context.addIssue({ code: 'custom', message: 'expected a size such as 64KiB, 10MiB or a number of octets' });
     return z.NEVER;
   });
+
+/** A size of at least so many octets; `reason` says it in words. */
+export const sizeFrom = (least: number, reason: string) => size.refine((octets) => octets >= least, reason);
 
 /** A whole number of at least 1. */
 export const count = z.int().min(1);

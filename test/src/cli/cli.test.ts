@@ -80,6 +80,30 @@ t.test('check-config: every fault, exit code 1', async (t) => {
   t.match(err, '--set x=1: x: no such key');
 });
 
+t.test('check-config: certificate and key are looked at, beside all else', async (t) => {
+  const [made, other] = await Promise.all([makeCertificate(['a.example']), makeCertificate(['b.example'])]);
+  const dir = t.testdir({ 'c.pem': made.certificate, 'k.pem': made.key, 'other.pem': other.key, junk: 'junk' });
+  const config = join(dir, 'my.yaml');
+  const check = (certificate: string, key: string): Promise<Ran> => {
+    writeFileSync(config, `sip: { prt: 1 }\ntls:\n  certificate: ${dir}/${certificate}\n  key: ${dir}/${key}\n`);
+    return run(['check-config', '--config', config]);
+  };
+  const [first, second] = [/my\.yaml:1:8: sip\.prt: no such key/, 'my.yaml:3:3: tls.certificate: '];
+  for (const [certificate, key, reason] of [
+    ['c.pem', 'other.pem', 'are no certificate and its key: '],
+    ['junk', 'k.pem', 'are no certificate and its key: '],
+    ['c.pem', 'junk', 'are no certificate and its key: '],
+    ['none', 'k.pem', 'none cannot be read: ENOENT'],
+  ] as const) {
+    const { code, err } = await check(certificate, key);
+    t.equal(code, 1);
+    t.match(err, first);
+    t.match(err, second);
+    t.match(err, reason);
+  }
+  t.notMatch((await check('c.pem', 'k.pem')).err, 'tls');
+});
+
 t.test('check-config: GTC_CONFIG names the file, and --print shows what holds', async (t) => {
   const config = join(t.testdir({ 'my.yaml': 'shutdown: 1s\n' }), 'my.yaml');
   const { out } = await run(['check-config', '--print'], '', { GTC_CONFIG: config });

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { ConfigError, nearest } from '../../../src/config/faults.ts';
 import { allKeys } from '../../../src/config/keys.ts';
@@ -250,6 +251,56 @@ t.test('keys that do not go together are refused', async (t) => {
   refused(['roster.expires=1s'], /at least roster\.expires_minimum/);
 });
 
+t.test('sizes and times with which nothing would work are refused', async (t) => {
+  const refused = (option: string, fault: RegExp): void => {
+    t.match(faultsOf({ options: [option] }), [fault], option);
+    t.equal(faultsOf({ options: [option] }).length, 1, option);
+  };
+  for (const zero of ['msrp.bind_timeout', 'msrp.chunk_timeout', 'msrp.congested_for', 'auth.nonce_lifetime'])
+    refused(`${zero}=0`, /: must be more than 0, not /);
+  refused('dialling.ring=0s', /must be more than 0/);
+  refused('msrp.max_message=0', /msrp\.max_message: must be at least 2KiB/);
+  refused('msrp.stream_above=0', /msrp\.stream_above: must be at least 2KiB/);
+  refused('log.backlog_bytes=1', /log\.backlog_bytes: must be at least 1MiB/);
+  refused('sip.message_bytes=65534', /sip\.message_bytes: must be at least 65535/);
+  const least = [
+    'msrp.max_message=2KiB',
+    'msrp.stream_above=2KiB',
+    'log.backlog_bytes=1MiB',
+    'sip.message_bytes=65535',
+  ];
+  t.same(faultsOf({ options: [...least, 'msrp.grace=0', 'msrp.idle_timeout=0', 'roster.interval=0'] }), []);
+});
+
+t.test('two listeners cannot have one port of TCP', async (t) => {
+  const faults = (...options: readonly string[]): readonly string[] => faultsOf({ options });
+  t.same(faults('http.port=5060'), [
+    '--set http.port=5060: http.port: must be another than sip.port: both listen for TCP at port 5060 of 127.0.0.1',
+  ]);
+  t.match(faults('msrp.port=8080'), [/http\.port: must be another than msrp\.port/]);
+  t.equal(faults('msrp.port=5060', 'http.port=5060').length, 3);
+  t.same(faults('http.port=5061'), [], 'without a certificate nobody listens there');
+  const certified = ['tls.certificate=c', 'tls.key=k'];
+  t.match(faults('http.port=5061', ...certified), [/http\.port: must be another than sip\.tls_port/]);
+  t.same(faults('http.port=5060', 'http.host=127.0.0.2'), []);
+  t.same(faults('http.port=5060', 'sip.tcp=false'), []);
+  t.same(faults('http.port=0', 'msrp.port=0', 'sip.port=0'), []);
+  t.equal(faults('http.port=5060', 'http.host=localhost').length, 1);
+  const open = `open_to_network=[${OPENLY.auth}, ${OPENLY.tls}]`;
+  t.equal(faults('http.port=5060', 'http.host=0.0.0.0', open).length, 1, 'it is every address');
+  t.same(faults('http.port=5060', 'http.host=::', open), [], 'of IPv6');
+});
+
+t.test('what cannot be printed is shown by its number, and not without end', async (t) => {
+  const [fault = ''] = faultsOf(file('data: [\n  "\x9b31m\u202e\u2028"]'));
+  t.match(fault, /^my\.yaml:1:1: data: expected string, not \["\\u\{9b\}31m\\u\{202e\}\\u\{2028\}"\]$/u);
+  t.match(faultsOf({ options: ['sip.port=\x1b[2Ja'] }), [/^--set sip\.port=\\u\{1b\}\[2Ja: /]);
+  for (const fault of faultsOf(file(`a: b\n${'"x" '.repeat(1000)}`))) t.ok(fault.length < 300, fault.slice(0, 80));
+  const binary = join(t.testdir({ 'my.yaml': '' }), 'my.yaml');
+  writeFileSync(binary, Buffer.from([0x73, 0x9b, 0x32, 0x4a, 0x00]));
+  t.throws(() => loadConfig({ file: binary }), { message: `${binary}: is no text in UTF-8` });
+});
+
 t.test('beyond loopback without authentication or TLS only if the configuration says so in words', async (t) => {
   for (const part of ['sip', 'msrp', 'http']) {
     const open = [`${part}.host=0.0.0.0`];
@@ -283,8 +334,8 @@ t.test('durations and sizes need sense', async (t) => {
   t.match(sip('shutdown', '1.5s'), { shutdown: 1500 });
   t.match(sip('shutdown', '0'), { shutdown: 0 });
   t.match(sip('shutdown', '2d'), { shutdown: 172_800_000 });
-  t.match(sip('log.backlog_bytes', '1000'), { log: { backlog_bytes: 1000 } });
-  t.match(sip('log.backlog_bytes', '2kB'), { log: { backlog_bytes: 2000 } });
+  t.match(sip('log.backlog_bytes', '2000000'), { log: { backlog_bytes: 2_000_000 } });
+  t.match(sip('log.backlog_bytes', '2MB'), { log: { backlog_bytes: 2_000_000 } });
   for (const bad of [
     'shutdown=5',
     'shutdown=-5s',
