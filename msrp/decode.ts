@@ -165,12 +165,17 @@ function messageIdOf(value: string): MessageId {
   return id;
 }
 
-/** Reads a Byte-Range value (RFC 4975 §9). Throws `MsrpError` 400; a start of 0 is none. */
+/**
+ * Reads a Byte-Range value (RFC 4975 §9). Throws `MsrpError` 400; a start of 0 is none. Of a chunk without octets the end
+ * is one before the start, as in `1-0/0` (§7.1.1).
+ */
 export function parseByteRange(value: string): ByteRange {
   const parts = BYTE_RANGE.exec(value);
   const start = Number(parts?.[1] ?? 0);
   if (parts === null || start === 0) throw new MsrpError(400, 'no Byte-Range');
-  return { start, end: numberOrStar(parts[2]), total: numberOrStar(parts[3]) };
+  const end = numberOrStar(parts[2]);
+  if (end !== undefined && end < start - 1) throw new MsrpError(400, 'Byte-Range ends before it begins');
+  return { start, end, total: numberOrStar(parts[3]) };
 }
 
 function numberOrStar(text: string | undefined): number | undefined {

@@ -76,6 +76,24 @@ t.test('RFC 4975 §7.3.1: one chunk from 1 to its $ is the message, whatever its
   t.same(told.texts, ['héllo', 'héllo', 'héllo', 'héllo', 'none']);
 });
 
+t.test('RFC 4975 §9, §7.1.1: a range that ends before it begins is none, but for one without octets', async (t) => {
+  const rig = new Rig();
+  const { flow, ask, told } = bindSession(rig);
+  for (const range of ['5-2/9', '2-0/9']) {
+    flow.say(ask('SEND', ['Message-ID: mess0002', `Byte-Range: ${range}`, 'Content-Type: text/plain'], 'hello'));
+  }
+  for (const range of ['1-0/0', '1-0/*', '6-5/9']) {
+    flow.say(ask('SEND', ['Message-ID: mess0002', `Byte-Range: ${range}`], undefined));
+  }
+  rig.settle();
+  const [no, ok] = ['400 Byte-Range ends before it begins', '200 OK'];
+  t.same(
+    framesOf(flow.read()).map(({ what }) => what),
+    [no, no, ok, ok, ok],
+  );
+  t.same(told.texts, []);
+});
+
 const chunk = (range: string) => ['Message-ID: longlong', `Byte-Range: ${range}`, 'Content-Type: text/plain'];
 
 t.test('RFC 4975 §7.3.1: chunks are answered one by one, the last by the application', async (t) => {
