@@ -19,6 +19,7 @@ import { saidOf } from './said.ts';
 import type { Speaker } from './speaker.ts';
 import type { MsrpSwitch } from './switch.ts';
 import type { Texts } from './texts.ts';
+import { Typing } from './typing.ts';
 import type { Voice } from './voice.ts';
 
 /** What became of a posting: kept under a number, taken without a trace, or refused. */
@@ -61,6 +62,7 @@ export interface PostsParts {
 export class Posts {
   readonly #parts: PostsParts;
   readonly #loops = new Loops();
+  readonly #typing = new Typing();
   /** The end of the text that was explained last to each. */
   readonly #slips = new Recent<EndpointId, string>(SLIPS);
 
@@ -99,10 +101,19 @@ export class Posts {
       this.#say(speaker, posting, post, settled);
       return;
     }
-    const refusal = this.#objection(speaker, post.audience, post.kind, posting.body.length);
-    if (refusal === undefined) this.#parts.switch.fanOut(new Copy(saidOf(speaker, posting, post, this.#parts.now())));
-    // A sign of writing that comes too fast is passed over: nobody misses it.
-    settled(refusal === undefined || refusal.refused === 'too-fast' ? 'taken' : refusal);
+    settled(this.#showTyping(speaker, posting, post));
+  }
+
+  /** A sign of writing that comes too fast is passed over: nobody misses it, but for the one that ends it. */
+  #showTyping(speaker: Speaker, posting: Posting, post: Message): Verdict {
+    const notice = { ...post, endpoint: speaker.endpoint };
+    const refusal = this.#objection(speaker, post.audience, 'typing', posting.body.length);
+    if (refusal !== undefined && refusal.refused !== 'too-fast') return refusal;
+    if (refusal === undefined || this.#typing.ends(notice)) {
+      this.#typing.passed(notice);
+      this.#parts.switch.fanOut(new Copy(saidOf(speaker, posting, post, this.#parts.now())));
+    }
+    return 'taken';
   }
 
   /**

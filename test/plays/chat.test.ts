@@ -212,14 +212,29 @@ t.test('rates: who talks too fast is told so', async (t) => {
   const alice = await join(stage, 'alice');
   const answers = await Promise.all(['one', 'two', 'three', 'four'].map((text) => alice.say(text)));
   t.same(answers, ['200', '200', '200', '403']);
-  const writing =
-    `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n` +
-    '<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>active</state></isComposing>';
-  const size = String(writing.length);
-  const signs = Array.from({ length: 8 }, (_, at) => {
-    const headers = [`Message-ID: m-writing${String(at)}`, `Byte-Range: 1-${size}/${size}`];
-    return alice.line.request('SEND', [...headers, 'Content-Type: message/cpim'], writing);
-  });
-  const told = (await Promise.all(signs)).map(({ what }) => what);
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  let count = 0;
+  const shows = async (state: 'active' | 'idle'): Promise<string> => {
+    const writing =
+      `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: application/im-iscomposing+xml\r\n\r\n` +
+      `<isComposing xmlns="urn:ietf:params:xml:ns:im-iscomposing"><state>${state}</state></isComposing>`;
+    const size = String(writing.length);
+    const headers = [`Message-ID: m-writing${String(count++)}`, `Byte-Range: 1-${size}/${size}`];
+    return (await alice.line.request('SEND', [...headers, 'Content-Type: message/cpim'], writing)).what;
+  };
+  const signs = [
+    ...Array.from({ length: 8 }, () => 'active' as const),
+    ...Array.from({ length: 8 }, () => 'idle' as const),
+  ];
+  const told = await Promise.all(signs.map(shows));
   t.same(new Set(told), new Set(['200']), 'signs of writing that come too fast are passed over');
+  const nextState = async (): Promise<string | undefined> => {
+    const sign = await bob.line.next(({ body }) => body?.includes('<state>') === true);
+    return /<state>(\w+)/.exec(sign.body ?? '')?.[1];
+  };
+  let state = await nextState();
+  for (let at = 1; state === 'active' && at < 8; at += 1) state = await nextState();
+  t.equal(state, 'idle', 'RFC 3994: but nobody seems to write for ever');
+  t.equal(await shows('idle'), '200');
+  t.equal(bob.line.take(({ body }) => body?.includes('<state>') === true).length, 0, 'the rest is passed over');
 });
