@@ -351,7 +351,8 @@ export class Leg implements SessionHandlers {
     }
     // What it wants of the past is about what was before it came, and not about what it misses in this call.
     this.#hears(chat, this.progress.begun ? {} : this.#parts.wish);
-    this.progress.begin();
+    // Who waits in the lobby hears nothing of the room yet.
+    if (this.room.conference.endpoint(this.id)?.status !== 'pending') this.progress.begin();
   }
 
   #hears(recipient: Recipient, wish: PastWish): void {
