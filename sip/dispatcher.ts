@@ -21,6 +21,15 @@ const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'RE
 /** The methods whose bodies are those of sessions, which `accept` in the options names. */
 const BEARS_SESSION: ReadonlySet<string> = new Set(['INVITE', 'PRACK', 'UPDATE']);
 
+/** RFC 5630 §5.1.2. */
+const SIPS_NOT_ALLOWED = [{ name: 'Warning', value: '380 sip "SIPS Not Allowed"' }];
+
+/**
+ * Whether what came by a flow was surely sent without TLS on its last hop (RFC 3261 §26.2.2). A WebSocket may have been
+ * one over TLS until a reverse proxy before us.
+ */
+const isPlain = ({ transport }: Flow): boolean => transport === 'UDP' || transport === 'TCP';
+
 /** The INVITEs of peers that have no final response yet. */
 export class PendingInvites {
   readonly #invites = new Set<ServerInvite>();
@@ -101,7 +110,7 @@ export class Dispatcher {
     if (request.method === 'CANCEL') this.#receiveCancel(incoming);
     else if (merged) incoming.respond(482);
     else {
-      this.#inspect(request);
+      this.#inspect(request, flow);
       this.#dispatch(incoming);
     }
   }
@@ -129,11 +138,14 @@ export class Dispatcher {
   }
 
   /** Method, Request-URI, Require and body (RFC 3261 §8.2.1–§8.2.3); throws SipError when something is not served. */
-  #inspect(request: SipRequest): void {
+  #inspect(request: SipRequest, flow: Flow): void {
     const { capabilities, handlers } = this.#core;
     // Which methods a session serves it knows itself, and so does the application that serves others.
     const open = request.toTag === undefined ? handlers.onRequest !== undefined : IN_DIALOG.has(request.method);
     inspectRequest(request, open ? { ...capabilities, methods: [request.method] } : capabilities);
+    if (request.toTag === undefined && isSips(request.uri) && isPlain(flow)) {
+      throw new SipError(480, 'a sips URI without TLS', SIPS_NOT_ALLOWED);
+    }
     if (BEARS_SESSION.has(request.method)) inspectBody(request, capabilities.bodies);
   }
 

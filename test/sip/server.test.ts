@@ -873,6 +873,28 @@ t.test('RFC 3261 §12.2.1.2: after a 481 nothing that waits in the dialog is sen
   t.end();
 });
 
+t.test('RFC 5630 §5.1.2, RFC 3261 §26.2.2: a sips URI is not reached without TLS', (t) => {
+  const asked: string[] = [];
+  const handlers: Partial<UserAgentHandlers> = { onInvite: (invite) => void (asked.push('sips'), invite.accept({})) };
+  for (const transport of ['UDP', 'TCP'] as const) {
+    const { peer, clock } = stage(handlers, {}, { transport });
+    peer.say(head('INVITE', { Contact: '<sips:alice@10.0.0.1:5061>' }, 'sips:room@10.0.0.2'));
+    clock.advance(1);
+    const refused = peer.response(480);
+    t.equal(refused.headers.get('Warning'), '380 sip "SIPS Not Allowed"', transport);
+    t.equal(refused.headers.get('Contact'), undefined);
+  }
+  t.strictSame(asked, []);
+  // What a browser has sent by wss may come from a reverse proxy by ws.
+  for (const transport of ['TLS', 'WS', 'WSS'] as const) {
+    const { peer, clock } = stage(handlers, {}, { transport });
+    peer.say(head('INVITE', { Contact: '<sips:alice@10.0.0.1:5061>' }, 'sips:room@10.0.0.2'));
+    clock.advance(1);
+    t.equal(peer.response(200).status, 200, transport);
+  }
+  t.end();
+});
+
 t.test('RFC 3261 §12.1.1: a sips dialog has a sips Contact and takes no flow without TLS', (t) => {
   let session: InviteSession | undefined;
   const { peer, clock, network } = stage(
