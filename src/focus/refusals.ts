@@ -1,4 +1,4 @@
-import type { Answer, HeaderLine } from '../../sip/index.ts';
+import { type Answer, type HeaderLine, WARNING } from '../../sip/index.ts';
 import { type ChatRefusal, isPostFault, type PostFault, reasonOf } from '../chat/refusals.ts';
 import { type Refusal, sentenceOf } from '../policy/refusal.ts';
 
@@ -43,7 +43,8 @@ export const THE_ROOM_ITSELF: Answer = { status: 403, reason: 'This Room Has You
 /** The answer to a request that the rules do not allow: the status, and the sentence where people see it. */
 export function refusalAnswer(refusal: Refusal): Answer {
   const sentence = sentenceOf(refusal);
-  const headers: HeaderLine[] = [{ name: 'Warning', value: `399 focus "${sentence.replace(/["\\]/g, ' ')}"` }];
+  const warnings = WARNING.format([{ code: 399, agent: 'focus', text: sentence }]);
+  const headers: HeaderLine[] = warnings.map((value) => ({ name: 'Warning', value }));
   if ('retryAfter' in refusal) {
     headers.push({ name: 'Retry-After', value: String(Math.max(1, Math.ceil(refusal.retryAfter / 1000))) });
   }

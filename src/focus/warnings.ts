@@ -1,20 +1,22 @@
-import type { Answer } from '../../sip/index.ts';
+import { type Answer, WARNING } from '../../sip/index.ts';
 import type { NoMedia } from './media-plan.ts';
 
 /** A 488 tells so many reasons at most; an offer may have any number of lines. */
 const MOST = 4;
 
+/** Characters of a reason at most. */
+const LONGEST = 200;
+
 /** The 488 to an offer none of whose lines can be used, with Warnings that say why (RFC 3261 §20.43, RFC 3264 §6). */
 export function noMediaAnswer({ faults }: NoMedia): Answer {
-  const warnings = faults.slice(0, MOST).map(({ code, text }) => `${code} focus ${quoted(text)}`);
-  return { status: 488, headers: [{ name: 'Warning', value: warnings.join(', ') }] };
+  const warnings = faults
+    .slice(0, MOST)
+    .map(({ code, text }) => ({ code, agent: 'focus', text: text.slice(0, LONGEST) }));
+  return { status: 488, headers: [{ name: 'Warning', value: WARNING.format(warnings).join(', ') }] };
 }
 
 /** The same for a call that has been answered: the Reason of its BYE (RFC 3326). */
 export function noMediaReason({ faults }: NoMedia): string {
-  return `SIP;cause=488;text=${quoted(faults.map(({ text }) => text).join('; '))}`;
-}
-
-function quoted(text: string): string {
-  return `"${text.replace(/["\\\r\n]/g, ' ').slice(0, 200)}"`;
+  const text = faults.map((fault) => fault.text).join('; ');
+  return `SIP;cause=488;text="${text.replace(/["\\\r\n]/g, ' ').slice(0, LONGEST)}"`;
 }

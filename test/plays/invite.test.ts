@@ -108,6 +108,8 @@ t.test('RFC 7701 §5.2, RFC 3264 §6: what cannot be used is refused with a reas
   await refused(sdp('m=message 9 TCP/FOO *'), 488, /302 \S+ "TCP\/FOO is not MSRP"/);
   await refused(sdp('m=audio 5000 RTP/SAVP 0', 'm=video 5000 RTP/AVP 31'), 488, /^302 \S+ "[^"]*", 304 \S+ "[^"]*"$/);
   await refused(sdp('m=message 9 TCP/MSRP *', 'a=accept-types:message/cpim'), 488, /306 \S+ "[^"]*path/);
+  const noUri = messageLine('http://x.example/');
+  await refused(sdp(...noUri), 488, /"[^"]*not an MSRP URI: \\"http:\/\/x.example\/\\""$/);
   await refused({ contentType: 'text/plain', body: 'hello' }, 415, /application\/sdp/);
   const { response } = await alice.request('INVITE', 'sip:lobby@elsewhere.example');
   t.equal(response.status, 404);
