@@ -306,6 +306,30 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
   });
 });
 
+t.test(
+  'RFC 3261 §13.2.2.4: the 200 has come where its path is used, before the ACK as well, which joins nobody twice',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const bob = await join(stage, 'bob');
+    const alice = await phone(stage, 'alice');
+    const own = newPath();
+    const { response, dialog } = await alice.request('INVITE', ROOM, { contentType: SDP, body: messageSdp(own) });
+    const line = await MsrpLine.bind(own, pathOf(response.body));
+    t.equal((await line.say(alice.uri, ROOM, 'before the ACK')).what, '200');
+    await bob.hears('before the ACK');
+    t.equal((await bob.line.say(bob.uri, alice.uri, 'to alice alone')).what, '200', 'she is in the roster');
+    await line.hears('to alice alone');
+    alice.ack(dialog);
+    t.equal((await line.say(alice.uri, ROOM, 'after the ACK')).what, '200');
+    await bob.hears('after the ACK');
+    await bob.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 0'] });
+    const roster = Buffer.from((await bob.phone.next('NOTIFY')).body).toString();
+    t.equal(roster.match(/<endpoint /g)?.length, 2, 'bob, and alice once');
+    await alice.within(dialog, 'BYE');
+  },
+);
+
 t.test('RFC 3261 §13.2.2.4: an ACK without the answer that our offer wants ends the call', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
