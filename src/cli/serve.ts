@@ -58,14 +58,10 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
   const http = addresses.find(({ protocol }) => protocol === 'HTTP');
   const scheme = config.http.tls ? ['https', 'wss'] : ['http', 'ws'];
   const domain = dialledDomain(config);
-  const room = config.rooms.on_demand ? 'lobby' : (Object.keys(config.rooms.named)[0] ?? 'lobby');
-  const uri = `sip:${room}@${domain}${sip === undefined || sip.port === 5060 ? '' : `:${sip.port}`}`;
+  const room = config.rooms.on_demand ? 'lobby' : Object.keys(config.rooms.named)[0];
+  const port = config.sip.advertise.port ?? sip?.port ?? 5060;
   const web = http === undefined ? '' : `${hostOf(http.host)}:${http.port}`;
   const server = http === undefined || http.port === 8080 ? '' : ` --server ${scheme[1]}://${web}/ws`;
-  const people =
-    config.auth.mode === 'open'
-      ? ['--name Alice', '--name Bob']
-      : ['alice', 'bob'].map((name) => `--as sip:${name}@${domain}`);
   const lines = [
     `grouptextchat ${version} is serving`,
     '',
@@ -77,15 +73,9 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
           row('State', `${scheme[0]}://${web}/health and /metrics`),
         ]),
     '',
-    `${config.rooms.on_demand ? 'Every name is a room. ' : ''}Try ${uri}, from two more terminals${
-      config.auth.mode === 'open'
-        ? ''
-        : ', as users made by `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD'
-    }:`,
-    '',
-    ...people.map((who) => `  npx grouptextchat chat ${uri}${server} ${who}`),
-    '',
-    `or see who is there: npx grouptextchat watch ${uri}${server}`,
+    ...(room === undefined
+      ? NO_ROOM
+      : howToTalk(config, `${room}@${domain}${port === 5060 ? '' : `:${port}`}`, server)),
     '',
     addresses.every(({ host }) => isLoopback(host))
       ? 'Only this machine can reach it. To open it to a network, start with --config FILE;\nconfig/production.example.yaml is such a file, config/default.yaml explains every key.'
@@ -94,6 +84,28 @@ export function greeting(config: Config, addresses: readonly ServedAddress[], ve
   ];
   return `${lines.join('\n')}\n`;
 }
+
+/** How to try the room with this address: `user@host[:port]`. */
+function howToTalk({ auth, rooms }: Config, address: string, server: string): readonly string[] {
+  const uri = `sip:${address}`;
+  const domain = address.replace(/^.*@|:\d+$/g, '');
+  const open = auth.mode === 'open';
+  const people = open ? ['--name Alice', '--name Bob'] : ['alice', 'bob'].map((name) => `--as sip:${name}@${domain}`);
+  return [
+    `${rooms.on_demand ? 'Every name is a room. ' : ''}Try ${uri}, from two more terminals${
+      open ? '' : ', as users made by `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD'
+    }:`,
+    '',
+    ...people.map((who) => `  npx grouptextchat chat ${uri}${server} ${who}`),
+    '',
+    `or see who is there: npx grouptextchat watch ${uri}${server}`,
+  ];
+}
+
+const NO_ROOM = [
+  'There is no room: none is configured, and a call makes none. To have one, name it under rooms.named',
+  '(--set rooms.named.lobby.permanent=true), or let every call make its own (rooms.on_demand: true).',
+];
 
 /** One line for each protocol and address. */
 function served(addresses: readonly ServedAddress[]): readonly string[] {

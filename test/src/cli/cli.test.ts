@@ -264,6 +264,14 @@ t.test('the greeting names what is needed and no more', async (t) => {
   t.match(elsewhere, '  SIP        [::]:5070 (UDP)\n');
   t.match(elsewhere, 'chat sip:lobby@a.example:5070 --server ws://[::1]:81/ws --name Alice');
   t.match(elsewhere, 'The network can reach it.');
+  const mapped = readConfig({ options: ['sip.advertise={ host: 192.0.2.7, port: 5099 }'] });
+  const outside = greeting(mapped, standard, '1');
+  t.match(outside, 'Try sip:lobby@192.0.2.7:5099, from');
+  t.match(outside, 'npx grouptextchat watch sip:lobby@192.0.2.7:5099\n');
+  t.match(outside, '  SIP        127.0.0.1:5060 (UDP, TCP)\n', 'where it listens is another matter');
+  const none = greeting(readConfig({ options: ['rooms.on_demand=false'] }), standard, '1');
+  t.notMatch(none, /lobby@|npx/);
+  t.match(none, /^There is no room: none is configured.*\n.*--set rooms\.named\.lobby\.permanent=true/m);
   const closed = readConfig({ options: ['auth.mode=digest', 'rooms.on_demand=false', 'rooms.named.den={}'] });
   const guarded = greeting(closed, standard, '1');
   t.match(guarded, /^Try sip:den@127\.0\.0\.1, .* `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD:$/m);
