@@ -13,6 +13,7 @@ import { ConferenceHost } from './chat/host.ts';
 import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { makeDirectory } from './config/directories.ts';
+import type { RoomUri } from './conference/ids.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
@@ -36,6 +37,7 @@ import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
 import { withAddresses } from './service/hosts.ts';
+import { dialledLine, dialledRoom } from './service/dialled.ts';
 import { Certificates } from './service/certificates.ts';
 import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
 import { congestionCounter, countingWatcher, failureCounter, showFigures } from './service/figures.ts';
@@ -129,6 +131,10 @@ async function wire(
   const domains = new Domains(names, config.auth.mode === 'digest' ? accountDomain(config) : undefined);
   const certificates = await Certificates.open(config, names);
   const metrics = new Metrics();
+  const dialled = (room: RoomUri): string => dialledRoom(configured, room);
+  const warnFor = (part: string) => (line: string) => {
+    log.child(part).warn(dialledLine(configured, line));
+  };
   const peers = new PeerTable(config.peers.map(peerFamily));
   const gate = gateOf(config, domains, log);
 
@@ -163,11 +169,9 @@ async function wire(
     texts: ENGLISH,
     deliveryFailed: failureCounter(metrics),
     duplicateWindow: config.log.duplicate_window,
-    warn: (line) => {
-      log.child('chat').warn(line);
-    },
+    warn: warnFor('chat'),
     audit: (line) => {
-      log.child('moderation').info(line);
+      log.child('moderation').info(dialledLine(configured, line));
     },
     now,
   });
@@ -198,9 +202,7 @@ async function wire(
     namesOf: (room) => factory.namesOf(room),
     local: reachableHost(config.sip.host[0] ?? '127.0.0.1', config.sip.advertise),
     now,
-    warn: (line) => {
-      log.child('dialling').warn(line);
-    },
+    warn: warnFor('dialling'),
   });
 
   const endpoint = newNodeEndpoint({
@@ -223,9 +225,10 @@ async function wire(
     ...messageRoutes(async (id) => {
       const remembered = [...host.rooms()].flatMap((room) => room.why(id));
       return remembered.length > 0 ? remembered : recordedFates(roomLog, id);
-    }),
+    }, dialled),
     ...roomRoutes({
       rooms: () => host.rooms(),
+      dialled,
       open: async (name) => {
         const uri = domains.roomCalled(name);
         return uri === undefined ? undefined : host.open(uri, 'watcher');
@@ -300,14 +303,12 @@ async function wire(
     userAgent: () => userAgent,
     now,
     info: (line) => {
-      log.info(line);
+      log.info(dialledLine(configured, line));
     },
     congestion: congestionCounter(metrics),
   });
   const listEntries = config.dialling.list_entries;
-  const warn = (line: string): void => {
-    log.child('focus').warn(line);
-  };
+  const warn = warnFor('focus');
   // With accounts a second challenge, of another realm, would be more than most clients answer: there a PIN is dialled.
   const pins = new PinGate(now, config.auth.mode === 'open');
   const referrals = new Referrals({ host, domains, gate, legs, pins, dialOut, listEntries, warn });

@@ -2,12 +2,11 @@
 import type { Config } from '../config/schema.ts';
 import type { ToldRoom, ToldRoster } from '../ops/room-routes.ts';
 import { callApi } from './api.ts';
-import { dialledDomain } from './domain.ts';
 
 /** All rooms that are alive, a line each. Rejects with `ApiError`. */
 export async function listRooms(config: Config): Promise<string> {
   const { rooms } = (await callApi(config, 'GET', '/api/rooms')) as { readonly rooms: readonly ToldRoom[] };
-  return rooms.length === 0 ? 'no room is alive\n' : rooms.map((room) => `${heading(config, room)}\n`).join('');
+  return rooms.length === 0 ? 'no room is alive\n' : rooms.map((room) => `${heading(room)}\n`).join('');
 }
 
 /** Who is in a room and who may not come. Rejects with `ApiError`. */
@@ -22,7 +21,7 @@ export async function showRoom(config: Config, room: string): Promise<string> {
     ({ target, until, reason }) =>
       `  banned: ${target}${until === undefined ? '' : ` until ${until}`}${reason === undefined ? '' : `: ${reason}`}`,
   );
-  return [heading(config, told), ...people, ...bans, ''].join('\n');
+  return [heading(told), ...people, ...bans, ''].join('\n');
 }
 
 /** Gives an order as it would be written in the chat; gives what there is to say about it. Rejects with `ApiError`. */
@@ -43,14 +42,12 @@ function pathOf(room: string): string {
   return `/api/rooms/${encodeURIComponent(room)}`;
 }
 
-function heading(config: Config, { room, users, active, locked, subject, movedTo }: ToldRoom): string {
+function heading({ room, users, active, locked, subject, movedTo }: ToldRoom): string {
   const state = [
     `${String(users)} ${users === 1 ? 'user' : 'users'}`,
     ...(active ? [] : ['empty']),
     ...(locked ? ['locked'] : []),
     ...(movedTo === undefined ? [] : [`moved to ${movedTo}`]),
   ];
-  // Inside, all names of the domain are one; people know the room by theirs.
-  const dialled = room.replace(/@[^@]*$/, () => `@${dialledDomain(config)}`);
-  return `${dialled}  ${state.join(', ')}${subject === undefined ? '' : `  ${subject}`}`;
+  return `${room}  ${state.join(', ')}${subject === undefined ? '' : `  ${subject}`}`;
 }

@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
 import { letHeapGrow } from '../ops/heap.ts';
 import { Logger } from '../ops/logger.ts';
-import { dialledDomain } from './domain.ts';
+import { dialledDomain } from '../service/dialled.ts';
 import { startService, type ServedAddress, type Service } from '../service.ts';
 
 /** How much longer than the configuration allows a stop may take before it is forced, in milliseconds. */

@@ -1,9 +1,11 @@
 import type { MessageFate } from '../chat/fates.ts';
+import type { RoomUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
 import type { ApiRoute } from './api.ts';
 
 /** The API's answer to what became of a message. */
 export interface ToldFate {
+  /** Its URI as people dial it. */
   readonly room: string;
   /** Its place in the room's log. */
   readonly number: number;
@@ -24,9 +26,12 @@ export interface ToldFate {
 
 /**
  * `GET /api/messages/:id`: what became of the messages with this Message-ID (the sender's, or that of an IMDN) for each
- * recipient. Of the latest messages of rooms that are alive all is known; of others that are kept, what is on record.
+ * recipient; `dialled` gives a room's URI as people dial it. Of the latest messages of rooms that are alive all is known; of others that are kept, what is on record.
  */
-export function messageRoutes(why: (id: string) => Promise<readonly MessageFate[]>): readonly ApiRoute[] {
+export function messageRoutes(
+  why: (id: string) => Promise<readonly MessageFate[]>,
+  dialled: (room: RoomUri) => string,
+): readonly ApiRoute[] {
   return [
     {
       method: 'GET',
@@ -35,7 +40,7 @@ export function messageRoutes(why: (id: string) => Promise<readonly MessageFate[
         const found = await why(id).catch(unread);
         if (found instanceof LogReadError)
           return { status: 503, body: { reason: `the log cannot be read: ${found.message}` } };
-        if (found.length > 0) return { status: 200, body: { messages: found.map(told) } };
+        if (found.length > 0) return { status: 200, body: { messages: found.map((fate) => told(fate, dialled)) } };
         return {
           status: 404,
           body: { reason: `nothing is known of a message ${id}: it was not said here, or is too old` },
@@ -54,10 +59,10 @@ const ON_RECORD =
   'What became of it is not remembered: the service was started since, its room was empty, or it is too long ago. ' +
   'On record is who was in the room then.';
 
-function told({ room, n, said, recipients, from }: MessageFate): ToldFate {
+function told({ room, n, said, recipients, from }: MessageFate, dialled: (room: RoomUri) => string): ToldFate {
   return {
     ...(from === 'log' ? { note: ON_RECORD } : {}),
-    room,
+    room: dialled(room),
     number: n,
     messageId: said.messageId,
     from: said.by,

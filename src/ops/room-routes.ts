@@ -5,6 +5,7 @@ import { reasonOf } from '../chat/refusals.ts';
 import type { NoOrder } from '../chat/commands.ts';
 import { commandHelp } from '../chat/commands.ts';
 import { banKey } from '../conference/ban-list.ts';
+import type { RoomUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
 import type { ApiAnswer, ApiRoute } from './api.ts';
 
@@ -14,12 +15,15 @@ export interface RoomRoutesParts {
   readonly rooms: () => Iterable<ChatRoom>;
   /** The room of a name or a URI, alive until released; undefined: there is none and none may be made. Rejects when the log cannot be read. */
   readonly open: (name: string) => Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined>;
+  /** A room's URI as people dial it. */
+  readonly dialled: (room: RoomUri) => string;
   /** Calls somebody into the room; the status of the call as it was answered, or why it was not made. */
   readonly invite: (room: ChatRoom, uri: string) => Promise<{ readonly status: number; readonly reason: string }>;
 }
 
 /** What is told of a room in a list. */
 export interface ToldRoom {
+  /** Its URI as people dial it. */
   readonly room: string;
   readonly users: number;
   readonly active: boolean;
@@ -48,7 +52,7 @@ export interface ToldRoster extends ToldRoom {
  * same rules, becomes the same events, and leaves the same line in the log. `POST /api/rooms/:room/invite` with
  * `{"uri": "sip:carol@example.org"}` calls somebody and is answered when he has.
  */
-export function roomRoutes({ rooms, open, invite }: RoomRoutesParts): readonly ApiRoute[] {
+export function roomRoutes({ rooms, open, dialled, invite }: RoomRoutesParts): readonly ApiRoute[] {
   const within = async (name: string, work: (room: ChatRoom) => ApiAnswer | Promise<ApiAnswer>): Promise<ApiAnswer> => {
     try {
       const opened = await open(name);
@@ -64,11 +68,15 @@ export function roomRoutes({ rooms, open, invite }: RoomRoutesParts): readonly A
     }
   };
   return [
-    { method: 'GET', path: '/api/rooms', handle: () => ({ status: 200, body: { rooms: [...rooms()].map(summary) } }) },
+    {
+      method: 'GET',
+      path: '/api/rooms',
+      handle: () => ({ status: 200, body: { rooms: [...rooms()].map((room) => summary(room, dialled)) } }),
+    },
     {
       method: 'GET',
       path: '/api/rooms/:room',
-      handle: ({ params: { room = '' } }) => within(room, (found) => ({ status: 200, body: roster(found) })),
+      handle: ({ params: { room = '' } }) => within(room, (found) => ({ status: 200, body: roster(found, dialled) })),
     },
     {
       method: 'POST',
@@ -134,10 +142,10 @@ function misread(no: NoOrder): ApiAnswer {
   }
 }
 
-function summary({ uri, conference }: ChatRoom): ToldRoom {
+function summary({ uri, conference }: ChatRoom, dialled: RoomRoutesParts['dialled']): ToldRoom {
   const { subject, userCount, active, locked, tombstone } = conference;
   return {
-    room: uri,
+    room: dialled(uri),
     users: userCount,
     active,
     locked,
@@ -146,10 +154,10 @@ function summary({ uri, conference }: ChatRoom): ToldRoom {
   };
 }
 
-function roster(room: ChatRoom): ToldRoster {
+function roster(room: ChatRoom, dialled: RoomRoutesParts['dialled']): ToldRoster {
   const { conference } = room;
   return {
-    ...summary(room),
+    ...summary(room, dialled),
     participants: [...conference.users()].map(({ user, entity, displayName, nickname, role, muted, endpoints }) => ({
       user,
       shown: entity,

@@ -13,6 +13,9 @@ export function reachableHost(bound: string, advertise: Advertised): string {
   return machineAddresses()[0] ?? '127.0.0.1';
 }
 
+/** The host in the URIs of rooms inside and in the room log, whatever is configured. */
+export const LASTING_NAME = 'localhost';
+
 /**
  * The names under which rooms of a service that listens there may be dialled. The first is the lasting one: it does not
  * depend on the configuration, since the logs of the rooms hang on it.
@@ -24,7 +27,7 @@ export function servedNames(
 ): readonly [string, ...string[]] {
   const hosts = bound.host.flatMap((host) => (isAny(host) ? machineAddresses() : [host]));
   if (bound.advertise.host !== null) hosts.push(bound.advertise.host);
-  return ['localhost', '127.0.0.1', '[::1]', machine, ...configured, ...hosts.map(bracketed)];
+  return [LASTING_NAME, '127.0.0.1', '[::1]', machine, ...configured, ...hosts.map(bracketed)];
 }
 
 /** An IPv6 address in the brackets it has in URIs. */

@@ -193,7 +193,7 @@ t.test('after a restart it is known who was there, and said in words that the re
 
 t.test('grouptextchat why tells it in words', async (t) => {
   const data = t.testdir();
-  const stage = await raise(`data=${data}`);
+  const stage = await raise(`data=${data}`, 'domains=[chat.example]');
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');
   await join(stage, 'bob');
@@ -212,7 +212,18 @@ t.test('grouptextchat why tells it in words', async (t) => {
   t.equal(told.code, 0);
   t.match(
     told.out,
-    /^sip:lobby@\S+, message \d+: sip:alice@127\.0\.0\.1 to everyone, \S+Z\n {2}sip:bob@127\.0\.0\.1 \(\S+\): delivered\n$/,
+    /^sip:lobby@chat\.example, message \d+: sip:alice@127\.0\.0\.1 to everyone, \S+Z\n {2}sip:bob@127\.0\.0\.1 \(\S+\): delivered\n$/,
   );
+  const asked = async (path: string, order?: string): Promise<unknown> => {
+    const headers = { Authorization: `Bearer ${readFileSync(`${data}/admin-token`, 'utf8').trim()}` };
+    const body = order === undefined ? {} : { method: 'POST', body: JSON.stringify({ order }) };
+    const sent = { ...body, headers: { ...headers, 'Content-Type': 'application/json' } };
+    return (await fetch(`http://127.0.0.1:${httpOf(stage)}/api/rooms${path}`, sent)).json();
+  };
+  const room = 'sip:lobby@chat.example';
+  t.match(await asked(''), { rooms: [{ room }] }, 'one name of the room everywhere');
+  t.match(await asked(`/${encodeURIComponent(room)}`), { room, users: 2 });
+  t.same(await asked('/lobby/orders', 'subject Tea'), { done: true });
+  t.match(stage.lines.join(''), `moderation: ${room}: administrator by API: subject subject="Tea": done`);
   t.match(await why('no-such-id'), { code: 1, err: /^grouptextchat: nothing is known of a message no-such-id/ });
 });
