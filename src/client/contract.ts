@@ -114,7 +114,8 @@ export interface Room {
   readonly features: readonly string[];
   /**
    * Says something to all, or to one participant. Resolves when the room has kept it, or with why not. `again` is the
-   * id of an attempt whose fate is unknown: the room says the message once, however often it is sent.
+   * id of an attempt whose fate is unknown: the room says the message once, however often it is sent. To a room of this
+   * service a text that begins with a slash and a word is an order; what shall be said all the same begins with a blank.
    */
   say(text: string, to?: string, again?: string): Promise<Said>;
   /** Sends a file to all, or to one participant; refused without being sent when the room takes none of its size. */
