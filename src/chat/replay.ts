@@ -3,9 +3,11 @@ import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
 import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
+import { LargeCopy } from './large-copy.ts';
 import type { Past } from './past.ts';
 import type { PastWish } from './past-wish.ts';
 import type { Recipient } from './recipient.ts';
+import type { Reader, SharedStream } from './shared-stream.ts';
 
 /** How much of its past a room gives. */
 export interface HistoryPolicy {
@@ -48,6 +50,16 @@ const LOOKED_AT = 1000;
 /** Most notifications that come while somebody catches up, and most messages during one read; the oldest are left out first. */
 const MOST_ASIDE = 1000;
 
+/** Most large messages that are kept from their first octet for somebody who catches up; the oldest are let go first. */
+const MOST_HELD = 4;
+
+/** A large message that began while its recipient was catching up. */
+interface Held {
+  readonly stream: SharedStream;
+  /** Stands at its first octet. */
+  readonly place: Reader;
+}
+
 /**
  * Brings a recipient up to date: first the past, then what was said meanwhile, until there is nothing between it and the
  * present. It takes the recipient's place in the switch, and need not keep what is said, since the log does.
@@ -67,6 +79,8 @@ export class Replay implements Recipient {
   #meanwhile: Copy[] = [];
   /** Notifications (RFC 5438) that go behind the messages which they may be about. */
   #aside: Copy[] = [];
+  /** Large messages that are news. */
+  readonly #held = new Map<EventNumber, Held>();
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
   /** The last message that was delivered. */
@@ -145,9 +159,36 @@ export class Replay implements Recipient {
     }
   }
 
-  /** RFC 7701 §6.1: chunks go to those who got the first one. The line that stands for it comes with the past. */
-  deliverLarge(): void {
-    // Nothing.
+  /**
+   * RFC 7701 §6.1: chunks go to those who were there for the first one. Its place is among the rest, which comes first; so
+   * it is kept until then, for as long as that makes nobody else wait. After that a line stands for it.
+   */
+  deliverLarge(copy: LargeCopy, stream: SharedStream): void {
+    const { n } = copy;
+    if (n === undefined || this.#state === 'over') return;
+    this.deliver(copy);
+    const letGo = (): void => this.#letGoOf(n);
+    const place = stream.reader({ unbroken: false, brief: true, maximum: Infinity, wake: ignore, detached: letGo });
+    this.#held.set(n, { stream, place });
+    const [oldest] = this.#held.keys();
+    if (this.#held.size > MOST_HELD && oldest !== undefined) this.#letGoOf(oldest);
+  }
+
+  #letGoOf(n: EventNumber): void {
+    this.#held.get(n)?.place.close();
+    this.#held.delete(n);
+  }
+
+  #letGoOfAll(): void {
+    for (const n of [...this.#held.keys()]) this.#letGoOf(n);
+  }
+
+  #give(copy: Copy): void {
+    const { recipient } = this.#parts;
+    const held = copy.n === undefined ? undefined : this.#held.get(copy.n);
+    if (held === undefined || !(copy instanceof LargeCopy)) recipient.deliver(copy);
+    else recipient.deliverLarge(copy, held.stream);
+    if (copy.n !== undefined) this.#letGoOf(copy.n);
   }
 
   /** Gives up on a recipient that is gone. Idempotent. */
@@ -155,6 +196,7 @@ export class Replay implements Recipient {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#letGo();
+    this.#letGoOfAll();
   }
 
   /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
@@ -178,8 +220,11 @@ export class Replay implements Recipient {
         continue;
       }
       this.#at += 1;
-      if (past.isTakenBack(copy)) continue;
-      recipient.deliver(copy);
+      if (past.isTakenBack(copy)) {
+        if (copy.n !== undefined) this.#letGoOf(copy.n);
+        continue;
+      }
+      this.#give(copy);
       if (notificationsIn(copy).length === 0) this.#delivered = copy.n;
       count += 1;
     }
@@ -263,10 +308,16 @@ export class Replay implements Recipient {
 
   #finish(fault?: LogReadError): void {
     if (this.#state === 'over') return;
-    this.stop();
+    this.#state = 'over';
+    this.#letGo();
     this.#parts.done(fault);
-    if (fault !== undefined) for (const copy of this.#meanwhile) this.#parts.recipient.deliver(copy);
+    if (fault !== undefined) for (const copy of this.#meanwhile) this.#give(copy);
+    this.#letGoOfAll();
   }
+}
+
+function ignore(): void {
+  // Nothing is read at that place.
 }
 
 const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>

@@ -28,6 +28,8 @@ export interface ReaderParts {
   readonly unbroken: boolean;
   /** There are more octets, or there will be none: ask again. */
   readonly wake: () => void;
+  /** It is not there for itself, and holds up nobody for longer than it takes to see that. Default false. */
+  readonly brief?: boolean;
   /** Octets that its peer takes at most (RFC 4975 §8.6); what is larger shows only when it has come. */
   readonly maximum: number;
   /**
@@ -119,7 +121,7 @@ export class SharedStream {
     this.#wake();
   }
 
-  /** A reader from the first octet on; only until `start`. */
+  /** A reader from the first octet on; only until `start`, or while another stands there. */
   reader(parts: ReaderParts): Reader {
     const reader = new Reader(this, parts);
     this.#readers.add(reader);
@@ -183,7 +185,8 @@ export class SharedStream {
       // When all of them are behind, none holds up the others.
       if (![...this.#readers].some(({ bytes }) => this.#size - bytes < window / 4)) return;
       for (const reader of [...this.#readers]) {
-        if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= patience) reader.detach('too slow');
+        const bearable = reader.brief ? 0 : patience;
+        if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= bearable) reader.detach('too slow');
       }
     } else if (Date.now() - this.#quietSince > patience) {
       for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('too slow');
@@ -194,6 +197,7 @@ export class SharedStream {
 /** A reader's place in a stream. */
 export class Reader implements StreamSource {
   readonly unbroken: boolean;
+  readonly brief: boolean;
   readonly #stream: SharedStream;
   readonly #parts: ReaderParts;
   /** The piece it is at, and how many octets of it, and of all, it has had. */
@@ -207,6 +211,7 @@ export class Reader implements StreamSource {
     this.#stream = stream;
     this.#parts = parts;
     this.unbroken = parts.unbroken;
+    this.brief = parts.brief === true;
   }
 
   pull(max: number): Uint8Array | 'later' | 'end' | 'abort' {

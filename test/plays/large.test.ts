@@ -138,6 +138,30 @@ t.test('RFC 4975 §8.6, §10.5: 413 for what is too large, announced or not', as
   t.equal(await alice.say('still here'), '200');
 });
 
+t.test('RFC 7701 §6.1: who is bound when it begins gets it, though he is still being sent the past', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20');
+  t.teardown(() => stage.close());
+  for (const [at, past] of [0, 1, 20].entries()) {
+    const room = `sip:room${String(at)}@127.0.0.1`;
+    const alice = await join(stage, 'alice', room);
+    for (let i = 1; i <= past; i += 1) t.equal(await alice.say(`before, ${String(i)}.`), '200');
+    const body = picture(alice.uri, 300_000, room);
+    const bob = await join(stage, 'bob', room);
+    const heard = receive(bob);
+    const sender = new Sender(alice, body);
+    const sent = [sender.send(100_000), alice.say('after its beginning'), sender.send(200_000)];
+    t.same(await Promise.all(sent), ['200', '200', '200']);
+    const { text, flag } = await heard;
+    t.ok(text === body && flag === '$', 'every octet');
+    await bob.line.hears('after its beginning');
+    t.equal(
+      bob.line.heard().length,
+      past === 0 ? 0 : past + 1,
+      'the past and its heading, and no line that stands for it',
+    );
+  }
+});
+
 t.test('RFC 7701 §6.1: the rules are asked at its beginning', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

@@ -1,12 +1,23 @@
 import t from 'tap';
 import { formatCpim } from '../../msrp/index.ts';
 import { Copy } from '../../src/chat/copy.ts';
+import { LargeCopy } from '../../src/chat/large-copy.ts';
 import { Past } from '../../src/chat/past.ts';
 import type { PastWish } from '../../src/chat/past-wish.ts';
 import type { Recipient } from '../../src/chat/recipient.ts';
 import { Replay, ReplayPump } from '../../src/chat/replay.ts';
+import { type Reader, SharedStream } from '../../src/chat/shared-stream.ts';
 import type { Said } from '../../src/conference/events.ts';
-import { endpointId, eventNumber, messageId, type RoomUri, roomUri, userUri } from '../../src/conference/ids.ts';
+import {
+  endpointId,
+  eventNumber,
+  messageId,
+  type RoomUri,
+  roomUri,
+  streamId,
+  type StreamId,
+  userUri,
+} from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { type Logged, LogReadError, type ReadRange } from '../../src/log/room-log.ts';
 import { silentDevice } from './silent.ts';
@@ -51,11 +62,17 @@ function setUp(
   wish: PastWish,
   asked: boolean,
   onDelivery: (text: string, log: MemoryLog) => void = () => undefined,
-): { log: SlowLog; say: (text: string) => void; over: Promise<string[]> } {
+): {
+  log: SlowLog;
+  say: (text: string) => void;
+  sayLarge: (text: string) => SharedStream;
+  over: Promise<string[]>;
+} {
   // The room's clock is that of its events.
   const log = new SlowLog({ now: () => 1 });
   const past = new Past(log, ROOM, () => undefined);
   const heard: string[] = [];
+  const streams = new Map<StreamId, SharedStream>();
   let attached: Recipient | undefined;
   const device: Recipient = {
     ...silent,
@@ -63,13 +80,29 @@ function setUp(
       heard.push(messageId);
       onDelivery(messageId, log);
     },
+    deliverLarge: ({ said: { messageId } }, stream) => {
+      const reader = stream.reader({ unbroken: false, maximum: Infinity, wake: ignore, detached: ignore });
+      heard.push(`${messageId}: ${Buffer.from(octetsOf(reader)).toString()}`);
+    },
   };
   log.follow(ROOM, ({ n, event }) => {
     past.hear({ n, event });
     if (event.type === 'said') attached?.deliver(new Copy(event, n));
+    if (event.type === 'opened') {
+      const stream = streams.get(event.stream);
+      if (stream !== undefined) attached?.deliverLarge(new LargeCopy(event, n), stream);
+      stream?.start();
+    }
   });
   const say = (text: string): void => {
     log.append(ROOM, said(text));
+  };
+  const sayLarge = (text: string): SharedStream => {
+    const stream = new SharedStream({ pause: ignore, resume: ignore });
+    stream.append(Buffer.from(text));
+    streams.set(streamId(text), stream);
+    log.append(ROOM, { ...said(text), type: 'opened', stream: streamId(text) });
+    return stream;
   };
   for (const text of ['one', 'two', 'three']) say(text);
   const over = new Promise<string[]>((resolve) => {
@@ -93,7 +126,17 @@ function setUp(
     attached = replay;
     new ReplayPump().add(replay);
   });
-  return { log, say, over };
+  return { log, say, sayLarge, over };
+}
+
+function ignore(): void {
+  // Nobody waits for it.
+}
+
+/** All octets that a reader can have now. */
+function octetsOf(reader: Reader): Uint8Array {
+  const piece = reader.pull(Infinity);
+  return typeof piece === 'string' ? Buffer.alloc(0) : Buffer.concat([piece, octetsOf(reader)]);
 }
 
 t.test('what is said while the past is being read is news, however little of the past is wanted', async (t) => {
@@ -194,6 +237,37 @@ t.test('what is said meanwhile is not lost when the past cannot be read', async 
   log.answer(new LogReadError('no disk'));
   t.same(await over, ['four', 'five']);
   t.equal(log.last(ROOM), eventNumber(5));
+});
+
+t.test(
+  'RFC 7701 §6.1: a large message that begins meanwhile comes whole in its turn, also when it has ended',
+  async (t) => {
+    for (const fault of [undefined, new LogReadError('no disk')]) {
+      const { log, say, sayLarge, over } = setUp({ messages: 1 }, false);
+      say('four');
+      const streams = [sayLarge('large'), sayLarge('ended'), sayLarge('givenup')];
+      say('five');
+      streams[1]?.complete();
+      streams[2]?.abort();
+      log.append(ROOM, { type: 'aborted', at: 1, stream: streamId('givenup'), reason: 'gone' });
+      log.answer(fault);
+      const before = fault === undefined ? ['before1', 'three'] : [];
+      const gone = fault === undefined ? [] : ['givenup: '];
+      t.same(await over, [...before, 'four', 'large: large', 'ended: ended', ...gone, 'five'], String(fault));
+      for (const stream of streams) t.ok(stream.readers <= 1, 'but for the device nobody is at it any more');
+    }
+  },
+);
+
+t.test('of large messages that begin meanwhile, few are kept, and none for who is gone', async (t) => {
+  const { log, sayLarge, over } = setUp({ messages: 0 }, false);
+  const streams = ['a', 'b', 'c', 'd', 'e'].map((text) => sayLarge(text));
+  t.same(
+    streams.map((stream) => stream.readers),
+    [0, 1, 1, 1, 1],
+  );
+  log.answer();
+  t.same(await over, ['a', 'b: b', 'c: c', 'd: d', 'e: e'], 'of the others the line that stands for it');
 });
 
 t.test('what is taken back while somebody catches up is not given to him any more', async (t) => {

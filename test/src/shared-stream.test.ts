@@ -9,9 +9,10 @@ function stage(limits: Partial<StreamLimits> = {}) {
     { pause: () => told.push('pause'), resume: () => told.push('resume') },
     { window: 1000, patience: 2000, ...limits },
   );
-  const reader = (name: string, unbroken = false): Reader =>
+  const reader = (name: string, unbroken = false, brief = false): Reader =>
     stream.reader({
       unbroken,
+      brief,
       maximum: Infinity,
       wake: () => undefined,
       detached: (why) => told.push(`${name} detached: ${why}`),
@@ -95,6 +96,25 @@ t.test('RFC 7701 §6.4: who holds up others for too long is let go, and those wh
   t.equal(slow.pull(100), 'abort');
   stream.append(octets(100));
   t.same(drain(fast), { size: 100, then: 'later' });
+});
+
+t.test('who keeps a place for another holds up nobody for long, and who takes it has every octet', async (t) => {
+  const { stream, told, reader } = stage();
+  const [fast, place] = [reader('fast'), reader('place', false, true)];
+  reader('a second place', false, true);
+  stream.start();
+  stream.append(octets(900));
+  drain(fast);
+  const late = reader('late');
+  place.close();
+  t.same(drain(late), { size: 900, then: 'later' });
+  stream.append(octets(200));
+  drain(fast);
+  drain(late);
+  t.same(told, ['pause']);
+  mock.timers.tick(500);
+  t.same(told, ['pause', 'resume', 'a second place detached: too slow']);
+  t.equal(stream.heldBytes, 0);
 });
 
 t.test('a peer that can take nothing else meanwhile is not kept waiting for octets for long', async (t) => {
