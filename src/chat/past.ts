@@ -1,5 +1,6 @@
-import type { ConferenceEvent } from '../conference/events.ts';
+import type { ConferenceEvent, Millis } from '../conference/events.ts';
 import { type EventNumber, eventNumber, type RoomUri, type UserUri } from '../conference/ids.ts';
+import { retentionOf } from '../conference/retention.ts';
 import type { Logged, RoomLog } from '../log/room-log.ts';
 import { Copy } from './copy.ts';
 import { asSaid } from './dispositions.ts';
@@ -41,6 +42,8 @@ export class Past {
   /** The window reaches back to the oldest message that is kept. */
   #whole = false;
   #bytes = 0;
+  /** Of what is at hand, with what leaves nothing to deliver: the room's limits count it, too. */
+  #sizes: { readonly n: EventNumber; readonly at: Millis; readonly octets: number }[] = [];
   #loading: Promise<void> | undefined;
   /** The newest event that was heard. */
   #newest = eventNumber(0);
@@ -66,6 +69,7 @@ export class Past {
       if (this.#users > 0) return;
       this.#window = undefined;
       this.#bytes = 0;
+      this.#sizes = [];
       this.#takenBack = [];
     };
   }
@@ -88,11 +92,26 @@ export class Past {
     if (most <= 0) return [];
     const window = this.#window;
     if (window === undefined) return (this.#loading ??= this.#fill(through)).then(() => this.read(range));
-    const from = after === undefined ? 0 : firstAfter(window, after);
+    const from = firstAfter(window, end === 'newest' ? Math.max(after ?? 0, this.#forgotten) : (after ?? 0));
     const found = window.slice(from, through === undefined ? undefined : firstAfter(window, through));
     const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
     if (!covers) return end === 'newest' ? this.#readNewest(range) : this.#readOldest(range);
     return end === 'newest' ? found.slice(-most) : found.slice(0, most);
+  }
+
+  /**
+   * The number of the newest message that the room need not keep any more: it may be at hand all the same, for those who
+   * have been catching up since before.
+   */
+  get #forgotten(): number {
+    const { since, maxMessages, maxBytes } = this.#log.keeps(this.#room);
+    let [messages, bytes] = [0, 0];
+    const gone = this.#sizes.findLast(({ at, octets }) => {
+      messages += 1;
+      bytes += octets;
+      return messages > maxMessages || bytes > maxBytes || at < since;
+    });
+    return gone?.n ?? 0;
   }
 
   /** Whether a message that `read` has given, to somebody who uses this, was taken back since. */
@@ -139,6 +158,7 @@ export class Past {
       const logged = await this.#log.read(this.#room, { ...present, last: this.#limits.messages, messagesOnly: true });
       this.#window = [];
       this.#bytes = 0;
+      this.#sizes = [];
       this.#whole = logged.length < this.#limits.messages;
       const newest = logged.at(-1)?.n ?? 0;
       for (const each of logged) this.#note(each);
@@ -157,6 +177,10 @@ export class Past {
     if (isGone !== undefined) {
       this.#window = window.filter((copy) => !isGone(copy));
       for (const copy of window) if (isGone(copy)) this.#bytes -= copy.said.cpim.length;
+    }
+    if (retentionOf(event).keep === 'message') {
+      this.#sizes.push({ n, at: event.at, octets: 'cpim' in event ? event.cpim.length : 0 });
+      if (this.#sizes.length > 2 * this.#limits.messages) this.#sizes.shift();
     }
     const copy = this.#copyOf({ n, event });
     if (copy === undefined) return;
@@ -200,7 +224,7 @@ function takenBackBy(event: ConferenceEvent): ((copy: Copy) => boolean) | undefi
 }
 
 /** The place of the first copy with a number above `after`. */
-function firstAfter(copies: readonly Copy[], after: EventNumber): number {
+function firstAfter(copies: readonly Copy[], after: number): number {
   let [low, high] = [0, copies.length];
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -4,8 +4,8 @@ import { eventNumber } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
-import { DEFAULT_KEEPING, MAX_READ, oldestKept } from './room-log.ts';
-import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
+import { DEFAULT_KEEPING, keptAt, MAX_READ } from './room-log.ts';
+import type { KeptNow, Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 
 /** What a memory log may be told. */
 export interface MemoryLogOptions {
@@ -34,7 +34,7 @@ export class MemoryLog implements RoomLog {
     if (this.#closed) return CLOSED;
     let past = this.#rooms.get(room);
     if (past === undefined) {
-      past = new RoomPast(this.#keeping(room));
+      past = new RoomPast((now) => keptAt(this.#keeping(room), now));
       this.#rooms.set(room, past);
     }
     const logged = past.append(event);
@@ -44,6 +44,10 @@ export class MemoryLog implements RoomLog {
 
   read(room: RoomUri, range: ReadRange = {}): Promise<readonly Logged[]> {
     return Promise.resolve(this.#rooms.get(room)?.read(range, this.#now()) ?? []);
+  }
+
+  keeps(room: RoomUri): KeptNow {
+    return keptAt(this.#keeping(room), this.#now());
   }
 
   facts(room: RoomUri): Promise<readonly Logged[]> {
@@ -114,7 +118,7 @@ class Line {
 
 /** What one room keeps of its past. */
 class RoomPast {
-  readonly #keeping: RoomKeeping;
+  readonly #kept: (now: Millis) => KeptNow;
   // Apart, since any number of comings and goings must not push a message out.
   readonly #messages = new Line();
   readonly #happenings = new Line();
@@ -124,8 +128,8 @@ class RoomPast {
   /** The newest message that is no longer kept: what happened before it goes with it. */
   #forgotten = eventNumber(0);
 
-  constructor(keeping: RoomKeeping) {
-    this.#keeping = keeping;
+  constructor(kept: (now: Millis) => KeptNow) {
+    this.#kept = kept;
   }
 
   get last(): EventNumber {
@@ -155,8 +159,7 @@ class RoomPast {
   }
 
   prune(now: Millis): void {
-    const { maxMessages, maxBytes } = this.#keeping;
-    const since = oldestKept(this.#keeping, now);
+    const { since, maxMessages, maxBytes } = this.#kept(now);
     const old = ({ event }: Logged): boolean => event.at < since;
     for (let oldest = this.#messages.first; oldest !== undefined; oldest = this.#messages.first) {
       if (this.#messages.length <= maxMessages && this.#bytes <= maxBytes && !old(oldest)) break;

@@ -46,6 +46,18 @@ export const DEFAULT_KEEPING: RoomKeeping = {
   maxBytes: 64 * 1024 * 1024,
 };
 
+/** What a room keeps at some time, whether the rest has been forgotten already or not. */
+export interface KeptNow extends Pick<RoomKeeping, 'maxMessages' | 'maxBytes'> {
+  /** When the oldest events happened. */
+  readonly since: Millis;
+}
+
+/** What a room that is kept so keeps at that time. */
+export function keptAt(keeping: RoomKeeping, now: Millis): KeptNow {
+  const { maxMessages, maxBytes } = keeping;
+  return { since: oldestKept(keeping, now), maxMessages, maxBytes };
+}
+
 /** When the oldest events happened that a room still keeps. */
 export function oldestKept({ maxAge }: RoomKeeping, now: Millis): Millis {
   return Number.isFinite(maxAge) ? Math.max(0, Math.trunc(now - maxAge)) : 0;
@@ -94,10 +106,14 @@ export interface RoomLog {
   append(room: RoomUri, event: ConferenceEvent, settled?: (outcome: Outcome) => void): Outcome;
 
   /**
-   * The kept events of a range, oldest first. Never gives what is not kept yet, nor what is older than the room keeps
-   * (`maxAge`), whether it has been forgotten already or not. Rejects with `LogReadError` when the store cannot be read.
+   * The kept events of a range, oldest first. Never gives what is not kept yet, nor what is older or more than the room
+   * keeps (`RoomKeeping`), whether it has been forgotten already or not. Rejects with `LogReadError` when the store cannot
+   * be read.
    */
   read(room: RoomUri, range?: ReadRange): Promise<readonly Logged[]>;
+
+  /** What the room keeps now. */
+  keeps(room: RoomUri): KeptNow;
 
   /** What must be applied to an empty conference to get the room's lasting state (facts only, oldest first). Rejects with `LogReadError`. */
   facts(room: RoomUri): Promise<readonly Logged[]>;

@@ -1,14 +1,13 @@
 /** What to read of a room, and which of its events that is. */
+import type { KeptNow } from './room-log.ts';
 import { KIND } from './sqlite-records.ts';
 import type { StoredRecord } from './sqlite-records.ts';
 import { rowsOf } from './sqlite-rows.ts';
 
-/** What to read of a room. */
-export interface StoredRange {
+/** What to read of a room, and what of that it still keeps. */
+export interface StoredRange extends KeptNow {
   readonly from: number;
   readonly through: number;
-  /** Only what happened then or later. */
-  readonly since: number;
   readonly limit: number;
   /** Which of the range the limit leaves; the oldest only of messages. */
   readonly end: 'newest' | 'oldest';
@@ -31,6 +30,12 @@ export function kindsOf({
   return [messagesOnly || knownBy !== undefined ? 1 : 0, to !== undefined || comingsOnly ? 1 : 0];
 }
 
+/** The lowest numbers, of messages and of other happenings, that a room need not forget. */
+export interface FirstKept {
+  readonly messages: number;
+  readonly happenings: number;
+}
+
 /** Which events are in the range. */
 export interface Wanted {
   /** Bytes that a segment has somewhere when it holds one of them. */
@@ -38,8 +43,8 @@ export interface Wanted {
   readonly isWanted: (record: StoredRecord) => boolean;
 }
 
-/** Which events are in the range. */
-export function wantedOf(range: StoredRange): Wanted {
+/** Which events are in the range, of those that the room still keeps. */
+export function wantedOf(range: StoredRange, kept: FirstKept): Wanted {
   const { from, through, since, to, knownBy } = range;
   const sought = to ?? knownBy;
   // As it stands in JSON, so that most need not be read as such.
@@ -49,7 +54,12 @@ export function wantedOf(range: StoredRange): Wanted {
   return {
     needle,
     isWanted: (record) =>
-      record.n >= from && record.n <= through && record.at >= since && mayBe(record) && isSuch(record),
+      record.n >= from &&
+      record.n <= through &&
+      record.n >= (record.kind === KIND.message ? kept.messages : kept.happenings) &&
+      record.at >= since &&
+      mayBe(record) &&
+      isSuch(record),
   };
 }
 

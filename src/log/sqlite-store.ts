@@ -4,11 +4,11 @@ import { resolve } from 'node:path';
 import Database from 'libsql';
 import { readIpAddress } from '../conference/ids.ts';
 import { oldestKept } from './room-log.ts';
-import type { RoomKeeping } from './room-log.ts';
+import type { KeptNow, RoomKeeping } from './room-log.ts';
 import { headOf, KIND, LASTS, recordOf, recordsOf, segmentBytes } from './sqlite-records.ts';
 import type { PackedBatch, SegmentHead, StoredRecord } from './sqlite-records.ts';
 import { kindsOf, wantedOf } from './sqlite-range.ts';
-import type { StoredRange } from './sqlite-range.ts';
+import type { FirstKept, StoredRange } from './sqlite-range.ts';
 import { asBytes, asNumber, blobOf, rowsOf, textOf } from './sqlite-rows.ts';
 import type { Row } from './sqlite-rows.ts';
 import { upgrade } from './sqlite-upgrade.ts';
@@ -66,6 +66,7 @@ export class SqliteStore {
   readonly #readNewest;
   readonly #readOldest;
   readonly #facts;
+  readonly #sums;
 
   /**
    * Opens or makes the file. `maxPages` bounds it (tests; `undefined`: the disk does). `upgrading` hears when it is one of an
@@ -111,6 +112,8 @@ export class SqliteStore {
       this.#facts = db.prepare(
         `SELECT ${asNumber('n')}, ${asBytes('event')} FROM facts WHERE room = ? ORDER BY facts.n`,
       );
+      const sums = ['messages', 'happenings', 'octets'].map((column) => `CAST(sum(${column}) AS REAL) AS ${column}`);
+      this.#sums = db.prepare(`SELECT ${sums.join()} FROM segments WHERE room = ?`);
       this.#left = this.#marks();
       this.#normaliseBans();
     } catch (error) {
@@ -199,10 +202,12 @@ export class SqliteStore {
     const room = this.#roomIds.get(uri);
     if (room === undefined) return [];
     const newest = range.end === 'newest';
-    const { needle, isWanted } = wantedOf(range);
+    const kept = this.#within(room, range);
+    const { needle, isWanted } = wantedOf(range, kept);
     const [messages, happenings] = kindsOf(range);
     const found: StoredRecord[] = [];
-    let { from, through } = range;
+    let from = Math.max(range.from, kept.messages);
+    let { through } = range;
     for (;;) {
       // Each holds one event or more.
       const most = Math.min(range.limit - found.length, READ_STEP);
@@ -300,22 +305,23 @@ export class SqliteStore {
     return shortened;
   }
 
+  /** What is inside all of the room's limits. */
+  #firstKept(room: number, keeping: RoomKeeping, now: number): FirstKept {
+    const { messages, happenings } = this.#within(room, keeping);
+    const young = this.#afterOlder(room, oldestKept(keeping, now));
+    return { messages: Math.max(messages, young), happenings: Math.max(happenings, young) };
+  }
+
   /**
-   * The lowest numbers of messages, and of other happenings, that are inside the room's limits; apart, since any number of
-   * comings and goings must not push a message out.
+   * What is inside the room's limits of count and size: asked for with each read, and mostly answered by the index alone.
+   * Messages and other happenings apart, since any number of comings and goings must not push a message out.
    */
-  #firstKept(
-    room: number,
-    keeping: RoomKeeping,
-    now: number,
-  ): { readonly messages: number; readonly happenings: number } {
-    const { maxMessages, maxBytes } = keeping;
-    const messages = Math.max(
-      this.#afterOlder(room, oldestKept(keeping, now)),
-      this.#afterMore(room, 'messages', maxMessages),
-      this.#afterMore(room, 'octets', maxBytes),
-    );
-    return { messages, happenings: Math.max(messages, this.#afterMore(room, 'happenings', maxMessages)) };
+  #within(room: number, { maxMessages, maxBytes }: Omit<KeptNow, 'since'>): FirstKept {
+    const [row = {}] = rowsOf([this.#sums.get(room)]);
+    const after = (column: keyof typeof WEIGHT, most: number): number =>
+      this.#afterFirst(room, column, Number(row[column]) - most);
+    const messages = Math.max(after('messages', maxMessages), after('octets', maxBytes));
+    return { messages, happenings: Math.max(messages, after('happenings', maxMessages)) };
   }
 
   /** The number behind the newest event from before that time. */
@@ -327,17 +333,18 @@ export class SqliteStore {
     return newest === undefined ? Number(row['first']) : newest.n + 1;
   }
 
-  /** The number behind the newest event that is too much: all from it on would come to more than `most`. */
-  #afterMore(room: number, column: keyof typeof WEIGHT, most: number): number {
-    if (this.#number(`SELECT sum(${column}) FROM segments WHERE room = ?`, room) <= most) return 0;
-    const sums = `SELECT id, first, sum(${column}) OVER (ORDER BY first DESC) AS total FROM segments WHERE room = ?`;
-    const found = `SELECT id, total FROM (${sums}) WHERE total > ? ORDER BY first DESC LIMIT 1`;
-    const sql = `SELECT total, ${ROW} FROM (${found}) JOIN segments USING (id)`;
-    const [row = {}] = rowsOf([this.#db.prepare(sql).get(room, most)]);
-    let [total, after] = [Number(row['total']), Number(row['first'])];
+  /** The number behind the oldest events that come to so much; 0 when that is nothing. */
+  #afterFirst(room: number, column: keyof typeof WEIGHT, excess: number): number {
+    if (excess <= 0) return 0;
+    // Row by row from the oldest on, and no further than need be: mostly little is too much. ORDER BY would sort them all.
+    const sums = `SELECT id, sum(${column}) OVER (ORDER BY first ROWS UNBOUNDED PRECEDING) AS gone FROM segments WHERE room = ?`;
+    const found = `SELECT id, gone FROM (${sums}) WHERE gone >= ? LIMIT 1`;
+    const sql = `SELECT CAST(gone AS REAL) AS gone, ${ROW} FROM (${found}) JOIN segments USING (id)`;
+    const [row = {}] = rowsOf([this.#db.prepare(sql).get(room, excess)]);
+    let [gone, after] = [Number(row['gone']) - Number(row[column]), Number(row['first'])];
     for (const record of recordsOfRow(row) ?? []) {
-      if (total <= most) break;
-      total -= WEIGHT[column](record);
+      if (gone >= excess) break;
+      gone += WEIGHT[column](record);
       after = record.n + 1;
     }
     return after;

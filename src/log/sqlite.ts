@@ -10,8 +10,8 @@ import { eventNumber, roomUri } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
-import { DEFAULT_KEEPING, LogReadError, MAX_READ, oldestKept } from './room-log.ts';
-import type { Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
+import { DEFAULT_KEEPING, keptAt, LogReadError, MAX_READ } from './room-log.ts';
+import type { KeptNow, Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 import { BatchWriter, unpackRecords } from './sqlite-records.ts';
 import { checkFile, reasonOf, type Upgrading } from './sqlite-store.ts';
 import type { FromWorker, ToWorker, WorkerData } from './sqlite-worker.ts';
@@ -270,7 +270,7 @@ class SqliteLog implements RoomLog {
     const stored = {
       from: range.from ?? 0,
       through: range.through ?? Number.MAX_SAFE_INTEGER,
-      since: oldestKept(this.#keeping(room), this.#now()),
+      ...this.keeps(room),
       limit,
       end: range.first === undefined ? ('newest' as const) : ('oldest' as const),
       messagesOnly: range.messagesOnly === true,
@@ -279,6 +279,10 @@ class SqliteLog implements RoomLog {
       comingsOnly: range.comingsOnly === true,
     };
     return this.#ask(room, (id) => ({ type: 'read', id, room, range: stored }));
+  }
+
+  keeps(room: RoomUri): KeptNow {
+    return keptAt(this.#keeping(room), this.#now());
   }
 
   facts(room: RoomUri): Promise<readonly Logged[]> {

@@ -48,6 +48,50 @@ t.test('RFC 7701 §6.1: what is replayed is what was sent, byte for byte', async
   t.equal((await nextSend(bob.line)).body, body);
 });
 
+for (const durability of ['memory', 'disk']) {
+  t.test(`a newcomer is sent nothing that the room does not keep: ${durability}`, async (t) => {
+    const named = {
+      none: { permanent: true, keep_messages: 0 },
+      few: { permanent: true, keep_messages: 5 },
+      small: { permanent: true, keep_bytes: 1000 },
+    };
+    const options = [
+      ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, `rooms.named=${JSON.stringify(named)}`],
+      ...['rooms.defaults.history_messages=1000', 'rooms.defaults.messages_at_once=1000'],
+      'rooms.defaults.welcome=Welcome',
+    ];
+    const words = Array.from({ length: 60 }, (_, i) => `word${String(i)}`);
+    const check = async (stage: Stage, name: string): Promise<void> => {
+      for (const { room, keeps } of [
+        { room: 'none', keeps: 0 },
+        { room: 'few', keeps: 5 },
+        { room: 'small', keeps: 7 },
+      ]) {
+        const newcomer = await join(stage, name, `sip:${room}@127.0.0.1`);
+        t.same(await next(newcomer, 1), ['Welcome']);
+        if (keeps > 0) t.match((await next(newcomer, 1))[0], `${String(keeps)} messages from before you came`);
+        t.same(await next(newcomer, keeps), words.slice(words.length - keeps), room);
+        t.equal(await newcomer.say('/history'), '200');
+        const [answer = ''] = await next(newcomer, 1);
+        t.match(answer, keeps === 0 ? 'There is nothing' : `${String(keeps)} messages again`);
+        await newcomer.leave();
+      }
+    };
+    const first = await raise(...options);
+    for (const room of Object.keys(named)) {
+      const alice = await join(first, 'alice', `sip:${room}@127.0.0.1;history=0`);
+      for (const word of words) t.equal((await alice.line.say(alice.uri, `sip:${room}@127.0.0.1`, word)).what, '200');
+      await alice.leave();
+    }
+    await check(first, 'bob');
+    await first.close();
+    if (durability === 'memory') return;
+    const second = await raise(...options);
+    t.teardown(() => second.close());
+    await check(second, 'carol');
+  });
+}
+
 t.test('a client may ask for less by the URI it calls: a number, a time, nothing', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=3');
   t.teardown(() => stage.close());

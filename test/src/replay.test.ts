@@ -19,7 +19,7 @@ import {
   userUri,
 } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
-import { type Logged, LogReadError, type ReadRange } from '../../src/log/room-log.ts';
+import { DEFAULT_KEEPING, type Logged, LogReadError, type ReadRange } from '../../src/log/room-log.ts';
 import { silentDevice } from './silent.ts';
 
 const ROOM = roomUri('sip:room@example.com');
@@ -229,6 +229,29 @@ t.test('many who come in while others talk cost the log one read', async (t) => 
   say('eight');
   t.same(idsOf(await past.read({ most: 3, end: 'newest', through: eventNumber(4) })), ['two', 'three', 'four']);
   t.equal(reads, 2, 'twice as many are at hand, but not more');
+});
+
+t.test('what the room does not keep any more is not given to newcomers, though it is at hand for others', async (t) => {
+  for (const { limits, gives } of [
+    { limits: { maxMessages: 2 }, gives: ['m8', 'm9'] },
+    { limits: { maxMessages: 0 }, gives: [] },
+    { limits: { maxBytes: 3 * said('m0').cpim.length }, gives: ['m7', 'm8', 'm9'] },
+  ]) {
+    const log = new MemoryLog({ keeping: () => ({ ...DEFAULT_KEEPING, ...limits }), now: () => 1 });
+    const past = new Past(log, ROOM, () => undefined);
+    log.follow(ROOM, (logged) => past.hear(logged));
+    const idsOf = (copies: readonly Copy[]): readonly string[] => copies.map((copy) => copy.said.messageId);
+    past.use();
+    await past.read({ most: 10, end: 'newest' });
+    const all = Array.from({ length: 10 }, (_, i) => `m${i}`);
+    for (const text of all) log.append(ROOM, said(text));
+    t.same(idsOf(await past.read({ most: 10, end: 'newest' })), gives, JSON.stringify(limits));
+    t.same(
+      idsOf(await past.read({ most: 10, end: 'oldest' })),
+      all,
+      'who is catching up gets all that was said meanwhile',
+    );
+  }
 });
 
 t.test('what is said meanwhile is not lost when the past cannot be read', async (t) => {

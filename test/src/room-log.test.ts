@@ -1,3 +1,4 @@
+import { deepEqual } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -254,9 +255,37 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(await log.read(ROOM, { notificationsTo: ALICE }), []);
     });
 
+    t.test('retention: what is too much is not read any more, also before it is pruned', async (t) => {
+      const many = Array.from({ length: 40 }, (_, i) => said(`m${String(i)}`, NOW, 100));
+      const names = many.map((_, i) => `m${String(i)}`);
+      for (const { limits, keeps } of [
+        { limits: { maxMessages: 0 }, keeps: 0 },
+        { limits: { maxMessages: 5 }, keeps: 5 },
+        { limits: { maxBytes: 1023 }, keeps: 10 },
+        { limits: { maxBytes: 99 }, keeps: 0 },
+        { limits: { maxMessages: 30, maxBytes: 4000 }, keeps: 30 },
+      ]) {
+        for (const atOnce of [7, 40]) {
+          const log = await open(t, { ...forever, ...limits });
+          for (let i = 0; i < many.length; i += atOnce) await keptAll(log, many.slice(i, i + atOnce));
+          const all = names.slice(many.length - keeps);
+          const which = `${JSON.stringify(limits)}, ${String(atOnce)} at once`;
+          t.same(ids(await log.read(ROOM)), all, which);
+          t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 1000 })), all, which);
+          t.same(ids(await log.read(ROOM, { messagesOnly: true, first: 3 })), all.slice(0, 3), which);
+          t.same(ids(await log.read(ROOM, { through: eventNumber(38) })), all.slice(0, -2), which);
+          t.same(await log.read(ROOM, { knownBy: 'm0' }), [], which);
+          log.prune(NOW);
+          t.same(ids(await log.read(ROOM)), all, `${which}, when it is pruned`);
+        }
+      }
+    });
+
     t.test('of other happenings as many are kept as of messages', async (t) => {
       const log = await open(t, { ...forever, maxMessages: 3 });
       await keptAll(log, [left(), left(), left(), left(), left()]);
+      t.same(numbers(await log.read(ROOM)), [3, 4, 5]);
+      t.same(numbers(await log.read(ROOM, { comingsOnly: true })), [3, 4, 5]);
       log.prune(NOW);
       t.same(numbers(await log.read(ROOM)), [3, 4, 5]);
     });
@@ -297,6 +326,37 @@ for (const [name, make] of Object.entries(logs)) {
     t.end();
   });
 }
+
+t.test('both logs give the same of any past, by any limits', async (t) => {
+  const event = fc.oneof(
+    fc.nat(60).map((size) => said('m', NOW, size)),
+    fc.constant(left()),
+  );
+  const limits = fc.record({ maxMessages: fc.nat(12), maxBytes: fc.nat(300) });
+  let keeping = forever;
+  const disk = await diskLog(t, { keeping: () => keeping });
+  const memory = closedAfter(t, new MemoryLog({ keeping: () => keeping, now: () => NOW }));
+  let rooms = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      limits,
+      fc.array(fc.tuple(fc.array(event, { minLength: 1, maxLength: 6 }), fc.boolean()), { maxLength: 8 }),
+      async (wanted, batches) => {
+        keeping = { ...forever, ...wanted };
+        const room = roomUri(`sip:room${String(++rooms)}@example.com`);
+        // Else it would begin anew when nothing of it is left.
+        disk.follow(room, () => undefined);
+        for (const [events, prunes] of batches) {
+          for (const log of [memory, disk]) await keptAll(log, events, room);
+          if (prunes) disk.prune(NOW);
+          const [expected, found] = await Promise.all([memory, disk].map((log) => log.read(room)));
+          deepEqual(numbers(found ?? []), numbers(expected ?? []));
+        }
+      },
+    ),
+    { numRuns: 50 },
+  );
+});
 
 /** The event as plain data that says the same. */
 function comparable(event: ConferenceEvent): unknown {
@@ -469,7 +529,8 @@ t.test('SQLite: a long read pauses, so that commits can go before its end, and i
     store.write(writer.take());
   };
   for (let n = 1; n <= 100; n++) write(n);
-  const range = { from: 1, through: 1e6, since: 0, limit: 90, to: undefined, knownBy: undefined, comingsOnly: false };
+  const limits = { since: 0, maxMessages: 1e6, maxBytes: 1e6 };
+  const range = { from: 1, through: 1e6, ...limits, limit: 90, to: undefined, knownBy: undefined, comingsOnly: false };
   for (const end of ['newest', 'oldest'] as const) {
     const reading = store.read(ROOM, { ...range, end, messagesOnly: true });
     let [pauses, found] = [0, reading.next()];
