@@ -805,7 +805,7 @@ t.test('SQLite: the rest of a damaged room is saved as the README says, and its 
   const [, room = '', from = '', to = ''] =
     /: (sip:\S+) cannot be read: .* events (\d+) to (\d+) is damaged/.exec(lines.lines[0] ?? '') ?? [];
   const saving = new Database(file);
-  saving.exec(sql.replaceAll('ROOM', room).replaceAll('FIRST', from).replaceAll('LAST', to));
+  saving.exec(sql.replaceAll('sip:NAME@localhost', room).replaceAll('FIRST', from).replaceAll('LAST', to));
   saving.close();
   const saved = await diskLog(t, { file });
   t.same(ids(await saved.read(ROOM)), ['a', 'banned']);
