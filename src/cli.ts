@@ -124,7 +124,7 @@ configured(room.command('show <room>'))
   });
 
 configured(room.command('order <room> <order...>'))
-  .description('give an order as it is written in the chat: kick Zoe not here; `help` lists them')
+  .description('give an order as it is written in the chat, in quotes or without: kick Zoe not here; `help` lists them')
   .action(async (name: string, words: readonly string[], options: ConfigOptions) => {
     const { orderRoom } = await import('./cli/room.ts');
     process.stdout.write(await orderRoom(configOf(options), name, words));

@@ -14,6 +14,7 @@ import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { makeDirectory } from './config/directories.ts';
 import type { RoomUri } from './conference/ids.ts';
+import { nearest } from './config/faults.ts';
 import { compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
@@ -229,6 +230,7 @@ async function wire(
     ...roomRoutes({
       rooms: () => host.rooms(),
       dialled,
+      nearest,
       open: async (name) => {
         const uri = domains.roomCalled(name);
         return uri === undefined ? undefined : host.open(uri, 'watcher');

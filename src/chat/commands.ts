@@ -40,6 +40,11 @@ interface Command {
   readonly read: (words: Words, context: CommandContext) => Order | NoOrder | undefined;
 }
 
+/** The names of all orders, without the slash. */
+export function commandNames(): readonly string[] {
+  return Object.keys(COMMANDS);
+}
+
 /** The names that begin an order. */
 export function isCommand(text: string): boolean {
   return Object.hasOwn(COMMANDS, commandName(text));

@@ -26,7 +26,9 @@ export async function showRoom(config: Config, room: string): Promise<string> {
 
 /** Gives an order as it would be written in the chat; gives what there is to say about it. Rejects with `ApiError`. */
 export async function orderRoom(config: Config, room: string, words: readonly string[]): Promise<string> {
-  const order = words.map((word) => (/\s/.test(word) && !word.includes('"') ? `"${word}"` : word)).join(' ');
+  // The shell has taken the quotes off a name with blanks; an order that is quoted as a whole is one already.
+  const quoted = (word: string): string => (/\s/.test(word) && !word.includes('"') ? `"${word}"` : word);
+  const order = words.map((word, n) => (n === 0 ? word : quoted(word))).join(' ');
   const answer = await callApi(config, 'POST', `${pathOf(room)}/orders`, { order });
   const help = typeof answer === 'object' && answer !== null && 'help' in answer ? answer.help : undefined;
   return typeof help === 'string' ? `${help}\n` : 'done\n';

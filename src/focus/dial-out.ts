@@ -155,8 +155,7 @@ export class DialOut {
     }
     if (there.length > 0) return { status: 486, reason: 'Is Here Already' };
     const known = this.#parts.legs().reaching(user);
-    if (target.byFlowOnly && known === undefined)
-      return { status: 404, reason: 'Not Reachable but through This Service' };
+    if (target.byFlowOnly && known === undefined) return NOT_CONNECTED;
     return { target, user, known };
   }
 
@@ -312,6 +311,9 @@ function wayTo({ target, known }: Called): RedirectWay {
     return { uri: target.uri, ...(target.route === undefined ? {} : { route: target.route }) };
   return { uri: dialog.remoteTarget, flow: dialog.flow, route: dialog.routeSet };
 }
+
+/** To who wants somebody called whom only a connection to this service would reach, and who has none. */
+export const NOT_CONNECTED: Answer = { status: 404, reason: 'Not Reachable but through This Service' };
 
 const callKey = (room: ChatRoom, user: UserUri): string => `${room.uri} ${user}`;
 

@@ -38,7 +38,10 @@ const STATUS: Readonly<Record<Refusal['refused'], number>> = {
 };
 
 /** To who has the address of the room that he turns to; so has a room that calls itself, by whatever way. */
-export const THE_ROOM_ITSELF: Answer = { status: 403, reason: 'This Room Has Your Address' };
+export const THE_ROOM_ITSELF: Answer = {
+  status: 403,
+  reason: 'This Room Has Your Address: Take Another Name or Room',
+};
 
 /** The answer to a request that the rules do not allow: the status, and the sentence where people see it. */
 export function refusalAnswer(refusal: Refusal): Answer {

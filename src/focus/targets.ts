@@ -37,6 +37,9 @@ export interface Target {
   readonly byFlowOnly: boolean;
 }
 
+/** To who wants somebody of a domain called that is none of ours and is not configured. */
+export const FOREIGN_DOMAIN: Answer = { status: 403, reason: 'That Domain Is Not Called from Here' };
+
 /** Tells whom the focus may call. */
 export class Targets {
   readonly #options: TargetOptions;
@@ -55,7 +58,7 @@ export class Targets {
     // RFC 3261 §19.1.1: maddr is where the request goes, whatever the host.
     const goesTo = uri.params.get('maddr') ?? uri.host;
     if (!this.#mayCall(uri.host) || !this.#mayCall(goesTo)) {
-      return { status: 403, reason: 'That Domain Is Not Called from Here' };
+      return FOREIGN_DOMAIN;
     }
     const ours = this.#domains.serves(goesTo);
     // Whoever answers is in the room as who the host says, with his role: so he has to be where that leads.

@@ -3,7 +3,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Release } from '../chat/host.ts';
 import { reasonOf } from '../chat/refusals.ts';
 import type { NoOrder } from '../chat/commands.ts';
-import { commandHelp } from '../chat/commands.ts';
+import { commandHelp, commandNames, isCommand } from '../chat/commands.ts';
 import { banKey } from '../conference/ban-list.ts';
 import type { RoomUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
@@ -17,6 +17,8 @@ export interface RoomRoutesParts {
   readonly open: (name: string) => Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined>;
   /** A room's URI as people dial it. */
   readonly dialled: (room: RoomUri) => string;
+  /** The known name that was most likely meant, if one is near enough to be worth naming. */
+  readonly nearest: (name: string, known: readonly string[]) => string | undefined;
   /** Calls somebody into the room; the status of the call as it was answered, or why it was not made. */
   readonly invite: (room: ChatRoom, uri: string) => Promise<{ readonly status: number; readonly reason: string }>;
 }
@@ -52,7 +54,7 @@ export interface ToldRoster extends ToldRoom {
  * same rules, becomes the same events, and leaves the same line in the log. `POST /api/rooms/:room/invite` with
  * `{"uri": "sip:carol@example.org"}` calls somebody and is answered when he has.
  */
-export function roomRoutes({ rooms, open, dialled, invite }: RoomRoutesParts): readonly ApiRoute[] {
+export function roomRoutes({ rooms, open, dialled, nearest, invite }: RoomRoutesParts): readonly ApiRoute[] {
   const within = async (name: string, work: (room: ChatRoom) => ApiAnswer | Promise<ApiAnswer>): Promise<ApiAnswer> => {
     try {
       const opened = await open(name);
@@ -86,7 +88,12 @@ export function roomRoutes({ rooms, open, dialled, invite }: RoomRoutesParts): r
         if (typeof line !== 'string' || line.length > MAX_ORDER) {
           return { status: 400, body: { reason: 'expected {"order": "mute Zoe too loud"}' } };
         }
-        return within(room, (found) => carryOut(found, line));
+        const order = line.startsWith('/') ? line : `/${line}`;
+        if (isCommand(order)) return within(room, (found) => carryOut(found, order));
+        const [name = ''] = /^[^\s]{0,40}/.exec(order.slice(1)) ?? [];
+        const near = nearest(name, commandNames());
+        const hint = near === undefined ? 'help lists them' : `did you mean ${near}?`;
+        return { status: 400, body: { reason: `there is no order ${JSON.stringify(name)}: ${hint}` } };
       },
     },
     {
@@ -112,9 +119,9 @@ export function roomRoutes({ rooms, open, dialled, invite }: RoomRoutesParts): r
 /** Longest order, in UTF-16 code units. */
 const MAX_ORDER = 2048;
 
-function carryOut(room: ChatRoom, line: string): Promise<ApiAnswer> {
+function carryOut(room: ChatRoom, order: string): Promise<ApiAnswer> {
   return new Promise((resolve) => {
-    room.moderation.command('administrator', line.startsWith('/') ? line : `/${line}`, 'API', (result) => {
+    room.moderation.command('administrator', order, 'API', (result) => {
       if (result === 'done') resolve({ status: 200, body: { done: true } });
       else if ('refused' in result) {
         resolve({ status: STATUS[result.refused] ?? 409, body: { refused: result.refused, reason: reasonOf(result) } });

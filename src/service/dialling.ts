@@ -3,8 +3,8 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
-import type { DialOut } from '../focus/dial-out.ts';
-import { readTarget, Targets } from '../focus/targets.ts';
+import { type DialOut, NOT_CONNECTED } from '../focus/dial-out.ts';
+import { FOREIGN_DOMAIN, readTarget, Targets } from '../focus/targets.ts';
 import type { CreateRequest } from '../policy/join.ts';
 import type { ServedAddress } from './listen.ts';
 import { userOf } from './room-settings.ts';
@@ -32,6 +32,15 @@ export function creatorsOf({ factory: { creators } }: Config, domains: Domains):
   return typeof creators === 'string' ? creators : new Set(creators.map((user) => userOf(user, domains)));
 }
 
+/** Which key would let the administrator's call be made. */
+const HINTS: ReadonlyMap<string | undefined, string> = new Map([
+  [
+    NOT_CONNECTED.reason,
+    'dialling.proxy is not set, which would know where people are who have no connection to this service',
+  ],
+  [FOREIGN_DOMAIN.reason, 'dialling.domains has the domains besides our own whose people may be called'],
+]);
+
 /** The administrator has somebody called; gives the final status of the call. */
 export function inviteByApi(
   dialOut: DialOut,
@@ -45,6 +54,8 @@ export function inviteByApi(
       if (status >= 200) resolve({ status, reason });
     };
     const refused = dialOut.invite({ room, target, by: 'administrator', way: 'API', report: told });
-    if (refused !== 'dialling') told(refused.status, refused.reason);
+    if (refused === 'dialling') return;
+    const hint = HINTS.get(refused.reason);
+    told(refused.status, hint === undefined ? refused.reason : `${refused.reason} (${hint})`);
   });
 }

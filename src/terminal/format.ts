@@ -47,12 +47,17 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
     case 'back':
       return '* back in the room';
     case 'closed':
-      return `! ${harmlessLine(event.reason)}${codeOf(event)}`;
+      return isInOrder(event) ? `* ${harmlessLine(event.reason)}` : `! ${harmlessLine(event.reason)}${codeOf(event)}`;
   }
 }
 
+type Closed = ChatEvent & { readonly type: 'closed' };
+
+/** Whether somebody has meant it to end, by an order (RFC 3326: cause 200), and nothing has failed. */
+const isInOrder = ({ status = 0 }: Closed): boolean => status >= 200 && status < 300;
+
 /** The code, where the reason does not name it. */
-function codeOf({ reason, status }: ChatEvent & { type: 'closed' }): string {
+function codeOf({ reason, status }: Closed): string {
   return status === undefined || reason.includes(String(status)) ? '' : ` (${status})`;
 }
 

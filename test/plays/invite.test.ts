@@ -113,6 +113,8 @@ t.test('RFC 7701 §5.2, RFC 3264 §6: what cannot be used is refused with a reas
   await refused({ contentType: 'text/plain', body: 'hello' }, 415, /application\/sdp/);
   const { response } = await alice.request('INVITE', 'sip:lobby@elsewhere.example');
   t.equal(response.status, 404);
+  const { response: own } = await alice.request('INVITE', 'sip:alice@127.0.0.1', sdp(...messageLine(newPath())));
+  t.same([own.status, own.reason], [403, 'This Room Has Your Address: Take Another Name or Room']);
   const star = messageLine(newPath()).map((line) => line.replace('accept-types:message/cpim', 'accept-types:*'));
   const { response: laxer, dialog } = await alice.request('INVITE', ROOM, sdp(...star));
   t.equal(laxer.status, 200, '* includes message/cpim');

@@ -677,6 +677,8 @@ t.test('the administrator gives the same orders over HTTP', async (t) => {
   t.match(await api(stage, data, `/api/rooms/${ROOM.replace('sip:', '')}`), { status: 200 }, 'or without sip:');
   t.match(await order('ban *@evil.example 2d'), { status: 200 });
   t.match(await api(stage, data, '/api/rooms/lobby'), { body: { bans: [{ target: 'domain evil.example' }] } });
+  t.match(await order('kik bob'), { status: 400, body: { reason: 'there is no order "kik": did you mean kick?' } });
+  t.match(await order('dance'), { status: 400, body: { reason: 'there is no order "dance": help lists them' } });
   t.match(await order('kick nobody'), { status: 404, body: { reason: 'there is nobody called nobody' } });
   t.match(await order('dance'), { status: 400, body: { reason: /help/ } });
   t.match(await order('role bob king'), { status: 400 });
@@ -707,6 +709,14 @@ t.test('grouptextchat room: the same from the command line', async (t) => {
   t.equal(stage.lines.filter((line) => /administrator by API: retract author="sip:bob@.*: done/.test(line)).length, 2);
   t.match(await room('order', 'lobby', 'kick', 'bob', 'not', 'here'), { code: 0, out: 'done\n' });
   t.equal((await bob.phone.next('BYE')).headers.get('Reason'), 'SIP;cause=200;text="Kicked: not here"');
+  t.match(await room('order', 'lobby', 'subject in one piece'), { code: 0, out: 'done\n' }, 'quoted as a whole');
+  await alice.hears('has set the subject: in one piece');
+  t.match(await room('order', 'lobby', 'kick Nobody "here"'), { code: 1, err: /there is nobody called Nobody\n/ });
+  t.match(await room('order', 'lobby', 'kick', 'No Body'), { code: 1, err: /there is nobody called No Body\n/ });
+  t.match(await room('order', 'lobby', 'mut', 'alice'), {
+    code: 1,
+    err: 'grouptextchat: there is no order "mut": did you mean mute?\n',
+  });
   t.match(await room('order', 'lobby', 'kick', 'nobody'), {
     code: 1,
     err: 'grouptextchat: there is nobody called nobody\n',

@@ -61,6 +61,7 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'displayed' }), undefined);
   t.equal(words({ type: 'receipt', id: '1', person: zoe, status: 'failed' }), '! Zoe did not get your message');
   t.equal(words({ type: 'closed', reason: 'over', status: 410 }), '! over (410)');
+  t.equal(words({ type: 'closed', reason: 'Kicked: bye now', status: 200 }), '* Kicked: bye now');
   t.equal(words({ type: 'away', reason: 'gone' }), '! gone; trying to come back …');
   t.equal(words({ type: 'back' }), '* back in the room');
   t.equal(
