@@ -153,7 +153,7 @@ export class Arrivals {
       notifications,
       heading: (count, since) => {
         const which = asked ? 'asked' : after === undefined ? 'history' : 'missed';
-        return voice.line(texts[which](count, new Date(since)), recipient);
+        return voice.heading(texts[which](count, new Date(since)), recipient, count);
       },
       chosen: (copies) => {
         const [from, through] = [copies[0]?.n, copies.at(-1)?.n];

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { formatCpim } from '../../msrp/index.ts';
+import { type CpimExtension, formatCpim } from '../../msrp/index.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Said } from '../conference/events.ts';
 import { type EndpointId, messageId, type RoomUri, userUri } from '../conference/ids.ts';
@@ -13,6 +13,8 @@ import type { Texts } from './texts.ts';
 
 /** The namespace under which clients of the sipsimple family know a line that is no participant's. */
 const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
+/** And under this one, how many messages of the past come behind a line: programs must not take them for new. */
+const PAST_NAMESPACE = 'urn:x-grouptextchat:past';
 
 /** What the voice of a room needs. */
 export interface VoiceParts {
@@ -59,15 +61,22 @@ export class Voice {
     else for (const endpoint of said.to) this.tell(said.text, endpoint);
   }
 
+  /** A line for one recipient, before so many messages of the past: nobody but the room may say how many. */
+  heading(text: string, recipient: Pick<Recipient, 'roomUri'>, count: number): Copy {
+    return this.line(text, recipient, [
+      { namespace: PAST_NAMESPACE, prefix: 'gtc', name: 'History', value: String(count) },
+    ]);
+  }
+
   /** A line for one recipient: a To that is not the room as it knows it would be a private message to it. */
-  line(text: string, { roomUri: shown }: Pick<Recipient, 'roomUri'>): Copy {
+  line(text: string, { roomUri: shown }: Pick<Recipient, 'roomUri'>, marks: readonly CpimExtension[] = []): Copy {
     const { uri, now } = this.#parts;
     const at = now();
     const cpim = formatCpim({
       from: { uri: shown },
       to: [{ uri: shown }],
       dateTime: new Date(at),
-      extensions: [{ namespace: STATUS_NAMESPACE, prefix: 'agp', name: 'Message-Type', value: 'status' }],
+      extensions: [{ namespace: STATUS_NAMESPACE, prefix: 'agp', name: 'Message-Type', value: 'status' }, ...marks],
       contentType: 'text/plain; charset=utf-8',
       content: text,
     });

@@ -40,6 +40,8 @@ import type { ChatMessage, OutgoingFile, Receipt, Room, Said } from './contract.
 
 /** Under this namespace rooms mark lines of their own, so that clients need not guess. */
 const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
+/** And under this one rooms of this service say how many messages of the past come next. */
+const PAST_NAMESPACE = 'urn:x-grouptextchat:past';
 
 /** What comes out of the chat session. */
 export interface ChatHandlers {
@@ -57,6 +59,8 @@ export class ChatSession {
   readonly #handlers: ChatHandlers;
   readonly #waiting = new Map<Outgoing, (outcome: Outcome) => void>();
   #session: MsrpSession | undefined;
+  /** So many messages of the past are still to come. DateTime tells less: it is by the clocks of their authors. */
+  #past = 0;
 
   constructor(identity: Identity, room: Pick<Room, 'uri'>, handlers: ChatHandlers) {
     this.#identity = identity;
@@ -205,13 +209,18 @@ export class ChatSession {
     const to = message.to[0]?.uri ?? this.#room.uri;
     const { messageId, dispositionNotification } = imdnHeadersOf(message);
     const subject = message.subjects[0]?.text;
+    const isRooms = sameAddress(from.uri, this.#room.uri);
+    const history = !isRooms && this.#past > 0;
+    if (history) this.#past -= 1;
+    const announced = /^\d{1,6}$/.exec(cpimValues(message, PAST_NAMESPACE, 'History')[0] ?? '')?.[0];
+    if (isRooms && announced !== undefined) this.#past = Number(announced);
     const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
     return {
       from: from.uri,
       fromName: from.name,
       to,
-      status:
-        sameAddress(from.uri, this.#room.uri) || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
+      status: isRooms || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
+      history,
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),
       contentType: mediaType,

@@ -34,6 +34,11 @@ export interface ChatMessage {
   readonly to: string;
   /** A line of the room itself: who came, what the subject is. */
   readonly status: boolean;
+  /**
+   * Said before we came, or came back, or asked for it once more: nothing to answer. Rooms of this service tell; of
+   * others nothing is taken for the past.
+   */
+  readonly history: boolean;
   /** Only for us (RFC 7701 §6.2). */
   readonly private: boolean;
   /** When its author sent it. */
@@ -87,7 +92,8 @@ export interface WatchHandlers {
 
 /** What somebody in a room is told. */
 export interface RoomHandlers {
-  message(message: ChatMessage): void;
+  /** With the room that one can answer in: this may come before `joinRoom` or `stayInRoom` has given it. */
+  message(message: ChatMessage, room: Room): void;
   /** As for a watcher. */
   roster?(roster: Roster, change: RosterChange | undefined, view: ConferenceView): void;
   /** Somebody writes, and will tell again within so many seconds, or has stopped (RFC 3994). */

@@ -2,6 +2,7 @@ import { ConferenceView } from '../conference/view.ts';
 import { ComingBack, type Persistence } from './coming-back.ts';
 import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said } from './contract.ts';
 import type { ClientError } from './errors.ts';
+import { identityOf, parseRoomUri } from './identity.ts';
 import { joinRoom } from './room.ts';
 import { changeBetween, type Roster } from './roster.ts';
 
@@ -35,16 +36,19 @@ class LastingRoom implements Room {
   readonly #handlers: LastingHandlers;
   readonly #comingBack: ComingBack;
   readonly #known = new Set<string>();
+  readonly ownUri: string;
   #room: Room | undefined;
   #roster: Roster | undefined;
   #nickname = '';
-  #state: 'in' | 'away' | 'out' = 'out';
+  #state: 'in' | 'away' | 'out' = 'away';
   /** Those who wait to be in the room again, or to hear that they never will. */
   #waiting: ((back: boolean) => void)[] = [];
 
   constructor(address: string, options: LastingOptions, handlers: LastingHandlers) {
     this.#address = address;
-    this.#options = options;
+    // Also before we are in, and wherever a factory has sent us.
+    this.ownUri = identityOf(options.name, parseRoomUri(address), options.identity).uri;
+    this.#options = { ...options, identity: this.ownUri };
     this.#handlers = handlers;
     this.#comingBack = new ComingBack(options, {
       again: () => this.enter(),
@@ -55,10 +59,6 @@ class LastingRoom implements Room {
 
   get uri(): string {
     return this.#room?.uri ?? this.#address;
-  }
-
-  get ownUri(): string {
-    return this.#room?.ownUri ?? '';
   }
 
   get server(): string {
@@ -94,6 +94,7 @@ class LastingRoom implements Room {
     });
     this.#address = this.#room.uri;
     this.#state = 'in';
+    this.#release(true);
   }
 
   async say(text: string, to?: string, again?: string): Promise<Said> {
@@ -145,7 +146,7 @@ class LastingRoom implements Room {
         this.#known.delete(oldest);
       }
     }
-    this.#handlers.message(message);
+    this.#handlers.message(message, this);
   }
 
   #lost(why: ClientError): void {
@@ -162,7 +163,6 @@ class LastingRoom implements Room {
 
   async #cameBack(): Promise<void> {
     this.#handlers.back?.();
-    this.#release(true);
     if (this.#nickname !== '') await this.#room?.nickname(this.#nickname);
   }
 

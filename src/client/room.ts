@@ -72,7 +72,7 @@ class JoinedRoom implements Room {
     const secure = call.server.toLowerCase().startsWith('wss:');
     this.#chat = new ChatSession(call.identity, this, {
       bound: () => this.#bound(),
-      message: (message) => handlers.message(message),
+      message: (message) => handlers.message(message, this),
       composing: (from, active, refresh) => handlers.composing?.(from, active, refresh),
       receipt: (receipt) => handlers.receipt?.(receipt),
       closed: (why) => this.#end(why),

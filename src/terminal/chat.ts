@@ -308,6 +308,7 @@ class Chat {
       at,
       from: person,
       private: message.private,
+      history: message.history,
       ...(this.#isOwnAside(message) ? { to: this.#person(message.to) } : {}),
       contentType,
       text: isText ? text : `[${fileName ?? 'file'}, ${contentType}, ${size}; /save ${String(file)} keeps it]`,

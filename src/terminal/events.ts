@@ -27,6 +27,8 @@ export type ChatEvent =
       readonly at: string;
       readonly from: Person;
       readonly private: boolean;
+      /** Said before one came, or came back: nothing for a program to answer. */
+      readonly history: boolean;
       /** Of a private message of our own, that the past brings: whom it was for. */
       readonly to?: Person;
       readonly contentType: string;

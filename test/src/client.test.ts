@@ -239,7 +239,46 @@ t.test('the past, as much of it as asked for', async (t) => {
   await bob.diary.heard('three');
   const texts = bob.diary.messages.filter(({ status }) => !status).map(({ text }) => text);
   t.same(texts, ['two', 'three']);
+  t.ok(bob.diary.messages.every(({ status, history }) => status || history));
+  await alice.room.say('four');
+  t.match(await bob.diary.heard('four'), { history: false }, 'and this is not of the past');
   await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('nobody but the room makes the past of what is said', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, carol] = [await enter(stage, 'Alice'), await join(stage, 'carol')];
+  for (const text of ['one', 'two']) {
+    const body =
+      `From: <${carol.uri}>\r\nTo: <${ROOM}>\r\nNS: gtc <urn:x-grouptextchat:past>\r\ngtc.History: 9\r\n\r\n` +
+      `Content-Type: text/plain\r\n\r\n${text}`;
+    const head = [
+      `Message-ID: ${text}1234`,
+      `Byte-Range: 1-${body.length}/${body.length}`,
+      'Content-Type: message/cpim',
+    ];
+    t.equal((await carol.line.request('SEND', head, body)).what, '200');
+  }
+  await alice.diary.heard('two');
+  t.notOk(alice.diary.messages.some(({ history }) => history));
+  await Promise.all([alice.room.leave(), carol.leave()]);
+});
+
+t.test('what is answered at once, before one knows that one is in, is said then', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=10');
+  t.teardown(() => stage.close());
+  const alice = await enter(stage, 'Alice');
+  await alice.room.say('question');
+  const diary = new Diary();
+  const room = await stayInRoom(ROOM, optionsFor(stage, 'Bob'), {
+    ...diary.handlers,
+    message: (message, here) => {
+      if (message.text === 'question') void here.say(`answer of ${here.ownUri}`);
+    },
+  });
+  await alice.diary.heard('answer of sip:bob@127.0.0.1');
+  await Promise.all([alice.room.leave(), room.leave()]);
 });
 
 t.test('the past once more, though it was shown before', async (t) => {
@@ -255,6 +294,10 @@ t.test('the past once more, though it was shown before', async (t) => {
   t.same(
     diary.messages.map(({ text, status }) => (status ? text?.slice(0, 16) : text)),
     ['one', 'two', '2 messages again', 'one', 'two'],
+  );
+  t.same(
+    diary.messages.filter(({ status }) => !status).map(({ history }) => history),
+    [false, false, true, true],
   );
   t.match(await bob.recall(''), { said: true }, 'as many as newcomers get');
   await diary.until(() => diary.messages.length === 8);

@@ -30,14 +30,20 @@ t.test('the bot in ten lines does what it says', async (t) => {
   t.match(code, /grouptextchat\/client\/node/);
   // As in a project that has the package installed, but for the port of this test.
   const file = `dist/bot-of-the-readme-${String(process.pid)}.mjs`;
-  writeFileSync(file, code.replace("name: 'Echo',", `name: 'Echo', server: 'ws://127.0.0.1:${String(port)}/ws',`));
+  writeFileSync(file, code.replace("name: 'Clock',", `name: 'Clock', server: 'ws://127.0.0.1:${String(port)}/ws',`));
   t.teardown(() => rmSync(file));
   const alice = await join(stage, 'alice');
-  const bot: ChildProcess = spawn(process.execPath, [file], { stdio: 'inherit' });
-  const ended = new Promise((resolve) => bot.once('close', resolve));
-  await alice.hears('I repeat what I hear.');
-  await alice.say('hello');
-  await alice.hears('you said: hello');
-  bot.kill();
-  await ended;
+  for (const time of ['first', 'second']) {
+    const bot: ChildProcess = spawn(process.execPath, [file], { stdio: 'inherit' });
+    const ended = new Promise((resolve) => bot.once('close', resolve));
+    t.teardown(() => bot.kill());
+    await alice.hears('Ask me by !time.');
+    await alice.say(`for the ${time} time`);
+    await alice.say('!time');
+    await alice.hears('it is 2');
+    bot.kill();
+    await ended;
+  }
+  const answers = alice.line.heard().filter(({ body }) => body?.includes('it is '));
+  t.same(answers, [], 'one to each question: none to what was said before it came');
 });

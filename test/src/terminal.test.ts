@@ -24,6 +24,7 @@ const message = (text: string, more: object = {}): ChatEvent => ({
   at: NOW.toISOString(),
   from: zoe,
   private: false,
+  history: false,
   contentType: 'text/plain',
   text,
   ...more,
