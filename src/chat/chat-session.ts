@@ -103,6 +103,10 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     return this.session.queuedBytes;
   }
 
+  get maxBacklog(): number {
+    return this.session.maxQueuedBytes;
+  }
+
   /** The last message up to which the peer has surely had all that was for it; undefined when there was none. */
   get position(): EventNumber | undefined {
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);

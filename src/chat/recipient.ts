@@ -18,6 +18,8 @@ export interface Recipient {
   readonly takesPrivate: boolean;
   /** Octets that wait for its peer; `Infinity` when there is place for no more messages of the past. */
   readonly backlog: number;
+  /** Octets that may wait for its peer before something is left out. */
+  readonly maxBacklog: number;
   /** How many messages are on their way to its peer, which cannot have read them. */
   readonly underWay: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */

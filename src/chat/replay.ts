@@ -44,6 +44,11 @@ export interface ReplayParts {
 /** A recipient with more than this waiting, in octets, is given nothing of the past for a while. */
 const ENOUGH_WAITING = 64 * 1024;
 
+/** Whether a message of the past finds its place in half of what may wait: nothing is to be left out for it (RFC 7701 §6.4). */
+function hasPlace({ backlog, maxBacklog }: Recipient, octets = 0): boolean {
+  return backlog === 0 || (backlog < ENOUGH_WAITING && backlog + octets <= maxBacklog / 2);
+}
+
 /** How many messages are looked at in one go for those that concern somebody. */
 const LOOKED_AT = 1000;
 
@@ -122,6 +127,10 @@ export class Replay implements Recipient {
 
   get backlog(): number {
     return this.#parts.recipient.backlog;
+  }
+
+  get maxBacklog(): number {
+    return this.#parts.recipient.maxBacklog;
   }
 
   /** It is not known how many those are that it has not come to yet. */
@@ -207,7 +216,7 @@ export class Replay implements Recipient {
       return CHOICE;
     }
     let count = 0;
-    while (this.#state === 'delivering' && count < budget && recipient.backlog < ENOUGH_WAITING) {
+    while (this.#state === 'delivering' && count < budget && hasPlace(recipient)) {
       const copy = this.#ahead[this.#at];
       if (copy === undefined && this.#aside.length > 0) {
         this.#ahead = notifications.gather(this.#aside, recipient);
@@ -219,6 +228,7 @@ export class Replay implements Recipient {
         this.#read((copies) => copies.filter((each) => this.#concerns(each)));
         continue;
       }
+      if (!hasPlace(recipient, copy.said.cpim.length)) break;
       this.#at += 1;
       if (past.isTakenBack(copy)) {
         if (copy.n !== undefined) this.#letGoOf(copy.n);

@@ -128,6 +128,10 @@ export class TextOut implements Recipient {
     return this.#waiting.length > this.#parts.limits.waiting / 2 ? Infinity : this.#backlog;
   }
 
+  get maxBacklog(): number {
+    return this.#parts.limits.waitingBytes;
+  }
+
   /** A private text says that it is one. */
   get takesPrivate(): boolean {
     return this.#parts.takesPrivate();

@@ -92,6 +92,25 @@ for (const durability of ['memory', 'disk']) {
   });
 }
 
+for (const durability of ['memory', 'disk']) {
+  t.test(`RFC 7701 §6.4: the past alone makes nobody congested, however little may wait: ${durability}`, async (t) => {
+    const stage = await raise(
+      ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.history_messages=20'],
+      'msrp.queue_bytes=64KiB',
+    );
+    t.teardown(() => stage.close());
+    const words = Array.from({ length: 18 }, (_, i) => `word${String(i)} ${'x'.repeat(8000)}`);
+    const alice = await past(stage, words);
+    const bob = await join(stage, 'bob');
+    const [heading, ...heard] = await next(bob, 19);
+    t.match(heading, '18 messages from before you came');
+    t.same(heard, words);
+    await alice.say('now');
+    t.same(await next(bob, 1), ['now']);
+    t.same(bob.line.heard(), []);
+  });
+}
+
 t.test('a client may ask for less by the URI it calls: a number, a time, nothing', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=3');
   t.teardown(() => stage.close());

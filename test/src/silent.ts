@@ -12,6 +12,7 @@ export function silentDevice(endpoint: EndpointId, user: UserUri, roomUri: strin
     knowsRooms: true,
     takesPrivate: true,
     backlog: 0,
+    maxBacklog: Infinity,
     waits: () => false,
     deliverLarge: () => undefined,
     deliver: () => undefined,
