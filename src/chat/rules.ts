@@ -164,7 +164,8 @@ export class RoomRules {
 
   /** The name under which others see somebody who calls himself so; undefined where that is kept for another, or for nobody. */
   shownAs(user: UserUri, name: string | undefined): string | undefined {
-    return name === undefined || isReserved(name, user, this.#policy) ? undefined : name;
+    if (name === undefined || isReserved(name, user, this.#policy)) return undefined;
+    return (this.#conference.nicknameHolder(name) ?? user) === user ? name : undefined;
   }
 
   /** What the room allows, as tokens of the SDP attribute `chatroom` (RFC 7701 §8). */

@@ -1227,6 +1227,14 @@ t.test('nobody is shown, or read, under a name that is kept for somebody else or
     await bridge.writes(json, { contentType: 'application/x-asterisk-confbridge-chat+json' });
     t.equal(await tom.reads(), `${name === 'Bess' ? name : 'bridge'}: by the bridge`);
   }
+  const alice = await join(stage, 'alice');
+  t.equal((await alice.line.request('NICKNAME', ['Use-Nickname: "Bess"'])).what, '200');
+  const bess = await SipPhone.connect('bess', stage.sip);
+  const as = { from: 'sip:mallory@127.0.0.1', contentType: 'application/sdp', body: AUDIO };
+  const { dialog } = await bess.request('INVITE', ROOM, as);
+  bess.ack(dialog);
+  await bess.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: 'I am mallory' });
+  t.equal(await tom.reads(), 'mallory: I am mallory', 'nor by the nickname that another has');
 });
 
 t.test('RFC 3323 §4.1.1.3: nobody learns from the id of a text by what dialog its author is known', async (t) => {
