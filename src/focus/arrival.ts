@@ -4,7 +4,8 @@ import { type PastWish, readPastWish } from '../chat/past-wish.ts';
 
 /**
  * How much of the past somebody asks for who calls a room: `;history=N` messages, or `;history=` with a duration (`90s`,
- * `30m`, `12h`, `7d`), as a parameter of the URI. What cannot be read asks for nothing special.
+ * `30m`, `12h`, `7d`), as a parameter of the URI. What cannot be read asks for nothing special
+ * (RFC 3261 §19.1.1: what means nothing is passed over).
  */
 export function pastWish({ uri }: SipRequest): PastWish {
   const text = uri.kind === 'sip' ? uri.params.get('history') : undefined;

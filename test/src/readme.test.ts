@@ -22,6 +22,14 @@ t.test('RFC 7701: every requirement names a test that exists', async (t) => {
   t.same([...sections].sort(), ['11', '5', '6', '7', '8']);
 });
 
+t.test('every mark of a message that is read stands in the README', async (t) => {
+  const source = readFileSync('src/chat/marks.ts', 'utf8');
+  const names = /linphone\('([^']+)'\)|LINPHONE = '([^']+)'|case '([^']+)'|IMDN_NAMESPACE, '([^']+)'/g;
+  const read = Array.from(source.matchAll(names), (found) => found.slice(1).join(''));
+  t.ok(read.length >= 7);
+  for (const name of read) t.ok(README.includes(`\`${name}\``), name);
+});
+
 t.test('the bot in ten lines does what it says', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
