@@ -155,9 +155,9 @@ export class Arrivals {
         const which = asked ? 'asked' : after === undefined ? 'history' : 'missed';
         return voice.heading(texts[which](count, new Date(since)), recipient, count);
       },
-      chosen: (copies) => {
-        const [from, through] = [copies[0]?.n, copies.at(-1)?.n];
-        if (from !== undefined && through !== undefined) fates.replayed(recipient, from, through);
+      given: fates.replaying(recipient),
+      notWhole: (n) => {
+        fates.failed(n, recipient.endpoint, { is: 'not taken', detail: 'came while it was under way' });
       },
       done: (fault) => {
         if (fault !== undefined) {

@@ -142,9 +142,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     }
     const { wrappedType } = copy.said;
     const readable = reads(this.#peer, wrappedType);
-    if (copy instanceof LargeCopy)
-      this.#notTaken(copy, obstacleTo(copy.opened, this.#peer) ?? 'came while it was under way');
-    else if (!readable && wrappedType !== undefined) this.#notTaken(copy, wrappedType);
+    if (!readable && wrappedType !== undefined && !(copy instanceof LargeCopy)) this.#notTaken(copy, wrappedType);
     const message = formOf(copy, readable, this.#peer, this.#parts.room);
     if (message === undefined) return;
     // First, since a message that is left out at once is missing from then on.
@@ -162,7 +160,9 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   deliverLarge(copy: LargeCopy, stream: SharedStream): void {
     const { contentType, size } = copy.opened;
     const { maxSize: maximum = Infinity, manners } = this.#peer;
-    if (obstacleTo(copy.opened, this.#peer) !== undefined) {
+    const obstacle = obstacleTo(copy.opened, this.#peer);
+    if (obstacle !== undefined) {
+      this.#notTaken(copy, obstacle);
       this.deliver(copy);
       return;
     }

@@ -4,7 +4,7 @@
  * written down.
  */
 import type { Said } from '../conference/events.ts';
-import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, RoomUri, StreamId, UserUri } from '../conference/ids.ts';
 import type { Recipient } from './recipient.ts';
 import type { Addressed } from './switch.ts';
 
@@ -28,13 +28,18 @@ export type Fate =
   | { readonly is: 'unanswered' }
   /** Its session was over before the answer. */
   | { readonly is: 'left' }
+  /** Its sender gave up a large message, or was lost: nobody has got more than a part, or the line that stood for it. */
+  | { readonly is: 'aborted' }
   /** Only on record: its device has since had, or refused, all up to this message and more. */
   | { readonly is: 'passed' }
   /** Only on record: it was in the room then. */
   | { readonly is: 'unknown'; readonly detail?: string };
 
 /** What can be noted: what went wrong. */
-export type Failure = Exclude<Fate, { readonly is: 'delivered' | 'waiting' | 'replayed' | 'passed' | 'unknown' }>;
+export type Failure = Exclude<
+  Fate,
+  { readonly is: 'delivered' | 'waiting' | 'replayed' | 'aborted' | 'passed' | 'unknown' }
+>;
 
 /** One recipient of one message, and what became of it. */
 export interface RecipientFate {
@@ -58,13 +63,16 @@ interface Entry {
   readonly said: Said;
   /** Those to whom it went; its sender's endpoint may be among them. */
   readonly to: readonly Addressed[];
+  /** Of a large message: of the past there is no more than the line that stands for it. */
+  readonly stream: StreamId | undefined;
+  aborted: boolean;
   failures: Map<EndpointId, Failure> | undefined;
 }
 
 /** A stretch of the past that was replayed to somebody. */
 interface Stretch extends Addressed {
   readonly from: EventNumber;
-  readonly through: EventNumber;
+  through: EventNumber;
 }
 
 /** How much is remembered of one room. */
@@ -94,23 +102,37 @@ export class Fates {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
-  /** A message goes out to these. The list is kept: it must not change any more. */
-  sent(n: EventNumber, said: Said, to: readonly Addressed[]): void {
-    this.#entries[this.#next] = { n, said, to, failures: undefined };
+  /** A message goes out to these, a large one as a stream. The list is kept: it must not change any more. */
+  sent(n: EventNumber, said: Said, to: readonly Addressed[], stream?: StreamId): void {
+    this.#entries[this.#next] = { n, said, to, stream, aborted: false, failures: undefined };
     this.#next = (this.#next + 1) % this.#limits.messages;
   }
 
   /** A message could not be delivered. */
   failed(n: EventNumber, endpoint: EndpointId, failure: Failure): void {
     this.#failed(failure);
-    const entry = this.#entry(n);
+    const entry = this.#newest((each) => each.n === n);
     if (entry !== undefined) (entry.failures ??= new Map()).set(endpoint, failure);
   }
 
-  /** Messages of the past have been given to somebody. */
-  replayed({ user, endpoint }: Addressed, from: EventNumber, through: EventNumber): void {
-    this.#stretches.push({ user, endpoint, from, through });
-    if (this.#stretches.length > this.#limits.replays) this.#stretches.shift();
+  /** The rest of a large message does not come. */
+  aborted(stream: StreamId): void {
+    const entry = this.#newest((each) => each.stream === stream);
+    if (entry !== undefined) entry.aborted = true;
+  }
+
+  /** Somebody begins to be given messages of the past. What comes back is to be told the number of each, in their order. */
+  replaying({ user, endpoint }: Addressed): (n: EventNumber) => void {
+    let stretch: Stretch | undefined;
+    return (n) => {
+      if (stretch !== undefined) {
+        stretch.through = n;
+        return;
+      }
+      stretch = { user, endpoint, from: n, through: n };
+      this.#stretches.push(stretch);
+      if (this.#stretches.length > this.#limits.replays) this.#stretches.shift();
+    };
   }
 
   /**
@@ -130,25 +152,27 @@ export class Fates {
   }
 
   /** Looks at the newest first: what fails, mostly fails soon. */
-  #entry(n: EventNumber): Entry | undefined {
+  #newest(isMeant: (entry: Entry) => boolean): Entry | undefined {
     const { length } = this.#entries;
     for (let i = 1; i <= length; i += 1) {
       const entry = this.#entries[(this.#next - i + length) % length];
-      if (entry?.n === n) return entry;
+      if (entry !== undefined && isMeant(entry)) return entry;
     }
     return undefined;
   }
 
   #recipients(entry: Entry, at: (endpoint: EndpointId) => Recipient | undefined): readonly RecipientFate[] {
-    const { n, said, to, failures } = entry;
+    const { n, said, to, stream, aborted, failures } = entry;
+    const got = aborted ? ABORTED : DELIVERED;
+    const replayed = aborted ? ABORTED : stream === undefined ? REPLAYED : LINE_ONLY;
     const others = to.filter(({ endpoint }) => endpoint !== said.endpoint);
     const first = others.map(({ user, endpoint }): RecipientFate => {
       const waits = at(endpoint)?.waits(n) === true;
-      return { user, endpoint, fate: waits ? WAITING : (failures?.get(endpoint) ?? DELIVERED) };
+      return { user, endpoint, fate: waits ? WAITING : (failures?.get(endpoint) ?? got) };
     });
     const again = this.#stretches
       .filter(({ from, through, user }) => from <= n && n <= through && concerns(said, user))
-      .map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: REPLAYED }));
+      .map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: replayed }));
     return [...first, ...again];
   }
 }
@@ -156,6 +180,8 @@ export class Fates {
 const DELIVERED: Fate = { is: 'delivered' };
 const WAITING: Fate = { is: 'waiting' };
 const REPLAYED: Fate = { is: 'replayed' };
+const ABORTED: Fate = { is: 'aborted' };
+const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only the line that stands for it' };
 
 const concerns = ({ audience, by }: Said, user: UserUri): boolean =>
   audience.to === 'everyone' || audience.user === user || by === user;

@@ -20,11 +20,19 @@ export async function recordedFates(log: RoomLog, id: string): Promise<readonly 
     const facts = await log.facts(room);
     for (const { n, event } of found) {
       if (event.type === 'said') fates.push(recorded(room, n, event, comings, facts));
-      if (event.type === 'opened') fates.push(recorded(room, n, noteOf(event), comings, facts));
+      if (event.type !== 'opened') continue;
+      const fate = recorded(room, n, noteOf(event), comings, facts);
+      const end = await log.read(room, { knownBy: event.stream });
+      fates.push(end.some((each) => each.event.type === 'aborted') ? inVain(fate) : fate);
     }
   }
   return fates;
 }
+
+const inVain = (message: MessageFate): MessageFate => ({
+  ...message,
+  recipients: message.recipients.map((each): RecipientFate => ({ ...each, fate: { is: 'aborted' } })),
+});
 
 /** Most messages of one room that are told of: senders choose their ids themselves. */
 const MOST = 10;

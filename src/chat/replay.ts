@@ -35,8 +35,10 @@ export interface ReplayParts {
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. */
   readonly heading: (count: number, since: Millis) => Copy;
-  /** These are going to be given to the recipient. */
-  readonly chosen: (copies: readonly Copy[]) => void;
+  /** The message of that number, which is past, has been given to the recipient. */
+  readonly given: (n: EventNumber) => void;
+  /** Of a large message that is news, the recipient has been given no more than the line that stands for it. */
+  readonly notWhole: (n: EventNumber) => void;
   /** All that is past has been delivered, or cannot be: what is said from now on goes to the recipient directly. */
   readonly done: (fault?: LogReadError) => void;
 }
@@ -77,6 +79,8 @@ export class Replay implements Recipient {
   #state: 'reading' | 'read' | 'delivering' | 'over' = 'reading';
   /** Chooses of what has been read. */
   #choosing: () => void = () => undefined;
+  /** Goes before the first message of the past: only then it is known which of them have not been taken back. */
+  #heading: (() => void) | undefined;
   /** To be delivered, oldest first, and how far that is. */
   #ahead: readonly Copy[] = [];
   #at = 0;
@@ -193,11 +197,18 @@ export class Replay implements Recipient {
   }
 
   #give(copy: Copy): void {
-    const { recipient } = this.#parts;
-    const held = copy.n === undefined ? undefined : this.#held.get(copy.n);
-    if (held === undefined || !(copy instanceof LargeCopy)) recipient.deliver(copy);
-    else recipient.deliverLarge(copy, held.stream);
-    if (copy.n !== undefined) this.#letGoOf(copy.n);
+    const { recipient, present, notWhole } = this.#parts;
+    const { n } = copy;
+    if (!(copy instanceof LargeCopy) || n === undefined || n <= present) {
+      recipient.deliver(copy);
+      return;
+    }
+    const held = this.#held.get(n);
+    if (held === undefined) {
+      recipient.deliver(copy);
+      notWhole(n);
+    } else recipient.deliverLarge(copy, held.stream);
+    this.#letGoOf(n);
   }
 
   /** Gives up on a recipient that is gone. Idempotent. */
@@ -210,10 +221,14 @@ export class Replay implements Recipient {
 
   /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
   step(budget: number): number {
-    const { past, recipient, notifications } = this.#parts;
+    const { past, recipient, present, given, notifications } = this.#parts;
     if (this.#state === 'read') {
       this.#choosing();
       return CHOICE;
+    }
+    if (this.#state === 'delivering' && recipient.backlog < ENOUGH_WAITING) {
+      this.#heading?.();
+      this.#heading = undefined;
     }
     let count = 0;
     while (this.#state === 'delivering' && count < budget && hasPlace(recipient)) {
@@ -235,7 +250,10 @@ export class Replay implements Recipient {
         continue;
       }
       this.#give(copy);
-      if (notificationsIn(copy).length === 0) this.#delivered = copy.n;
+      if (notificationsIn(copy).length === 0) {
+        this.#delivered = copy.n;
+        if (copy.n !== undefined && copy.n <= present) given(copy.n);
+      }
       count += 1;
     }
     return count;
@@ -290,16 +308,17 @@ export class Replay implements Recipient {
 
   /** Of the past, what the room gives and the peer wants, after a line that says so. */
   #choose(copies: readonly Copy[]): readonly Copy[] {
-    const { policy, wish, after, asked, now, recipient, heading } = this.#parts;
+    const { past, policy, wish, after, asked, now, recipient, heading } = this.#parts;
     const returns = after !== undefined;
     const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
     const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
     const wanted = copies.filter((copy) => this.#concerns(copy, asked) && now - copy.said.at <= within);
     const chosen = most <= 0 ? [] : wanted.slice(-most);
-    const [oldest] = chosen;
-    // Who has asked is answered, also when there is nothing.
-    if (oldest !== undefined || asked) recipient.deliver(heading(chosen.length, oldest?.said.at ?? now));
-    if (oldest !== undefined) this.#parts.chosen(chosen);
+    this.#heading = () => {
+      const left = chosen.filter((copy) => !past.isTakenBack(copy));
+      // Who has asked is answered, also when there is nothing.
+      if (left.length > 0 || asked) recipient.deliver(heading(left.length, left[0]?.said.at ?? now));
+    };
     return chosen;
   }
 

@@ -1,7 +1,7 @@
 import { parseCpim } from '../../msrp/index.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Retracted, Said } from '../conference/events.ts';
-import type { EventNumber, RoomUri } from '../conference/ids.ts';
+import type { EventNumber, RoomUri, StreamId } from '../conference/ids.ts';
 import type { Append, Logged, Outcome, RoomLog } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { Aggregation, DEFAULT_AGGREGATION } from './aggregation.ts';
@@ -132,8 +132,11 @@ export class ChatRoom {
       duplicates,
       append,
       fanOut: (copy, stream) => {
-        this.#note(copy);
+        this.#note(copy, copy.opened.stream);
         if (stream !== undefined) this.#switch.fanOut(copy, (recipient) => recipient.deliverLarge(copy, stream));
+      },
+      aborted: (id) => {
+        fates.aborted(id);
       },
       now,
     });
@@ -198,9 +201,9 @@ export class ChatRoom {
   }
 
   /** Notes what will be asked about a message that goes out. */
-  #note({ n, said }: Copy): void {
+  #note({ n, said }: Copy, stream?: StreamId): void {
     if (n === undefined) return;
-    this.fates.sent(n, said, this.#switch.addressed(said));
+    this.fates.sent(n, said, this.#switch.addressed(said), stream);
     this.#remember(n, said);
   }
 

@@ -22,6 +22,8 @@ export interface StreamsParts {
   readonly append: Append;
   /** Gives a large message to those who may have it. */
   readonly fanOut: (copy: LargeCopy, stream: SharedStream | undefined) => void;
+  /** The rest of one does not come: it was given up, or its end could not be kept. */
+  readonly aborted: (id: StreamId) => void;
   readonly now: () => number;
 }
 
@@ -116,6 +118,7 @@ export class Streams {
     this.#underWay.delete(id);
     if (underWay === undefined) return;
     underWay.stream.abort();
+    this.#parts.aborted(id);
     this.#parts.duplicates.settle(underWay.first, refusal);
   }
 
@@ -128,7 +131,10 @@ export class Streams {
     } else if (event.type === 'closed') {
       this.#underWay.get(event.stream)?.stream.complete();
       this.#underWay.delete(event.stream);
-    } else if (event.type === 'aborted') this.#underWay.get(event.stream)?.stream.abort();
+    } else if (event.type === 'aborted') {
+      this.#underWay.get(event.stream)?.stream.abort();
+      this.#parts.aborted(event.stream);
+    }
   }
 }
 

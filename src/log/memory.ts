@@ -200,6 +200,7 @@ function isWanted(event: ConferenceEvent, { notificationsTo, knownBy, comingsOnl
   if (notificationsTo !== undefined) return event.type === 'disposition' && event.to === notificationsTo;
   if (knownBy !== undefined) {
     const { type } = event;
+    if (type === 'aborted') return event.stream === knownBy;
     return (type === 'said' || type === 'opened') && (event.messageId === knownBy || event.imdnId === knownBy);
   }
   return comingsOnly !== true || ['joined', 'admitted', 'left'].includes(event.type);

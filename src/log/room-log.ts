@@ -77,7 +77,7 @@ export interface ReadRange {
   readonly messagesOnly?: boolean;
   /** Only notifications (`disposition`) for this user. */
   readonly notificationsTo?: UserUri;
-  /** Only messages known by this id: their sender's Message-ID, or that of an IMDN. */
+  /** Only messages known by this id: their sender's Message-ID, that of an IMDN, or the stream of one that was aborted. */
   readonly knownBy?: string;
   /** Only who came, was let in, and left (`joined`, `admitted`, `left`). */
   readonly comingsOnly?: boolean;

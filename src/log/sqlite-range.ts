@@ -72,8 +72,9 @@ function suchAs({ messagesOnly, knownBy, to, comingsOnly }: StoredRange): (recor
   }
   if (knownBy !== undefined) {
     return ({ kind, json }) => {
-      const event = parsed(json);
-      return kind === KIND.message && (event['messageId'] === knownBy || event['imdnId'] === knownBy);
+      const { type, messageId, imdnId, stream } = parsed(json);
+      const isIt = messageId === knownBy || imdnId === knownBy || (type === 'aborted' && stream === knownBy);
+      return kind === KIND.message && isIt;
     };
   }
   if (comingsOnly) {

@@ -159,6 +159,71 @@ t.test('of a large message it is known who got no more than the line that stands
   ]);
 });
 
+t.test(
+  'of a large message that its sender gives up, or is lost with, it is known that nobody has all of it',
+  async (t) => {
+    const data = t.testdir();
+    const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.history_messages=5'];
+    const first = await raise(...options);
+    const alice = await join(first, 'alice');
+    const bob = await join(first, 'bob');
+    const own = newPath();
+    const carol = await join(first, 'carol', undefined, { body: messageSdp(own, ['a=max-size:80000']) }, own);
+    const [, body] = cpim(alice.uri, 'sip:lobby@127.0.0.1', 'long '.repeat(40_000));
+    const chunk = async (id: string, from: number, flag: string): Promise<string> => {
+      const range = `Byte-Range: ${String(from + 1)}-*/${String(body.length)}`;
+      const headers = [`Message-ID: ${id}`, range, 'Content-Type: message/cpim'];
+      const sent = alice.line.send('SEND', headers, body.slice(from, from + 100_000), flag);
+      return (await alice.line.next((frame) => frame.id === sent && /^\d/.test(frame.what))).what;
+    };
+    const aborted = ({ what, flag }: { readonly what: string; readonly flag: string }) =>
+      what === 'SEND' && flag === '#';
+
+    t.equal(await chunk('given-up', 0, '+'), '200');
+    await carol.hears('[text/plain, 195 KiB]');
+    const dave = await join(first, 'dave');
+    await dave.hears('[text/plain, 195 KiB]');
+    const small = 'sip:carol@127.0.0.1: not taken (more than 80000 octets)';
+    await until(first, data, 'given-up', [
+      'sip:bob@127.0.0.1: waiting',
+      small,
+      'sip:dave@127.0.0.1: not taken (of the past there is only the line that stands for it)',
+    ]);
+    t.equal(await chunk('given-up', 100_000, '#'), '200');
+    await bob.line.next(aborted);
+    const gone = ['sip:bob@127.0.0.1: aborted', small, 'sip:dave@127.0.0.1: aborted'];
+    await until(first, data, 'given-up', gone);
+
+    t.equal(await chunk('lost', 0, '+'), '200');
+    await alice.leave();
+    for (const { line } of [bob, dave]) await line.next(aborted);
+    await until(first, data, 'lost', gone);
+    await first.close();
+
+    const second = await raise(...options);
+    t.teardown(() => second.close());
+    t.same(await fatesOf(second, data, 'given-up'), ['sip:bob@127.0.0.1: aborted', 'sip:carol@127.0.0.1: aborted']);
+  },
+);
+
+t.test('of a large message that was had whole, the past has a line, which makes it no less had', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const long = cpim(alice.uri, 'sip:lobby@127.0.0.1', 'long '.repeat(20_000), ['Message-ID: large1']);
+  t.equal((await alice.line.request('SEND', ...long)).what, '200');
+  await bob.line.next(({ flag, what, body }) => what === 'SEND' && flag === '$' && body !== undefined);
+  await until(stage, data, 'large1', ['sip:bob@127.0.0.1: delivered']);
+  await bob.say('/history 1');
+  await bob.hears('[text/plain, 98 KiB]');
+  await until(stage, data, 'large1', [
+    'sip:bob@127.0.0.1: delivered',
+    'sip:bob@127.0.0.1: not taken (of the past there is only the line that stands for it)',
+  ]);
+});
+
 t.test('after a restart it is known who was there, and said in words that the rest is not', async (t) => {
   const data = t.testdir();
   const options = [`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.lobby=false'];

@@ -117,7 +117,8 @@ function setUp(
       now: 1,
       notifications: { flush: () => undefined, gather: (copies) => copies },
       heading: (count) => new Copy(said(`before${count}`)),
-      chosen: () => undefined,
+      given: ignore,
+      notWhole: ignore,
       done: () => {
         attached = device;
         setImmediate(() => resolve(heard));
@@ -185,7 +186,8 @@ t.test('of many who catch up at once each gets much at a time, so that it leaves
               now: 1,
               notifications: { flush: () => undefined, gather: (copies) => copies },
               heading: () => new Copy(said('before')),
-              chosen: () => undefined,
+              given: ignore,
+              notWhole: ignore,
               done: () => resolve(),
             }),
           );
@@ -291,6 +293,41 @@ t.test('of large messages that begin meanwhile, few are kept, and none for who i
   );
   log.answer();
   t.same(await over, ['a', 'b: b', 'c: c', 'd: d', 'e: e'], 'of the others the line that stands for it');
+});
+
+t.test('what is taken back before it is given is not announced, nor noted as given', async (t) => {
+  for (const asked of [false, true]) {
+    for (const gone of [['one'], ['one', 'two']]) {
+      const log = new MemoryLog({ now: () => 1 });
+      const past = new Past(log, ROOM, () => undefined);
+      log.follow(ROOM, (logged) => past.hear(logged));
+      for (const text of ['one', 'two']) log.append(ROOM, said(text));
+      const heard: string[] = [];
+      const given: number[] = [];
+      const replay = new Replay({
+        past,
+        recipient: { ...silent, deliver: ({ said: { messageId } }) => heard.push(messageId) },
+        policy: { messages: 5, missed: 5 },
+        wish: {},
+        after: undefined,
+        present: log.last(ROOM),
+        asked,
+        now: 1,
+        notifications: { flush: () => undefined, gather: (copies) => copies },
+        heading: (count) => new Copy(said(`before${count}`)),
+        given: (n) => given.push(n),
+        notWhole: ignore,
+        done: ignore,
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      replay.step(5);
+      for (const text of gone) takeBack(log, text);
+      replay.step(5);
+      const none = asked ? ['before0'] : [];
+      t.same(heard, gone.length === 2 ? none : ['before1', 'two']);
+      t.same(given, gone.length === 2 ? [] : [2]);
+    }
+  }
 });
 
 t.test('what is taken back while somebody catches up is not given to him any more', async (t) => {

@@ -11,7 +11,7 @@ import t from 'tap';
 import fc from 'fast-check';
 import Database from 'libsql';
 import type { ConferenceEvent, Millis } from '../../src/conference/events.ts';
-import { endpointId, eventNumber, messageId, roomUri, userUri } from '../../src/conference/ids.ts';
+import { endpointId, eventNumber, messageId, roomUri, streamId, userUri } from '../../src/conference/ids.ts';
 import type { RoomUri, UserUri } from '../../src/conference/ids.ts';
 import { MemoryLog } from '../../src/log/memory.ts';
 import { DEFAULT_KEEPING, LogReadError } from '../../src/log/room-log.ts';
@@ -168,9 +168,11 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(ids(await log.read(ROOM, { messagesOnly: true, last: 1, through: eventNumber(4) })), ['b']);
       t.same(ids(await log.read(ROOM, { knownBy: 'b' })), ['b']);
       t.same(await log.read(ROOM, { knownBy: 'nobody' }), []);
+      await kept(log, { type: 'aborted', at: NOW, stream: streamId('gone'), reason: 'given up' });
+      t.same(numbers(await log.read(ROOM, { knownBy: 'gone' })), [6], 'that a large one was aborted');
       t.same(numbers(await log.read(ROOM, { comingsOnly: true })), [2, 4]);
       t.same(await log.read(ROOM, { last: 0 }), []);
-      t.same(await log.read(ROOM, { from: eventNumber(6) }), []);
+      t.same(await log.read(ROOM, { from: eventNumber(7) }), []);
       t.same(await log.read(OTHER), []);
     });
 
