@@ -103,8 +103,8 @@ function howToTalk({ auth, rooms }: Config, address: string, server: string): re
 }
 
 const NO_ROOM = [
-  'There is no room: none is configured, and a call makes none. To have one, name it under rooms.named',
-  '(--set rooms.named.lobby.permanent=true), or let every call make its own (rooms.on_demand: true).',
+  'There is no room: no name is configured as one, and calling a name makes none. Name one under rooms.named',
+  '(--set rooms.named.lobby.permanent=true), or let every name be a room (rooms.on_demand: true).',
 ];
 
 /** One line for each protocol and address. */

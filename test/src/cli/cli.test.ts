@@ -271,7 +271,7 @@ t.test('the greeting names what is needed and no more', async (t) => {
   t.match(outside, '  SIP        127.0.0.1:5060 (UDP, TCP)\n', 'where it listens is another matter');
   const none = greeting(readConfig({ options: ['rooms.on_demand=false'] }), standard, '1');
   t.notMatch(none, /lobby@|npx/);
-  t.match(none, /^There is no room: none is configured.*\n.*--set rooms\.named\.lobby\.permanent=true/m);
+  t.match(none, /^There is no room: no name is configured as one.*\n.*--set rooms\.named\.lobby\.permanent=true/m);
   const closed = readConfig({ options: ['auth.mode=digest', 'rooms.on_demand=false', 'rooms.named.den={}'] });
   const guarded = greeting(closed, standard, '1');
   t.match(guarded, /^Try sip:den@127\.0\.0\.1, .* `grouptextchat user add`,\nwith their passwords in GTC_PASSWORD:$/m);
