@@ -141,7 +141,7 @@ export class ChatSession {
       case 'delivered':
         return { said: true, messageId };
       case 'refused':
-        return { said: false, messageId, status: outcome.status, reason: outcome.comment };
+        return { said: false, messageId, status: outcome.status, reason: outcome.comment, ...pauseIn(outcome.comment) };
       case 'timeout':
         return { said: false, messageId, status: 408, reason: 'no answer' };
       case 'lost':
@@ -232,6 +232,12 @@ export class ChatSession {
       ...(fileName === undefined ? {} : { fileName }),
     };
   }
+}
+
+/** MSRP has no field for it: rooms of this service say so in words. */
+function pauseIn(comment: string): { readonly retryAfter?: number } {
+  const seconds = /\bagain in (\d{1,6}) seconds?\b/.exec(comment)?.[1];
+  return seconds === undefined ? {} : { retryAfter: Number(seconds) };
 }
 
 /** A name that can stand in quotes, without folders. */

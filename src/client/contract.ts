@@ -72,6 +72,8 @@ export type Said =
       /** MSRP status; absent when there was no connection to say it over: it may have arrived, or not. */
       readonly status?: number;
       readonly reason: string;
+      /** Seconds after which the room would take it, where it says so: it was too fast, or the room is in slow mode. */
+      readonly retryAfter?: number;
     };
 
 /** What a recipient tells of a message of ours (RFC 5438). */

@@ -1,4 +1,5 @@
 import { userInfo } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import {
   type ChatMessage,
   ClientError,
@@ -12,7 +13,7 @@ import {
 } from '../client/index.ts';
 import type { ConferenceView } from '../conference/view.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
-import { completions, enter } from './commands.ts';
+import { asksForRoster, completions, enter } from './commands.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
 import { EXIT, exitCodeOf, reasonOf } from './exit.ts';
 import { fileToSend, Inbox, sizeText } from './files.ts';
@@ -43,6 +44,11 @@ export interface ChatOptions {
   readonly verbose?: boolean;
 }
 
+/** Milliseconds that a line which needs it waits for the first document of the roster. */
+const ROSTER_PATIENCE = 5_000;
+/** Seconds that a line of a script waits in all when the room says that it was too fast. */
+const SAYING_PATIENCE = 600;
+
 /** Runs a chat until it is over; gives the exit code. */
 export async function runChat(
   uri: string,
@@ -52,6 +58,12 @@ export async function runChat(
   const chat = new Chat(options, terminal);
   return chat.run(uri);
 }
+
+/** Says something, under the id of an attempt before this one. */
+type Attempt = (again?: string) => Promise<Said | undefined> | undefined;
+
+/** What is said, as it is shown. */
+type Saying = Pick<ChatEvent & { readonly type: 'said' }, 'text' | 'to' | 'fileName'>;
 
 class Chat {
   readonly #options: ChatOptions;
@@ -66,12 +78,17 @@ class Chat {
   #lastSaid: { readonly id: string; readonly readers: Set<string> } | undefined;
   #own: Person | undefined;
   #typing = false;
+  /** It was asked to leave: no further line counts. */
+  #leaving = false;
   /** It says something and leaves: what others say and do is shown only as JSON, to a program. */
   readonly #brief: boolean;
   /** What came in before it was shown where we are; undefined from then on. */
   #early: ChatEvent[] | undefined = [];
   /** The room has been shown once; from then on, what changes. */
   #greeted = false;
+  /** Resolves when it is known who is here, or that this will not be told. */
+  readonly #met: Promise<void>;
+  #meet: () => void = () => undefined;
   /** Authors whom the roster does not show, or not yet: they can be spoken to. */
   readonly #authors = new Map<string, Person>();
 
@@ -83,6 +100,9 @@ class Chat {
     this.#over = new Promise((resolve) => {
       this.#finish = resolve;
     });
+    this.#met = new Promise((resolve) => {
+      this.#meet = resolve;
+    });
     // Whoever read what we print has seen enough.
     terminal.output.on('error', () => this.#finish());
   }
@@ -92,7 +112,7 @@ class Chat {
     if (room === undefined) return this.#exit;
     const stop = (): void => this.#finish();
     process.once('SIGINT', stop).once('SIGTERM', stop);
-    await this.#start(room);
+    await Promise.race([this.#start(room), this.#over]);
     await this.#over;
     process.off('SIGINT', stop).off('SIGTERM', stop);
     this.#screen.close();
@@ -123,6 +143,7 @@ class Chat {
         {
           message: (message) => this.#heard(message),
           roster: (roster, change, view) => {
+            this.#meet();
             if (this.#brief) return;
             if (!this.#greeted) this.#who(view, roster);
             this.#greeted = true;
@@ -136,7 +157,10 @@ class Chat {
           },
           composing: (from, active, refresh) => this.#writes(this.#person(from), active, refresh),
           receipt: (receipt) => this.#receipt(receipt),
-          rosterEnded: (why) => this.#show({ type: 'notice', text: `* ${why.message}` }),
+          rosterEnded: (why) => {
+            this.#meet();
+            this.#show({ type: 'notice', text: `* ${why.message}` });
+          },
           away: (why: ClientError) => this.#show({ type: 'away', reason: why.message }),
           back: () => this.#show({ type: 'back' }),
           closed: (why) => this.#fail(why),
@@ -162,11 +186,11 @@ class Chat {
     for (const event of early) this.#show(event);
     if (nick !== undefined) {
       const { status, comment } = await room.nickname(nick);
-      if (status !== 200) this.#show({ type: 'notice', text: `! no nickname: ${status} ${comment}` });
+      if (status !== 200) this.#complain(`no nickname: ${status} ${comment}`);
     }
     if (say !== undefined) {
       // As with a line that is empty: a command without output makes no message.
-      for (const text of say) if (text.trim() !== '') this.#say(text);
+      for (const text of say) if (text.trim() !== '') await this.#say(text);
       if (stay !== true) {
         this.#leaveWhenSaid();
         return;
@@ -175,20 +199,26 @@ class Chat {
     const context = {
       room,
       show: (event: ChatEvent) => this.#show(event),
+      complain: (why: string) => this.#complain(why),
       say: (text: string, to?: Person) => this.#say(text, to),
-      order: (line: string) => this.#order(room.say(line), line),
-      recall: (wish: string) => this.#order(room.recall(wish), `/history ${wish}`.trim()),
+      order: (line: string) => this.#order((again) => room.say(line, undefined, again), { text: line }),
+      recall: (wish: string) => this.#order(() => room.recall(wish), { text: `/history ${wish}`.trim() }),
       people: () => this.#people(),
       who: () => this.#who(room.view, room.roster),
-      leave: () => this.#leaveWhenSaid(),
+      leave: () => {
+        this.#leaving = true;
+        this.#leaveWhenSaid();
+      },
       sendFile: (path: string) => this.#sendFile(room, path),
       saveFile: (number: number, path?: string) => this.#saveFile(number, path),
       readers: () => this.#readers(),
     };
     this.#screen.listen({
-      line: (line) => {
+      line: async (line) => {
         this.#typing = false;
-        enter(line, context);
+        if (this.#leaving) return;
+        if (asksForRoster(line)) await this.#meeting();
+        await enter(line, context);
       },
       ended: () => {
         if (stay !== true || this.#screen.attended) this.#leaveWhenSaid();
@@ -202,53 +232,79 @@ class Chat {
     void Promise.all(this.#pending).then(() => this.#finish());
   }
 
-  #say(text: string, to?: Person): void {
-    const said = this.#room?.say(text, to?.uri);
-    if (said !== undefined) this.#await(said, text, to);
+  /** Waits until it is known who is here, but not for long. */
+  async #meeting(): Promise<void> {
+    await Promise.race([this.#met, setTimeout(ROSTER_PATIENCE, undefined, { ref: false })]);
+  }
+
+  #say(text: string, to?: Person): Promise<void> {
+    return this.#await((again) => this.#room?.say(text, to?.uri, again), { text, ...(to === undefined ? {} : { to }) });
   }
 
   /** Shows what becomes of something said; nobody leaves before that is known. */
-  #await(outcome: Promise<Said>, text: string, to?: Person): void {
-    this.#order(
-      outcome.then((said) => {
-        if (said.said) this.#lastSaid = { id: said.messageId, readers: new Set() };
-        return said;
-      }),
-      text,
-      to,
-    );
+  #await(attempt: Attempt, what: Saying): Promise<void> {
+    return this.#order(async (again) => {
+      const said = await attempt(again);
+      if (said?.said === true) this.#lastSaid = { id: said.messageId, readers: new Set() };
+      return said;
+    }, what);
   }
 
   /** The same with what nobody reads: an order to the room. */
-  #order(outcome: Promise<Said>, text: string, to?: Person): void {
-    const shown = outcome.then((said) => {
+  #order(attempt: Attempt, what: Saying): Promise<void> {
+    const shown = this.#patiently(attempt).then((said) => {
+      if (said === undefined) return;
       const { messageId: id } = said;
       if (said.said) {
-        this.#show({ type: 'said', id, text, ...(to === undefined ? {} : { to }) });
+        this.#show({ type: 'said', id, ...what });
         return;
       }
       this.#exit = EXIT.refused;
       const { status, reason } = said;
-      this.#show({ type: 'refused', id, text, reason, ...(status === undefined ? {} : { status }) });
+      this.#show({ type: 'refused', id, text: what.text, reason, ...(status === undefined ? {} : { status }) });
     });
     this.#pending.add(shown);
     void shown.then(() => this.#pending.delete(shown));
+    return shown;
   }
 
-  #sendFile(room: Room, path: string): void {
+  /** Who sits at a terminal sees that he was too fast; for a script that is tried again, when the room would take it. */
+  async #patiently(attempt: Attempt): Promise<Said | undefined> {
+    let said = await attempt();
+    for (let left = SAYING_PATIENCE; !this.#screen.attended && said?.said === false;) {
+      const { retryAfter = Infinity, messageId } = said;
+      left -= Math.max(1, retryAfter);
+      if (left < 0) break;
+      await setTimeout(retryAfter * 1000, undefined, { ref: false });
+      said = await attempt(messageId);
+    }
+    return said;
+  }
+
+  async #sendFile(room: Room, path: string): Promise<void> {
     const sent = fileToSend(path).then(
-      (file) => this.#await(room.sendFile(file), `[${file.name}, ${sizeText(file.content.length)}]`),
-      (fault: unknown) => this.#show({ type: 'notice', text: `! ${textOf(fault)}` }),
+      (file) => {
+        const { name: fileName, content } = file;
+        return this.#await(() => room.sendFile(file), { text: `[${fileName}, ${sizeText(content.length)}]`, fileName });
+      },
+      (fault: unknown) => this.#complain(textOf(fault)),
     );
     this.#pending.add(sent);
-    void sent.then(() => this.#pending.delete(sent));
+    await sent;
+    this.#pending.delete(sent);
   }
 
-  #saveFile(number: number, path?: string): void {
-    void this.#inbox.save(number, path).then(
+  async #saveFile(number: number, path?: string): Promise<void> {
+    await this.#inbox.save(number, path).then(
       (where) => this.#show({ type: 'notice', text: `* kept as ${where}` }),
-      (fault: unknown) => this.#show({ type: 'notice', text: `! ${textOf(fault)}` }),
+      (fault: unknown) => this.#complain(textOf(fault)),
     );
+  }
+
+  /** Why something could not be done; to a script its exit code says so, too. */
+  #complain(why: string): void {
+    if (!this.#screen.attended) this.#exit = EXIT.refused;
+    this.#show({ type: 'notice', text: `! ${why}` });
   }
 
   #readers(): void {
@@ -333,7 +389,7 @@ class Chat {
   }
 
   #fail(why: ClientError): void {
-    this.#exit = exitCodeOf(why);
+    this.#exit = Math.max(this.#exit, exitCodeOf(why));
     this.#early = undefined;
     this.#show({ type: 'closed', reason: reasonOf(why), ...(why.status === undefined ? {} : { status: why.status }) });
     this.#finish();

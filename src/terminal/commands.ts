@@ -2,25 +2,30 @@ import type { Room } from '../client/index.ts';
 import type { ChatEvent, Person } from './events.ts';
 import { filesLike } from './files.ts';
 
+/** At once, or when it resolves. */
+type Done = void | Promise<void>;
+
 /** What commands act on. */
 export interface CommandContext {
   readonly room: Pick<Room, 'features' | 'nickname' | 'server'>;
   readonly show: (event: ChatEvent) => void;
+  /** Tells why a line could not be done; a script ends with a code that says so. */
+  readonly complain: (why: string) => void;
   /** Says something, shows what became of it. */
-  readonly say: (text: string, to?: Person) => void;
+  readonly say: (text: string, to?: Person) => Done;
   /** Gives the room itself an order. */
-  readonly order: (line: string) => void;
+  readonly order: (line: string) => Done;
   /** Asks the room for something of the past. */
-  readonly recall: (wish: string) => void;
+  readonly recall: (wish: string) => Done;
   /** Whom one can speak to. */
   readonly people: () => readonly Person[];
   /** The room as it is now. */
   readonly who: () => void;
   readonly leave: () => void;
   /** Sends a file to the room. */
-  readonly sendFile: (path: string) => void;
+  readonly sendFile: (path: string) => Done;
   /** Keeps a file that came. */
-  readonly saveFile: (number: number, path?: string) => void;
+  readonly saveFile: (number: number, path?: string) => Done;
   /** Who has read what we said last. */
   readonly readers: () => void;
 }
@@ -28,7 +33,7 @@ export interface CommandContext {
 interface Command {
   readonly usage: string;
   readonly help: string;
-  run(argument: string, context: CommandContext): void;
+  run(argument: string, context: CommandContext): Done;
 }
 
 /** All that can be typed with a slash. */
@@ -57,11 +62,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   nick: {
     usage: '/nick NAME',
     help: 'take a nickname; without a name, give it up',
-    run: (name, { room, show }) => {
-      void room.nickname(name).then(({ status, comment }) => {
-        const taken = name === '' ? 'you have no nickname any more' : `you are now ${name}`;
-        show({ type: 'notice', text: status === 200 ? `* ${taken}` : `! no nickname: ${status} ${comment}` });
-      });
+    run: async (argument, { room, show, complain }) => {
+      // As `/msg` wants names with blanks.
+      const name = /^"([^"]*)"$/.exec(argument)?.[1] ?? argument;
+      const { status, comment } = await room.nickname(name);
+      const taken = name === '' ? 'you have no nickname any more' : `you are now ${name}`;
+      if (status === 200) show({ type: 'notice', text: `* ${taken}` });
+      else complain(`no nickname: ${status} ${comment}`);
     },
   },
   msg: {
@@ -70,39 +77,33 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: (argument, context) => {
       const [, quoted, plain, text = ''] = /^(?:"([^"]+)"|(\S+))\s+(.+)$/s.exec(argument) ?? [];
       const wanted = quoted ?? plain;
-      if (wanted === undefined) return context.show({ type: 'notice', text: '! /msg WHO TEXT' });
+      if (wanted === undefined) return context.complain('/msg WHO TEXT');
       const person = personNamed(context.people(), wanted);
-      if (person === undefined) return context.show({ type: 'notice', text: `! nobody here is called ${wanted}` });
+      if (person === undefined) return context.complain(`nobody here is called ${wanted}`);
       if (!context.room.features.includes('private-messages')) {
-        return context.show({ type: 'notice', text: '! this room has no private messages' });
+        return context.complain('this room has no private messages');
       }
-      context.say(text, person);
+      return context.say(text, person);
     },
   },
   file: {
     usage: '/file PATH',
     help: 'send a file to the room',
-    run: (path, { sendFile, show }) => {
-      if (path === '') show({ type: 'notice', text: '! /file PATH' });
-      else sendFile(path);
-    },
+    run: (path, { sendFile, complain }) => (path === '' ? complain('/file PATH') : sendFile(path)),
   },
   save: {
     usage: '/save NUMBER [PATH]',
     help: 'keep a file that came',
-    run: (argument, { saveFile, show }) => {
+    run: (argument, { saveFile, complain }) => {
       const [, number, path] = /^(\d{1,6})(?:\s+(.+))?$/.exec(argument) ?? [];
-      if (number === undefined) show({ type: 'notice', text: '! /save NUMBER [PATH]' });
-      else saveFile(Number(number), path);
+      return number === undefined ? complain('/save NUMBER [PATH]') : saveFile(Number(number), path);
     },
   },
   history: {
     usage: '/history [20|2h]',
     help: 'the last messages, or those of the last time, once more',
-    run: (wish, { room, recall, show }) => {
-      if (isOwn(room)) recall(wish);
-      else show({ type: 'notice', text: '! this room does not show its past again' });
-    },
+    run: (wish, { room, recall, complain }) =>
+      isOwn(room) ? recall(wish) : complain('this room does not show its past again'),
   },
   seen: { usage: '/seen', help: 'who has read what you said last', run: (_, context) => context.readers() },
   leave: { usage: '/leave', help: 'leave the room (Ctrl-D does the same)', run: (_, context) => context.leave() },
@@ -115,20 +116,24 @@ const ROOM_COMMANDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Does what a line entered asks for: a command, or something to say. */
-export function enter(line: string, context: CommandContext): void {
+export function enter(line: string, context: CommandContext): Done {
   if (line.trim() === '') return;
   const [, name, argument = ''] = /^\/([A-Za-z]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? [];
   if (name === undefined) {
-    context.say(line.startsWith('//') ? literal(line.slice(1), context) : line);
-    return;
+    return context.say(line.startsWith('//') ? literal(line.slice(1), context) : line);
   }
   const word = name.toLowerCase();
   const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
-  command?.run(argument.trim(), context);
+  const done = command?.run(argument.trim(), context);
   // The room itself takes these, and answers to nobody else.
-  if (isOwn(context.room) && (ROOM_COMMANDS.has(word) || word === 'help')) context.order(line.trim());
-  else if (command === undefined)
-    context.show({ type: 'notice', text: `! there is no /${name}; /help shows what there is` });
+  if (isOwn(context.room) && (ROOM_COMMANDS.has(word) || word === 'help')) return context.order(line.trim());
+  if (command === undefined) context.complain(`there is no /${name}; /help shows what there is`);
+  return done;
+}
+
+/** Whether a line can only be understood by who knows who is here. */
+export function asksForRoster(line: string): boolean {
+  return /^\s*\/(?:who|msg)\b/i.test(line);
 }
 
 /** A text as it will be said: our own rooms take a slash and a word for an order, unless a blank stands before it. */

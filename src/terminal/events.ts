@@ -36,7 +36,14 @@ export type ChatEvent =
       /** Of a file: the number under which `/save` finds it. */
       readonly file?: number;
     }
-  | { readonly type: 'said'; readonly id: string; readonly text: string; readonly to?: Person }
+  | {
+      readonly type: 'said';
+      readonly id: string;
+      readonly text: string;
+      readonly to?: Person;
+      /** Of a file: its name. */
+      readonly fileName?: string;
+    }
   | {
       readonly type: 'refused';
       readonly id: string;
@@ -62,9 +69,14 @@ export function roomEvent(view: ConferenceView, uri: string, people: readonly Pe
   const chat = (view.description?.serviceUris ?? []).filter(({ purpose }) => purpose === 'grouptextchat');
   return {
     type: 'room',
-    uri: view.entity ?? uri,
+    uri: toPassOn(view.entity ?? uri),
     ...(subject === undefined || subject === '' ? {} : { subject }),
     people,
-    chatUris: chat.map((entry) => entry.uri),
+    chatUris: chat.map((entry) => toPassOn(entry.uri)),
   };
+}
+
+/** An address without what was meant for our own call: how much of the past, and the PIN, which is nobody else's. */
+function toPassOn(uri: string): string {
+  return uri.replace(/;(?:pin|history)(?:=[^;?]*)?(?=[;?]|$)/gi, '');
 }

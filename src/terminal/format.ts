@@ -29,6 +29,7 @@ export function formatEvent(event: ChatEvent, own: string, dress: Dress, now: Da
       return `${dress.dim(timeOf(new Date(event.at), now))} ${name(event.from)}${alone}: ${harmless(event.text)}`;
     }
     case 'said':
+      if (event.fileName !== undefined) return `* sent: ${harmlessLine(event.text)}`;
       return event.to === undefined
         ? undefined
         : `${dress.dim('to')} ${name(event.to)}${dress.dim(' alone:')} ${event.text}`;

@@ -24,8 +24,8 @@ export interface ScreenOptions {
 
 /** What the screen asks for and tells. */
 export interface ScreenHandlers {
-  /** A line was entered. */
-  line(text: string): void;
+  /** A line was entered. In a pipe the next one is read when this is done: its lines are a script. */
+  line(text: string): void | Promise<void>;
   /** There will be no more lines: end of file, Ctrl-D or Ctrl-C. */
   ended(): void;
   /** Something was typed into the line at hand. */
@@ -81,8 +81,12 @@ export class Screen {
         return [[...choices], word];
       },
     });
+    if (!this.attended) {
+      void readInTurn(this.#lines, handlers);
+      return;
+    }
     this.#lines.on('line', (line) => {
-      handlers.line(line);
+      void handlers.line(line);
       this.#redraw();
     });
     this.#lines.on('close', () => handlers.ended());
@@ -142,4 +146,10 @@ export class Screen {
   #redraw(): void {
     if (this.#lively) this.#lines?.prompt(true);
   }
+}
+
+/** One line after another; readline reads ahead no more than some. */
+async function readInTurn(lines: Interface, handlers: ScreenHandlers): Promise<void> {
+  for await (const line of lines) await handlers.line(line);
+  handlers.ended();
 }

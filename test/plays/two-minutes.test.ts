@@ -10,6 +10,8 @@ import t from 'tap';
 t.setTimeout(240_000);
 
 const ROOM = 'sip:lobby@127.0.0.1';
+/** A room in which one is soon too fast. */
+const HURRIED = ['rooms.named.hurried.messages_per_second=10', 'rooms.named.hurried.messages_at_once=2'];
 
 /** A command running, whose output can be waited for. */
 class Running {
@@ -65,7 +67,7 @@ const data = mkdtempSync(join(tmpdir(), 'grouptextchat-'));
 let server: string[] = [];
 
 t.before(async () => {
-  const ports = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${data}`, 'roster.interval=50ms'];
+  const ports = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${data}`, 'roster.interval=50ms', ...HURRIED];
   const service = start('serve', ...ports.flatMap((setting) => ['--set', setting]));
   server = ['--server', await service.shows(/(ws:\/\/127\.0\.0\.1:\d+\/ws)/)];
   t.equal(service.errors, '', 'the first command prints no warning');
@@ -94,7 +96,7 @@ t.test('Alice and Bob talk, see who joins and leaves, and the room’s full addr
   bob.type('/nonsense');
   await bob.shows(/there is no \/nonsense/);
   bob.type('/leave');
-  t.equal(await bob.exit, 0);
+  t.equal(await bob.exit, 1, 'one of its lines was none');
   await alice.shows(/\* Bob left/);
   alice.process.stdin.end();
   t.equal(await alice.exit, 0, 'the end of the input leaves');
@@ -183,6 +185,53 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   t.equal(await writer.exit, 0);
   t.match(writer.output, /^You are in /);
   t.notMatch(writer.output, /before you came|one/, 'who only writes is not told the past');
+  listener.process.kill('SIGINT');
+  t.equal(await listener.exit, 0);
+});
+
+t.test('scripts: what needs the roster waits for it, and what could not be done is in the exit code', async (t) => {
+  const script = (lines: string, ...more: readonly string[]): Running => {
+    const command = start('chat', ROOM, '--name', 'Dora', ...more, ...server);
+    command.process.stdin.end(lines);
+    return command;
+  };
+  const alice = start('chat', ROOM, '--name', 'Alice', ...server);
+  await alice.shows(/Here: Alice/);
+  const asks = script('/who\n/msg Alice psst\n/leave\nnever said\n');
+  t.equal(await asks.exit, 0);
+  t.notMatch(asks.output, /Here: Dora \(you\)\n|nobody here|never said/);
+  await alice.shows(/Dora \(to you alone\): psst\n/);
+  const failing = ['/msg Nobody psst\nhello\n', '/nonsense\n', '/file /nowhere/at-all\n', '/nick admin\n'].map(
+    (lines) => script(lines),
+  );
+  failing.push(script('hello\n', '--nick', 'admin'));
+  t.same(await Promise.all(failing.map(({ exit }) => exit)), [1, 1, 1, 1, 1]);
+  await alice.shows(/Dora: hello\n/);
+  alice.process.stdin.end();
+  t.equal(await alice.exit, 0);
+});
+
+t.test('scripts: who is too fast waits as long as the room says, and loses no line', async (t) => {
+  const room = 'sip:hurried@127.0.0.1';
+  const listener = start('chat', room, '--name', 'Logger', '--json', '--stay', ...server);
+  listener.process.stdin.end();
+  await listener.shows(/"type":"room"/);
+  const textsOf = (name: string): string[] => Array.from({ length: 7 }, (_, at) => `${name} ${String(at)}`);
+  const pipe = start('chat', room, '--name', 'Seq', ...server);
+  pipe.process.stdin.end(textsOf('Seq').join('\n'));
+  const say = start('chat', room, '--name', 'Say', ...server, ...textsOf('Say').flatMap((text) => ['--say', text]));
+  t.same(await Promise.all([pipe.exit, say.exit]), [0, 0]);
+  for (const name of ['Seq', 'Say']) {
+    await listener.shows(new RegExp(`"name":"${name}"[^\\n]*"text":"${name} 6"`));
+    const heard = listener.json.filter(
+      ({ type, from }) => type === 'message' && (from as { name: string }).name === name,
+    );
+    t.same(
+      heard.map(({ text }) => text),
+      textsOf(name),
+      `${name}: all, in their order`,
+    );
+  }
   listener.process.kill('SIGINT');
   t.equal(await listener.exit, 0);
 });

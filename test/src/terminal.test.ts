@@ -56,6 +56,7 @@ t.test('events in words', async (t) => {
   t.equal(words({ type: 'announcement', at: '', text: 'a\nb' }), '  a\n  b', 'a list stands by itself');
   t.equal(words({ type: 'said', id: '1', text: 'hi' }), undefined, 'what was typed is there already');
   t.equal(words({ type: 'said', id: '1', text: 'hi', to: zoe }), 'to Zoe alone: hi');
+  t.equal(words({ type: 'said', id: '1', text: '[a.png, 3 bytes]', fileName: 'a.png' }), '* sent: [a.png, 3 bytes]');
   t.equal(words({ type: 'refused', id: '1', text: 'hi', status: 403, reason: 'muted' }), '! not sent: hi (403 muted)');
   t.equal(words({ type: 'refused', id: '1', text: 'hi', reason: 'gone' }), '! not sent: hi (gone)');
   t.equal(words({ type: 'composing', person: zoe, active: true }), undefined);
@@ -85,6 +86,7 @@ t.test('events in words', async (t) => {
 t.test('RFC 4575: a conference document in words', async (t) => {
   const view = new ConferenceView();
   t.match(roomEvent(view, 'sip:r@x', []), { uri: 'sip:r@x', chatUris: [] });
+  t.match(roomEvent(view, 'sip:r@x;PIN=4711;transport=tcp;history=0', []), { uri: 'sip:r@x;transport=tcp' });
   view.receive({
     entity: 'sip:r@x',
     state: 'full',
@@ -169,17 +171,18 @@ t.test('commands', async (t) => {
   const context = {
     room,
     show: (event: ChatEvent) => shown.push(words(event) ?? ''),
-    say: (text: string, to?: Person) => said.push(to === undefined ? text : `${to.name}: ${text}`),
-    order: (line: string) => said.push(`order: ${line}`),
-    recall: (wish: string) => said.push(`recall: ${wish}`),
+    complain: (why: string) => shown.push(`! ${why}`),
+    say: (text: string, to?: Person) => void said.push(to === undefined ? text : `${to.name}: ${text}`),
+    order: (line: string) => void said.push(`order: ${line}`),
+    recall: (wish: string) => void said.push(`recall: ${wish}`),
     people: () => [zoe, { name: 'Zoe van Dyk', uri: 'sip:zvd@x' }],
     who: () => shown.push('who'),
     leave: () => left++,
-    sendFile: (path: string) => shown.push(`send ${path}`),
-    saveFile: (number: number, path?: string) => shown.push(`save ${number} ${path ?? 'here'}`),
+    sendFile: (path: string) => void shown.push(`send ${path}`),
+    saveFile: (number: number, path?: string) => void shown.push(`save ${number} ${path ?? 'here'}`),
     readers: () => shown.push('readers'),
   };
-  const type = (line: string): void => enter(line, context);
+  const type = (line: string): void => void enter(line, context);
   for (const line of ['hello', ' spaced ', '//slash', '/ no command', '', '   ', 'a /who']) type(line);
   t.same(said.splice(0), ['hello', ' spaced ', '/slash', '/ no command', 'a /who']);
   type('/msg Zoe hi there');
@@ -199,6 +202,10 @@ t.test('commands', async (t) => {
   await setImmediate();
   t.equal(asked, 'Z Z');
   t.equal(shown.pop(), '* you are now Z Z');
+  type('/nick "Queen of Z"');
+  t.equal(asked, 'Queen of Z', 'as /msg wants it');
+  await setImmediate();
+  shown.pop();
   type('/nick');
   await setImmediate();
   t.equal(asked, '');
@@ -215,7 +222,8 @@ t.test('commands', async (t) => {
   t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 5, 'no order for a room of another service');
   t.same(said, []);
   const here = { ...context, room: { ...room, server: 'grouptextchat 1' } };
-  for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense', '/history 2h', '/history']) enter(line, here);
+  for (const line of ['/kick Zoe for a reason', '/HELP', '/nonsense', '/history 2h', '/history'])
+    void enter(line, here);
   const orders = ['order: /kick Zoe for a reason', 'order: /HELP', 'recall: 2h', 'recall: '];
   t.same(said.splice(0), orders, 'what the room itself knows goes to it');
   for (const line of ['//kick Zoe', '//usr/bin is full']) enter(line, here);
@@ -264,7 +272,7 @@ t.test('the screen in a pipe, on a dumb terminal, and on a lively one', async (t
     const screen = new Screen(terminal, { json: false, colour: true });
     const lines: string[] = [];
     let ended = 0;
-    screen.listen({ line: (line) => lines.push(line), ended: () => ended++ });
+    screen.listen({ line: (line) => void lines.push(line), ended: () => ended++ });
     screen.show(message('hi'), NOW);
     input.end('one\ntwo');
     await new Promise((resolve) => input.once('end', resolve));
@@ -278,7 +286,7 @@ t.test('the screen in a pipe, on a dumb terminal, and on a lively one', async (t
   const screen = new Screen(terminal, { json: false, colour: true });
   const lines: string[] = [];
   const typed: string[] = [];
-  screen.listen({ line: (line) => lines.push(line), ended: () => undefined, typed: (line) => typed.push(line) });
+  screen.listen({ line: (line) => void lines.push(line), ended: () => undefined, typed: (line) => typed.push(line) });
   input.write('hel');
   await setImmediate();
   screen.show(message('hi'), NOW);
