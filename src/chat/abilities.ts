@@ -1,8 +1,9 @@
 /** What the peer of a chat session can take, and in which form it gets what is said. */
-import { AcceptedTypes, type PeerManners, type PreparedMessage } from '../../msrp/index.ts';
+import { AcceptedTypes, type PeerManners } from '../../msrp/index.ts';
 import { type BareText, nameBefore, type NamingRoom } from './bare-text.ts';
 import type { Opened } from '../conference/events.ts';
-import type { Copy } from './copy.ts';
+import type { Copy, Form } from './copy.ts';
+import type { Failure } from './fates.ts';
 import type { Speaker } from './speaker.ts';
 
 /** What the peer of a chat session can take, as its SDP said (RFC 7701 §5.2, §8). */
@@ -74,20 +75,31 @@ export function takesPrivate(peer: ChatAbilities, speaker: Speaker): boolean {
  * The form in which the peer takes it, or is told of it; undefined if there is none.
  * @param readable what `reads` says of its type
  */
-export function formOf(
-  copy: Copy,
-  readable: boolean,
-  peer: ChatAbilities,
-  room: NamingRoom,
-): PreparedMessage | undefined {
+export function formOf(copy: Copy, readable: boolean, peer: ChatAbilities, room: NamingRoom): Form | undefined {
+  const maximum = peer.maxSize ?? Infinity;
   // Deviation: RFC 7701 §5.2 has nothing but CPIM sent by a room. Some clients cannot read it; what it would show them
   // stands before the text.
-  if (!peer.cpim) return copy.bare(nameBefore(copy, room));
-  const { wrappedType, cpim } = copy.said;
-  if (readable && (wrappedType === 'text/plain' || cpim.length <= (peer.maxSize ?? Infinity))) return copy.msrp;
-  const inWords = takes(peer, 'text/plain') ? copy.inWords : undefined;
+  if (!peer.cpim) return copy.bare(nameBefore(copy, room), maximum);
+  if (readable && copy.said.cpim.length <= maximum) return copy.whole;
+  const inWords = takes(peer, 'text/plain') ? copy.inWords(maximum) : undefined;
   // What has no words is sent all the same: its peer refuses it, if it must (RFC 4975 §8.6, §10.5).
-  return inWords ?? (readable ? copy.msrp : undefined);
+  return inWords ?? (readable ? copy.whole : undefined);
+}
+
+/** What the peer loses of a message in a form that is not the whole of it; undefined: nothing. */
+export function lossOf(
+  { said }: Copy,
+  form: Form | undefined,
+  readable: boolean,
+  peer: ChatAbilities,
+): Failure | undefined {
+  const { wrappedType, cpim } = said;
+  if (wrappedType === undefined) return undefined;
+  if (!readable) return { is: 'not taken', detail: wrappedType };
+  if (form?.cut === true) return { is: 'cut' };
+  const { maxSize = Infinity } = peer;
+  const isText = wrappedType === 'text/plain' || !peer.cpim;
+  return isText || cpim.length <= maxSize ? undefined : { is: 'not taken', detail: tooLarge(maxSize) };
 }
 
 /** How to read a text that comes without a wrapper; undefined for what is none, or should have one. */

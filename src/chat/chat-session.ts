@@ -17,6 +17,7 @@ import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '..
 import {
   type ChatAbilities,
   formOf,
+  lossOf,
   obstacleTo,
   readerOfBare,
   reads,
@@ -142,13 +143,16 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     }
     const { wrappedType } = copy.said;
     const readable = reads(this.#peer, wrappedType);
-    if (!readable && wrappedType !== undefined && !(copy instanceof LargeCopy)) this.#notTaken(copy, wrappedType);
-    const message = formOf(copy, readable, this.#peer, this.#parts.room);
-    if (message === undefined) return;
+    const form = formOf(copy, readable, this.#peer, this.#parts.room);
+    if (form !== copy.whole && copy.n !== undefined && !(copy instanceof LargeCopy)) {
+      const loss = lossOf(copy, form, readable, this.#peer);
+      if (loss !== undefined) this.#failed(copy.n, loss);
+    }
+    if (form === undefined) return;
     // First, since a message that is left out at once is missing from then on.
     // Notifications of before come behind what was said since.
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
-    const queued = this.#congestion.send(message, wrappedType === ISCOMPOSING_MEDIA_TYPE);
+    const queued = this.#congestion.send(form.message, wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
   }
 

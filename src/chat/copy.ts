@@ -1,7 +1,17 @@
 import { formatCpim, isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
+import { cutText } from './cut-text.ts';
 import { type PlainText, plainTextOf, type QuoteOf } from './plain-text.ts';
+
+/** What is sent to a peer, and whether it is a text without its end. */
+export interface Form {
+  readonly message: PreparedMessage;
+  readonly cut: boolean;
+}
+
+/** Octets of a text that are sent in any case, however little its peer takes. */
+const LEAST_TEXT = 100;
 
 /**
  * A message on its way to many recipients, rendered once per form however many take it.
@@ -12,7 +22,9 @@ export class Copy {
   readonly said: Said;
   readonly #quoteOf: QuoteOf | undefined;
   #msrp: PreparedMessage | undefined;
-  #inWords: PreparedMessage | undefined;
+  #whole: Form | undefined;
+  /** By the octets that the peer takes at most. */
+  #inWords: Map<number, Form> | undefined;
   #text: { readonly plain: PlainText | undefined } | undefined;
   #forms: Map<string, Uint8Array> | undefined;
 
@@ -40,29 +52,50 @@ export class Copy {
     return (this.#msrp = prepare(known ? { messageId: id, contentType, body: cpim } : { contentType, body: cpim }));
   }
 
-  /** For MSRP sessions that do not take its type: it in words, of a file name, type and size; undefined for what is no text for people. */
-  get inWords(): PreparedMessage | undefined {
+  /** As `msrp`. */
+  get whole(): Form {
+    return (this.#whole ??= { message: this.msrp, cut: false });
+  }
+
+  /**
+   * For MSRP sessions that do not take its type, or nothing so large: it in words, of a file name, type and size;
+   * undefined for what is no text for people.
+   * @param maximum octets of the whole message (RFC 4975 §8.6)
+   */
+  inWords(maximum: number): Form | undefined {
+    const known = this.#inWords?.get(maximum);
     const { text } = this;
-    if (text === undefined) return undefined;
+    if (known !== undefined || text === undefined) return known;
     const { from, to, dateTime } = text.cpim;
-    const body = this.form('in words', () =>
+    const wrapped = (content: string): Uint8Array =>
       formatCpim({
         ...(from === undefined ? {} : { from }),
         to,
         ...(dateTime === undefined ? {} : { dateTime }),
         contentType: 'text/plain; charset=utf-8',
-        content: text.text,
-      }),
-    );
-    return (this.#inWords ??= prepare({ messageId: this.msrp.messageId, contentType: 'message/cpim', body }));
+        content,
+      });
+    const head = maximum === Infinity ? 0 : wrapped('').length;
+    const fitting = cutText(text.text, Math.max(LEAST_TEXT, maximum - head));
+    const { messageId } = this.msrp;
+    const message = prepare({ messageId, contentType: 'message/cpim', body: wrapped(fitting) });
+    const form = { message, cut: fitting !== text.text };
+    (this.#inWords ??= new Map<number, Form>()).set(maximum, form);
+    return form;
   }
 
-  /** For MSRP sessions that take no wrapper: it in words alone, behind a name; undefined for what is no text for people. */
-  bare(name: string): PreparedMessage | undefined {
+  /**
+   * For MSRP sessions that take no wrapper: it in words alone, behind a name; undefined for what is no text for people.
+   * @param maximum octets of the whole message (RFC 4975 §8.6)
+   */
+  bare(name: string, maximum: number): Form | undefined {
     const { text } = this;
     if (text === undefined) return undefined;
-    const body = this.form(`bare ${name}`, () => new TextEncoder().encode(name + text.text));
-    return prepare({ messageId: this.msrp.messageId, contentType: 'text/plain;charset=utf-8', body });
+    const fitting = cutText(text.text, Math.max(LEAST_TEXT, maximum - Buffer.byteLength(name)));
+    const cut = fitting !== text.text;
+    const body = this.form(`bare ${cut ? maximum : ''} ${name}`, () => new TextEncoder().encode(name + fitting));
+    const { messageId } = this.msrp;
+    return { message: prepare({ messageId, contentType: 'text/plain;charset=utf-8', body }), cut };
   }
 
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */

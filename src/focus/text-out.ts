@@ -2,6 +2,7 @@ import { cpimValues, formatCpim, IMDN_NAMESPACE, imdnExtensions } from '../../ms
 import type { Content, Outcome, SipResponse } from '../../sip/index.ts';
 import { authorOf, nameBefore, type NamingRoom } from '../chat/bare-text.ts';
 import type { Copy } from '../chat/copy.ts';
+import { cutText } from '../chat/cut-text.ts';
 import type { Failure, Fates } from '../chat/fates.ts';
 import { LargeCopy } from '../chat/large-copy.ts';
 import type { Recipient } from '../chat/recipient.ts';
@@ -84,9 +85,6 @@ interface Waiting {
   /** It went out last without its end. */
   cut: boolean;
 }
-
-const CUT = ' […]';
-const CUT_BYTES = Buffer.byteLength(CUT);
 
 /**
  * Delivers to one peer by SIP MESSAGE: one at a time (RFC 3428 §8), the rest waiting within bounds; in the form that the
@@ -393,11 +391,7 @@ export class TextOut implements Recipient {
   #cut(text: string, space: number, head: () => number): string {
     const { largeText, leastText } = this.#parts.limits;
     const room = space === Infinity ? largeText : Math.max(leastText, Math.min(largeText, space - head()));
-    // A character has one octet at least: the rest need not be looked at, however long a text is.
-    const bytes = Buffer.from(text.slice(0, room + 1));
-    if (bytes.length <= room) return text;
-    // A character cut in two shows as U+FFFD: it goes, too.
-    return `${bytes.toString('utf8', 0, room - CUT_BYTES).replace(/\uFFFD+$/, '')}${CUT}`;
+    return cutText(text, room);
   }
 }
 

@@ -159,6 +159,64 @@ t.test('of a large message it is known who got no more than the line that stands
   ]);
 });
 
+t.test('RFC 4975 §8.6: nothing is larger than its reader wishes; what he has instead is known', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'peers=[{user_agent: "Bare/*", bare_text: true}]');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const joinWith = (name: string, size: number, change = (sdp: string) => sdp, headers: readonly string[] = []) => {
+    const own = newPath();
+    const body = change(messageSdp(own, [`a=max-size:${String(size)}`]));
+    return join(stage, name, undefined, { body, headers }, own);
+  };
+  const carol = await joinWith('carol', 1000);
+  const bare = (sdp: string): string => sdp.replace('accept-types:message/cpim', 'accept-types:text/plain');
+  const dave = await joinWith('dave', 1000, bare, ['User-Agent: Bare/1.0']);
+  const tiny = await joinWith('tiny', 10);
+
+  const text = `with an ending: ${'é'.repeat(2500)} the end`;
+  const send = async (id: string, type: string, content: string): Promise<void> => {
+    const [headers, body] = cpim(alice.uri, 'sip:lobby@127.0.0.1', content, [`Message-ID: ${id}`]);
+    const typed = body.replace('text/plain; charset=utf-8', type);
+    const size = String(Buffer.byteLength(typed));
+    const range = headers.map((line) => line.replace(/^Byte-Range.*/, `Byte-Range: 1-${size}/${size}`));
+    t.equal((await alice.line.request('SEND', range, typed)).what, '200');
+  };
+  await send('text1', 'text/plain; charset=utf-8', text);
+  await bob.hears('the end');
+  for (const [{ line }, most] of [
+    [carol, 1000],
+    [dave, 1000],
+    [tiny, 300],
+  ] as const) {
+    const { body = '' } = await line.hears('with an ending: éé');
+    t.match(body, /é \[…\]$/);
+    const size = Buffer.byteLength(body);
+    t.ok(size <= most && size > most - 200, String(size));
+  }
+  await until(stage, data, 'text1', [
+    'sip:bob@127.0.0.1: delivered',
+    'sip:carol@127.0.0.1: cut',
+    'sip:dave@127.0.0.1: cut',
+    'sip:tiny@127.0.0.1: cut',
+  ]);
+
+  await send('file1', 'application/pdf', 'pdf '.repeat(1250));
+  for (const { line } of [carol, dave, tiny]) await line.hears('[application/pdf, 5 KiB]');
+  await until(stage, data, 'file1', [
+    'sip:bob@127.0.0.1: delivered',
+    'sip:carol@127.0.0.1: not taken (more than 1000 octets)',
+    'sip:dave@127.0.0.1: not taken (application/pdf)',
+    'sip:tiny@127.0.0.1: not taken (more than 10 octets)',
+  ]);
+
+  t.equal((await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', 'short', ['Message-ID: short1'])).what, '200');
+  for (const { line } of [carol, dave, tiny]) await line.hears('short');
+  const all = ['bob', 'carol', 'dave', 'tiny'].map((name) => `sip:${name}@127.0.0.1: delivered`);
+  await until(stage, data, 'short1', all);
+});
+
 t.test(
   'of a large message that its sender gives up, or is lost with, it is known that nobody has all of it',
   async (t) => {
