@@ -1,4 +1,5 @@
 /** Many who come in at once, in a process of their own: tells how long it takes until the last has the whole past. */
+import { setPriority } from 'node:os';
 import { openLine } from './line.ts';
 
 /** What the parent asks for. */
@@ -9,6 +10,9 @@ export interface JoinersOrder {
   /** Messages of the past that each of them is to get. */
   readonly messages: number;
 }
+
+// They stand for a hundred other machines: what they do must not take the processor from the service.
+setPriority(10);
 
 process.once('message', (order: JoinersOrder) => {
   void run(order).then((seconds) => process.send?.(seconds));
