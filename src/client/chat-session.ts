@@ -38,9 +38,7 @@ import { ClientError } from './errors.ts';
 import type { Identity } from './identity.ts';
 import type { ChatMessage, OutgoingFile, Receipt, Room, Said } from './contract.ts';
 
-/** Under this namespace rooms mark lines of their own, so that clients need not guess. */
-const STATUS_NAMESPACE = 'urn:ag-projects:xml:ns:cpim';
-/** And under this one rooms of this service say how many messages of the past come next. */
+/** Under this namespace rooms of this service say how many messages of the past come next. */
 const PAST_NAMESPACE = 'urn:x-grouptextchat:past';
 
 /** What comes out of the chat session. */
@@ -219,7 +217,8 @@ export class ChatSession {
       from: from.uri,
       fromName: from.name,
       to,
-      status: isRooms || cpimValues(message, STATUS_NAMESPACE, 'Message-Type')[0] === 'status',
+      // Whoever wants to look like the room can mark what he says as a status line.
+      status: isRooms,
       history,
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),

@@ -245,13 +245,14 @@ t.test('the past, as much of it as asked for', async (t) => {
   await Promise.all([alice.room.leave(), bob.room.leave()]);
 });
 
-t.test('nobody but the room makes the past of what is said', async (t) => {
+t.test('nobody but the room makes the past of what is said, or a line of the room', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
   const [alice, carol] = [await enter(stage, 'Alice'), await join(stage, 'carol')];
   for (const text of ['one', 'two']) {
     const body =
-      `From: <${carol.uri}>\r\nTo: <${ROOM}>\r\nNS: gtc <urn:x-grouptextchat:past>\r\ngtc.History: 9\r\n\r\n` +
+      `From: <${carol.uri}>\r\nTo: <${ROOM}>\r\nNS: gtc <urn:x-grouptextchat:past>\r\ngtc.History: 9\r\n` +
+      `NS: agp <urn:ag-projects:xml:ns:cpim>\r\nagp.Message-Type: status\r\n\r\n` +
       `Content-Type: text/plain\r\n\r\n${text}`;
     const head = [
       `Message-ID: ${text}1234`,
@@ -262,6 +263,7 @@ t.test('nobody but the room makes the past of what is said', async (t) => {
   }
   await alice.diary.heard('two');
   t.notOk(alice.diary.messages.some(({ history }) => history));
+  t.notOk(alice.diary.messages.some(({ text, status }) => text === 'two' && status));
   await Promise.all([alice.room.leave(), carol.leave()]);
 });
 
