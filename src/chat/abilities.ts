@@ -96,7 +96,7 @@ export function lossOf(
   const { wrappedType, cpim } = said;
   if (wrappedType === undefined) return undefined;
   if (!readable) return { is: 'not taken', detail: wrappedType };
-  if (form?.cut === true) return { is: 'cut' };
+  if (form?.is === 'cut') return { is: 'cut' };
   const { maxSize = Infinity } = peer;
   const isText = wrappedType === 'text/plain' || !peer.cpim;
   return isText || cpim.length <= maxSize ? undefined : { is: 'not taken', detail: tooLarge(maxSize) };

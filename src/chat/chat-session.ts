@@ -144,7 +144,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     const { wrappedType } = copy.said;
     const readable = reads(this.#peer, wrappedType);
     const form = formOf(copy, readable, this.#peer, this.#parts.room);
-    if (form !== copy.whole && copy.n !== undefined && !(copy instanceof LargeCopy)) {
+    if (form?.is !== 'whole' && copy.n !== undefined && !(copy instanceof LargeCopy)) {
       const loss = lossOf(copy, form, readable, this.#peer);
       if (loss !== undefined) this.#failed(copy.n, loss);
     }

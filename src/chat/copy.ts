@@ -4,10 +4,10 @@ import { type EventNumber, eventNumber } from '../conference/ids.ts';
 import { cutText } from './cut-text.ts';
 import { type PlainText, plainTextOf, type QuoteOf } from './plain-text.ts';
 
-/** What is sent to a peer, and whether it is a text without its end. */
+/** What is sent to a peer: as it came, in words, or a text without its end. */
 export interface Form {
   readonly message: PreparedMessage;
-  readonly cut: boolean;
+  readonly is: 'whole' | 'in words' | 'cut';
 }
 
 /** Octets of a text that are sent in any case, however little its peer takes. */
@@ -54,7 +54,7 @@ export class Copy {
 
   /** As `msrp`. */
   get whole(): Form {
-    return (this.#whole ??= { message: this.msrp, cut: false });
+    return (this.#whole ??= { message: this.msrp, is: 'whole' });
   }
 
   /**
@@ -79,7 +79,7 @@ export class Copy {
     const fitting = cutText(text.text, Math.max(LEAST_TEXT, maximum - head));
     const { messageId } = this.msrp;
     const message = prepare({ messageId, contentType: 'message/cpim', body: wrapped(fitting) });
-    const form = { message, cut: fitting !== text.text };
+    const form: Form = { message, is: fitting === text.text ? 'in words' : 'cut' };
     (this.#inWords ??= new Map<number, Form>()).set(maximum, form);
     return form;
   }
@@ -92,10 +92,12 @@ export class Copy {
     const { text } = this;
     if (text === undefined) return undefined;
     const fitting = cutText(text.text, Math.max(LEAST_TEXT, maximum - Buffer.byteLength(name)));
-    const cut = fitting !== text.text;
-    const body = this.form(`bare ${cut ? maximum : ''} ${name}`, () => new TextEncoder().encode(name + fitting));
+    const is = fitting === text.text ? 'in words' : 'cut';
+    const body = this.form(`bare ${is === 'cut' ? maximum : ''} ${name}`, () =>
+      new TextEncoder().encode(name + fitting),
+    );
     const { messageId } = this.msrp;
-    return { message: prepare({ messageId, contentType: 'text/plain;charset=utf-8', body }), cut };
+    return { message: prepare({ messageId, contentType: 'text/plain;charset=utf-8', body }), is };
   }
 
   /** As plain text, for peers that can show no more; undefined for what is no text for people. */
