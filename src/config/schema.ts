@@ -75,9 +75,9 @@ const room = z.strictObject({
   keep_for: duration,
   keep_bytes: size,
   welcome: z.string().nullable(),
-  history_messages: z.int().min(0),
+  history_messages: z.int().min(0).max(1000),
   history_within: duration.nullable(),
-  missed_messages: z.int().min(0),
+  missed_messages: z.int().min(0).max(10_000),
   aggregate_notifications: duration,
 });
 
