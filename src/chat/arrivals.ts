@@ -151,9 +151,9 @@ export class Arrivals {
       asked,
       now: now(),
       notifications,
-      heading: (count, since) => {
+      heading: (count, since, more) => {
         const which = asked ? 'asked' : after === undefined ? 'history' : 'missed';
-        return voice.heading(texts[which](count, new Date(since)), recipient, count);
+        return voice.heading(texts[which](count, new Date(since), more), recipient, count);
       },
       given: fates.replaying(recipient),
       notWhole: (n) => {

@@ -17,6 +17,27 @@ export interface PastLimits {
 
 const DEFAULT_LIMITS: PastLimits = { messages: 1000, bytes: 4 * 1024 * 1024 };
 
+/** Messages that are read from the log at once of what is not at hand: each may be large. */
+const READ_AT_ONCE = 100;
+
+/** How many that were taken back are remembered while somebody is catching up. */
+const MOST_TAKEN_BACK = 10_000;
+
+/** What must be remembered of a message that is going to be given: much less than the message. */
+export interface Mark {
+  readonly n: EventNumber;
+  readonly at: Millis;
+  /** By what it would be taken back. */
+  readonly names: readonly string[];
+}
+
+/** What must be remembered of a message. */
+export function markOf(copy: Copy): Mark {
+  const { n = eventNumber(0), said } = copy;
+  const name = `${said.by} ${said.messageId}`;
+  return { n, at: said.at, names: copy instanceof LargeCopy ? [name, copy.opened.stream] : [name] };
+}
+
 /** Which messages of the past are wanted. */
 export interface PastRange {
   /** Only those after this number. */
@@ -50,8 +71,8 @@ export class Past {
   /** What happened while the window was being read. */
   #meanwhile: Logged[] = [];
   #users = 0;
-  /** What was taken back lately, while somebody was catching up. */
-  #takenBack: ((copy: Copy) => boolean)[] = [];
+  /** What is known to have been taken back, and when, while somebody is catching up. */
+  readonly #takenBack = new Map<string, EventNumber>();
 
   /** @param quoteOf what a reply or reaction of the past is about */
   constructor(log: RoomLog, room: RoomUri, quoteOf: QuoteOf, limits: Partial<PastLimits> = {}) {
@@ -70,15 +91,14 @@ export class Past {
       this.#window = undefined;
       this.#bytes = 0;
       this.#sizes = [];
-      this.#takenBack = [];
+      this.#takenBack.clear();
     };
   }
 
   /** Takes note of what the log has kept. */
   hear(logged: Logged): void {
     this.#newest = logged.n;
-    const isGone = this.#users > 0 ? takenBackBy(logged.event) : undefined;
-    if (isGone !== undefined) this.#takenBack = [...this.#takenBack.slice(1 - this.#limits.messages), isGone];
+    this.#noteTakenBack(logged);
     if (this.#loading !== undefined) this.#meanwhile.push(logged);
     else if (this.#window !== undefined) this.#note(logged);
   }
@@ -115,8 +135,16 @@ export class Past {
   }
 
   /** Whether a message that `read` has given, to somebody who uses this, was taken back since. */
-  isTakenBack(copy: Copy): boolean {
-    return this.#takenBack.some((isGone) => isGone(copy));
+  isTakenBack({ n, names }: Mark): boolean {
+    return names.some((name) => (this.#takenBack.get(name) ?? 0) > n);
+  }
+
+  #noteTakenBack({ n, event }: Logged): void {
+    if (this.#users === 0 || (event.type !== 'retracted' && event.type !== 'aborted')) return;
+    const key = event.type === 'aborted' ? event.stream : `${event.author} ${event.messageId}`;
+    this.#takenBack.set(key, eventNumber(Math.max(n, this.#takenBack.get(key) ?? 0)));
+    const [oldest] = this.#takenBack.keys();
+    if (this.#takenBack.size > MOST_TAKEN_BACK && oldest !== undefined) this.#takenBack.delete(oldest);
   }
 
   /** The newest notifications (RFC 5438) for a user after that number, oldest first. Rejects with `LogReadError`. */
@@ -126,28 +154,32 @@ export class Past {
     return logged.flatMap(({ n, event }) => (event.type === 'disposition' ? [new Copy(asSaid(event), n)] : []));
   }
 
-  async #readNewest({ after, through, most: last }: PastRange): Promise<readonly Copy[]> {
-    const from = after === undefined ? {} : { from: eventNumber(after + 1) };
-    const range = { ...from, ...(through === undefined ? {} : { through }) };
-    const copies = this.#replayable(await this.#log.read(this.#room, { ...range, last, messagesOnly: true }));
-    let [first, bytes] = [copies.length, 0];
-    while (first > 0 && bytes <= this.#limits.bytes) bytes += copies[--first]?.said.cpim.length ?? 0;
-    return copies.slice(first);
+  async #readNewest({ after, through, most }: PastRange): Promise<readonly Copy[]> {
+    const range = { from: eventNumber((after ?? 0) + 1), last: Math.min(most, READ_AT_ONCE), messagesOnly: true };
+    let last = through;
+    for (;;) {
+      const logged = await this.#log.read(this.#room, { ...range, ...(last === undefined ? {} : { through: last }) });
+      const copies = this.#replayable(logged);
+      const [oldest] = logged;
+      // What was taken back leaves nothing to deliver, which must not be mistaken for the end.
+      if (copies.length > 0 || oldest === undefined) return copies;
+      last = eventNumber(oldest.n - 1);
+    }
   }
 
-  async #readOldest({ after, most: first }: PastRange): Promise<readonly Copy[]> {
+  async #readOldest({ after, most }: PastRange): Promise<readonly Copy[]> {
     let from = eventNumber((after ?? 0) + 1);
     for (;;) {
-      const logged = await this.#log.read(this.#room, { from, first, messagesOnly: true });
+      const atHand = this.#window?.[0]?.n;
+      const before = atHand === undefined ? {} : { through: eventNumber(atHand - 1) };
+      const first = Math.min(most, READ_AT_ONCE);
+      const logged = await this.#log.read(this.#room, { from, ...before, first, messagesOnly: true });
       const copies = this.#replayable(logged);
       const last = logged.at(-1);
-      // What was taken back leaves nothing to deliver, which must not be mistaken for the end.
-      if (copies.length > 0 || last === undefined) {
-        let [count, bytes] = [0, 0];
-        while (count < copies.length && bytes <= this.#limits.bytes) bytes += copies[count++]?.said.cpim.length ?? 0;
-        return copies.slice(0, count);
-      }
-      from = eventNumber(last.n + 1);
+      if (copies.length > 0) return copies;
+      // Nothing is kept of before what is at hand, which may be more than is kept.
+      if (last === undefined && this.#window?.[0]?.n === atHand) return this.#window?.slice(0, most) ?? [];
+      from = eventNumber(last === undefined ? (atHand ?? 0) : last.n + 1);
     }
   }
 
@@ -161,7 +193,10 @@ export class Past {
       this.#sizes = [];
       this.#whole = logged.length < this.#limits.messages;
       const newest = logged.at(-1)?.n ?? 0;
-      for (const each of logged) this.#note(each);
+      for (const each of logged) {
+        this.#noteTakenBack(each);
+        this.#note(each);
+      }
       for (const each of this.#meanwhile) if (each.n > newest) this.#note(each);
     } finally {
       // At once, and not when those who wait are called: something may be said before that.
@@ -197,6 +232,7 @@ export class Past {
     let copies: Copy[] = [];
     for (const each of logged) {
       const { event } = each;
+      this.#noteTakenBack(each);
       const copy = this.#copyOf(each);
       if (copy !== undefined) copies.push(copy);
       const isGone = takenBackBy(event);

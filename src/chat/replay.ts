@@ -1,10 +1,10 @@
 import type { Millis } from '../conference/events.ts';
-import type { EndpointId, EventNumber, UserUri } from '../conference/ids.ts';
-import { LogReadError } from '../log/room-log.ts';
+import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import { LogReadError, MAX_READ } from '../log/room-log.ts';
 import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
 import { LargeCopy } from './large-copy.ts';
-import type { Past } from './past.ts';
+import { type Mark, markOf, type Past } from './past.ts';
 import type { PastWish } from './past-wish.ts';
 import type { Recipient } from './recipient.ts';
 import type { Reader, SharedStream } from './shared-stream.ts';
@@ -33,8 +33,8 @@ export interface ReplayParts {
   readonly asked: boolean;
   readonly now: Millis;
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
-  /** A line of the room that goes before the messages. */
-  readonly heading: (count: number, since: Millis) => Copy;
+  /** A line of the room that goes before the messages. `more`: there may have been more than what is given. */
+  readonly heading: (count: number, since: Millis, more: boolean) => Copy;
   /** The message of that number, which is past, has been given to the recipient. */
   readonly given: (n: EventNumber) => void;
   /** Of a large message that is news, the recipient has been given no more than the line that stands for it. */
@@ -90,6 +90,12 @@ export class Replay implements Recipient {
   #aside: Copy[] = [];
   /** Large messages that are news. */
   readonly #held = new Map<EventNumber, Held>();
+  /** What is wanted of the past, newest first, and how many messages were looked at for it. */
+  #wanted: Mark[] = [];
+  #lookedBack = 0;
+  /** What is still to be given of the past, and the newest of that. */
+  readonly #chosen = new Set<number>();
+  #last = eventNumber(0);
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
   /** The last message that was delivered. */
@@ -99,10 +105,9 @@ export class Replay implements Recipient {
     this.#parts = parts;
     this.endpoint = parts.recipient.endpoint;
     this.user = parts.recipient.user;
-    this.#looked = parts.after;
     this.#letGo = parts.past.use();
     const begin = (): void => {
-      this.#read((copies) => this.#choose(copies));
+      this.#lookBack(parts.present);
     };
     const { past, after } = parts;
     if (after === undefined) begin();
@@ -233,19 +238,19 @@ export class Replay implements Recipient {
     let count = 0;
     while (this.#state === 'delivering' && count < budget && hasPlace(recipient)) {
       const copy = this.#ahead[this.#at];
-      if (copy === undefined && this.#aside.length > 0) {
+      if (copy === undefined && this.#aside.length > 0 && (this.#looked ?? 0) >= this.#last) {
         this.#ahead = notifications.gather(this.#aside, recipient);
         this.#aside = [];
         this.#at = 0;
         continue;
       }
       if (copy === undefined) {
-        this.#read((copies) => copies.filter((each) => this.#concerns(each)));
+        this.#read();
         continue;
       }
       if (!hasPlace(recipient, copy.said.cpim.length)) break;
       this.#at += 1;
-      if (past.isTakenBack(copy)) {
+      if (past.isTakenBack(markOf(copy))) {
         if (copy.n !== undefined) this.#letGoOf(copy.n);
         continue;
       }
@@ -259,44 +264,91 @@ export class Replay implements Recipient {
     return count;
   }
 
+  /**
+   * Looks back, from that message on, for what is to be given of the past: by steps, since not all of it need find a place
+   * in memory at once.
+   */
+  #lookBack(through: EventNumber): void {
+    const { past, after } = this.#parts;
+    const range = { most: LOOKED_AT, end: 'newest', through, ...(after === undefined ? {} : { after }) } as const;
+    this.#takeInTurn(past.read(range), (copies) => {
+      for (const copy of copies.toReversed()) if (this.#isWanted(copy)) this.#wanted.push(markOf(copy));
+      this.#lookedBack += copies.length;
+      const oldest = copies[0]?.n;
+      const enough = this.#wanted.length > this.#most || this.#lookedBack >= this.#farthest;
+      if (oldest === undefined || enough) this.#begin(oldest !== undefined);
+      else this.#lookBack(eventNumber(oldest - 1));
+    });
+  }
+
+  /** Most messages of the past that are given. */
+  get #most(): number {
+    const { policy, wish, after } = this.#parts;
+    return Math.min(after === undefined ? policy.messages : policy.missed, wish.messages ?? Infinity);
+  }
+
+  /** How many messages are looked at for those. */
+  get #farthest(): number {
+    const { policy, after } = this.#parts;
+    return after === undefined ? Math.max(LOOKED_AT, policy.messages) : MAX_READ;
+  }
+
+  /**
+   * All that is to be given of the past is known: a line that says so goes before it.
+   * @param more there may be more than that
+   */
+  #begin(more: boolean): void {
+    const { past, after, asked, present, now, recipient, heading } = this.#parts;
+    const places = this.#wanted.slice(0, this.#most);
+    const [newest] = places;
+    const oldest = places.at(-1);
+    this.#wanted = [];
+    this.#heading = () => {
+      const left = places.filter((mark) => !past.isTakenBack(mark));
+      // Who has asked is answered, also when there is nothing.
+      if (left.length > 0 || asked) recipient.deliver(heading(left.length, left.at(-1)?.at ?? now, more));
+    };
+    this.#looked = oldest === undefined ? later(present, after) : eventNumber(oldest.n - 1);
+    if (newest !== undefined) this.#last = newest.n;
+    for (const { n } of places) this.#chosen.add(n);
+    this.#state = 'delivering';
+  }
+
   /** Looks at what comes next. When there is nothing, the present has been reached. */
-  #read(choose: (copies: readonly Copy[]) => readonly Copy[]): void {
-    const first = this.#state === 'reading';
+  #read(): void {
     this.#state = 'reading';
-    const take = (copies: readonly Copy[]): void => {
-      if (this.#state === 'over') return;
-      if (copies.length === 0 && !first && this.#aside.length === 0) {
+    const looked = this.#looked === undefined ? {} : { after: this.#looked };
+    this.#takeInTurn(this.#parts.past.read({ most: LOOKED_AT, end: 'oldest', ...looked }), (copies) => {
+      if (copies.length === 0 && this.#aside.length === 0) {
         this.#finish();
         return;
       }
-      // What came meanwhile is looked at next, from its beginning, however much it is.
-      this.#looked = first ? later(this.#parts.present, this.#looked) : (copies.at(-1)?.n ?? this.#looked);
+      this.#looked = copies.at(-1)?.n ?? later(this.#last, this.#looked);
       this.#meanwhile = [];
-      this.#ahead = choose(copies);
+      this.#ahead = copies.filter((copy) => this.#isNext(copy));
       this.#at = 0;
       this.#state = 'delivering';
-    };
-    // Many who wait for one read would all choose in one turn. That there is nothing holds only now.
-    const takeInTurn = (copies: readonly Copy[]): void => {
+    });
+  }
+
+  /** Many who wait for one read would all choose in one turn. That there is nothing holds only now. */
+  #takeInTurn(read: readonly Copy[] | Promise<readonly Copy[]>, take: (copies: readonly Copy[]) => void): void {
+    if (!(read instanceof Promise)) {
+      take(read);
+      return;
+    }
+    this.#take(read, (copies) => {
       if (this.#state === 'over') return;
       if (copies.length === 0) {
         take(copies);
         return;
       }
       this.#state = 'read';
-      this.#choosing = () => take(copies);
-    };
-    const read = this.#parts.past.read({
-      ...(first
-        ? { most: this.#mostAtFirst, end: 'newest', through: this.#parts.present }
-        : { most: LOOKED_AT, end: 'oldest' }),
-      ...(this.#looked === undefined ? {} : { after: this.#looked }),
+      this.#choosing = () => {
+        this.#state = 'reading';
+        take(copies);
+      };
     });
-    if (!(read instanceof Promise)) {
-      take(read);
-      return;
-    }
-    this.#take(read, takeInTurn);
   }
 
   #take(read: Promise<readonly Copy[]>, take: (copies: readonly Copy[]) => void): void {
@@ -306,26 +358,17 @@ export class Replay implements Recipient {
     });
   }
 
-  /** Of the past, what the room gives and the peer wants, after a line that says so. */
-  #choose(copies: readonly Copy[]): readonly Copy[] {
-    const { past, policy, wish, after, asked, now, recipient, heading } = this.#parts;
-    const returns = after !== undefined;
-    const most = Math.min(returns ? policy.missed : policy.messages, wish.messages ?? Infinity);
-    const within = Math.min(returns ? Infinity : (policy.within ?? Infinity), wish.within ?? Infinity);
-    const wanted = copies.filter((copy) => this.#concerns(copy, asked) && now - copy.said.at <= within);
-    const chosen = most <= 0 ? [] : wanted.slice(-most);
-    this.#heading = () => {
-      const left = chosen.filter((copy) => !past.isTakenBack(copy));
-      // Who has asked is answered, also when there is nothing.
-      if (left.length > 0 || asked) recipient.deliver(heading(left.length, left[0]?.said.at ?? now));
-    };
-    return chosen;
+  /** Of the past: whether the room gives it, and the peer wants it. */
+  #isWanted(copy: Copy): boolean {
+    const { past, policy, wish, after, asked, now } = this.#parts;
+    const within = Math.min(after === undefined ? (policy.within ?? Infinity) : Infinity, wish.within ?? Infinity);
+    return this.#concerns(copy, asked) && now - copy.said.at <= within && !past.isTakenBack(markOf(copy));
   }
 
-  /** A device that was away may have missed more than is looked at for newcomers. */
-  get #mostAtFirst(): number {
-    const { policy, after } = this.#parts;
-    return after === undefined ? LOOKED_AT : Math.max(LOOKED_AT, policy.missed);
+  /** Whether it is delivered when its turn comes: of the past what was chosen, of the news what concerns him. */
+  #isNext(copy: Copy): boolean {
+    const { n = 0 } = copy;
+    return n > this.#parts.present ? this.#concerns(copy) : this.#chosen.delete(n);
   }
 
   /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */

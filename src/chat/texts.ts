@@ -6,8 +6,8 @@ import type { Role, SettingChange } from '../conference/events.ts';
 export interface Texts {
   /** Before the replay of the past, to somebody who comes in. */
   history(count: number, since: Date): string;
-  /** The same to a device that has been here before. */
-  missed(count: number, since: Date): string;
+  /** The same to a device that has been here before; `more`: there may be more, which it is not sent. */
+  missed(count: number, since: Date, more: boolean): string;
   /** The same to somebody who is here and has asked for it; `count` may be 0. */
   asked(count: number, since: Date): string;
   /** To the same, when it is on its way already. */
@@ -72,7 +72,8 @@ export interface Texts {
 /** What the rooms say, in English. */
 export const ENGLISH: Texts = {
   history: (count, since) => `${messages(count)} from before you came, since ${time(since)}:`,
-  missed: (count, since) => `${messages(count)} that you missed, since ${time(since)}:`,
+  missed: (count, since, more) =>
+    `${messages(count)} that you missed, since ${time(since)}${more ? ' (you missed more before that)' : ''}:`,
   asked: (count, since) =>
     count === 0 ? 'There is nothing of that time to show.' : `${messages(count)} again, since ${time(since)}:`,
   pastIsComing: 'What was said before is on its way to you already.',

@@ -75,7 +75,7 @@ const room = z.strictObject({
   keep_for: duration,
   keep_bytes: size,
   welcome: z.string().nullable(),
-  history_messages: z.int().min(0).max(1000),
+  history_messages: z.int().min(0).max(10_000),
   history_within: duration.nullable(),
   missed_messages: z.int().min(0).max(10_000),
   aggregate_notifications: duration,

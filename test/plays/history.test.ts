@@ -164,6 +164,41 @@ t.test('a device that comes back is sent what it has missed, with the ids it wou
   t.same((await next(other, 2)).slice(1), ['four'], 'another device of the same user is a newcomer');
 });
 
+for (const durability of ['memory', 'disk']) {
+  t.test(`a device that comes back is sent all that it has missed, however much that is: ${durability}`, async (t) => {
+    const stage = await raise(
+      ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.messages_at_once=1000'],
+      ...['rooms.defaults.missed_messages=400', 'rooms.defaults.history_messages=300'],
+    );
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['before']);
+    const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    const bob = await join(stage, 'bob', ROOM, { instance });
+    t.same((await next(bob, 2)).slice(1), ['before']);
+    await bob.leave();
+    const words = Array.from({ length: 400 }, (_, i) => `${String(i)} ${'x'.repeat(12_000)}`);
+    await Promise.all(words.map((word) => alice.say(word)));
+    const numbersOf = (texts: readonly string[]): readonly number[] => texts.map((text) => parseInt(text, 10));
+    const all = words.map((_, i) => i);
+    const again = await join(stage, 'bob', ROOM, { instance });
+    const [heading, ...texts] = await next(again, 401);
+    t.match(heading, /^400 messages that you missed, since \d{4}-\d\d-\d\d \d\d:\d\d UTC:$/);
+    t.same(numbersOf(texts), all);
+    await again.leave();
+    const carol = await join(stage, 'carol');
+    const [history, ...old] = await next(carol, 301);
+    t.match(history, '300 messages from before you came');
+    t.same(numbersOf(old), all.slice(100));
+    await carol.leave();
+
+    await Promise.all(Array.from({ length: 401 }, (_, i) => alice.say(`more${String(i)}`)));
+    const late = await join(stage, 'bob', ROOM, { instance });
+    const [told, ...newest] = await next(late, 401);
+    t.match(told, /^400 messages that you missed, since .* UTC \(you missed more before that\):$/);
+    t.equal(newest[0], 'more1');
+  });
+}
+
 t.test('RFC 4975 §5.4: what was not answered before a session broke comes again in the next one', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=5');
   t.teardown(() => stage.close());

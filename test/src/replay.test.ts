@@ -339,6 +339,45 @@ t.test('what is taken back while somebody catches up is not given to him any mor
   t.same(await over, ['before3', 'one', 'three', 'five']);
 });
 
+t.test('of a past that is not all at hand nothing is lost, and nothing that was taken back is given', async (t) => {
+  const log = new MemoryLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined, { messages: 20, bytes: 1000 });
+  log.follow(ROOM, (logged) => past.hear(logged));
+  const all = Array.from({ length: 1500 }, (_, i) => `m${String(i)}`);
+  const gone = ['m600', 'm700', 'm1400'];
+  for (const text of all) log.append(ROOM, said(text));
+  for (const text of gone) takeBack(log, text);
+  const present = log.last(ROOM);
+  const kept = all.filter((text) => !gone.includes(text));
+  for (const { most, after, expected, more } of [
+    { most: 1000, after: 500, expected: kept.slice(-997), more: false },
+    { most: 2000, after: 1, expected: kept.slice(1), more: false },
+    { most: 300, after: 1, expected: kept.slice(-300), more: true },
+  ]) {
+    const heard: string[] = [];
+    await new Promise<void>((resolve) => {
+      const replay = new Replay({
+        past,
+        recipient: { ...silent, deliver: ({ said: { messageId } }) => heard.push(messageId) },
+        policy: { messages: 20, missed: most },
+        wish: {},
+        after: eventNumber(after),
+        present,
+        asked: false,
+        now: 1,
+        notifications: { flush: () => undefined, gather: (copies) => copies },
+        heading: (count, _, more) => new Copy(said(`${String(count)}.${String(more)}`)),
+        given: () => undefined,
+        notWhole: () => undefined,
+        done: () => resolve(),
+      });
+      new ReplayPump().add(replay);
+    });
+    t.equal(heard.shift(), `${String(expected.length)}.${String(more)}`);
+    t.strictSame(heard, expected);
+  }
+});
+
 t.test('what was taken back takes no place among what is at hand', async (t) => {
   const log = new MemoryLog({ now: () => 1 });
   const past = new Past(log, ROOM, () => undefined, { bytes: 1000 });

@@ -243,7 +243,7 @@ t.test('keys that do not go together are refused', async (t) => {
   refused(['sip.t2=1ms'], /at least sip\.t1/);
   refused(['sip.session_minimum=89s'], /at least 90s/);
   refused(['sip.session_expires=91s', 'sip.session_minimum=92s'], /at least sip\.session_minimum/);
-  refused(['rooms.defaults.history_messages=1001'], /at most 1000/);
+  refused(['rooms.defaults.history_messages=10001'], /at most 10000/);
   refused(['rooms.defaults.missed_messages=10001'], /at most 10000/);
   refused(['msrp.queue_bytes=1'], /at least msrp\.stream_above/);
   refused(['msrp.relayed_chunk=2047'], /2KiB/);
