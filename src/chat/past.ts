@@ -27,15 +27,17 @@ const MOST_TAKEN_BACK = 10_000;
 export interface Mark {
   readonly n: EventNumber;
   readonly at: Millis;
-  /** By what it would be taken back. */
-  readonly names: readonly string[];
+  readonly by: UserUri;
+  readonly messageId: string;
+  /** Of a large one. */
+  readonly stream: string | undefined;
 }
 
 /** What must be remembered of a message. */
 export function markOf(copy: Copy): Mark {
-  const { n = eventNumber(0), said } = copy;
-  const name = `${said.by} ${said.messageId}`;
-  return { n, at: said.at, names: copy instanceof LargeCopy ? [name, copy.opened.stream] : [name] };
+  const { at, by, messageId } = copy.said;
+  const stream = copy instanceof LargeCopy ? copy.opened.stream : undefined;
+  return { n: copy.n ?? eventNumber(0), at, by, messageId, stream };
 }
 
 /** Which messages of the past are wanted. */
@@ -135,8 +137,10 @@ export class Past {
   }
 
   /** Whether a message that `read` has given, to somebody who uses this, was taken back since. */
-  isTakenBack({ n, names }: Mark): boolean {
-    return names.some((name) => (this.#takenBack.get(name) ?? 0) > n);
+  isTakenBack({ n, by, messageId, stream = '' }: Mark): boolean {
+    // It is asked for each message that is given, and mostly nothing was.
+    if (this.#takenBack.size === 0) return false;
+    return [stream, `${by} ${messageId}`].some((name) => (this.#takenBack.get(name) ?? 0) > n);
   }
 
   #noteTakenBack({ n, event }: Logged): void {

@@ -93,8 +93,8 @@ export class Replay implements Recipient {
   /** What is wanted of the past, newest first, and how many messages were looked at for it. */
   #wanted: Mark[] = [];
   #lookedBack = 0;
-  /** What is still to be given of the past, and the newest of that. */
-  readonly #chosen = new Set<number>();
+  /** What is still to be given of the past, newest first, and the newest of it all. */
+  #chosen: Mark[] = [];
   #last = eventNumber(0);
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
@@ -310,7 +310,7 @@ export class Replay implements Recipient {
     };
     this.#looked = oldest === undefined ? later(present, after) : eventNumber(oldest.n - 1);
     if (newest !== undefined) this.#last = newest.n;
-    for (const { n } of places) this.#chosen.add(n);
+    this.#chosen = [...places];
     this.#state = 'delivering';
   }
 
@@ -368,7 +368,11 @@ export class Replay implements Recipient {
   /** Whether it is delivered when its turn comes: of the past what was chosen, of the news what concerns him. */
   #isNext(copy: Copy): boolean {
     const { n = 0 } = copy;
-    return n > this.#parts.present ? this.#concerns(copy) : this.#chosen.delete(n);
+    if (n > this.#parts.present) return this.#concerns(copy);
+    while ((this.#chosen.at(-1)?.n ?? Infinity) < n) this.#chosen.pop();
+    if (this.#chosen.at(-1)?.n !== n) return false;
+    this.#chosen.pop();
+    return true;
   }
 
   /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */
