@@ -24,7 +24,7 @@ export interface Posting {
   /** The posting's own bytes: they are kept as they are. */
   readonly body: Uint8Array;
   /** It was written to one alone, by a name that nobody has. */
-  readonly toNobody?: boolean;
+  readonly toNobody?: boolean | undefined;
 }
 
 /** A posting that has been read: to whom it goes and what it is. */
