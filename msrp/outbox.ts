@@ -10,8 +10,8 @@ import type { Turn } from './turn.ts';
 const FIRST_SIZE = 8;
 
 /**
- * What one session has to send and has not sent: small messages in a ring, and messages that go piece by piece. Bounded
- * in octets. What is in it has not been rendered, so any of it can still be taken back.
+ * What one session has to send and has not sent: small messages in a ring, and messages that go piece by piece. Each is
+ * begun in the order in which it was queued, except one whose source has nothing yet. Bounded in octets. What is in it has not been rendered, so any of it can still be taken back.
  */
 export class Outbox {
   readonly #owner: SendingOwner;
@@ -67,7 +67,7 @@ export class Outbox {
     if (message.tail === undefined) {
       const { messageId, failureReport, outcomes } = message;
       const options = { messageId, contentType: '', failureReport, outcomes, total: message.size };
-      this.#sendings.push(new Sending(options, sourceOf(message.body), this.#owner, this.maxChunkBytes, message));
+      this.#queue(new Sending(options, sourceOf(message.body), this.#owner, this.maxChunkBytes, message));
       return true;
     }
     if (this.#next - this.#first === this.#ring.length) this.#grow();
@@ -82,9 +82,22 @@ export class Outbox {
       this.#wasFull = true;
       return undefined;
     }
-    const sending = new Sending(options, source, this.#owner, this.maxChunkBytes);
+    return this.#queue(new Sending(options, source, this.#owner, this.maxChunkBytes));
+  }
+
+  #queue(sending: Sending): Sending {
+    sending.behind = this.#next;
     this.#sendings.push(sending);
     return sending;
+  }
+
+  /** Up to where small messages may be written: what was queued behind a message that can begin waits for that. */
+  get #smallEnd(): number {
+    let end = this.#next;
+    for (const sending of this.#sendings) {
+      if (sending.behind < end && !sending.begun && sending.ready) end = sending.behind;
+    }
+    return end;
   }
 
   /** Whether it has just become half empty after having been full; true once. */
@@ -98,7 +111,8 @@ export class Outbox {
   writeSmall(turn: Turn, envelope: Envelope, transactions: Transactions<Pending>, now: number, budget: number): void {
     const head = envelope.send;
     const until = turn.at + budget;
-    while (this.#first < this.#next && turn.at < until && !transactions.full) {
+    const end = this.#sendings.length === 0 ? this.#next : this.#smallEnd;
+    while (this.#first < end && turn.at < until && !transactions.full) {
       const place = this.#first & (this.#ring.length - 1);
       const message = this.#ring[place];
       this.#ring[place] = undefined;
@@ -121,9 +135,15 @@ export class Outbox {
     }
   }
 
-  /** The message whose piece is to be written next; the same until it is over, asleep, or put back. */
+  /**
+   * The message whose piece is to be written next; the same until it is over, asleep, or put back, or small messages wait
+   * for another to begin.
+   */
   nextSending(): Sending | undefined {
-    return this.#sendings.find((sending) => sending.ready);
+    if (this.#sendings.length === 0) return undefined;
+    const first = this.#first;
+    const due = this.#sendings.filter((sending) => sending.ready && (sending.begun || sending.behind <= first));
+    return (this.hasSmall ? due.find((sending) => !sending.begun) : undefined) ?? due[0];
   }
 
   /** Whether a message other than this one could go on piece by piece. */

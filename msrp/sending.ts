@@ -63,6 +63,8 @@ export class Sending implements OutgoingStream {
   /** What had been sent before it. */
   #chunkFrom = 0;
   #chunkEnd: Uint8Array = new Uint8Array(0);
+  /** The small messages of its session that were queued before it: their count since the beginning. */
+  behind = 0;
   /** The last octets of the open chunk, in which an end-line may have begun. */
   #tail: Uint8Array = new Uint8Array(0);
   /** What is told of it, once it is given up. */
