@@ -195,6 +195,10 @@ interface GrowingSegment {
   size: number;
 }
 
+/** Memory that a batch begins with, in octets. */
+const MIN_ROOM = 16 * 1024;
+const MAX_ROOM = 1024 * 1024;
+
 /** Collects events for the worker. */
 export class BatchWriter {
   readonly #bytes: Bytes;
@@ -203,9 +207,9 @@ export class BatchWriter {
   readonly #open = new Map<string, GrowingSegment>();
   readonly #facts: FactChange[] = [];
 
-  /** @param room octets that it has room for before it must grow */
-  constructor(room = 16_384) {
-    this.#bytes = new Bytes(room);
+  /** @param expected octets that will probably come: there is room for those and some more before it must grow */
+  constructor(expected = 0) {
+    this.#bytes = new Bytes(Math.min(Math.max(1.5 * expected, MIN_ROOM), MAX_ROOM));
   }
 
   /** Octets so far. */

@@ -90,14 +90,9 @@ interface Batch {
   readonly over: (() => void)[];
 }
 
-/** @param octets as many as the last one had: the next will have about the same */
-function newBatch(octets = 0): Batch {
-  return { writer: new BatchWriter(Math.min(Math.max(1.5 * octets, MIN_ROOM), MAX_ROOM)), entries: [], over: [] };
+function newBatch(octets: number): Batch {
+  return { writer: new BatchWriter(octets), entries: [], over: [] };
 }
-
-/** Memory that a batch begins with, in octets. */
-const MIN_ROOM = 16 * 1024;
-const MAX_ROOM = 1024 * 1024;
 
 function put({ writer, entries }: Batch, entry: Entry): void {
   writer.add(entry.room, entry.logged);
@@ -147,6 +142,7 @@ class SqliteLog implements RoomLog {
   #next: Batch | undefined;
   #sent: Batch | undefined;
   #sentBytes = 0;
+  /** As many octets as the last batch had, the next will have, about. */
   #lastBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
   /** Events that were on their way when the last commit was over, and until when the next one waits for as many. */
@@ -245,7 +241,7 @@ class SqliteLog implements RoomLog {
       this.#probeLater();
       // Only the disk can be at fault with what passes; an event that the file cannot hold would fail for ever.
       if (passing.length > 0 && /^SQLITE_(?!CONSTRAINT|MISMATCH|TOOBIG|RANGE)/.test(reason)) {
-        this.#next = newBatch();
+        this.#next = newBatch(this.#lastBytes);
         for (const entry of passing) put(this.#next, { ...entry, settled: undefined, heard: true });
       }
     }
