@@ -5,7 +5,7 @@ import { LargeCopy } from '../../src/chat/large-copy.ts';
 import { Past } from '../../src/chat/past.ts';
 import type { PastWish } from '../../src/chat/past-wish.ts';
 import type { Recipient } from '../../src/chat/recipient.ts';
-import { Replay, ReplayPump } from '../../src/chat/replay.ts';
+import { Replay, type ReplayParts, ReplayPump } from '../../src/chat/replay.ts';
 import { type Reader, SharedStream } from '../../src/chat/shared-stream.ts';
 import type { Said } from '../../src/conference/events.ts';
 import {
@@ -110,15 +110,10 @@ function setUp(
       past,
       recipient: device,
       policy: { messages: 20, missed: 1000 },
+      ...PLAIN,
       wish,
-      after: undefined,
       present: log.last(ROOM),
       asked,
-      now: 1,
-      notifications: { flush: () => undefined, gather: (copies) => copies },
-      heading: (count) => new Copy(said(`before${count}`)),
-      given: ignore,
-      notWhole: ignore,
       done: () => {
         attached = device;
         setImmediate(() => resolve(heard));
@@ -133,6 +128,19 @@ function setUp(
 function ignore(): void {
   // Nobody waits for it.
 }
+
+/** Somebody who comes for the first time and wants nothing special. */
+const PLAIN: Omit<ReplayParts, 'past' | 'recipient' | 'policy' | 'present'> = {
+  wish: {},
+  after: undefined,
+  asked: false,
+  now: 1,
+  notifications: { flush: () => undefined, gather: (copies) => copies },
+  heading: (count) => new Copy(said(`before${count}`)),
+  given: ignore,
+  notWhole: ignore,
+  done: ignore,
+};
 
 /** All octets that a reader can have now. */
 function octetsOf(reader: Reader): Uint8Array {
@@ -179,15 +187,9 @@ t.test('of many who catch up at once each gets much at a time, so that it leaves
               past,
               recipient: { ...silent, endpoint: endpointId(name), deliver: () => heard.push(name) },
               policy: { messages: 64, missed: 64 },
-              wish: {},
-              after: undefined,
+              ...PLAIN,
               present: log.last(ROOM),
-              asked: false,
-              now: 1,
-              notifications: { flush: () => undefined, gather: (copies) => copies },
               heading: () => new Copy(said('before')),
-              given: ignore,
-              notWhole: ignore,
               done: () => resolve(),
             }),
           );
@@ -308,16 +310,10 @@ t.test('what is taken back before it is given is not announced, nor noted as giv
         past,
         recipient: { ...silent, deliver: ({ said: { messageId } }) => heard.push(messageId) },
         policy: { messages: 5, missed: 5 },
-        wish: {},
-        after: undefined,
+        ...PLAIN,
         present: log.last(ROOM),
         asked,
-        now: 1,
-        notifications: { flush: () => undefined, gather: (copies) => copies },
-        heading: (count) => new Copy(said(`before${count}`)),
         given: (n) => given.push(n),
-        notWhole: ignore,
-        done: ignore,
       });
       await new Promise((resolve) => setImmediate(resolve));
       replay.step(5);
@@ -360,15 +356,10 @@ t.test('of a past that is not all at hand nothing is lost, and nothing that was 
         past,
         recipient: { ...silent, deliver: ({ said: { messageId } }) => heard.push(messageId) },
         policy: { messages: 20, missed: most },
-        wish: {},
+        ...PLAIN,
         after: eventNumber(after),
         present,
-        asked: false,
-        now: 1,
-        notifications: { flush: () => undefined, gather: (copies) => copies },
         heading: (count, _, more) => new Copy(said(`${String(count)}.${String(more)}`)),
-        given: () => undefined,
-        notWhole: () => undefined,
         done: () => resolve(),
       });
       new ReplayPump().add(replay);
