@@ -11,7 +11,8 @@ const FIRST_SIZE = 8;
 
 /**
  * What one session has to send and has not sent: small messages in a ring, and messages that go piece by piece. Each is
- * begun in the order in which it was queued, except one whose source has nothing yet. Bounded in octets. What is in it has not been rendered, so any of it can still be taken back.
+ * begun in the order in which it was queued, except one whose source has nothing yet. Bounded in octets. What is in it
+ * has not been rendered, so any of it can still be taken back.
  */
 export class Outbox {
   readonly #owner: SendingOwner;

@@ -24,7 +24,10 @@ export interface Recipient {
   readonly underWay: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;
-  /** The same with a large message; where its peer cannot take it, `copy` itself is delivered, a line that stands for it, and the room's `fates` hear why. */
+  /**
+   * The same with a large message; where its peer cannot take it, `copy` itself is delivered, a line that stands for it,
+   * and the room's `fates` hear why.
+   */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void;
   /** Queues the message towards the peer, or drops it and says so to the room's `fates`. */
   deliver(copy: Copy): void;

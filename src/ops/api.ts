@@ -53,7 +53,10 @@ export function serveApi(http: FastifyInstance, token: string, routes: readonly 
   }
 }
 
-/** The token in a file, made with it if there is none; readable by its owner only. Its directory must be there. Throws the system's error. */
+/**
+ * The token in a file, made with it if there is none; readable by its owner only. Its directory must be there. Throws the
+ * system's error.
+ */
 export function adminToken(file: string): string {
   try {
     const made = openSync(file, 'wx', 0o600);

@@ -26,7 +26,9 @@ export interface ToldFate {
 
 /**
  * `GET /api/messages/:id`: what became of the messages with this Message-ID (the sender's, or that of an IMDN) for each
- * recipient; `dialled` gives a room's URI as people dial it. Of the latest messages of rooms that are alive all is known; of others that are kept, what is on record.
+ * recipient. Of the latest messages of rooms that are alive all is known; of others that are kept, what is on record.
+ *
+ * @param dialled gives a room's URI as people dial it
  */
 export function messageRoutes(
   why: (id: string) => Promise<readonly MessageFate[]>,
