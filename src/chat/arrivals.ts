@@ -86,11 +86,10 @@ export class Arrivals {
    * alone, the messages as they were, and what is said meanwhile behind them. Tells why not, in words.
    */
   recall(endpoint: EndpointId, wish: PastWish): string | undefined {
-    const { voice } = this.#parts;
     const recipient = this.#parts.switch.at(endpoint);
-    if (recipient === undefined) return voice.texts.notHearing;
+    if (recipient === undefined) return undefined;
     if (recipient instanceof Replay) {
-      if (this.#asked.has(endpoint)) return voice.texts.pastIsComing;
+      if (this.#asked.has(endpoint)) return this.#parts.voice.texts.pastIsComing;
       this.#asked.set(endpoint, wish);
       return undefined;
     }

@@ -202,6 +202,8 @@ export class Posts {
       else if ('refused' in result) {
         voice.tell(reasonOf(result), speaker.endpoint);
         settled(result);
+      } else if (this.#parts.switch.at(speaker.endpoint) === undefined) {
+        settled({ refused: 'not-hearing', reason: voice.texts.notHearing });
       } else {
         // Answered first, so that the room's 200 stands before what it sends.
         settled('taken');

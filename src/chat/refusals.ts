@@ -16,6 +16,8 @@ export interface PostFault {
     | 'to-nobody'
     /** It begins like an order. */
     | 'no-such-order'
+    /** It wants an answer, and none can be sent: the line is on hold. */
+    | 'not-hearing'
     | 'recipient-takes-no-private'
     /** What others have just said, again and again. */
     | 'loop'
@@ -37,6 +39,7 @@ const STATUS: Readonly<Record<ChatRefusal['refused'], RefusalStatus>> = {
   'no-recipient': 404,
   'to-nobody': 404,
   'no-such-order': 403,
+  'not-hearing': 403,
   'recipient-takes-no-private': 428,
   loop: 403,
   // RFC 4975 §10.5 has no code for "try later"; 413 stops the sender, and the sentence says why.
@@ -92,6 +95,7 @@ const POST_FAULTS: ReadonlySet<string> = new Set<PostFault['refused']>([
   'no-recipient',
   'to-nobody',
   'no-such-order',
+  'not-hearing',
   'recipient-takes-no-private',
   'loop',
   'not-kept',

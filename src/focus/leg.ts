@@ -10,6 +10,7 @@ import {
   SipError,
   type SipRequest,
 } from '../../sip/index.ts';
+import type { ChatSession } from '../chat/chat-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
 import type { Recipient } from '../chat/recipient.ts';
@@ -343,8 +344,12 @@ export class Leg implements SessionHandlers {
       this.#hears(byMessage, wish);
       return;
     }
+    if (chat.isBound) this.#listens(chat);
+    // Behind it: what it has asked for while it came in is answered to who hears already.
     chat.admit();
-    if (!chat.isBound) return;
+  }
+
+  #listens(chat: ChatSession): void {
     if (!this.media.listens) {
       this.room.arrivals.detach(this.id);
       return;

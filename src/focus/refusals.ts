@@ -66,6 +66,7 @@ const POST_STATUS: Readonly<Record<PostFault['refused'], number>> = {
   'no-recipient': 400,
   'to-nobody': 404,
   'no-such-order': 403,
+  'not-hearing': 403,
   'recipient-takes-no-private': 403,
   // RFC 3261 §21.4.20: to what a machine gives back.
   loop: 482,

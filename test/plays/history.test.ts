@@ -1,6 +1,7 @@
 import t from 'tap';
 import { messageSdp, join, newPath, pathOf, raise, ROOM, type Member, type Stage } from './stage.ts';
-import { type Frame, MsrpLine } from './msrp-line.ts';
+import { cpim, type Frame, MsrpLine } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
 
 /** A room with a past: alice says so many things, `one` first. */
 async function past(stage: Stage, words: readonly string[]): Promise<Member> {
@@ -366,6 +367,61 @@ t.test('/history: what is said meanwhile comes behind it: nothing lost, nothing 
   t.same([...before, ...behind].join(), numbers(21, 120).join(), 'each once, in their order');
   const again = heard.slice(heading + 1, heading + 6).map(Number);
   t.equal(again.at(-1), before.at(-1) ?? 20, 'the past ends where the present began');
+});
+
+for (const first of ['an empty SEND', 'the order itself']) {
+  t.test(`/history in the moment of coming in, behind ${first}: it comes, and so does any other answer`, async (t) => {
+    const stage = await raise(
+      ...['rooms.defaults.durability=disk', 'rooms.defaults.history_messages=5', 'rooms.defaults.messages_at_once=20'],
+    );
+    t.teardown(() => stage.close());
+    await past(stage, ['one', 'two']);
+    const phone = await SipPhone.connect('bob', stage.sip, stage.host);
+    t.teardown(() => {
+      phone.hangUp();
+    });
+    const own = newPath();
+    const offer = { contentType: 'application/sdp', body: messageSdp(own) };
+    const { response } = await phone.request('INVITE', `${ROOM};history=0`, offer);
+    // No ACK yet: the bind alone brings bob in, and the disk has to keep that first.
+    const line = MsrpLine.open(own, pathOf(response.body));
+    t.teardown(() => {
+      line.close();
+    });
+    if (first === 'an empty SEND') line.send('SEND', ['Message-ID: bind1234', 'Byte-Range: 1-0/0']);
+    for (const order of ['/history 1', '/history never', '/kik alice']) {
+      line.send('SEND', ...cpim(phone.uri, ROOM, order));
+    }
+    const texts: string[] = [];
+    while (texts.length < 4) texts.push(textOf(await nextSend(line)));
+    t.match(
+      texts.find((text) => text.startsWith('One message again')),
+      /since/,
+    );
+    t.ok(texts.includes('two'), 'the last message');
+    t.ok(texts.includes('Write it so: /history [20|2h]'));
+    t.ok(
+      texts.some((text) => text.startsWith('Said to no one')),
+      'the slip is explained',
+    );
+    t.equal(line.take((frame) => frame.what.startsWith('2')).length, first === 'an empty SEND' ? 3 : 2);
+    t.not(line.first?.what, 'SEND', 'RFC 4975 §5.4: the answer to the first request is the first frame');
+  });
+}
+
+t.test('/history from a line on hold is refused in words', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=5');
+  t.teardown(() => stage.close());
+  await past(stage, ['one']);
+  const bob = await join(stage, 'bob', `${ROOM};history=0`);
+  const held = messageSdp(bob.line.own, ['a=sendonly']);
+  const response = await bob.phone.within(bob.dialog, 'INVITE', { contentType: 'application/sdp', body: held });
+  t.equal(response.status, 200);
+  bob.phone.ack(bob.dialog);
+  for (const order of ['/history', '/help']) {
+    const answer = await bob.line.say(bob.uri, ROOM, order);
+    t.match({ ...answer }, { what: '403', comment: 'Nothing of the chat goes to your device at present.' });
+  }
 });
 
 t.test('/history: one at a time, no faster than one may speak, and not from outside', async (t) => {

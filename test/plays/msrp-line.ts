@@ -45,6 +45,11 @@ export class MsrpLine {
     });
   }
 
+  /** Begins to connect to the room's path; the first request that it sends binds the session. */
+  static open(own: string, room: string, port = Number(/:(\d+)\//.exec(room)?.[1])): MsrpLine {
+    return new MsrpLine(own, room, connect({ port, host: '127.0.0.1', noDelay: true }));
+  }
+
   /** Connects to the room's path and binds the session by an empty SEND (RFC 4975 §5.4). */
   static async bind(
     own: string,
@@ -52,8 +57,7 @@ export class MsrpLine {
     port = Number(/:(\d+)\//.exec(room)?.[1]),
     id = 'bind1234',
   ): Promise<MsrpLine> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    const line = new MsrpLine(own, room, socket);
+    const line = MsrpLine.open(own, room, port);
     const answer = await line.request('SEND', [`Message-ID: ${id}`, 'Byte-Range: 1-0/0']);
     if (answer.what !== '200') throw new Error(`not bound: ${answer.what}`);
     return line;
