@@ -154,6 +154,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     if (copy.through !== undefined && copy.through > (this.#through ?? 0)) this.#through = copy.through;
     const queued = this.#congestion.send(form.message, wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
+    if (copy instanceof LargeCopy) this.#parts.room.streams.noteTold(copy, this.endpoint);
   }
 
   #notTaken({ n }: Copy, detail: string): void {

@@ -12,6 +12,7 @@ import type { Domains } from './domains.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Failure, Fates, type MessageFate } from './fates.ts';
 import { Moderation } from './moderation.ts';
+import { shownName } from './names.ts';
 import { Past } from './past.ts';
 import { Posts } from './posts.ts';
 import { Present } from './present.ts';
@@ -137,6 +138,10 @@ export class ChatRoom {
       },
       aborted: (id) => {
         fates.aborted(id);
+      },
+      abortedFor: (told, copy, reason) => {
+        const text = voice.texts.aborted(copy.text?.text ?? '', shownName(conference, copy.said), reason);
+        for (const endpoint of told) voice.tell(text, endpoint);
       },
       now,
     });

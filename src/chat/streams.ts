@@ -1,12 +1,12 @@
 import { parseCpim } from '../../msrp/index.ts';
 import type { Opened } from '../conference/events.ts';
-import type { EventNumber, StreamId } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, StreamId } from '../conference/ids.ts';
 import type { Append, Logged } from '../log/room-log.ts';
 import type { Duplicates, FirstSending } from './duplicates.ts';
 import { fileNameOf } from './file-name.ts';
 import { formatNote, LargeCopy, newStreamId } from './large-copy.ts';
 import type { Message, Posting } from './post.ts';
-import type { ChatRefusal } from './refusals.ts';
+import { type ChatRefusal, reasonOf } from './refusals.ts';
 import { saidOf } from './said.ts';
 import type { SharedStream } from './shared-stream.ts';
 import type { Speaker } from './speaker.ts';
@@ -24,6 +24,8 @@ export interface StreamsParts {
   readonly fanOut: (copy: LargeCopy, stream: SharedStream | undefined) => void;
   /** The rest of one does not come: it was given up, or its end could not be kept. */
   readonly aborted: (id: StreamId) => void;
+  /** The same of one that others were told of, by the line that stands for it and no more: so they do not see it. */
+  readonly abortedFor: (told: Iterable<EndpointId>, copy: LargeCopy, reason: string) => void;
   readonly now: () => number;
 }
 
@@ -33,6 +35,10 @@ interface UnderWay {
   readonly first: FirstSending;
   /** Its number, once the log has kept its beginning. */
   n: EventNumber | undefined;
+  /** Those of the room who have been sent the line that stands for it, and none of its octets. */
+  readonly told: Set<EndpointId>;
+  /** That line, once it has been sent to somebody. */
+  copy: LargeCopy | undefined;
 }
 
 /**
@@ -73,7 +79,7 @@ export class Streams {
       return post;
     }
     const id = newStreamId();
-    const underWay: UnderWay = { stream, first, n: undefined };
+    const underWay: UnderWay = { stream, first, n: undefined, told: new Set(), copy: undefined };
     this.#underWay.set(id, underWay);
     append(this.#opened(id, speaker, posting, post, size), (outcome) => {
       if (typeof outcome === 'number') underWay.n = outcome;
@@ -113,13 +119,30 @@ export class Streams {
     });
   }
 
+  /** An endpoint is sent the line that stands for a large message, which may be under way still. */
+  noteTold(copy: LargeCopy, endpoint: EndpointId): void {
+    const underWay = this.#underWay.get(copy.opened.stream);
+    underWay?.told.add(endpoint);
+    if (underWay !== undefined) underWay.copy ??= copy;
+  }
+
   #fail(id: StreamId, refusal: ChatRefusal): void {
     const underWay = this.#underWay.get(id);
-    this.#underWay.delete(id);
     if (underWay === undefined) return;
-    underWay.stream.abort();
-    this.#parts.aborted(id);
+    this.#aborted(id, reasonOf(refusal));
+    this.#underWay.delete(id);
     this.#parts.duplicates.settle(underWay.first, refusal);
+  }
+
+  #aborted(id: StreamId, reason: string): void {
+    this.#parts.aborted(id);
+    const underWay = this.#underWay.get(id);
+    if (underWay === undefined) return;
+    const { stream, told, copy } = underWay;
+    stream.abort();
+    if (copy !== undefined) this.#parts.abortedFor(told, copy, reason);
+    // This is heard of twice: from the log, and as the outcome of what was appended to it.
+    told.clear();
   }
 
   /** From the log. */
@@ -132,8 +155,9 @@ export class Streams {
       this.#underWay.get(event.stream)?.stream.complete();
       this.#underWay.delete(event.stream);
     } else if (event.type === 'aborted') {
-      this.#underWay.get(event.stream)?.stream.abort();
-      this.#parts.aborted(event.stream);
+      this.#aborted(event.stream, event.reason);
+    } else if (event.type === 'left') {
+      for (const { told } of this.#underWay.values()) told.delete(event.endpoint);
     }
   }
 }

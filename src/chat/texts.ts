@@ -33,6 +33,8 @@ export interface Texts {
   role(name: string, role: Role): string;
   /** A message was taken back, by its author or a moderator. */
   retracted(author: string, by: string | undefined, reason: string | undefined): string;
+  /** Who has seen of a large message `line` alone, which stood for it: the rest of it did not come (RFC 7701 §6.1). */
+  aborted(line: string, author: string, reason: string): string;
   locked(by: string | undefined): string;
   unlocked(by: string | undefined): string;
   /** 0: no more. */
@@ -93,6 +95,7 @@ export const ENGLISH: Texts = {
   unbanned: (name, by) => `${name} may come back${byWhom(by)}.`,
   role: (name, role) => `${name} is ${role === 'owner' ? 'an' : 'a'} ${role} now.`,
   retracted: (author, by, reason) => `A message of ${author} was taken back${byWhom(by)}${why(reason)}.`,
+  aborted: (line, author, reason) => `The sending of ${line}${byWhom(author)} was aborted${why(reason)}.`,
   locked: (by) => `Nobody new may come in${byWhom(by)}.`,
   unlocked: (by) => `Everybody may come in again${byWhom(by)}.`,
   slowMode: (seconds) =>

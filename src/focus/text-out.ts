@@ -6,6 +6,7 @@ import { cutText } from '../chat/cut-text.ts';
 import type { Failure, Fates } from '../chat/fates.ts';
 import { LargeCopy } from '../chat/large-copy.ts';
 import type { Recipient } from '../chat/recipient.ts';
+import type { Streams } from '../chat/streams.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
 import type { Turns } from './turns.ts';
 
@@ -49,6 +50,7 @@ export const DEFAULT_TEXT_LIMITS: TextLimits = {
 /** What is asked of a room to deliver its texts. */
 export interface TextRoom extends NamingRoom {
   readonly fates: Pick<Fates, 'failed'>;
+  readonly streams: Pick<Streams, 'noteTold'>;
 }
 
 /** What the way out for texts of one leg is made with. */
@@ -166,8 +168,10 @@ export class TextOut implements Recipient {
       return;
     }
     const { wrappedType } = copy.said;
-    if (copy instanceof LargeCopy) this.#notTaken(copy, 'too large for a MESSAGE');
-    else if (wrappedType?.startsWith('text/') === false) this.#notTaken(copy, wrappedType);
+    if (copy instanceof LargeCopy) {
+      this.#notTaken(copy, 'too large for a MESSAGE');
+      this.#parts.room.streams.noteTold(copy, this.endpoint);
+    } else if (wrappedType?.startsWith('text/') === false) this.#notTaken(copy, wrappedType);
     this.#waiting.push({ copy, tries: 0, cut: false });
     this.#backlog += copy.said.cpim.length;
     this.#leaveOut();

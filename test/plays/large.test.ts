@@ -1,6 +1,7 @@
 import t from 'tap';
 import { httpOf, join, type Member, messageSdp, newPath, pathOf, raise, ROOM } from './stage.ts';
 import type { Frame } from './msrp-line.ts';
+import { SipPhone } from './sip-phone.ts';
 
 // Run by itself, a file has 30 s: not enough where others keep the machine busy.
 t.setTimeout(240_000);
@@ -122,6 +123,53 @@ t.test('RFC 7701 §6.1: what its sender gives up is given up for all, and may be
   );
   t.equal(await alice.say('after that'), '200');
   t.match((await bob.line.next(({ what }) => what === 'SEND')).body, 'after that', 'and not said again');
+});
+
+t.test('RFC 7701 §6.1: who was sent the line alone that stands for it is told, too, that it was aborted', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=10');
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const textOnly = newPath();
+  const types = messageSdp(textOnly).replace('accept-wrapped-types:*', 'accept-wrapped-types:text/plain');
+  const carol = await join(stage, 'carol', ROOM, { body: types }, textOnly);
+  const erin = await join(stage, 'erin', ROOM, { body: types }, textOnly);
+  const tom = await SipPhone.connect('tom', stage.sip);
+  const call = await tom.request('INVITE', ROOM, {
+    contentType: 'application/sdp',
+    body: 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n',
+  });
+  tom.ack(call.dialog);
+  const textAt = async (phone: SipPhone): Promise<string> => Buffer.from((await phone.next('MESSAGE')).body).toString();
+
+  const line = '[beach "1".jpg, image/jpeg, 98 KiB]';
+  const given = new Sender(alice, picture(alice.uri, 100_000));
+  const part = receive(bob);
+  t.equal(await given.send(70_000), '200');
+  for (const member of [carol, erin]) await member.hears(line);
+  t.equal(await textAt(tom), `alice: ${line}`);
+  await erin.leave();
+  const dave = await join(stage, 'dave');
+  await dave.hears(line);
+  t.equal(await given.send(1000, '#'), '200');
+  const told = `The sending of ${line} (alice) was aborted: given up by its sender.`;
+  for (const member of [carol, dave]) await member.hears(told);
+  t.equal(await textAt(tom), told);
+  t.equal((await part).flag, '#');
+
+  // One that comes to its end is nothing to tell of, nor is one that never began for them.
+  const whole = receive(bob);
+  const aside = new Sender(alice, picture(alice.uri, 100_000, bob.uri));
+  t.equal(await aside.send(70_000), '200');
+  t.equal(await aside.send(1000, '#'), '200');
+  t.equal((await whole).flag, '#');
+  const another = receive(bob);
+  t.equal(await new Sender(alice, picture(alice.uri, 100_000)).send(100_000), '200');
+  t.equal((await another).flag, '$');
+  t.equal(await alice.say('that was all'), '200');
+  for (const member of [bob, carol, dave]) {
+    await member.hears('that was all');
+    t.notOk(member.line.heard().some(({ body }) => body?.includes('was aborted')));
+  }
 });
 
 t.test('RFC 4975 §8.6, §10.5: 413 for what is too large, announced or not', async (t) => {

@@ -325,6 +325,7 @@ function newWay(
     conference,
     present: { speaksForMany: () => false },
     fates: { failed: (n: number, _endpoint: unknown, failure: Failure) => failures.push([n, failure]) },
+    streams: { noteTold: () => undefined },
   };
   const sent: Content[] = [];
   let answer: ((outcome: Outcome) => void) | undefined;
