@@ -44,6 +44,7 @@ export type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './tran
 export { AcceptedTypes, type ContentType, formatContentType, parameterOf, parseContentType } from './content-type.ts';
 export * from './cpim.ts';
 export * from './cpim-format.ts';
+export { htmlToText } from './html-text.ts';
 export type { FileDates, FileDescription, FileHash, FileRange, FileSelector } from './file-selector.ts';
 export * from './imdn.ts';
 export * from './imdn-aggregate.ts';

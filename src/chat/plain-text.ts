@@ -1,6 +1,5 @@
-import { type CpimMessage, MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
+import { type CpimMessage, htmlToText, MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
-import { htmlToText } from './html-text.ts';
 import { describedBody, type Marks, marksOf, sizeOf } from './marks.ts';
 import { userPart } from './names.ts';
 

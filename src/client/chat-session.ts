@@ -8,6 +8,7 @@ import {
   formatCpim,
   formatImdn,
   formatIsComposing,
+  htmlToText,
   IMDN_MEDIA_TYPE,
   imdnExtensions,
   imdnHeadersOf,
@@ -223,7 +224,7 @@ export class ChatSession {
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),
       contentType: mediaType,
-      text: mediaType.startsWith('text/') ? textOf(message) : undefined,
+      text: wordsOf(message),
       content: contentOf(message),
       wantsReceipt: messageId !== undefined && dispositionNotification.includes('display'),
       ...(messageId === undefined ? {} : { messageId }),
@@ -231,6 +232,15 @@ export class ChatSession {
       ...(fileName === undefined ? {} : { fileName }),
     };
   }
+}
+
+function wordsOf(message: CpimMessage): string | undefined {
+  const { mediaType } = message.contentType;
+  if (!mediaType.startsWith('text/')) return undefined;
+  if (mediaType !== 'text/html') return textOf(message);
+  const words = htmlToText(textOf(message));
+  // Of nothing but pictures, say.
+  return words === '' ? undefined : words;
 }
 
 /** MSRP has no field for it: rooms of this service say so in words. */

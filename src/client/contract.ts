@@ -45,7 +45,7 @@ export interface ChatMessage {
   readonly at: Date;
   /** Without parameters: `text/plain`, `image/png`, … */
   readonly contentType: string;
-  /** Undefined for what is no text. */
+  /** In words: of HTML its text, which is safe to show anywhere. Undefined for what has none. */
   readonly text: string | undefined;
   readonly content: Uint8Array;
   /** imdn.Message-ID, the same for every device and at each replay. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { htmlToText } from '../../msrp/index.ts';
 import { type BodyPart, inspectBody, leafParts, matchesMediaType, SipError, type SipRequest } from '../../sip/index.ts';
 import { type BareText, decode, wrap } from '../chat/bare-text.ts';
-import { htmlToText } from '../chat/html-text.ts';
 import type { Posting } from '../chat/post.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';

@@ -154,6 +154,29 @@ t.test('RFC 7701 §6.2: what is said to one alone', async (t) => {
   );
 });
 
+t.test('RFC 7701 §11: of HTML its text is told, and the HTML itself is the content', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const bob = await enter(stage, 'Bob');
+  const carol = await join(stage, 'carol');
+  const says = async (html: string): Promise<void> => {
+    const head = `From: <${carol.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: text/html; charset=utf-8\r\n\r\n`;
+    const size = String(Buffer.byteLength(head + html));
+    const headers = [`Message-ID: html-${size}`, `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+    t.equal((await carol.line.request('SEND', headers, head + html)).what, '200');
+  };
+  const html = '<style>p { color: red }</style><p>Gr&uuml;&szlig;e an <b>alle</b> 👋</p><script>alert(1)</script>';
+  await says(html);
+  const heard = await bob.diary.heard('Grüße an alle 👋');
+  t.match(heard, { contentType: 'text/html', fileName: undefined });
+  t.equal(Buffer.from(heard.content).toString(), html);
+  await says('<img src="https://example.org/tracker">');
+  await carol.say('that was a picture');
+  await bob.diary.heard('that was a picture');
+  t.equal(bob.diary.messages.at(-2)?.text, undefined, 'HTML without a word in it is no text');
+  await bob.room.leave();
+});
+
 t.test('RFC 3994: who writes', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
