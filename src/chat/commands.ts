@@ -11,6 +11,8 @@ import { identityOf, userNamed } from './who.ts';
 /** What a line means when it is no order. */
 export type NoOrder =
   | { readonly say: 'help' }
+  /** What the subject is, or that there is none. */
+  | { readonly say: 'subject'; readonly subject: string | undefined }
   /** No message is meant that could be taken back. */
   | { readonly say: 'no-message' }
   /** It is an order, but cannot be understood: how it is written. */
@@ -245,11 +247,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
   },
   subject: {
-    usage: '/subject [TEXT]',
-    help: 'what is talked about; without a text, nothing in particular',
-    read: (words) => {
+    usage: '/subject [TEXT|off]',
+    help: 'what is talked about; off: nothing in particular; without a text, what it is',
+    read: (words, { conference }) => {
       const subject = words.rest();
-      return { order: 'subject', ...(subject === undefined ? {} : { subject }) };
+      if (subject === undefined) return { say: 'subject', subject: conference.subject };
+      return { order: 'subject', ...(subject === 'off' ? {} : { subject }) };
     },
   },
   slow: {

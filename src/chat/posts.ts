@@ -232,6 +232,8 @@ function answerTo(no: Exclude<NoOrder, { readonly say: 'past' }>, texts: Texts):
   switch (no.say) {
     case 'help':
       return commandHelp();
+    case 'subject':
+      return texts.subjectIs(no.subject);
     case 'no-message':
       return texts.noMessage;
     case 'usage':

@@ -18,8 +18,8 @@ export interface Texts {
   readonly pastUnreadable: string;
   /** Somebody has given the conference another subject, or none. */
   subject(subject: string | undefined, by: string | undefined): string;
-  /** What the subject is, to somebody who comes in. */
-  subjectIs(subject: string): string;
+  /** What the subject is, to somebody who comes in, and to who asks: there may be none. */
+  subjectIs(subject: string | undefined): string;
   /** To somebody whose client does not know of chat rooms (RFC 7701 §11): what he writes goes to all of these. */
   thisIsARoom(names: readonly string[]): string;
   /** To somebody who is anonymous here: the URI that others see, and that his messages must be from (RFC 7701 §5.2, §6.1). */
@@ -83,7 +83,7 @@ export const ENGLISH: Texts = {
   pastUnreadable: 'What was said before cannot be read at present.',
   subject: (subject, by = 'The room') =>
     subject === undefined ? `${by} has taken the subject away.` : `${by} has set the subject: ${subject}`,
-  subjectIs: (subject) => `The subject is: ${subject}`,
+  subjectIs: (subject) => (subject === undefined ? 'There is no subject.' : `The subject is: ${subject}`),
   thisIsARoom: (names) =>
     `This is a chat room: what you write goes to everybody here. ${names.length === 0 ? 'Nobody else is here yet.' : `Here: ${names.join(', ')}`}`,
   anonymous: (uri) => `You are anonymous here: others see ${uri}, and what you write has to be from it.`,

@@ -1,6 +1,6 @@
 /** `grouptextchat room`: the rooms of the running service. */
 import type { Config } from '../config/schema.ts';
-import type { ToldRoom, ToldRoster } from '../ops/room-routes.ts';
+import type { OrderAnswer, ToldRoom, ToldRoster } from '../ops/room-routes.ts';
 import { callApi } from './api.ts';
 
 /** All rooms that are alive, a line each. Rejects with `ApiError`. */
@@ -29,9 +29,10 @@ export async function orderRoom(config: Config, room: string, words: readonly st
   // The shell has taken the quotes off a name with blanks; an order that is quoted as a whole is one already.
   const quoted = (word: string): string => (/\s/.test(word) && !word.includes('"') ? `"${word}"` : word);
   const order = words.map((word, n) => (n === 0 ? word : quoted(word))).join(' ');
-  const answer = await callApi(config, 'POST', `${pathOf(room)}/orders`, { order });
-  const help = typeof answer === 'object' && answer !== null && 'help' in answer ? answer.help : undefined;
-  return typeof help === 'string' ? `${help}\n` : 'done\n';
+  const answer = (await callApi(config, 'POST', `${pathOf(room)}/orders`, { order })) as OrderAnswer;
+  if (answer.help !== undefined) return `${answer.help}\n`;
+  if (answer.subject === undefined) return 'done\n';
+  return answer.subject === null ? 'there is no subject\n' : `the subject is: ${answer.subject}\n`;
 }
 
 /** Has somebody called into a room; gives what there is to say when the call is answered. Rejects with `ApiError`. */

@@ -48,6 +48,13 @@ export interface ToldRoster extends ToldRoom {
   readonly bans: readonly { readonly target: string; readonly until?: string; readonly reason?: string }[];
 }
 
+/** What an order is answered that was understood: it is done, or what was asked for; `null`: there is no subject. */
+export interface OrderAnswer {
+  readonly done?: true;
+  readonly help?: string;
+  readonly subject?: string | null;
+}
+
 /**
  * `GET /api/rooms`, `GET /api/rooms/:room`, and `POST /api/rooms/:room/orders` with `{"order": "kick Zoe not here"}`: an
  * order as it is written in the chat, with or without the slash. The administrator may do everything; it is judged by the
@@ -122,7 +129,7 @@ const MAX_ORDER = 2048;
 function carryOut(room: ChatRoom, order: string): Promise<ApiAnswer> {
   return new Promise((resolve) => {
     room.moderation.command('administrator', order, 'API', (result) => {
-      if (result === 'done') resolve({ status: 200, body: { done: true } });
+      if (result === 'done') resolve({ status: 200, body: { done: true } satisfies OrderAnswer });
       else if ('refused' in result) {
         resolve({ status: STATUS[result.refused] ?? 409, body: { refused: result.refused, reason: reasonOf(result) } });
       } else resolve(misread(result));
@@ -135,7 +142,9 @@ const STATUS: Readonly<Record<string, number>> = { 'not-kept': 503, 'recipient-u
 function misread(no: NoOrder): ApiAnswer {
   switch (no.say) {
     case 'help':
-      return { status: 200, body: { help: commandHelp() } };
+      return { status: 200, body: { help: commandHelp() } satisfies OrderAnswer };
+    case 'subject':
+      return { status: 200, body: { subject: no.subject ?? null } satisfies OrderAnswer };
     case 'no-message':
       return { status: 404, body: { reason: 'there is no such message' } };
     case 'usage':

@@ -259,6 +259,7 @@ t.test('no way around a mute or the lobby: the subject is read by everybody', as
   const carol = await join(stage, 'carol');
   await carol.hears('A moderator has yet to let you in');
   t.equal(await carol.say('/subject I am not even here'), '403');
+  t.equal(await carol.say('/subject'), '403', 'nor is it read by who is not in');
   t.equal(await alice.say('still what it was'), '200');
   await bob.hears('still what it was');
   t.notOk(bob.line.heard().some(({ body }) => /all the same|not even here/.test(body ?? '')));
@@ -323,6 +324,16 @@ t.test('slow mode, subject, retract', async (t) => {
   await alice.hears('A message of bob was taken back (bob).');
   t.equal(await bob.say('/subject Lunch at noon'), '200');
   await alice.hears('bob has set the subject: Lunch at noon');
+  t.equal(await bob.say('/subject'), '200');
+  await bob.hears('The subject is: Lunch at noon');
+  t.equal(await bob.say('/subject off'), '200');
+  await alice.hears('bob has taken the subject away.');
+  t.equal(await bob.say('/subject '), '200');
+  await bob.hears('There is no subject.');
+  t.notOk(
+    alice.line.heard().some(({ body }) => /subject is/.test(body ?? '')),
+    'who asks is told alone, and nothing is taken away by that',
+  );
 });
 
 t.test('what was taken back is not sent to newcomers', async (t) => {
@@ -711,6 +722,9 @@ t.test('grouptextchat room: the same from the command line', async (t) => {
   t.equal((await bob.phone.next('BYE')).headers.get('Reason'), 'SIP;cause=200;text="Kicked: not here"');
   t.match(await room('order', 'lobby', 'subject in one piece'), { code: 0, out: 'done\n' }, 'quoted as a whole');
   await alice.hears('has set the subject: in one piece');
+  t.match(await room('order', 'lobby', 'subject'), { code: 0, out: 'the subject is: in one piece\n' });
+  t.match(await room('order', 'lobby', 'subject off'), { code: 0, out: 'done\n' });
+  t.match(await room('order', 'lobby', 'subject'), { code: 0, out: 'there is no subject\n' });
   t.match(await room('order', 'lobby', 'kick Nobody "here"'), { code: 1, err: /there is nobody called Nobody\n/ });
   t.match(await room('order', 'lobby', 'kick', 'No Body'), { code: 1, err: /there is nobody called No Body\n/ });
   t.match(await room('order', 'lobby', 'mut', 'alice'), {
