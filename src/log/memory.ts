@@ -211,6 +211,7 @@ function lasts(logged: Logged): string | undefined {
   return retention.keep === 'fact' ? retention.lasts : undefined;
 }
 
+/** Octets of a message's body. */
 function sizeOf(event: ConferenceEvent): number {
   return 'cpim' in event ? event.cpim.byteLength : 0;
 }

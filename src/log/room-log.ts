@@ -34,7 +34,7 @@ export interface RoomKeeping {
   readonly maxAge: Millis;
   /** Most messages kept. Of other happenings as many again. */
   readonly maxMessages: number;
-  /** Most octets of message bodies kept. */
+  /** Most octets of message bodies kept; those of notifications (`disposition`) are not among them. */
   readonly maxBytes: number;
 }
 

@@ -35,7 +35,7 @@ export interface SegmentHead {
   readonly messages: number;
   /** Events that are no messages. */
   readonly happenings: number;
-  /** Octets of message bodies. */
+  /** Octets of message bodies; in files of before format 3 those of notifications are among them. */
   readonly octets: number;
 }
 
@@ -182,9 +182,10 @@ class GrowingHead {
     if (this.last === 0) this.first = n;
     this.last = n;
     this.oldest = Math.min(this.oldest, at);
-    if (kind === KIND.message) this.messages += 1;
-    else this.happenings += 1;
-    this.octets += octets;
+    if (kind === KIND.message) {
+      this.messages += 1;
+      this.octets += octets;
+    } else this.happenings += 1;
   }
 }
 
@@ -279,9 +280,16 @@ export function recordsOf(head: SegmentHead, bytes: Buffer): readonly StoredReco
     return undefined;
   }
   const found: SegmentHead = headOf(records);
-  const keys = ['first', 'last', 'oldest', 'messages', 'happenings', 'octets'] as const;
+  const keys = ['first', 'last', 'oldest', 'messages', 'happenings'] as const;
   const inOrder = records.every(({ n }, i) => i === 0 || n > (records[i - 1]?.n ?? Infinity));
-  return inOrder && keys.every((key) => found[key] === head[key]) ? records : undefined;
+  const isAsSaid = keys.every((key) => found[key] === head[key]);
+  const counted = found.octets === head.octets || octetsInFormat2(records) === head.octets;
+  return inOrder && isAsSaid && counted ? records : undefined;
+}
+
+/** It counted the bodies of notifications as well. */
+function octetsInFormat2(records: readonly StoredRecord[]): number {
+  return records.reduce((octets, { body }) => octets + (body?.length ?? 0), 0);
 }
 
 /** A fact, or a row of the first format, as a record. */

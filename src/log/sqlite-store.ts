@@ -13,7 +13,8 @@ import { asBytes, asNumber, blobOf, rowsOf, textOf } from './sqlite-rows.ts';
 import type { Row } from './sqlite-rows.ts';
 import { upgrade } from './sqlite-upgrade.ts';
 
-const FORMAT = 2;
+/** 1 had a row for each event, 2 counted the octets of notifications among those of messages, and is read as it is. */
+const FORMAT = 3;
 
 /**
  * The segments of all rooms lie in the order in which they came, so that a commit writes few pages however many rooms it
@@ -454,7 +455,7 @@ const ROW = [
 const WEIGHT = {
   messages: ({ kind }: StoredRecord): number => (kind === KIND.message ? 1 : 0),
   happenings: ({ kind }: StoredRecord): number => (kind === KIND.message ? 0 : 1),
-  octets: ({ body }: StoredRecord): number => body?.length ?? 0,
+  octets: ({ kind, body }: StoredRecord): number => (kind === KIND.message ? (body?.length ?? 0) : 0),
 } as const;
 
 /** The number of a room's newest event. */

@@ -48,7 +48,7 @@ function said(id: string, at = NOW, size = 5): ConferenceEvent {
   };
 }
 
-const notification = (of: string, to: UserUri): ConferenceEvent => ({
+const notification = (of: string, to: UserUri, size = 3): ConferenceEvent => ({
   type: 'disposition',
   at: NOW,
   of: messageId(of),
@@ -57,7 +57,7 @@ const notification = (of: string, to: UserUri): ConferenceEvent => ({
   notification: 'display',
   status: 'displayed',
   contentType: 'message/cpim',
-  cpim: new Uint8Array(3).fill(0x62),
+  cpim: new Uint8Array(size).fill(0x62),
 });
 
 const left = (at = NOW): ConferenceEvent => ({ type: 'left', at, endpoint: endpointId('e'), method: 'departed' });
@@ -292,6 +292,20 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(numbers(await log.read(ROOM)), [3, 4, 5]);
     });
 
+    t.test('RFC 5438: notifications push out no message, neither by their number nor by their size', async (t) => {
+      const log = await open(t, { ...forever, maxMessages: 3, maxBytes: 100 });
+      await keptAll(log, [said('a', NOW, 50), ...['b', 'c', 'd', 'e'].map((of) => notification(of, ALICE, 90))]);
+      await keptAll(log, [said('f', NOW, 50)]);
+      for (const pruned of [false, true]) {
+        if (pruned) log.prune(NOW);
+        t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['a', 'f']);
+        t.same(numbers(await log.read(ROOM, { notificationsTo: ALICE })), [3, 4, 5]);
+      }
+      await keptAll(log, [said('g', NOW, 50)]);
+      t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['f', 'g']);
+      t.same(numbers(await log.read(ROOM, { notificationsTo: ALICE })), [3, 4, 5]);
+    });
+
     t.test('a message outlives any number of other happenings', async (t) => {
       const log = await open(t, { ...forever, maxMessages: 3 });
       log.follow(ROOM, () => undefined);
@@ -332,6 +346,7 @@ for (const [name, make] of Object.entries(logs)) {
 t.test('both logs give the same of any past, by any limits', async (t) => {
   const event = fc.oneof(
     fc.nat(60).map((size) => said('m', NOW, size)),
+    fc.nat(60).map((size) => notification('m', ALICE, size)),
     fc.constant(left()),
   );
   const limits = fc.record({ maxMessages: fc.nat(12), maxBytes: fc.nat(300) });
@@ -434,7 +449,7 @@ t.test('SQLite: a file of format 1, which had a row for each event, is taken ove
     const log = await diskLog(t, { file, log: told });
     if (appended === 0) {
       t.match(told.lines, [
-        /^info room log .*: its format is 1: it is brought to format 2, which can take a while$/,
+        /^info room log .*: its format is 1: it is brought to format 3, which can take a while$/,
         /^info room log .*: it is in the new format: 302 events in [\d.]+ s$/,
       ]);
     }
@@ -453,12 +468,38 @@ t.test('SQLite: a file of format 1, which had a row for each event, is taken ove
   }
 });
 
+t.test(
+  'SQLite: a file of format 2, which counted notifications among the octets of messages, is read as it is',
+  async (t) => {
+    const file = newFile();
+    const first = await diskLog(t, { file });
+    await keptAll(first, [said('a', NOW, 50), notification('a', ALICE, 90), said('b', NOW, 50)]);
+    await first.close();
+    const old = new Database(file);
+    old.exec('UPDATE segments SET octets = octets + 90 WHERE happenings > 0; PRAGMA user_version = 2');
+    old.close();
+    const log = await diskLog(t, { file, keeping: () => ({ ...forever, maxBytes: 250 }) });
+    t.same(ids(await log.read(ROOM)), ['a', 'disposition', 'b']);
+    await keptAll(log, [notification('b', ALICE, 90), said('c', NOW, 50)]);
+    log.prune(NOW);
+    t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['a', 'b', 'c']);
+    await keptAll(log, [said('d', NOW, 250)]);
+    t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['d']);
+    await log.close();
+    const damaged = new Database(file);
+    damaged.exec('UPDATE segments SET octets = octets + 1');
+    damaged.close();
+    const cut = await diskLog(t, { file });
+    await t.rejects(cut.read(ROOM), LogReadError, 'what is neither is damaged');
+  },
+);
+
 t.test('SQLite: a file of a format to come is refused', async (t) => {
   const file = newFile();
   const later = new Database(file);
-  later.exec('PRAGMA user_version = 3');
+  later.exec('PRAGMA user_version = 4');
   later.close();
-  await t.rejects(diskLog(t, { file }), /its format is 3, not 2/);
+  await t.rejects(diskLog(t, { file }), /its format is 4, not 3/);
 });
 
 t.test('SQLite: a process that is killed has in its history every message that was answered', async (t) => {
