@@ -113,6 +113,17 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
   }
 
+  /** As `position`, without what is still on its way: a peer that is gone answers to nothing any more. */
+  get answered(): EventNumber | undefined {
+    let first = Infinity;
+    this.session.waits((id) => {
+      first = Math.min(first, numberOf(id) ?? Infinity);
+      return false;
+    });
+    const { position } = this;
+    return position === undefined || position < first ? position : eventNumber(first - 1);
+  }
+
   get knowsRooms(): boolean {
     return this.#peer.chatroom;
   }

@@ -190,6 +190,7 @@ export class LegMaker {
       seat,
       release,
       instance,
+      others: () => this.of(room, caller.user).filter((other) => other !== leg && other.instance === instance),
       by: entrance.by,
       onJoined: entrance.onJoined,
       subject: entrance.subject,

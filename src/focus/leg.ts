@@ -48,6 +48,8 @@ export interface LegParts extends Comer {
   readonly release: Release;
   /** What of the past it wants, at most. */
   readonly wish: PastWish;
+  /** Other legs of the same device in the room that are not over. */
+  readonly others: () => Iterable<Leg>;
   /** How long the dialog waits for a new chat session when the old one is lost, in ms (RFC 4975 §5.4). */
   readonly grace: number;
   /** It is over, once. */
@@ -86,7 +88,8 @@ export class Leg implements SessionHandlers {
 
   constructor(parts: LegParts) {
     this.#parts = parts;
-    this.progress = new Progress(parts);
+    const others = (): Iterable<Progress> => [...parts.others()].map(({ progress }) => progress);
+    this.progress = new Progress({ ...parts, others });
     this.#subject = parts.subject;
     this.#profile = parts.profile;
   }

@@ -2,9 +2,11 @@ import type { ChatRoom } from '../chat/room.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 
-/** How far somebody has surely been given what was for him; undefined when there was none. */
+/** How far somebody has been given what was for him; undefined when there was none. */
 interface Reader {
   readonly position: EventNumber | undefined;
+  /** The same without what is still on its way to him. */
+  readonly answered: EventNumber | undefined;
 }
 
 /** Whose progress it is, and by what it is made. */
@@ -17,6 +19,8 @@ export interface ProgressParts {
   readonly media: { readonly chat: Reader | undefined };
   /** SIP MESSAGE. */
   readonly texts: Reader;
+  /** Other calls of the same device in the room that are not over, as far as is known: it may be back after it was lost. */
+  readonly others: () => Iterable<Progress>;
   readonly now: () => number;
 }
 
@@ -27,14 +31,19 @@ export class Progress {
   #left: EventNumber | undefined;
   /** The newest number when it began to be told what is said. */
   #heardFrom: EventNumber | undefined;
+  /** It had never been here before that. */
+  #isNew = false;
 
   constructor(parts: ProgressParts) {
     this.#parts = parts;
   }
 
-  /** It is told what is said from now on. */
+  /** It is told what is said from now on. The room remembers who is new at once: nobody says goodbye when the service is killed. */
   begin(): void {
-    this.#heardFrom ??= eventNumber(this.#parts.room.conference.last);
+    if (this.#heardFrom !== undefined) return;
+    this.#isNew = this.#before === undefined;
+    this.#heardFrom = eventNumber(this.#parts.room.conference.last);
+    if (this.#isNew) this.#remember(this.#heardFrom);
   }
 
   /** Whether it has been told in this call what is said. */
@@ -43,7 +52,7 @@ export class Progress {
   }
 
   /** A chat session of this call is gone. */
-  left({ position }: Reader): void {
+  left({ position }: Pick<Reader, 'position'>): void {
     this.#left = position ?? this.#left;
   }
 
@@ -52,26 +61,45 @@ export class Progress {
     return this.#here ?? this.#before ?? this.#heardFrom;
   }
 
+  /** The last message that has surely arrived in this call. */
+  get arrived(): EventNumber | undefined {
+    const { media, texts } = this.#parts;
+    return later(media.chat?.answered ?? this.#left, texts.answered) ?? this.#nothingMissed;
+  }
+
   /** Lets the room remember it. */
   keep(): void {
+    const through = this.#here ?? this.#nothingMissed;
+    if (through !== undefined) this.#remember(through);
+  }
+
+  /** The device may have come further by another call meanwhile. */
+  #remember(through: EventNumber): void {
     const { room, caller, instance, now } = this.#parts;
-    if (instance === undefined) return;
-    // One to whom nothing was said has missed nothing until it went, and what comes from now on.
-    const through = this.#here ?? (this.#before === undefined ? this.#heardFrom : undefined);
-    if (through === undefined) return;
+    if (instance === undefined || through <= (room.conference.position(caller.user, instance) ?? -1)) return;
     room.append({ type: 'caughtUp', at: now(), user: caller.user, instance, through });
+  }
+
+  /** One to whom nothing was said has missed nothing until it went, and what comes from now on. */
+  get #nothingMissed(): EventNumber | undefined {
+    return this.#isNew ? this.#heardFrom : undefined;
   }
 
   /** How far this call has brought it, by whatever way. */
   get #here(): EventNumber | undefined {
-    const chat = this.#parts.media.chat?.position ?? this.#left;
-    const { position } = this.#parts.texts;
-    return chat === undefined || (position !== undefined && position > chat) ? position : chat;
+    const { media, texts } = this.#parts;
+    return later(media.chat?.position ?? this.#left, texts.position);
   }
 
-  /** How far it came when it was here last. */
+  /** How far it came when it was here last, or has come by a call that is not known to be over. */
   get #before(): EventNumber | undefined {
-    const { room, caller, instance } = this.#parts;
-    return instance === undefined ? undefined : room.conference.position(caller.user, instance);
+    const { room, caller, instance, others } = this.#parts;
+    if (instance === undefined) return undefined;
+    const kept = room.conference.position(caller.user, instance);
+    return [...others()].map(({ arrived }) => arrived).reduce(later, kept);
   }
+}
+
+function later(one: EventNumber | undefined, other: EventNumber | undefined): EventNumber | undefined {
+  return one === undefined || (other !== undefined && other > one) ? other : one;
 }

@@ -138,6 +138,11 @@ export class TextLeg {
     return this.#out?.position;
   }
 
+  /** The same: a text counts when it is answered. */
+  get answered(): EventNumber | undefined {
+    return this.position;
+  }
+
   /** Nothing more goes out. */
   close(): void {
     this.#out?.close();

@@ -200,6 +200,33 @@ for (const durability of ['memory', 'disk']) {
   });
 }
 
+t.test('a device that comes back before its lost call is known to be over is sent what it has missed', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=1', 'rooms.defaults.messages_at_once=20');
+  t.teardown(() => stage.close());
+  const alice = await past(stage, ['before']);
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const lost = await join(stage, 'bob', ROOM, { instance });
+  t.same((await next(lost, 2)).slice(1), ['before']);
+  await alice.say('one');
+  t.same(await next(lost, 1), ['one']);
+  // What it is sent from here on it does not answer, and its connections are not closed.
+  lost.line.answers = false;
+  for (const word of ['two', 'three', 'four']) await alice.say(word);
+
+  const back = await join(stage, 'bob', ROOM, { instance });
+  const [heading, ...texts] = await next(back, 4);
+  t.match(heading, /^3 messages that you missed, since /);
+  t.same(texts, ['two', 'three', 'four']);
+  await alice.say('five');
+  t.same(await next(back, 1), ['five']);
+  // The lost call is given up after the other one has gone: that takes nothing back.
+  await back.leave();
+  await lost.leave();
+  await alice.say('six');
+  const again = await join(stage, 'bob', ROOM, { instance });
+  t.same((await next(again, 2)).slice(1), ['six']);
+});
+
 t.test('RFC 4975 §5.4: what was not answered before a session broke comes again in the next one', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=5');
   t.teardown(() => stage.close());

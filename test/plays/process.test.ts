@@ -20,7 +20,7 @@ interface Process {
 }
 
 /** Starts the service with its rooms in a directory, and waits until it serves. */
-async function serve(data: string): Promise<Process> {
+async function serve(data: string, ...more: readonly string[]): Promise<Process> {
   const keys = [
     'sip.port=0',
     'msrp.port=0',
@@ -28,6 +28,7 @@ async function serve(data: string): Promise<Process> {
     `data=${data}`,
     'roster.interval=50ms',
     'rooms.defaults.history_messages=100',
+    ...more,
   ];
   const child = spawn(process.execPath, ['dist/src/cli.js', 'serve', ...keys.flatMap((key) => ['--set', key])]);
   let output = '';
@@ -131,4 +132,38 @@ t.test('kill -9: every message that got its 200 is in the history after the rest
   for (const text of answered) await bob.hears(text);
   t.pass(`${String(answered.length)} answered, all of them in the history`);
   await bob.leave();
+});
+
+t.test('kill -9: a device that was in the room is sent what is said before it comes back, however much', async (t) => {
+  const data = directory();
+  t.teardown(() => {
+    rmSync(data, { recursive: true, force: true });
+  });
+  const few = 'rooms.defaults.history_messages=1';
+  const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+  const first = await serve(data, few);
+  const alice = await join({ ...first, host }, 'alice');
+  const bob = await join({ ...first, host }, 'bob', ROOM, { instance });
+  t.equal(await alice.say('one'), '200');
+  await bob.hears('one');
+  const gone = once(first.child, 'exit');
+  first.child.kill('SIGKILL');
+  await gone;
+  for (const { phone, line } of [alice, bob]) {
+    phone.hangUp();
+    line.close();
+  }
+
+  const second = await serve(data, few);
+  t.teardown(async () => {
+    const exit = once(second.child, 'exit');
+    second.child.kill('SIGTERM');
+    await exit;
+  });
+  const again = await join({ ...second, host }, 'alice');
+  for (const word of ['two', 'three', 'four']) t.equal(await again.say(word), '200');
+  const back = await join({ ...second, host }, 'bob', ROOM, { instance });
+  for (const word of ['that you missed', 'two', 'three', 'four']) await back.hears(word);
+  await back.leave();
+  await again.leave();
 });
