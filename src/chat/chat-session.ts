@@ -61,6 +61,8 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   readonly #congestion: Congestion;
   /** Large messages on their way to the peer. */
   readonly #reading = new Map<Outgoing, Reader>();
+  /** Their numbers, as long as the peer is to have the whole of them. */
+  readonly #passing = new Set<EventNumber>();
   #peer = UNMET;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
@@ -148,6 +150,8 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
    * that nobody misses that something was said.
    */
   deliver(copy: Copy): void {
+    // Between its chunks the line that stands for it, which has the same Message-ID, would be taken for a part of it.
+    if (copy.n !== undefined && this.#passing.has(copy.n)) return;
     if (copy instanceof Aggregate && !takes(this.#peer, AGGREGATE_MEDIA_TYPE)) {
       for (const notification of copy.apart) this.deliver(notification);
       return;
@@ -190,6 +194,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       },
       maximum,
       detached: (why) => {
+        if (copy.n !== undefined) this.#passing.delete(copy.n);
         if (why === 'too large') {
           this.deliver(copy);
           this.#notTaken(copy, tooLarge(maximum));
@@ -211,6 +216,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       return;
     }
     this.#reading.set(sending, reader);
+    if (copy.n !== undefined) this.#passing.add(copy.n);
     wake = () => {
       sending.wake();
     };
@@ -229,6 +235,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     this.#reading.get(message)?.close();
     this.#reading.delete(message);
     const n = numberOf(message.messageId);
+    if (n !== undefined) this.#passing.delete(n);
     if (n === undefined || outcome.kind === 'delivered' || outcome.kind === 'aborted') return;
     if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
     else this.#miss(n, { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' });

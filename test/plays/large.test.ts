@@ -89,6 +89,30 @@ t.test(
   },
 );
 
+t.test(
+  'RFC 4975 §7.3.1: who asks for the past while a large message comes gets no other one between its chunks',
+  async (t) => {
+    const stage = await raise('rooms.defaults.history_messages=5');
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const body = picture(alice.uri, 200_000);
+    const sender = new Sender(alice, body);
+    const heard = receive(bob);
+    t.equal(await sender.send(100_000), '200');
+    t.equal(await alice.say('a small one'), '200');
+    t.equal(await bob.say('/history'), '200');
+    await bob.hears('2 messages again');
+    await bob.hears('a small one');
+    await bob.hears('a small one');
+    t.equal(await sender.send(100_000), '200');
+    const { text, flag } = await heard;
+    t.equal(flag, '$');
+    t.ok(text === body, 'every octet, and nothing else under its Message-ID');
+    t.equal(await bob.say('/history'), '200');
+    await bob.hears('[beach');
+  },
+);
+
 t.test('RFC 7701 §6.1: what its sender gives up is given up for all, and may be sent again', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
