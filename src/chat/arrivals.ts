@@ -64,8 +64,7 @@ export class Arrivals {
   attach(recipient: Recipient, arrival?: Arrival): void {
     const { conference, voice } = this.#parts;
     const { endpoint } = recipient;
-    const there = this.#parts.switch.at(endpoint);
-    if (there === recipient || (there instanceof Replay && there.recipient === recipient)) return;
+    if (this.#isAttached(recipient)) return;
     if (conference.endpoint(endpoint)?.status === 'pending') {
       if (!this.#lobby.has(endpoint)) recipient.deliver(voice.line(voice.texts.inLobby, recipient));
       this.#lobby.add(endpoint);
@@ -100,6 +99,16 @@ export class Arrivals {
   /** Whether what is said goes to the recipient at once: it hears the room, and has been sent what was before. */
   isUpToDate(recipient: Recipient): boolean {
     return this.#parts.switch.at(recipient.endpoint) === recipient;
+  }
+
+  /** The recipient gets nothing more, should it be the one of its endpoint that does. */
+  leave(recipient: Recipient): void {
+    if (this.#isAttached(recipient)) this.detach(recipient.endpoint);
+  }
+
+  #isAttached(recipient: Recipient): boolean {
+    const there = this.#parts.switch.at(recipient.endpoint);
+    return there === recipient || (there instanceof Replay && there.recipient === recipient);
   }
 
   /** The endpoint gets nothing more, until `attach`. */

@@ -272,6 +272,7 @@ export class LegMaker {
         leg().progress.left(chat);
         // One that was replaced by another offer is nobody's loss.
         if (leg().media.chat === chat) leg().chatClosed(`${reason}: ${detail}`);
+        else room.arrivals.leave(chat);
       },
     });
     return chat;

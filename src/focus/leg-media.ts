@@ -183,8 +183,6 @@ export class LegMedia {
     const plan = planMedia(answer, this.#parts.policy);
     const chat = plan.message === undefined ? undefined : this.#chat;
     const audio = plan.audio === undefined ? undefined : this.#audio;
-    if (chat === undefined) this.#chat?.close('not wanted by the peer');
-    if (audio === undefined) this.#audio?.close();
     this.#use(plan, chat, audio);
     this.#files.settle(answer);
     if (chat !== undefined && setupAfterAnswer('actpass', plan.message?.media.setup) === 'active' && !chat.isBound) {
@@ -246,11 +244,13 @@ export class LegMedia {
   }
 
   #use(plan: MediaPlan, chat: ChatSession | undefined, audio: AudioLine | undefined): void {
-    if (this.#chat !== chat) this.#chat?.close('replaced by a new offer');
+    const before = this.#chat;
     if (this.#audio !== audio) this.#audio?.close();
     this.#plan = plan;
     this.#chat = chat;
     this.#audio = audio;
+    // Only now, so that nobody takes it for one that is lost.
+    if (before !== chat) before?.close(chat === undefined ? 'not wanted by the peer' : 'replaced by a new offer');
     if (chat !== undefined && plan.message !== undefined) {
       const { path, acceptTypes, acceptWrappedTypes, chatroom, maxSize } = plan.message.media;
       chat.meet(path, {

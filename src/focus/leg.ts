@@ -343,8 +343,7 @@ export class Leg implements SessionHandlers {
       const byMessage = this.#parts.texts.recipient(this.#state.session);
       if (byMessage === undefined) return;
       const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
-      const wish = { messages, ...(within === undefined ? {} : { within }) };
-      this.#hears(byMessage, wish);
+      this.#hears(byMessage, { messages, ...(within === undefined ? {} : { within }) });
       return;
     }
     if (chat.isBound) this.#listens(chat);
@@ -357,14 +356,17 @@ export class Leg implements SessionHandlers {
       this.room.arrivals.detach(this.id);
       return;
     }
-    // What it wants of the past is about what was before it came, and not about what it misses in this call.
-    this.#hears(chat, this.progress.begun ? {} : this.#parts.wish);
-    // Who waits in the lobby hears nothing of the room yet.
-    if (this.room.conference.endpoint(this.id)?.status !== 'pending') this.progress.begin();
+    this.progress.left(this.#parts.texts);
+    this.#hears(chat, this.#parts.wish);
+    this.#parts.texts.end();
   }
 
-  #hears(recipient: Recipient, wish: PastWish): void {
+  #hears(recipient: Recipient, wanted: PastWish): void {
+    // What it wants of the past is about what was before it came, and not about what it misses in this call.
+    const wish = this.progress.begun ? {} : wanted;
     this.room.arrivals.attach(recipient, { wish, after: this.progress.reached });
+    // Who waits in the lobby hears nothing of the room yet.
+    if (this.room.conference.endpoint(this.id)?.status !== 'pending') this.progress.begin();
     for (const text of this.#untold.splice(0)) recipient.deliver(this.room.voice.line(text, recipient));
   }
 

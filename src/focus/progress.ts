@@ -27,7 +27,7 @@ export interface ProgressParts {
 /** How far a device has come in what its room says, by one call after the other: where the next one goes on. */
 export class Progress {
   readonly #parts: ProgressParts;
-  /** How far chat sessions of this call that are gone have brought it. */
+  /** How far what is gone of this call has brought it. */
   #left: EventNumber | undefined;
   /** The newest number when it began to be told what is said. */
   #heardFrom: EventNumber | undefined;
@@ -51,9 +51,9 @@ export class Progress {
     return this.#heardFrom !== undefined;
   }
 
-  /** A chat session of this call is gone. */
+  /** A chat session of this call is gone, or its texts by SIP MESSAGE end, since it has one. */
   left({ position }: Pick<Reader, 'position'>): void {
-    this.#left = position ?? this.#left;
+    this.#left = later(this.#left, position);
   }
 
   /** The last message that the device has had: in this call, or when it was here last; what was said before it came is past. */

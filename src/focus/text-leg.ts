@@ -59,6 +59,8 @@ export class TextLeg {
   readonly #parts: TextLegParts;
   readonly #guard = new LoopGuard();
   #out: TextOut | undefined;
+  /** The form that the peer takes, as far as it was tried. */
+  #form: TextOut['form'] | undefined;
   /** It has given texts of others: what it is sent is shown to all of them. */
   #speaksForMany = false;
   /** Whether a loop was noted, so that it makes one line and not a thousand. */
@@ -84,7 +86,7 @@ export class TextLeg {
       user: speaker.user,
       room,
       roomUri: speaker.roomUri,
-      form: profile.text,
+      form: this.#form ?? profile.text,
       takesPrivate: () => !this.#speaksForMany,
       space: () => (inside ? Infinity : this.#spaceOutside(session)),
       flowQueued: () => session.dialog.flow?.queued ?? 0,
@@ -141,6 +143,14 @@ export class TextLeg {
   /** The same: a text counts when it is answered. */
   get answered(): EventNumber | undefined {
     return this.position;
+  }
+
+  /** What waits, and what is said from now on, goes another way, until a recipient is asked for again. */
+  end(): void {
+    if (this.#out === undefined || this.#out.refuses) return;
+    this.#form = this.#out.form;
+    this.#out.close();
+    this.#out = undefined;
   }
 
   /** Nothing more goes out. */

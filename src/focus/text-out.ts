@@ -151,6 +151,16 @@ export class TextOut implements Recipient {
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
   }
 
+  /** The form in which the next one goes out. */
+  get form(): 'cpim' | 'plain' {
+    return this.#form;
+  }
+
+  /** Whether the peer has refused all texts. */
+  get refuses(): boolean {
+    return this.#stopped?.is === 'refused';
+  }
+
   /** Whether it still delivers. */
   get open(): boolean {
     return this.#state !== 'closed' && this.#state !== 'stopped';

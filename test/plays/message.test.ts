@@ -3,10 +3,11 @@ import t from 'tap';
 import { formatUri, type SipRequest } from '../../sip/index.ts';
 import { joinRoom } from '../../src/client/index.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
+import { MsrpLine } from './msrp-line.ts';
 import { RawCaller } from './raw-caller.ts';
 import { RawServer } from './raw-server.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
-import { join, type Member, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
+import { join, type Member, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 
 // Run by itself, a file has 30 s: not enough where others keep the machine busy.
 t.setTimeout(240_000);
@@ -1066,6 +1067,72 @@ t.test('who takes no MESSAGE gets none; who gets MSRP gets no MESSAGE', async (t
   for (const phone of [deaf, refusing.phone, zoe.phone]) t.equal(phone.waiting('MESSAGE'), 0, phone.name);
   t.ok(stage.lines.some((line) => line.includes('takes no MESSAGE (405)')));
 });
+
+/** A telephone with a line for the chat. */
+const withChat = (path: string): string => messageSdp(path, ['m=audio 9 RTP/AVP 0', 'a=inactive']);
+
+const bodyless = ({ body = '' }: { readonly body: string | undefined }): string => body.split('\r\n\r\n').at(-1) ?? '';
+
+t.test('RFC 4975 §8.4: while the line of a telephone moves to another path, what is said waits for it', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [zoe, own] = [await join(stage, 'zoe'), newPath()];
+  const tom = await join(stage, 'tom', ROOM, { body: withChat(own) }, own);
+  await zoe.say('one');
+  await tom.hears('one');
+  const moved = newPath();
+  const answer = await tom.phone.within(tom.dialog, 'INVITE', {
+    contentType: 'application/sdp',
+    body: withChat(moved),
+  });
+  tom.phone.ack(tom.dialog);
+  for (const word of ['two', 'three']) t.equal(await zoe.say(word), '200');
+  const line = await MsrpLine.bind(moved, pathOf(answer.body));
+  await line.hears('2 messages that you missed');
+  for (const word of ['two', 'three', 'four']) {
+    if (word === 'four') await zoe.say(word);
+    t.equal(bodyless(await line.next(({ what, body }) => what === 'SEND' && body !== undefined)), word);
+  }
+  t.equal(tom.phone.waiting('MESSAGE'), 0, 'nothing comes by MESSAGE as well');
+});
+
+t.test(
+  'RFC 4975 §5.4: what the lost line of a telephone has not answered comes by MESSAGE, all of it, and once',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const [zoe, own] = [await join(stage, 'zoe'), newPath()];
+    const tom = await join(
+      stage,
+      'tom',
+      ROOM,
+      { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] },
+      own,
+    );
+    const reads = async (): Promise<string> => textOf(await tom.phone.next('MESSAGE'));
+    tom.line.answers = false;
+    const words = Array.from({ length: 8 }, (_, i) => `word ${String(i)}`);
+    for (const word of words) await zoe.say(word);
+    tom.line.close();
+    t.match(await reads(), /^8 messages that you missed/);
+    for (const word of words) t.equal(await reads(), `zoe: ${word}`);
+    // One is under way by MESSAGE, and others wait behind it, when there is a line again: they come by that alone.
+    tom.phone.late.add('MESSAGE');
+    for (const word of ['first', 'second', 'third']) await zoe.say(word);
+    t.equal(await reads(), 'zoe: first');
+    const again = newPath();
+    const answer = await tom.phone.within(tom.dialog, 'INVITE', {
+      contentType: 'application/sdp',
+      body: withChat(again),
+    });
+    tom.phone.ack(tom.dialog);
+    const line = await MsrpLine.bind(again, pathOf(answer.body));
+    for (const word of ['second', 'third']) await line.hears(word);
+    await zoe.say('fourth');
+    await line.hears('fourth');
+    t.equal(tom.phone.waiting('MESSAGE'), 0);
+  },
+);
 
 t.test('who comes by telephone is told some of what was said before', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=20', 'rooms.defaults.welcome=Be kind.');
