@@ -42,7 +42,7 @@ export class Duplicates {
    */
   begin(user: UserUri, id: MessageId, content: Content, settled: Settled): FirstSending | undefined {
     const key = keyOf(user, id, content);
-    const known = this.#newer.get(key) ?? this.#older.get(key);
+    const known = this.#known(key);
     if (known === undefined) {
       const first: FirstSending = { key, n: undefined, waiting: [settled] };
       this.#remember(first);
@@ -51,6 +51,15 @@ export class Duplicates {
     if (known.n === undefined) known.waiting.push(settled);
     else settled(known.n);
     return undefined;
+  }
+
+  /** What `begin` would take it for, unless it is new. */
+  known(user: UserUri, id: MessageId, content: Content): FirstSending | undefined {
+    return this.#known(keyOf(user, id, content));
+  }
+
+  #known(key: string): FirstSending | undefined {
+    return this.#newer.get(key) ?? this.#older.get(key);
   }
 
   /** Tells all who wait what became of the message; one that was not kept may be sent again. */

@@ -35,6 +35,8 @@ interface UnderWay {
   readonly first: FirstSending;
   /** Its number, once the log has kept its beginning. */
   n: EventNumber | undefined;
+  /** All of it has come. */
+  ended: boolean;
   /** Those of the room who have been sent the line that stands for it, and none of its octets. */
   readonly told: Set<EndpointId>;
   /** That line, once it has been sent to somebody. */
@@ -71,7 +73,9 @@ export class Streams {
     settled: (verdict: StreamVerdict) => void,
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
-    const first = duplicates.begin(speaker.user, posting.messageId, beginningOf(posting.body), settled);
+    const beginning = beginningOf(posting.body);
+    this.#giveUpFor(duplicates.known(speaker.user, posting.messageId, beginning));
+    const first = duplicates.begin(speaker.user, posting.messageId, beginning, settled);
     if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
     if ('refused' in post) {
@@ -79,13 +83,24 @@ export class Streams {
       return post;
     }
     const id = newStreamId();
-    const underWay: UnderWay = { stream, first, n: undefined, told: new Set(), copy: undefined };
+    const underWay: UnderWay = { stream, first, n: undefined, ended: false, told: new Set(), copy: undefined };
     this.#underWay.set(id, underWay);
     append(this.#opened(id, speaker, posting, post, size), (outcome) => {
       if (typeof outcome === 'number') underWay.n = outcome;
       else this.#fail(id, outcome);
     });
     return id;
+  }
+
+  /**
+   * Who begins the same again before all of it has come has lost the connection it came by, perhaps before anybody here
+   * knows: nobody waits for the rest.
+   */
+  #giveUpFor(known: FirstSending | undefined): void {
+    if (known === undefined) return;
+    for (const { first, ended } of this.#underWay.values()) {
+      if (first === known && !ended) this.#parts.duplicates.settle(first, SENT_AGAIN);
+    }
   }
 
   #opened(id: StreamId, speaker: Speaker, posting: Posting, post: Message, size: number | undefined): Opened {
@@ -105,6 +120,7 @@ export class Streams {
   close(id: StreamId, size: number): void {
     const underWay = this.#underWay.get(id);
     if (underWay === undefined) return;
+    underWay.ended = true;
     this.#parts.append({ type: 'closed', at: this.#parts.now(), stream: id, size }, (outcome) => {
       if (typeof outcome !== 'number') this.#fail(id, outcome);
       else this.#parts.duplicates.settle(underWay.first, underWay.n ?? outcome);
@@ -161,6 +177,8 @@ export class Streams {
     }
   }
 }
+
+const SENT_AGAIN: ChatRefusal = { refused: 'not-kept', reason: 'Its sender has begun it again' };
 
 /** What a large message says first, as far as it is known: behind its headers, when these can be read. */
 function beginningOf(body: Uint8Array): { readonly beginning: Uint8Array } {

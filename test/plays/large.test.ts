@@ -243,6 +243,30 @@ t.test('RFC 7701 §6.1: the rules are asked at its beginning', async (t) => {
   t.match(await new Sender(alice, 'no CPIM at all '.repeat(10_000)).send(150_000), /^413 CPIM with more than/);
 });
 
+t.test(
+  'RFC 4975 §5.4: who was lost within a large message sends it again by another call, and waits for nobody',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const body = picture(alice.uri, 200_000);
+    const lost = new Sender(alice, body);
+    const first = receive(bob);
+    t.equal(await lost.send(100_000), '200');
+    // Its connections are open still, for all that is known here.
+    const back = await join(stage, 'alice');
+    const again = new Sender(back, body, undefined, lost.id);
+    t.equal(await again.send(100_000), '200');
+    t.equal((await first).flag, '#');
+    const second = receive(bob);
+    t.equal(await again.send(100_000), '200');
+    const { text, flag } = await second;
+    t.equal(flag, '$');
+    t.ok(text === body, 'every octet');
+    t.match(await lost.send(100_000), /^413 /, 'should it not have been lost at all, it is told');
+  },
+);
+
 t.test('RFC 7701 §6.2: a large private message goes to one only', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
