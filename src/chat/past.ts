@@ -136,6 +136,15 @@ export class Past {
     return gone?.n ?? 0;
   }
 
+  /**
+   * Whether what happened right behind that number is not kept any more, so that messages may be gone with it. Rejects with
+   * `LogReadError`.
+   */
+  async isForgottenBehind(n: EventNumber): Promise<boolean> {
+    const next = eventNumber(n + 1);
+    return (await this.#log.read(this.#room, { from: next, through: next })).length === 0;
+  }
+
   /** Whether a message that `read` has given, to somebody who uses this, was taken back since. */
   isTakenBack({ n, by, messageId, stream = '' }: Mark): boolean {
     // It is asked for each message that is given, and mostly nothing was.

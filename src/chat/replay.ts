@@ -276,9 +276,17 @@ export class Replay implements Recipient {
       this.#lookedBack += copies.length;
       const oldest = copies[0]?.n;
       const enough = this.#wanted.length > this.#most || this.#lookedBack >= this.#farthest;
-      if (oldest === undefined || enough) this.#begin(oldest !== undefined);
+      if (oldest === undefined) this.#beginWithAll();
+      else if (enough) this.#begin(true);
       else this.#lookBack(eventNumber(oldest - 1));
     });
+  }
+
+  /** All that is kept was looked at: it may not be all that was missed. */
+  #beginWithAll(): void {
+    const { past, after, present } = this.#parts;
+    if (after === undefined || after >= present || this.#wanted.length === 0) this.#begin(false);
+    else this.#take(past.isForgottenBehind(after), (more) => this.#begin(more));
   }
 
   /** Most messages of the past that are given. */
@@ -351,7 +359,7 @@ export class Replay implements Recipient {
     });
   }
 
-  #take(read: Promise<readonly Copy[]>, take: (copies: readonly Copy[]) => void): void {
+  #take<T>(read: Promise<T>, take: (found: T) => void): void {
     read.then(take, (fault: unknown) => {
       if (!(fault instanceof LogReadError)) throw fault;
       this.#finish(fault);

@@ -227,6 +227,33 @@ t.test('a device that comes back before its lost call is known to be over is sen
   t.same((await next(again, 2)).slice(1), ['six']);
 });
 
+for (const durability of ['memory', 'disk']) {
+  t.test(`a device that has missed more than the room keeps is told that there was more: ${durability}`, async (t) => {
+    const stage = await raise(
+      ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.keep_messages=5'],
+    );
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['before']);
+    const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    for (const { missed, sent, more } of [
+      { missed: 3, sent: 3, more: false },
+      { missed: 8, sent: 5, more: true },
+    ]) {
+      const bob = await join(stage, 'bob', ROOM, { instance });
+      await alice.say('hello');
+      await bob.hears('hello');
+      await bob.leave();
+      for (let i = 1; i <= missed; i += 1) t.equal(await alice.say(String(i)), '200');
+      const again = await join(stage, 'bob', ROOM, { instance });
+      const [heading = '', ...texts] = await next(again, sent + 1);
+      t.match(heading, new RegExp(`^${String(sent)} messages that you missed, since `));
+      t.equal(heading.includes('(you missed more before that)'), more, heading);
+      t.equal(texts.at(-1), String(missed));
+      await again.leave();
+    }
+  });
+}
+
 t.test('RFC 4975 §5.4: what was not answered before a session broke comes again in the next one', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=5');
   t.teardown(() => stage.close());
