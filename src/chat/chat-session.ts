@@ -230,6 +230,19 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     return this.session.waits((id) => numberOf(id) === n);
   }
 
+  takeBack(n: EventNumber): void {
+    const isIt = ({ messageId }: { readonly messageId: string }): boolean => numberOf(messageId) === n;
+    const waiting = this.session.thin(0, isIt);
+    const passing = [...this.#reading].filter(([message]) => isIt(message));
+    for (const [message, reader] of passing) {
+      reader.close();
+      this.#reading.delete(message);
+      this.#passing.delete(n);
+      this.session.cancel(message);
+    }
+    if (waiting.length > 0 || passing.length > 0) this.#failed(n, { is: 'taken back' });
+  }
+
   /** From the MSRP session: what was sent has not arrived. */
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
     this.#reading.get(message)?.close();

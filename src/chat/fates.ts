@@ -26,6 +26,8 @@ export type Fate =
   | { readonly is: 'congested' }
   /** No answer came in time. */
   | { readonly is: 'unanswered' }
+  /** It was taken back before it, or all of it, had gone out. */
+  | { readonly is: 'taken back' }
   /** Its session was over before the answer. */
   | { readonly is: 'left' }
   /** Its sender gave up a large message, or was lost: nobody has got more than a part, or the line that stood for it. */

@@ -210,9 +210,9 @@ export class Moderation {
     this.#messages.note(n, said);
   }
 
-  /** Notes what was taken back. */
-  forget(retracted: Retracted): void {
-    this.#messages.forget(retracted);
+  /** Notes what was taken back; gives the numbers of it that are remembered. */
+  forget(retracted: Retracted): readonly EventNumber[] {
+    return this.#messages.forget(retracted);
   }
 
   /** It is done when the last event is kept, and refused when one of them is not. */

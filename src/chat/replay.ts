@@ -192,6 +192,13 @@ export class Replay implements Recipient {
     if (this.#held.size > MOST_HELD && oldest !== undefined) this.#letGoOf(oldest);
   }
 
+  /** What it has not come to is looked at when its turn comes. */
+  takeBack(n: EventNumber): void {
+    this.#letGoOf(n);
+    this.#meanwhile = this.#meanwhile.filter((copy) => copy.n !== n);
+    this.#parts.recipient.takeBack(n);
+  }
+
   #letGoOf(n: EventNumber): void {
     this.#held.get(n)?.place.close();
     this.#held.delete(n);

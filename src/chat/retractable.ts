@@ -31,9 +31,11 @@ export class Retractable {
     if (this.#entries.length >= 2 * this.#limit) this.#entries = this.#entries.slice(-this.#limit);
   }
 
-  /** A message was taken back. */
-  forget({ author, messageId }: Retracted): void {
-    this.#entries = this.#entries.filter((entry) => entry.by !== author || entry.messageId !== messageId);
+  /** A message was taken back; gives its number, or the numbers of all that its author has said under that id. */
+  forget({ author, messageId }: Retracted): readonly EventNumber[] {
+    const gone = this.#entries.filter((entry) => entry.by === author && entry.messageId === messageId);
+    if (gone.length > 0) this.#entries = this.#entries.filter((entry) => !gone.includes(entry));
+    return gone.map(({ n }) => n);
   }
 
   /** The last message of somebody, or the one so many before it, 1 being the last. */

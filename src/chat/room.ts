@@ -195,7 +195,7 @@ export class ChatRoom {
       return changed;
     }
     this.streams.hear(logged);
-    if (event.type === 'retracted') this.#forget(event);
+    if (event.type === 'retracted') this.#takeBack(event);
     if (event.type === 'disposition') {
       const all = this.#dispositions.completes(event, this.conference.userCount - 1);
       this.#notifications.take(new Copy(asSaid(event), n), event.to, all);
@@ -226,9 +226,17 @@ export class ChatRoom {
     this.#quotes.note(said);
   }
 
-  #forget(retracted: Retracted): void {
-    this.moderation.forget(retracted);
+  /** Nobody is sent any more what still waits for somebody. */
+  #takeBack(retracted: Retracted): void {
+    for (const n of this.#forget(retracted)) {
+      this.streams.takeBack(n);
+      for (const recipient of this.#switch.all()) recipient.takeBack(n);
+    }
+  }
+
+  #forget(retracted: Retracted): readonly EventNumber[] {
     this.#quotes.forget(retracted);
+    return this.moderation.forget(retracted);
   }
 }
 

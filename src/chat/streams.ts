@@ -135,6 +135,11 @@ export class Streams {
     });
   }
 
+  /** The message of that number was taken back: what is still to come of it is wanted no more. */
+  takeBack(n: EventNumber): void {
+    for (const [id, underWay] of this.#underWay) if (underWay.n === n && !underWay.ended) this.abort(id, 'taken back');
+  }
+
   /** An endpoint is sent the line that stands for a large message, which may be under way still. */
   noteTold(copy: LargeCopy, endpoint: EndpointId): void {
     const underWay = this.#underWay.get(copy.opened.stream);

@@ -203,6 +203,17 @@ export class TextOut implements Recipient {
     }
   }
 
+  /** All but the one that is under way: nobody knows whether it has been read. */
+  takeBack(n: EventNumber): void {
+    const at = this.#waiting.findIndex(({ copy }) => copy.n === n);
+    if (at < 0 || (at === 0 && this.#state === 'sending')) return;
+    this.#backlog -= this.#waiting.splice(at, 1)[0]?.copy.said.cpim.length ?? 0;
+    this.#parts.room.fates.failed(n, this.endpoint, { is: 'taken back' });
+    if (this.#waiting.length > 0 || this.#state !== 'pausing') return;
+    clearTimeout(this.#pause);
+    this.#next();
+  }
+
   /** Nothing waits any more. */
   #caughtUp(): void {
     if (this.#behind > 0) this.#parts.info(`${this.user} has caught up: ${String(this.#behind)} texts were left out`);

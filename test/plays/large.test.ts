@@ -267,6 +267,21 @@ t.test(
   },
 );
 
+t.test(
+  '/retract of a large message that is under way: the rest of it goes to nobody, and its sender is told',
+  async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const sender = new Sender(alice, picture(alice.uri, 200_000));
+    const heard = receive(bob);
+    t.equal(await sender.send(100_000), '200');
+    t.equal(await alice.say('/retract'), '200');
+    t.equal((await heard).flag, '#');
+    t.equal(await sender.send(100_000), '413 taken back');
+  },
+);
+
 t.test('RFC 7701 §6.2: a large private message goes to one only', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

@@ -736,3 +736,46 @@ t.test('grouptextchat room: the same from the command line', async (t) => {
     err: 'grouptextchat: there is nobody called nobody\n',
   });
 });
+
+t.test('/retract: what was taken back is sent to nobody any more, however slowly he reads', async (t) => {
+  const stage = await raise('msrp.queue_bytes=64MiB', 'rooms.defaults.messages_at_once=1000');
+  t.teardown(() => stage.close());
+  const [alice, slow] = [await join(stage, 'alice'), await join(stage, 'slow')];
+  await alice.say('hello');
+  await slow.hears('hello');
+  // More than the system takes for one who does not read.
+  slow.line.pause();
+  for (let i = 0; i < 300; i += 1) t.equal(await alice.say('x'.repeat(60_000)), '200');
+  for (const text of ['a small secret', `a secret of some size${' '.repeat(10_000)}`]) {
+    t.equal(await alice.say(text), '200');
+    t.equal(await alice.say('/retract'), '200');
+  }
+  await alice.say('the end');
+  slow.line.resume();
+  await slow.hears('the end');
+  const texts = slow.line.take(({ body }) => /secret|taken back/.test(body ?? '')).map(({ body = '' }) => body);
+  t.equal(texts.length, 2, 'only that they were taken back');
+  t.notOk(texts.some((text) => text.includes('secret')));
+});
+
+t.test('/retract: what was taken back is sent to no telephone any more', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const phone = await SipPhone.connect('tom', stage.sip);
+  const { dialog } = await phone.request('INVITE', ROOM, {
+    contentType: 'application/sdp',
+    headers: ['Allow: INVITE, ACK, BYE, MESSAGE'],
+    body: 'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n',
+  });
+  phone.ack(dialog);
+  phone.late.add('MESSAGE');
+  for (const text of ['one', 'a secret', '/retract', 'two']) t.equal(await alice.say(text), '200');
+  const texts: string[] = [];
+  while (texts.at(-1) !== 'alice: two') {
+    const request = await phone.next('MESSAGE');
+    texts.push(Buffer.from(request.body).toString());
+    phone.answer(request);
+  }
+  t.same(texts, ['alice: one', 'A message of alice was taken back (alice).', 'alice: two']);
+});
