@@ -2,7 +2,7 @@ import type { EventNumber, MessageId, UserUri } from '../conference/ids.ts';
 import type { ChatRefusal } from './refusals.ts';
 
 /** What is said, without the headers that a client may write anew; of what is large, only the beginning is known in time. */
-type Content = Uint8Array | { readonly beginning: Uint8Array };
+type Content = Uint8Array | { readonly beginning: Uint8Array } | { readonly fingerprint: string };
 
 /** Octets of that beginning by which it is known: those are there however it is cut into chunks. */
 const COMPARED = 16_384;
@@ -90,11 +90,15 @@ export class Duplicates {
 }
 
 function keyOf(user: UserUri, id: MessageId, content: Content): string {
-  const what =
-    'beginning' in content
-      ? `large ${hashOf(content.beginning.subarray(0, COMPARED))}`
-      : `${content.length} ${hashOf(content)}`;
-  return `${id} ${user} ${what}`;
+  return `${id} ${user} ${fingerprintOf(content)}`;
+}
+
+/** By what a content is known again. */
+export function fingerprintOf(content: Content): string {
+  if ('fingerprint' in content) return content.fingerprint;
+  return 'beginning' in content
+    ? `large ${hashOf(content.beginning.subarray(0, COMPARED))}`
+    : `${content.length} ${hashOf(content)}`;
 }
 
 /** FNV-1a over words of four octets, and what is left: whoever makes two contents alike only deceives himself. */

@@ -190,8 +190,7 @@ export class ConferenceHost {
   async #restore(room: ChatRoom): Promise<void> {
     const { log, duplicateWindow, warn } = this.#parts;
     try {
-      for (const logged of await log.read(room.uri, { last: duplicateWindow, messagesOnly: true }))
-        room.restore(logged);
+      room.restore(await log.read(room.uri, { last: duplicateWindow, messagesOnly: true }));
     } catch (fault) {
       if (!(fault instanceof LogReadError)) throw fault;
       warn(

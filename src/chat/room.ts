@@ -11,6 +11,7 @@ import { asSaid, Dispositions } from './dispositions.ts';
 import type { Domains } from './domains.ts';
 import { Duplicates } from './duplicates.ts';
 import { type Failure, Fates, type MessageFate } from './fates.ts';
+import { noteOf } from './large-copy.ts';
 import { Moderation } from './moderation.ts';
 import { shownName } from './names.ts';
 import { Past } from './past.ts';
@@ -212,12 +213,21 @@ export class ChatRoom {
     this.#remember(n, said);
   }
 
-  /** Notes a message of the past, so that it is known when it is sent again. */
-  restore({ n, event }: Logged): void {
-    if (event.type === 'retracted') this.#forget(event);
-    if (event.type !== 'said') return;
-    this.#duplicates.restore(event.by, event.messageId, parseCpim(event.cpim).content, n);
-    this.#remember(n, event);
+  /** Notes the messages of the past, so that they are known when they are sent again. */
+  restore(past: readonly Logged[]): void {
+    // Of a large one that has no end nobody has the whole: it may be said again.
+    const ended = new Set(past.map(({ event }) => (event.type === 'closed' ? event.stream : undefined)));
+    for (const { n, event } of past) {
+      if (event.type === 'retracted') this.#forget(event);
+      if (event.type === 'said') {
+        this.#duplicates.restore(event.by, event.messageId, parseCpim(event.cpim).content, n);
+        this.#remember(n, event);
+      } else if (event.type === 'opened' && ended.has(event.stream)) {
+        const { fingerprint } = event;
+        if (fingerprint !== undefined) this.#duplicates.restore(event.by, event.messageId, { fingerprint }, n);
+        this.#remember(n, noteOf(event));
+      }
+    }
   }
 
   #remember(n: EventNumber, said: Said): void {

@@ -2,7 +2,7 @@ import { parseCpim } from '../../msrp/index.ts';
 import type { Opened } from '../conference/events.ts';
 import type { EndpointId, EventNumber, StreamId } from '../conference/ids.ts';
 import type { Append, Logged } from '../log/room-log.ts';
-import type { Duplicates, FirstSending } from './duplicates.ts';
+import { type Duplicates, fingerprintOf, type FirstSending } from './duplicates.ts';
 import { fileNameOf } from './file-name.ts';
 import { formatNote, LargeCopy, newStreamId } from './large-copy.ts';
 import type { Message, Posting } from './post.ts';
@@ -85,7 +85,7 @@ export class Streams {
     const id = newStreamId();
     const underWay: UnderWay = { stream, first, n: undefined, ended: false, told: new Set(), copy: undefined };
     this.#underWay.set(id, underWay);
-    append(this.#opened(id, speaker, posting, post, size), (outcome) => {
+    append(this.#opened(id, speaker, posting, post, size, fingerprintOf(beginning)), (outcome) => {
       if (typeof outcome === 'number') underWay.n = outcome;
       else this.#fail(id, outcome);
     });
@@ -103,13 +103,21 @@ export class Streams {
     }
   }
 
-  #opened(id: StreamId, speaker: Speaker, posting: Posting, post: Message, size: number | undefined): Opened {
+  #opened(
+    id: StreamId,
+    speaker: Speaker,
+    posting: Posting,
+    post: Message,
+    size: number | undefined,
+    fingerprint: string,
+  ): Opened {
     const now = this.#parts.now();
     const fileName = fileNameOf(post.cpim);
     return {
       ...saidOf(speaker, posting, post, now),
       type: 'opened',
       stream: id,
+      fingerprint,
       cpim: formatNote(post.cpim, size, now),
       ...(size === undefined ? {} : { size }),
       ...(fileName === undefined ? {} : { fileName }),

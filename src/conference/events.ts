@@ -168,6 +168,8 @@ export interface Opened extends MessageFields {
   readonly size?: number;
   /** File name, when a header told it. */
   readonly fileName?: string;
+  /** Of its beginning, by which it is known when it is sent again. */
+  readonly fingerprint?: string;
   /** A message/cpim object in plain text that stands for it where it cannot go itself: who sends what. */
   readonly cpim: Uint8Array;
 }

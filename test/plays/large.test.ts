@@ -282,6 +282,37 @@ t.test(
   },
 );
 
+t.test(
+  'RFC 4975 §5.4: a large message that was said is not said again after a restart, when its sender repeats it',
+  async (t) => {
+    const options = [`data=${t.testdir()}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true'];
+    const first = await raise(...options);
+    const [alice, bob] = [await join(first, 'alice'), await join(first, 'bob')];
+    const body = picture(alice.uri, 200_000);
+    const [said, broken] = [new Sender(alice, body), new Sender(alice, body)];
+    const heard = receive(bob);
+    t.equal(await said.send(200_000), '200');
+    t.equal((await heard).flag, '$');
+    t.equal(await broken.send(100_000), '200');
+    await first.close();
+
+    const second = await raise(...options);
+    t.teardown(() => second.close());
+    const [again, carol] = [await join(second, 'alice'), await join(second, 'carol')];
+    t.equal(await new Sender(again, body, undefined, said.id).send(200_000), '200');
+    const next = receive(carol);
+    t.equal(await new Sender(again, body, undefined, broken.id).send(200_000), '200');
+    t.equal((await next).flag, '$', 'what had not come to its end may be said');
+    await again.say('the end');
+    await carol.hears('the end');
+    t.same(
+      carol.line.heard().map(({ headers }) => headers.get('Byte-Range')),
+      [],
+      'nothing else was said',
+    );
+  },
+);
+
 t.test('RFC 7701 §6.2: a large private message goes to one only', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
