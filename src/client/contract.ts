@@ -109,7 +109,7 @@ export interface RoomHandlers {
 
 /** A room one is in. */
 export interface Room {
-  /** The room's address as it was given; of a room that a factory has made for us, its own (RFC 4579 §5.4). */
+  /** The room's address as it was given, or where it has moved to; of one that a factory has made for us, its own (RFC 4579 §5.4). */
   readonly uri: string;
   /** Our own address in it. */
   readonly ownUri: string;

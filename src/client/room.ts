@@ -13,6 +13,7 @@ import type { ChatMessage, ClientOptions, OutgoingFile, Room, RoomHandlers, Said
 import { MessageDescription } from './description.ts';
 import { ClientError } from './errors.ts';
 import { conferenceMade } from './focus.ts';
+import { movedTo, Targets } from './redirect.ts';
 import { refusalText, type ResponseHead } from './refusal.ts';
 import { changeBetween, type Roster, rosterOf } from './roster.ts';
 import { ConferenceSubscription } from './subscription.ts';
@@ -52,8 +53,9 @@ class JoinedRoom implements Room {
   readonly #endpoint: MsrpEndpoint;
   readonly #session: MsrpSession;
   readonly #chat: ChatSession;
-  readonly #inviter: Inviter;
+  readonly #history: string | undefined;
   readonly #receipts: boolean;
+  #inviter: Inviter | undefined;
   /** Whom we are in, or still call. */
   #room: URI;
   #server = '';
@@ -99,10 +101,16 @@ class JoinedRoom implements Room {
       () => new MessageDescription(own, (media) => this.#described(media)),
     );
     this.#receipts = options.receipts === true;
-    this.#inviter = new Inviter(this.#userAgent, withHistory(call.room, options.history), {
-      params: { toUri: call.room },
+    this.#history = options.history;
+  }
+
+  /** A call to the room at that address; To stays the same (RFC 3261 §8.1.3.4). */
+  #newInviter(target: URI): Inviter {
+    const inviter = new Inviter(this.#userAgent, withHistory(target, this.#history), {
+      params: { toUri: this.#room },
     });
-    this.#inviter.delegate = { onBye: (bye) => this.#dismissed(bye) };
+    inviter.delegate = { onBye: (bye) => this.#dismissed(bye) };
+    return inviter;
   }
 
   get uri(): string {
@@ -184,36 +192,48 @@ class JoinedRoom implements Room {
     await this.#close();
   }
 
-  /** Resolves when the call stands. */
+  /** Resolves when the call stands, wherever the room is now (RFC 3261 §8.1.3.4). */
   async #invited(): Promise<void> {
-    const established = new Promise<void>((resolve, reject) => {
-      this.#fail = reject;
-      this.#inviter.stateChange.addListener((state) => {
-        if (state === SessionState.Established) resolve();
-        // Why it has ended, if sip.js knows, is told by a call of its own later in this turn.
-        if (state === SessionState.Terminated) {
-          queueMicrotask(() => this.#end(new ClientError('lost', 'the call has ended')));
-        }
-      });
-    });
-    const refused = ({ message }: { readonly message: ResponseHead }): void => {
-      const text = `${this.uri} does not let us in: ${refusalText(message)}`;
-      this.#fail(new ClientError('refused', text, message.statusCode ?? 0));
-    };
-    await this.#inviter.invite({
-      requestDelegate: {
-        onAccept: ({ message }) => {
-          this.#server = message.getHeader('server') ?? '';
-          this.#room = conferenceMade(message, this.#room) ?? this.#room;
-        },
-        onReject: refused,
-        onRedirect: refused,
-      },
-    });
-    await established;
+    const called = this.#room;
+    const targets = new Targets(called);
+    for (let target = called; ;) {
+      const answer = await this.#answered(target);
+      const { statusCode = 0 } = answer;
+      if (statusCode < 300) {
+        this.#server = answer.getHeader('server') ?? '';
+        this.#room = conferenceMade(answer, target) ?? target;
+        break;
+      }
+      const addresses = movedTo(answer);
+      const became =
+        addresses.length > 0 ? `has moved to ${addresses.join(', ')}` : `does not let us in: ${refusalText(answer)}`;
+      const who = target === called ? this.uri : `${this.uri} has moved to ${target.toString()}, which`;
+      const next = targets.after(target, addresses);
+      if (next === undefined) throw new ClientError('refused', `${who} ${became}`, statusCode);
+      target = next;
+    }
     if (this.#media instanceof MsrpError) {
       throw new ClientError('refused', `${this.uri} offers no chat: ${this.#media.message}`, this.#media.status);
     }
+  }
+
+  /** Calls the room at that address; resolves when the call stands, or is refused or redirected. */
+  #answered(target: URI): Promise<ResponseHead> {
+    const inviter = this.#newInviter(target);
+    this.#inviter = inviter;
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      inviter.stateChange.addListener((state) => {
+        if (state !== SessionState.Terminated) return;
+        // Why it has ended, if sip.js knows, is told by a call of its own later in this turn.
+        queueMicrotask(() => {
+          if (inviter === this.#inviter) this.#end(new ClientError('lost', 'the call has ended'));
+        });
+      });
+      const answered = ({ message }: { readonly message: ResponseHead }): void => resolve(message);
+      const requestDelegate = { onAccept: answered, onReject: answered, onRedirect: answered };
+      inviter.invite({ requestDelegate }).catch(reject);
+    });
   }
 
   /** Resolves when the chat session stands. */
@@ -260,10 +280,11 @@ class JoinedRoom implements Room {
 
   /** Resolves when the server has heard that we hang up. */
   #hungUp(): Promise<void> {
-    if (this.#inviter.state !== SessionState.Established) return Promise.resolve();
+    const inviter = this.#inviter;
+    if (inviter?.state !== SessionState.Established) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => resolve();
-      this.#inviter.bye({ requestDelegate: { onAccept: done, onReject: done, onRedirect: done } }).catch(done);
+      inviter.bye({ requestDelegate: { onAccept: done, onReject: done, onRedirect: done } }).catch(done);
     });
   }
 

@@ -7,6 +7,20 @@ export interface SipTransportOptions {
   readonly webSocket: WebSocketMaker;
 }
 
+/** The header field in which sip.js finds what a 3xx has as Contact. */
+export const MOVED_TO = 'x-moved-to';
+
+/**
+ * sip.js drops a message with a Contact that is no SIP URI, so that a request which is redirected to such a one (by 3xx, to
+ * `xmpp:` or `tel:`) would stay unanswered: it is given the Contacts under another name.
+ */
+function readable(message: string): string {
+  if (!message.startsWith('SIP/2.0 3')) return message;
+  const end = message.indexOf('\r\n\r\n');
+  const head = end < 0 ? message : message.slice(0, end);
+  return head.replace(/^(?:contact|m)[ \t]*:/gim, `${MOVED_TO}:`) + message.slice(head.length);
+}
+
 /** SIP over a WebSocket from anywhere (RFC 7118), in the form sip.js asks for. It connects once. */
 export class SipTransport implements Transport {
   readonly protocol: string;
@@ -75,7 +89,7 @@ export class SipTransport implements Transport {
           ? this.#decoder.decode(data)
           : '';
     // Only line ends: a keep-alive (RFC 5626 §3.5.1).
-    if (text.trim() !== '') this.onMessage?.(text);
+    if (text.trim() !== '') this.onMessage?.(readable(text));
   }
 
   #closed(): void {

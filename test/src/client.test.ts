@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { URI } from 'sip.js';
 import { WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -24,6 +25,7 @@ import {
 import { ComingBack } from '../../src/client/coming-back.ts';
 import { parseSdp } from '../../src/client/description.ts';
 import { defaultServer, identityOf, parseRoomUri } from '../../src/client/identity.ts';
+import { movedTo, Targets } from '../../src/client/redirect.ts';
 import { changeBetween, type Participant } from '../../src/client/roster.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { join, raise, ROOM, type Stage } from '../plays/stage.ts';
@@ -508,6 +510,88 @@ t.test('RFC 4579 §5.4: who calls the factory is in the conference that it makes
   await back;
   t.equal(room.uri, uri, 'not to a further one');
   await Promise.all([room.leave(), bob.leave()]);
+});
+
+t.test(
+  'RFC 3261 §8.1.3.4: who calls a room that has moved is where it is now, as far as his server leads',
+  async (t) => {
+    const stage = await raise('factory.answer=redirect');
+    t.teardown(() => stage.close());
+    const move = async (from: string, to: string): Promise<void> => {
+      const room = `sip:${from}@127.0.0.1`;
+      const alice = await join(stage, 'alice', room);
+      t.equal(await alice.say(`/move ${to}`), '200');
+      await alice.leave();
+    };
+    await move('old', 'sip:new@127.0.0.1');
+    await move('older', 'sip:old@127.0.0.1');
+    const diary = new Diary();
+    const zed = await stayInRoom('sip:older@127.0.0.1', optionsFor(stage, 'Zed'), diary.handlers);
+    t.equal(zed.uri, 'sip:new@127.0.0.1');
+    const carol = await join(stage, 'carol', 'sip:new@127.0.0.1');
+    await carol.say('you have found it');
+    t.match(await diary.heard('you have found it'), { private: false, status: false });
+    t.match(await zed.say('at the second attempt'), { said: true });
+    await carol.hears('at the second attempt');
+    await zed.leave();
+    const made = await joinRoom('sip:conference-factory@127.0.0.1', optionsFor(stage, 'Zed'), new Diary().handlers);
+    t.match(made.uri, /^sip:chat-[^@]+@127\.0\.0\.1$/, 'as with a factory that sends on');
+    await made.leave();
+
+    const refused = (name: string, status: number, message: string): Promise<unknown> =>
+      t.rejects(joinRoom(`sip:${name}@127.0.0.1`, optionsFor(stage, 'Zed'), new Diary().handlers), {
+        fault: 'refused',
+        status,
+        message,
+      });
+    await move('circle', 'sip:back@127.0.0.1');
+    await move('back', 'sip:circle@127.0.0.1');
+    await refused(
+      'circle',
+      302,
+      'sip:circle@127.0.0.1 has moved to sip:back@127.0.0.1, which has moved to sip:circle@127.0.0.1',
+    );
+    await move('away', 'xmpp:room@example.org');
+    await refused('away', 302, 'sip:away@127.0.0.1 has moved to xmpp:room@example.org');
+    await move('abroad', 'sip:room@example.org');
+    await refused(
+      'abroad',
+      404,
+      'sip:abroad@127.0.0.1 has moved to sip:room@example.org, which does not let us in: 404 No Such Conference',
+    );
+  },
+);
+
+t.test('RFC 3261 §8.1.3.4: where a 3xx leads, and in which order', (t) => {
+  const addresses = (contacts: readonly string[], statusCode = 302): readonly string[] =>
+    movedTo({
+      statusCode,
+      reasonPhrase: '',
+      getHeader: () => undefined,
+      getHeaders: () => [...contacts],
+      parseHeader: () => undefined,
+    });
+  t.same(addresses(['<sip:a@b>;q=0.5, "x <y>, z" <sip:c@d;x=1?Subject=hi>;q=0.9;expires=1', 'sip:e@f;q=0.7']), [
+    ...['sip:c@d;x=1?Subject=hi', 'sip:e@f', 'sip:a@b'],
+  ]);
+  t.same(addresses(['<tel:+1>, <https://x.y/z,z;q=0.1>', ' , ']), ['tel:+1', 'https://x.y/z,z;q=0.1']);
+  t.same(addresses(['<sip:proxy@example.com>'], 305), [], 'a proxy');
+  t.same(addresses([]), []);
+
+  const called = (room: string, ...moves: readonly (readonly string[])[]): readonly (string | undefined)[] => {
+    let at: URI | undefined = parseRoomUri(room);
+    const targets = new Targets(at);
+    return moves.map((contacts) => (at = at && targets.after(at, contacts))?.toString());
+  };
+  t.same(
+    called('sip:a@h', ['sip:b@h;method=INVITE?Subject=x', 'mailto:a@h', 'sip:c@h'], ['sip:a@h', 'sip:d@h'], [], []),
+    ['sip:b@h', 'sip:d@h', 'sip:c@h', undefined],
+    'each once, what is found last first',
+  );
+  t.same(called('sips:a@h', ['sip:b@h', 'sips:c@h'], []), ['sips:c@h', undefined], 'security is kept');
+  const many = Array.from({ length: 20 }, (_, i) => [`sip:m${String(i)}@h`]);
+  t.equal(called('sip:a@h', ...many).filter((uri) => uri !== undefined).length, 4, 'and not for ever');
+  t.end();
 });
 
 t.test('RFC 3261 §20.43: why one is not let in is told, and why there is no WebSocket', async (t) => {
