@@ -20,7 +20,10 @@ export class ConfigError extends Error {
   }
 }
 
-/** Longest part of a fault that is shown, in UTF-16 code units: what a file holds that is no configuration has no end. */
+/**
+ * Longest part of a fault that is shown, in UTF-16 code units: enough to list the keys that are known, and an end to what is
+ * quoted of a file that is no configuration.
+ */
 const LONGEST = 1000;
 
 /** One fault as one line: `PLACE: KEY: message`. What a terminal would not print is shown by its number. */

@@ -122,8 +122,7 @@ function describe(issue: z.core.$ZodIssue, value: Value, place: (path: KeyPath) 
   const message =
     issue.code === 'invalid_key' ? issue.issues.map((inner) => inner.message).join(', ') : inWords(issue.message);
   const given = path.reduce<Value | undefined>(step, value);
-  const shown =
-    given === undefined || issue.code === 'invalid_key' ? '' : `, not ${JSON.stringify(given).slice(0, 80)}`;
+  const shown = given === undefined || issue.code === 'invalid_key' ? '' : `, not ${JSON.stringify(given)}`;
   return [{ place: place(path), key: path.join('.'), message: `${message}${shown}` }];
 }
 

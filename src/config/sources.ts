@@ -32,7 +32,7 @@ export function fromYaml(name: string, text: string): Source {
   const faults = document.errors.map((error) => ({
     place: at(error.pos[0]),
     key: '',
-    message: curtailed(error.message),
+    message: error.message,
   }));
   if (faults.length > 0) return { value: {}, placeOf: () => name, says: () => false, faults };
 
@@ -65,11 +65,6 @@ export function fromYaml(name: string, text: string): Source {
     says: (path) => places.has(joined(path)),
     faults,
   };
-}
-
-/** What the library says of a syntax fault; it may quote all of the text from there on. */
-function curtailed(message: string): string {
-  return message.length > 200 ? `${message.slice(0, 200)} …` : message;
 }
 
 /** The plain value of a document. What the library throws here (too many aliases) is a fault of the file. */

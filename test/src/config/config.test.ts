@@ -297,7 +297,15 @@ t.test('what cannot be printed is shown by its number, and not without end', asy
   const [fault = ''] = faultsOf(file('data: [\n  "\x9b31m\u202e\u2028"]'));
   t.match(fault, /^my\.yaml:1:1: data: expected string, not \["\\u\{9b\}31m\\u\{202e\}\\u\{2028\}"\]$/u);
   t.match(faultsOf({ options: ['sip.port=\x1b[2Ja'] }), [/^--set sip\.port=\\u\{1b\}\[2Ja: /]);
-  for (const fault of faultsOf(file(`a: b\n${'"x" '.repeat(1000)}`))) t.ok(fault.length < 300, fault.slice(0, 80));
+  const long = 'x'.repeat(2000);
+  for (const where of [file(`data: {}}${long}`), file(`sip: { port: ${long} }`), { options: [`sip.port=${long}`] }]) {
+    for (const part of faultsOf(where).flatMap((each) => each.split(': ')))
+      t.ok(part.length <= 1002, part.slice(0, 80));
+    t.ok(
+      faultsOf(where).some((each) => / …(?:: |$)/.test(each)),
+      'by one length, wherever it is too long',
+    );
+  }
   const binary = join(t.testdir({ 'my.yaml': '' }), 'my.yaml');
   writeFileSync(binary, Buffer.from([0x73, 0x9b, 0x32, 0x4a, 0x00]));
   t.throws(() => loadConfig({ file: binary }), { message: `${binary}: is no text in UTF-8` });
