@@ -312,7 +312,7 @@ async function wire(
   const listEntries = config.dialling.list_entries;
   const warn = warnFor('focus');
   // With accounts a second challenge, of another realm, would be more than most clients answer: there a PIN is dialled.
-  const pins = new PinGate(now, config.auth.mode === 'open');
+  const pins = new PinGate(now, config.auth.mode === 'open', dialled);
   const referrals = new Referrals({ host, domains, gate, legs, pins, dialOut, listEntries, warn });
   const callers = { legs, fileCalls, dialOut, referrals };
   const focus = new Focus({ host, domains, gate, pins, peers, ...callers, events, factory, listEntries, warn });

@@ -23,12 +23,18 @@ const NONCES = 1000;
 export class PinGate {
   readonly #now: () => number;
   readonly #asks: boolean;
+  readonly #dialled: (room: RoomUri) => string;
   readonly #servers = new Recent<RoomUri, DigestServer>(ROOMS);
 
-  /** @param asks whether it asks at all; without that only who has dialled the PIN is let in */
-  constructor(now: () => number, asks: boolean) {
+  /**
+   * @param asks whether it asks at all; without that only who has dialled the PIN is let in
+   * @param dialled a room's URI as people dial it: a realm is the only one of its name in the world, and is shown to people
+   *   (RFC 3261 §22.1). It is the same by whatever name of the domain a room is called, or clients would be asked once more.
+   */
+  constructor(now: () => number, asks: boolean, dialled: (room: RoomUri) => string) {
     this.#now = now;
     this.#asks = asks;
+    this.#dialled = dialled;
   }
 
   /** What a request shows. Throws SipError 400 for credentials that cannot be read. */
@@ -57,7 +63,7 @@ export class PinGate {
   #serverOf({ uri }: ChatRoom): DigestServer {
     const known = this.#servers.get(uri);
     if (known !== undefined) return known;
-    const made = new DigestServer({ realm: uri.replace(/^sips?:/, ''), rememberedNonces: NONCES });
+    const made = new DigestServer({ realm: this.#dialled(uri).replace(/^sips?:/, ''), rememberedNonces: NONCES });
     this.#servers.set(uri, made);
     return made;
   }

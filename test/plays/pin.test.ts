@@ -57,8 +57,8 @@ t.test('RFC 3261 §22, RFC 8760: the PIN of a room is asked for by digest, in th
   t.same(
     response.wwwAuthenticate.map(({ params }) => [params.get('realm'), params.get('algorithm'), params.get('qop')]),
     [
-      ['lobby@localhost', 'SHA-256', 'auth'],
-      ['lobby@localhost', 'MD5', 'auth'],
+      ['lobby@127.0.0.1', 'SHA-256', 'auth'],
+      ['lobby@127.0.0.1', 'MD5', 'auth'],
     ],
   );
   t.match(response.headers.get('Warning'), /PIN/, 'a person is told what is asked for');
@@ -84,10 +84,25 @@ t.test('RFC 3261 §22, RFC 8760: the PIN of a room is asked for by digest, in th
   const erin = await SipPhone.connect('erin', accounts.sip);
   const asked = (await erin.request('INVITE', ROOM, offer)).response;
   t.notOk(
-    asked.wwwAuthenticate.some(({ params }) => params.get('realm') === 'lobby@localhost'),
+    asked.wwwAuthenticate.some(({ params }) => params.get('realm') === 'lobby@127.0.0.1'),
     'with accounts there is one challenge only',
   );
 });
+
+t.test(
+  'RFC 3261 §22.1: the realm has the domain in it that people dial, by whatever name the room is called',
+  async (t) => {
+    const stage = await stageWith(t, 'rooms.defaults.pin=4711', 'domains=[chat.example.com, chat.example.org]');
+    const bob = await SipPhone.connect('bob', stage.sip);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    for (const host of ['chat.example.com', 'CHAT.example.org', '127.0.0.1', 'localhost']) {
+      const { response } = await bob.request('INVITE', `sip:lobby@${host}`, offer);
+      const realms = response.wwwAuthenticate.map(({ params }) => params.get('realm'));
+      t.same(new Set(realms), new Set(['lobby@chat.example.com']), host);
+    }
+    t.equal((await provesPin(bob, 'bob', '4711')).status, 200);
+  },
+);
 
 t.test('a PIN tried 1,000 times: refused, bounded, logged, by URI and by digest', async (t) => {
   for (const way of ['URI', 'digest'] as const) {
