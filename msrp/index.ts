@@ -2,6 +2,7 @@
  * MSRP (RFC 4975, 4976, 6135, 6714, 7701, 7977) for any JavaScript platform: the protocol without sockets, and a flow
  * over a given WebSocket. `grouptextchat/msrp/node` adds TCP and TLS.
  */
+export { ownText } from './bytes.ts';
 export { systemClock, type Clock, type TurnScheduler } from './clock.ts';
 export type {
   CloseReason,

@@ -1,3 +1,5 @@
+import { ownText } from '../../msrp/index.ts';
+
 /** When texts from one peer count as given back. */
 export interface LoopLimits {
   /** How long a text sent to the peer is remembered, in ms. */
@@ -26,7 +28,7 @@ export class LoopGuard {
   sent(text: string, now: number): void {
     const { known } = this.#limits;
     const trimmed = text.trim();
-    this.#sent.push({ text: trimmed.length > known ? copied(trimmed.slice(-known)) : trimmed, at: now });
+    this.#sent.push({ text: trimmed.length > known ? ownText(trimmed.slice(-known)) : trimmed, at: now });
     if (this.#sent.length > this.#limits.texts) this.#sent.shift();
   }
 
@@ -37,9 +39,4 @@ export class LoopGuard {
     // Another room puts a name before it.
     return this.#sent.some((sent) => sent.text !== '' && trimmed.endsWith(sent.text));
   }
-}
-
-/** The same text in memory of its own: a slice keeps all that it was cut from. */
-function copied(text: string): string {
-  return Buffer.from(text, 'utf16le').toString('utf16le');
 }
