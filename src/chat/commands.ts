@@ -53,12 +53,13 @@ export function isCommand(text: string): boolean {
 }
 
 /**
- * Whether a text that is no command begins like one, with a slash and one word of letters: `/kik Zoe`. A path with more
- * than that, `//kik` and ` /kik` are texts; so is `/me waves`, by which many clients say what somebody does.
+ * Whether a text that is no command begins like one, with a slash and one word of letters, whatever sign ends it:
+ * `/kik Zoe`, `/pin:4711`, `/leave!`. A path with more than that, `//kik` and ` /kik` are texts; so is `/me waves`, by
+ * which many clients say what somebody does.
  */
 export function seemsCommand(text: string): boolean {
-  const name = commandName(text);
-  return name !== '' && name !== 'me' && !isCommand(text);
+  const word = /^\/(\p{L}+)(?:[\s:=,;!?]|\.(?:\s|$)|$)/u.exec(text)?.[1];
+  return word !== undefined && word.toLowerCase() !== 'me' && !isCommand(text);
 }
 
 /** Reads a line that `isCommand`. */

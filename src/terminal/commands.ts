@@ -118,17 +118,27 @@ const ROOM_COMMANDS: ReadonlySet<string> = new Set([
 /** Does what a line entered asks for: a command, or something to say. */
 export function enter(line: string, context: CommandContext): Done {
   if (line.trim() === '') return;
-  const [, name, argument = ''] = /^\/([A-Za-z]+)(?:\s+(.*))?$/s.exec(line.trim()) ?? [];
-  if (name === undefined) {
+  const [, name] = BEGINS_LIKE_AN_ORDER.exec(line.trim()) ?? [];
+  const word = name?.toLowerCase();
+  if (name === undefined || word === undefined || word === 'me') {
     return context.say(line.startsWith('//') ? literal(line.slice(1), context) : line);
   }
-  const word = name.toLowerCase();
+  const [, argument = ''] = /^\/\p{L}+\s+(.*)$/su.exec(line.trim()) ?? [];
+  if (argument === '' && line.trim() !== `/${name}`) return noSuch(line.trim(), context);
   const command = Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
   const done = command?.run(argument.trim(), context);
   // The room itself takes these, and answers to nobody else.
   if (isOwn(context.room) && (ROOM_COMMANDS.has(word) || word === 'help')) return context.order(line.trim());
-  if (command === undefined) context.complain(`there is no /${name}; /help shows what there is`);
+  if (command === undefined) noSuch(`/${name}`, context);
   return done;
+}
+
+/** A slash and one word of letters, whatever sign ends it; `/usr/bin` is none. */
+const BEGINS_LIKE_AN_ORDER = /^\/(\p{L}+)(?:[\s:=,;!?]|\.(?:\s|$)|$)/u;
+
+/** It may be a secret with a slip in it: it is not said. */
+function noSuch(order: string, { complain }: CommandContext): void {
+  complain(`there is no ${order}; /help shows what there is, and /${order} says it to all`);
 }
 
 /** Whether a line can only be understood by who knows who is here. */
@@ -138,7 +148,7 @@ export function asksForRoster(line: string): boolean {
 
 /** A text as it will be said: our own rooms take a slash and a word for an order, unless a blank stands before it. */
 const literal = (text: string, { room }: CommandContext): string =>
-  isOwn(room) && /^\/[a-z]+(?:\s|$)/i.test(text) ? ` ${text}` : text;
+  isOwn(room) && BEGINS_LIKE_AN_ORDER.test(text) ? ` ${text}` : text;
 
 /** Whether a room is one of this very service. */
 const isOwn = ({ server }: CommandContext['room']): boolean => server.startsWith('grouptextchat');

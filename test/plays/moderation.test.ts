@@ -42,14 +42,17 @@ t.test('a text that begins like an order and is none is not said: its author is 
   t.equal(what, '403');
   t.match(comment, /there is no such order .* a blank before it says it to all/);
   await alice.hears('Said to no one, since there is no such order');
-  for (const text of [' /kik bob', '//kik bob', '/usr/bin is full', '/me waves']) {
+  for (const text of ['/pin:4711', '/pin=4711', '/msg: bob my key is 4711', '/leave!', '/kick, bob', '/кик bob']) {
+    t.equal(await alice.say(text), '403', text);
+  }
+  for (const text of [' /kik bob', '//kik bob', '/usr/bin is full', '/me waves', '/boot.img is full']) {
     t.equal(await alice.say(text), '200');
     await bob.hears(text);
   }
   t.equal((await alice.line.say(alice.uri, bob.uri, '/shrug')).what, '200', 'to one alone');
   await bob.hears('/shrug');
   t.same(
-    bob.line.heard().filter(({ body }) => body?.includes('annoying') === true),
+    bob.line.heard().filter(({ body = '' }) => /annoying|4711|leave|, bob|кик/.test(body)),
     [],
   );
 });

@@ -226,8 +226,16 @@ t.test('commands', async (t) => {
     void enter(line, here);
   const orders = ['order: /kick Zoe for a reason', 'order: /HELP', 'recall: 2h', 'recall: '];
   t.same(said.splice(0), orders, 'what the room itself knows goes to it');
-  for (const line of ['//kick Zoe', '//usr/bin is full']) enter(line, here);
-  t.same(said, [' /kick Zoe', '/usr/bin is full'], 'what it would take for an order is said behind a blank');
+  for (const line of ['//kick Zoe', '//pin:4711', '//usr/bin is full']) enter(line, here);
+  const literally = [' /kick Zoe', ' /pin:4711', '/usr/bin is full'];
+  t.same(said.splice(0), literally, 'what it would take for an order is said behind a blank');
+  shown.length = 0;
+  for (const line of ['/pin:4711', '/msg: Zoe hi', '/leave!', ' /kik Zoe', '/кик Zoe']) enter(line, here);
+  t.same(said, [], 'a slip is not said');
+  t.equal(shown.length, 5);
+  t.match(shown[0], /^! there is no \/pin:4711; .* \/\/pin:4711 says it to all/);
+  enter('/me waves', here);
+  t.same(said, ['/me waves']);
 });
 
 t.test('completion', async (t) => {
