@@ -35,8 +35,8 @@ export function wrap(
   const author = 'text' in what ? what.author : undefined;
   const aside = 'text' in what && author === undefined ? addressed(what.text, room) : undefined;
   // Who speaks for many passes on what was written elsewhere, and to people who are not in this room.
-  const toNobody =
-    'text' in what && author === undefined && !speaker.speaksForMany && aside === undefined && namesOne(what.text);
+  const isSlip = aside === undefined ? 'text' in what && namesOne(what.text) : aside.gone;
+  const toNobody = author === undefined && !speaker.speaksForMany && isSlip;
   const name = room.rules.shownAs(speaker.user, author) ?? nameIn(room, speaker);
   const notification = 'text' in what ? undefined : what.notification;
   const body = formatCpim({
@@ -94,7 +94,7 @@ function nameIn(room: ChatRoom, speaker: Speaker): string | undefined {
 function addressed(
   text: string,
   room: ChatRoom,
-): { readonly to: readonly string[]; readonly text: string } | undefined {
+): { readonly to: readonly string[]; readonly text: string; readonly gone: boolean } | undefined {
   if (!text.startsWith('@')) return undefined;
   const rest = text.slice(1);
   const users = [...room.conference.users()];
@@ -102,7 +102,13 @@ function addressed(
   const found = named(rest, here);
   const meant = found.length > 0 ? found : named(rest, users).slice(0, 1);
   const [one] = meant;
-  return one && { to: meant.map(({ to }) => to), text: rest.slice(one.length).replace(/^[\s,:]+/, '') };
+  return (
+    one && {
+      to: meant.map(({ to }) => to),
+      text: rest.slice(one.length).replace(/^[\s,:]+/, ''),
+      gone: found.length === 0,
+    }
+  );
 }
 
 /**

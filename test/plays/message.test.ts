@@ -368,6 +368,7 @@ t.test('RFC 7701 §6.2: private texts both ways', async (t) => {
     403,
     'she has left: that is for nobody else; 404 would end the call',
   );
+  t.match(await tom.reads(), /^Said to no one, since nobody here has that name/, 'also in words');
   t.equal(await tom.writes('where is she?'), 202);
   await amy.hears('where is she?');
   t.same(amy.line.heard(), [], 'she has heard nothing of the rest');
