@@ -33,14 +33,15 @@ export function marksOf(cpim: CpimMessage): Marks {
   const linphone = (name: string): string | undefined => cpimValues(cpim, LINPHONE, name)[0]?.trim();
   const disposition = mimeValue(cpim, 'content-disposition') ?? '';
   const isReaction = /^\s*reaction\s*(?:;|$)/i.test(disposition);
-  const reactionTo = isReaction ? (linphone('In-Reply-To') ?? mimeValue(cpim, 'in-reply-to')?.trim()) : undefined;
+  const reactionTo = isReaction ? (linphone('In-Reply-To') ?? mimeValue(cpim, 'in-reply-to')) : undefined;
   const replyTo = linphone('Replying-To-Message-ID');
   const replyToSender = linphone('Replying-To-Sender')?.replace(/^.*<|>.*$/g, '');
   const fileName = /;\s*filename\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(disposition);
   const name = fileName?.[1] ?? fileName?.[2];
   return {
     forwarded: cpimValues(cpim, IMDN_NAMESPACE, 'Forward-Info').length > 0,
-    ...(reactionTo === undefined ? {} : { reactionTo }),
+    // RFC 9078 §2: as in mail, where it stands in angle brackets.
+    ...(reactionTo === undefined ? {} : { reactionTo: reactionTo.trim().replace(/^<(.*)>$/, '$1') }),
     ...(replyTo === undefined ? {} : { replyTo }),
     ...(replyToSender === undefined ? {} : { replyToSender }),
     ...(name === undefined || name === '' ? {} : { fileName: name }),

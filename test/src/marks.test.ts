@@ -56,6 +56,8 @@ t.test('what clients mark, in words for peers that show plain text', async (t) =
     { name: 'In-Reply-To', value: 'id-1' },
   ];
   t.equal(plain({ mimeHeaders: mail, content: '👎' }, { 'id-1': 'tea' }), 'reacts with 👎 to “tea”', 'RFC 9078');
+  const bracketed = mail.map(({ name, value }) => ({ name, value: value === 'id-1' ? '<id-1>' : value }));
+  t.equal(plain({ mimeHeaders: bracketed, content: '👎' }, { 'id-1': 'tea' }), 'reacts with 👎 to “tea”', 'as in mail');
   const forwarded = {
     namespace: 'urn:ietf:params:imdn',
     prefix: 'imdn',
