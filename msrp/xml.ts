@@ -68,11 +68,8 @@ function decode(bytes: Uint8Array): string {
 function parse(text: string): unknown {
   try {
     return parser.parse(text);
-  } catch (fault) {
-    throw new MsrpError(
-      400,
-      `XML that cannot be read: ${fault instanceof Error ? fault.message.slice(0, 120) : 'no reason'}`,
-    );
+  } catch {
+    throw new MsrpError(400, 'XML that cannot be read');
   }
 }
 

@@ -68,7 +68,7 @@ export function sentenceOf(refusal: Refusal): string {
     case 'full':
       return `This conference is full (${String(refusal.maximum)} users)`;
     case 'too-many-devices':
-      return `You are here with ${String(refusal.maximum)} devices already`;
+      return `You are here with ${refusal.maximum === 1 ? 'another device' : `${String(refusal.maximum)} devices`} already`;
     case 'may-not-create':
       return 'You may not open a room here';
     case 'too-many-rooms':
