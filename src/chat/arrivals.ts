@@ -101,14 +101,25 @@ export class Arrivals {
     return this.#parts.switch.at(recipient.endpoint) === recipient;
   }
 
-  /** The recipient gets nothing more, should it be the one of its endpoint that does. */
+  /** The recipient gets nothing more; should it be the one of its endpoint that does, another will come. */
   leave(recipient: Recipient): void {
-    if (this.#isAttached(recipient)) this.detach(recipient.endpoint);
+    if (this.#isAttached(recipient)) this.deafen(recipient);
   }
 
   #isAttached(recipient: Recipient): boolean {
     const there = this.#parts.switch.at(recipient.endpoint);
     return there === recipient || (there instanceof Replay && there.recipient === recipient);
+  }
+
+  /**
+   * The recipient gets nothing until it is attached again, since its line is on hold or lost: then what is said meanwhile.
+   * Who waits in the lobby gets none of that either.
+   */
+  deafen(recipient: Recipient): void {
+    const { endpoint } = recipient;
+    this.detach(endpoint);
+    const there = this.#parts.conference.endpoint(endpoint);
+    if (there !== undefined && isPresent(there)) this.#parts.switch.deafen(recipient);
   }
 
   /** The endpoint gets nothing more, until `attach`. */

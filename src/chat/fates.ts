@@ -5,15 +5,15 @@
  */
 import type { Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri, StreamId, UserUri } from '../conference/ids.ts';
-import type { Recipient } from './recipient.ts';
-import type { Addressed } from './switch.ts';
+import { isIdOf } from './copy.ts';
+import type { Addressed, MsrpSwitch } from './switch.ts';
 
 /** What became of a message for one recipient. */
 export type Fate =
   /** Its peer has answered that it has it. */
   | { readonly is: 'delivered' }
   /** On its way: it waits to be sent, or for the answer. */
-  | { readonly is: 'waiting' }
+  | { readonly is: 'waiting'; readonly detail?: string }
   /** Sent again when the device came (back). */
   | { readonly is: 'replayed' }
   /** Its peer takes nothing of that type, or nothing so large: it was told of it in words at most. */
@@ -138,17 +138,18 @@ export class Fates {
   }
 
   /**
-   * The messages known by an id: their sender's Message-ID, or that of an IMDN (RFC 5438 §6.3).
-   * @param at who is delivered to now, and knows what is still on its way
+   * The messages known by an id: their sender's Message-ID, the one under which the room sends them, or that of an IMDN
+   * (RFC 5438 §6.3).
+   * @param now who is delivered to now, and knows what is still on its way
    */
-  find(id: string, at: (endpoint: EndpointId) => Recipient | undefined): readonly MessageFate[] {
+  find(id: string, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly MessageFate[] {
     return this.#entries
-      .filter(({ said }) => said.messageId === id || said.imdnId === id)
+      .filter(({ n, said }) => said.messageId === id || said.imdnId === id || isIdOf(id, n, said))
       .map((entry) => ({
         room: this.#room,
         n: entry.n,
         said: entry.said,
-        recipients: this.#recipients(entry, at),
+        recipients: this.#recipients(entry, now),
         from: 'memory',
       }));
   }
@@ -163,24 +164,35 @@ export class Fates {
     return undefined;
   }
 
-  #recipients(entry: Entry, at: (endpoint: EndpointId) => Recipient | undefined): readonly RecipientFate[] {
+  #recipients(entry: Entry, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly RecipientFate[] {
     const { n, said, to, stream, aborted, failures } = entry;
     const got = aborted ? ABORTED : DELIVERED;
     const replayed = aborted ? ABORTED : stream === undefined ? REPLAYED : LINE_ONLY;
-    const others = to.filter(({ endpoint }) => endpoint !== said.endpoint);
-    const first = others.map(({ user, endpoint }): RecipientFate => {
-      const waits = at(endpoint)?.waits(n) === true;
-      return { user, endpoint, fate: waits ? WAITING : (failures?.get(endpoint) ?? got) };
+    const stretches = this.#stretches.filter(
+      ({ from, through, user }) => from <= n && n <= through && concerns(said, user),
+    );
+    const had = new Set(stretches.map(({ endpoint }) => endpoint));
+    // Who could not hear it then is told of once: by what came of it later.
+    const others = to.filter(
+      ({ endpoint, later }) => endpoint !== said.endpoint && !(later === true && had.has(endpoint)),
+    );
+    const first = others.map(({ user, endpoint, later }): RecipientFate => {
+      const there = now.at(endpoint);
+      if (there?.waits(n) === true) return { user, endpoint, fate: WAITING };
+      if (later !== true) return { user, endpoint, fate: failures?.get(endpoint) ?? got };
+      const fate = now.isDeaf(endpoint) ? HELD_BACK : there === undefined ? LEFT : NOT_GIVEN;
+      return { user, endpoint, fate: aborted ? ABORTED : fate };
     });
-    const again = this.#stretches
-      .filter(({ from, through, user }) => from <= n && n <= through && concerns(said, user))
-      .map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: replayed }));
+    const again = stretches.map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: replayed }));
     return [...first, ...again];
   }
 }
 
 const DELIVERED: Fate = { is: 'delivered' };
 const WAITING: Fate = { is: 'waiting' };
+const HELD_BACK: Fate = { is: 'waiting', detail: 'its line is on hold, or lost for now' };
+const LEFT: Fate = { is: 'left' };
+const NOT_GIVEN: Fate = { is: 'not taken', detail: 'it has missed more than the room gives' };
 const REPLAYED: Fate = { is: 'replayed' };
 const ABORTED: Fate = { is: 'aborted' };
 const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only the line that stands for it' };

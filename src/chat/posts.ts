@@ -174,7 +174,7 @@ export class Posts {
   #objection(by: Speaker, audience: Audience, kind: 'message' | 'typing', size: number): ChatRefusal | undefined {
     const refusal = this.#parts.rules.speak(by, audience, kind, size);
     if (refusal !== undefined || audience.to === 'everyone') return refusal;
-    if ([...this.#parts.switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
+    if (this.#parts.switch.takesPrivate(audience.user)) return undefined;
     return { refused: 'recipient-takes-no-private', reason: 'Nobody can write to this participant alone' };
   }
 

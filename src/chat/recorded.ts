@@ -2,11 +2,12 @@
 import type { Said } from '../conference/events.ts';
 import type { EndpointId, EventNumber, RoomUri, UserUri } from '../conference/ids.ts';
 import type { Logged, RoomLog } from '../log/room-log.ts';
+import { isIdOf, numberOf } from './copy.ts';
 import type { Fate, MessageFate, RecipientFate } from './fates.ts';
 import { noteOf } from './large-copy.ts';
 
 /**
- * The kept messages of all rooms that are known by an id: their sender's Message-ID, or that of an IMDN. For each
+ * The kept messages of all rooms that are known by an id: their sender's Message-ID, the room's own, or that of an IMDN. For each
  * endpoint for which it was, and which was in the room then as far as is on record: whether its device is known to have
  * come further since. Rejects with `LogReadError`.
  */
@@ -14,7 +15,7 @@ export async function recordedFates(log: RoomLog, id: string): Promise<readonly 
   const fates: MessageFate[] = [];
   // One after the other, so that what is being written need not wait for all of it.
   for (const room of log.rooms()) {
-    const found = await log.read(room, { knownBy: id, last: MOST });
+    const found = await knownBy(log, room, id);
     if (found.length === 0) continue;
     const comings = await log.read(room, { comingsOnly: true });
     const facts = await log.facts(room);
@@ -27,6 +28,18 @@ export async function recordedFates(log: RoomLog, id: string): Promise<readonly 
     }
   }
   return fates;
+}
+
+/** By the Message-ID of its sender or of an IMDN, else by the one under which the room sends it. */
+async function knownBy(log: RoomLog, room: RoomUri, id: string): Promise<readonly Logged[]> {
+  const found = await log.read(room, { knownBy: id, last: MOST });
+  const n = numberOf(id);
+  if (found.length > 0 || n === undefined) return found;
+  const at = await log.read(room, { from: n, through: n });
+  return at.filter(({ event }) => {
+    const said = event.type === 'opened' ? noteOf(event) : event;
+    return said.type === 'said' && isIdOf(id, n, said);
+  });
 }
 
 const inVain = (message: MessageFate): MessageFate => ({

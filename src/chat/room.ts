@@ -160,7 +160,7 @@ export class ChatRoom {
 
   /** What became of the messages known by an id; those of the last while. */
   why(id: string): readonly MessageFate[] {
-    return this.fates.find(id, (endpoint) => this.#switch.at(endpoint));
+    return this.fates.find(id, this.#switch);
   }
 
   /** Ends the conference when its time is over. */

@@ -7,12 +7,21 @@ import type { Recipient } from './recipient.ts';
 export interface Addressed {
   readonly user: UserUri;
   readonly endpoint: EndpointId;
+  /** It heard nothing at that time, and is to be sent it when it hears again. */
+  readonly later?: true;
+}
+
+/** An endpoint that is in the room and hears nothing at present: its line is on hold, or lost for the grace time. */
+interface Deaf extends Addressed {
+  readonly takesPrivate: boolean;
 }
 
 /** The MSRP switch of one room (RFC 7701 §2): who is there to deliver to, and the fan-out. */
 export class MsrpSwitch {
   readonly #recipients = new Map<EndpointId, Recipient>();
   readonly #byUser = new Map<UserUri, Set<Recipient>>();
+  /** Those who will be sent what is said now when they hear again. */
+  readonly #deaf = new Map<EndpointId, Deaf>();
   /** Those who are there, as they may be remembered; made anew when somebody comes or goes. */
   #everybody: readonly Addressed[] | undefined;
 
@@ -41,8 +50,26 @@ export class MsrpSwitch {
     else others.add(recipient);
   }
 
+  /** The endpoint gets nothing until `add`; it is to be sent then what is said meanwhile. */
+  deafen({ endpoint, user, takesPrivate }: Deaf): void {
+    this.remove(endpoint);
+    this.#deaf.set(endpoint, { endpoint, user, takesPrivate });
+    this.#everybody = undefined;
+  }
+
+  /** Whether the endpoint is one of those that will hear again. */
+  isDeaf(endpoint: EndpointId): boolean {
+    return this.#deaf.has(endpoint);
+  }
+
+  /** Whether a private message reaches the user (RFC 7701 §6.2), now or when one of his devices hears again. */
+  takesPrivate(user: UserUri): boolean {
+    return this.#devices(user).some((device) => device.takesPrivate);
+  }
+
   /** The endpoint gets nothing more. */
   remove(endpoint: EndpointId): void {
+    if (this.#deaf.delete(endpoint)) this.#everybody = undefined;
     const recipient = this.#recipients.get(endpoint);
     if (recipient === undefined) return;
     this.#recipients.delete(endpoint);
@@ -57,10 +84,25 @@ export class MsrpSwitch {
     return this.#byUser.get(user) ?? NOBODY;
   }
 
-  /** Those whom `fanOut` would reach. The list is the caller's to keep; the endpoint it came from may be in it. */
+  /**
+   * Those whom `fanOut` would reach, and the deaf, who are to have it later. The list is the caller's to keep; the endpoint
+   * it came from may be in it.
+   */
   addressed({ audience }: Said): readonly Addressed[] {
-    if (audience.to === 'everyone') return (this.#everybody ??= [...this.#recipients.values()].map(remembered));
-    return [...this.of(audience.user)].filter(({ takesPrivate }) => takesPrivate).map(remembered);
+    if (audience.to === 'everyone') {
+      return (this.#everybody ??= [
+        ...[...this.#recipients.values()].map(remembered),
+        ...[...this.#deaf.values()].map(later),
+      ]);
+    }
+    return this.#devices(audience.user)
+      .filter(({ takesPrivate }) => takesPrivate)
+      .map((device) => (this.#deaf.has(device.endpoint) ? later(device) : remembered(device)));
+  }
+
+  /** All devices of a user that hear, now or later. */
+  #devices(user: UserUri): readonly Deaf[] {
+    return [...this.of(user), ...[...this.#deaf.values()].filter((device) => device.user === user)];
   }
 
   /**
@@ -81,6 +123,8 @@ export class MsrpSwitch {
   }
 }
 
-const remembered = ({ user, endpoint }: Recipient): Addressed => ({ user, endpoint });
+const remembered = ({ user, endpoint }: Addressed): Addressed => ({ user, endpoint });
+
+const later = ({ user, endpoint }: Addressed): Addressed => ({ user, endpoint, later: true });
 
 const NOBODY: ReadonlySet<Recipient> = new Set();

@@ -79,7 +79,7 @@ export const ENGLISH: Texts = {
   asked: (count, since) =>
     count === 0 ? 'There is nothing of that time to show.' : `${messages(count)} again, since ${time(since)}:`,
   pastIsComing: 'What was said before is on its way to you already.',
-  notHearing: 'Nothing of the chat goes to your device at present.',
+  notHearing: 'Nothing of the chat goes to your device at present, as on hold: ask again when it does.',
   pastUnreadable: 'What was said before cannot be read at present.',
   subject: (subject, by = 'The room') =>
     subject === undefined ? `${by} has taken the subject away.` : `${by} has set the subject: ${subject}`,

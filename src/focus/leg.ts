@@ -266,7 +266,9 @@ export class Leg implements SessionHandlers {
   /** From the chat session: it is gone. */
   chatClosed(detail: string): void {
     if (this.#state === undefined || this.#state.is === 'ended') return;
-    this.room.arrivals.detach(this.id);
+    const { chat } = this.media;
+    if (chat === undefined) this.room.arrivals.detach(this.id);
+    else this.room.arrivals.deafen(chat);
     this.#attach();
     this.#mourn(detail);
   }
@@ -353,7 +355,7 @@ export class Leg implements SessionHandlers {
 
   #listens(chat: ChatSession): void {
     if (!this.media.listens) {
-      this.room.arrivals.detach(this.id);
+      this.room.arrivals.deafen(chat);
       return;
     }
     this.progress.left(this.#parts.texts);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { MsrpLine } from './msrp-line.ts';
+import { cpim, MsrpLine } from './msrp-line.ts';
 import { type Extra, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 import { createHash } from 'node:crypto';
@@ -242,6 +242,27 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
       await bob.hears('goes on');
       t.same(bob.line.heard(), [], 'nothing twice, and nothing of his own');
     }
+  });
+
+  await t.test('RFC 7701 §6.2: what is said to one alone comes after the hold, too', async (t) => {
+    await reInvite(bob, offer(bob.line.own, 'a=inactive'));
+    t.equal((await alice.line.say(alice.uri, bob.uri, 'for bob alone')).what, '200');
+    t.equal(await alice.say('for all'), '200');
+    const large = cpim(alice.uri, bob.uri, 'y'.repeat(100_000));
+    t.equal((await alice.line.request('SEND', ...large)).what, '200');
+    t.same(bob.line.heard(), []);
+    await reInvite(bob, offer(bob.line.own));
+    for (const text of ['3 messages that you missed', 'for bob alone', 'for all', '98 KiB']) await bob.hears(text);
+    t.same(bob.line.heard(), [], 'once, and in the order in which it was said');
+  });
+
+  await t.test('RFC 7701 §6.2: nobody writes to one alone whose client has not said that it knows that', async (t) => {
+    const own = newPath();
+    const body = messageSdp(own).replace(' private-messages', '');
+    const zoe = await join(stage, 'zoe', ROOM, { body }, own);
+    await reInvite(zoe, { contentType: SDP, body: `${body}a=inactive\r\n` });
+    t.equal((await alice.line.say(alice.uri, zoe.uri, 'for zoe alone')).what, '428');
+    await zoe.leave();
   });
 
   await t.test('one to whom nothing was said before the hold is no newcomer after it', async (t) => {

@@ -314,6 +314,53 @@ t.test('after a restart it is known who was there, and said in words that the re
   t.equal((await ask(second, data, 'first')).status, 404, 'not a part of an id');
 });
 
+t.test('who is on hold, or has lost its session, is told of all the while', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'rooms.defaults.missed_messages=2');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const carol = await join(stage, 'carol');
+  const hold = async ({ phone, dialog, line }: typeof bob, ...direction: string[]): Promise<void> => {
+    const body = messageSdp(line.own, direction);
+    await phone.within(dialog, 'INVITE', { contentType: 'application/sdp', body });
+    phone.ack(dialog);
+  };
+  const say = (id: string) => alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', id, [`Message-ID: ${id}`]);
+  await hold(bob, 'a=inactive');
+  await hold(carol, 'a=sendonly');
+  for (const id of ['first1', 'second2', 'third3']) t.equal((await say(id)).what, '200');
+  const waiting = 'waiting (its line is on hold, or lost for now)';
+  for (const id of ['first1', 'third3'])
+    await until(stage, data, id, [`sip:bob@127.0.0.1: ${waiting}`, `sip:carol@127.0.0.1: ${waiting}`]);
+  await hold(bob);
+  await bob.hears('third3');
+  const missed = 'not taken (it has missed more than the room gives)';
+  await carol.leave();
+  await until(stage, data, 'first1', [`sip:bob@127.0.0.1: ${missed}`, 'sip:carol@127.0.0.1: left']);
+  await until(stage, data, 'third3', ['sip:bob@127.0.0.1: replayed', 'sip:carol@127.0.0.1: left']);
+  bob.line.close();
+  while (!stage.lines.some((line) => line.includes('chat session lost')))
+    await new Promise((later) => setImmediate(later));
+  t.equal((await say('fourth4')).what, '200');
+  await until(stage, data, 'fourth4', [`sip:bob@127.0.0.1: ${waiting}`]);
+});
+
+t.test('it is known by the Message-ID that its recipients see as well', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true');
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  t.equal(await alice.say('hi'), '200');
+  const { headers } = await bob.line.hears('hi');
+  const id = headers.get('Message-ID') ?? '';
+  await until(stage, data, id, ['sip:bob@127.0.0.1: delivered']);
+  await stage.service.close();
+  const second = await raise(`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true');
+  t.teardown(() => second.close());
+  t.same(await fatesOf(second, data, id), ['sip:bob@127.0.0.1: unknown'], 'what is on record, too');
+});
+
 t.test('grouptextchat why tells it in words', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`, 'domains=[chat.example]');
