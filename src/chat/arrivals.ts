@@ -5,9 +5,11 @@ import type { Aggregation } from './aggregation.ts';
 import type { Fates } from './fates.ts';
 import { nameOf } from './names.ts';
 import type { Past } from './past.ts';
+import type { HistoryPolicy } from './past-choice.ts';
 import type { PastWish } from './past-wish.ts';
 import type { Recipient } from './recipient.ts';
-import { type HistoryPolicy, Replay, type ReplayPump } from './replay.ts';
+import { Replay } from './replay.ts';
+import type { ReplayPump } from './replay-pump.ts';
 import type { MsrpSwitch } from './switch.ts';
 import type { Voice } from './voice.ts';
 

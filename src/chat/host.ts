@@ -3,7 +3,7 @@ import type { ConferenceSettings } from '../conference/settings.ts';
 import { eventNumber, type RoomUri } from '../conference/ids.ts';
 import { type Logged, LogReadError } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
-import { ReplayPump } from './replay.ts';
+import { ReplayPump } from './replay-pump.ts';
 import { Doors } from './rules.ts';
 import { ChatRoom, type ChatRoomParts } from './room.ts';
 import type { Welcome } from './arrivals.ts';

@@ -1,37 +1,23 @@
 import type { Millis } from '../conference/events.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
-import { LogReadError, MAX_READ } from '../log/room-log.ts';
+import { LogReadError } from '../log/room-log.ts';
 import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
+import { HeldStreams } from './held-streams.ts';
 import { LargeCopy } from './large-copy.ts';
-import { type Mark, markOf, type Past } from './past.ts';
-import type { PastWish } from './past-wish.ts';
+import { markOf, type Past } from './past.ts';
+import { PastChoice, type PastChoiceParts } from './past-choice.ts';
 import type { Recipient } from './recipient.ts';
-import type { Reader, SharedStream } from './shared-stream.ts';
-
-/** How much of its past a room gives. */
-export interface HistoryPolicy {
-  /** Messages for somebody who comes in. */
-  readonly messages: number;
-  /** How old they may be, in milliseconds; undefined: of any age. */
-  readonly within?: Millis;
-  /** Messages for a device that has been here before: the newest of those it has missed. */
-  readonly missed: number;
-}
+import type { SharedStream } from './shared-stream.ts';
 
 /** What a replay is made with. */
-export interface ReplayParts {
+export interface ReplayParts extends PastChoiceParts {
   readonly past: Past;
   readonly recipient: Recipient;
-  readonly policy: HistoryPolicy;
-  readonly wish: PastWish;
-  /** The device has had everything up to here; undefined for one that is new, or has asked. */
-  readonly after: EventNumber | undefined;
   /** The newest event when it began. What comes behind is news, whatever is wanted of the past. */
   readonly present: EventNumber;
   /** Somebody who is here has asked for it: his own words are among what he gets. */
   readonly asked: boolean;
-  readonly now: Millis;
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. `more`: there may have been more than what is given. */
   readonly heading: (count: number, since: Millis, more: boolean) => Copy;
@@ -52,20 +38,10 @@ function hasPlace({ backlog, maxBacklog }: Recipient, octets = 0): boolean {
 }
 
 /** How many messages are looked at in one go for those that concern somebody. */
-const LOOKED_AT = 1000;
+const AT_ONCE = 1000;
 
 /** Most notifications that come while somebody catches up, and most messages during one read; the oldest are left out first. */
 const MOST_ASIDE = 1000;
-
-/** Most large messages that are kept from their first octet for somebody who catches up; the oldest are let go first. */
-const MOST_HELD = 4;
-
-/** A large message that began while its recipient was catching up. */
-interface Held {
-  readonly stream: SharedStream;
-  /** Stands at its first octet. */
-  readonly place: Reader;
-}
 
 /**
  * Brings a recipient up to date: first the past, then what was said meanwhile, until there is nothing between it and the
@@ -89,12 +65,9 @@ export class Replay implements Recipient {
   /** Notifications (RFC 5438) that go behind the messages which they may be about. */
   #aside: Copy[] = [];
   /** Large messages that are news. */
-  readonly #held = new Map<EventNumber, Held>();
-  /** What is wanted of the past, newest first, and how many messages were looked at for it. */
-  #wanted: Mark[] = [];
-  #lookedBack = 0;
-  /** What is still to be given of the past, newest first, and the newest of it all. */
-  #chosen: Mark[] = [];
+  readonly #held = new HeldStreams();
+  /** What is given of the past, and the newest of it. */
+  readonly #choice: PastChoice;
   #last = eventNumber(0);
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
@@ -106,6 +79,7 @@ export class Replay implements Recipient {
     this.endpoint = parts.recipient.endpoint;
     this.user = parts.recipient.user;
     this.#letGo = parts.past.use();
+    this.#choice = new PastChoice(parts, (copy) => this.#concerns(copy, parts.asked));
     const begin = (): void => {
       this.#lookBack(parts.present);
     };
@@ -185,27 +159,14 @@ export class Replay implements Recipient {
     const { n } = copy;
     if (n === undefined || this.#state === 'over') return;
     this.deliver(copy);
-    const letGo = (): void => this.#letGoOf(n);
-    const place = stream.reader({ unbroken: false, brief: true, maximum: Infinity, wake: ignore, detached: letGo });
-    this.#held.set(n, { stream, place });
-    const [oldest] = this.#held.keys();
-    if (this.#held.size > MOST_HELD && oldest !== undefined) this.#letGoOf(oldest);
+    this.#held.hold(n, stream);
   }
 
   /** What it has not come to is looked at when its turn comes. */
   takeBack(n: EventNumber): void {
-    this.#letGoOf(n);
+    this.#held.letGo(n);
     this.#meanwhile = this.#meanwhile.filter((copy) => copy.n !== n);
     this.#parts.recipient.takeBack(n);
-  }
-
-  #letGoOf(n: EventNumber): void {
-    this.#held.get(n)?.place.close();
-    this.#held.delete(n);
-  }
-
-  #letGoOfAll(): void {
-    for (const n of [...this.#held.keys()]) this.#letGoOf(n);
   }
 
   #give(copy: Copy): void {
@@ -215,12 +176,12 @@ export class Replay implements Recipient {
       recipient.deliver(copy);
       return;
     }
-    const held = this.#held.get(n);
-    if (held === undefined) {
+    const stream = this.#held.of(n);
+    if (stream === undefined) {
       recipient.deliver(copy);
       notWhole(n);
-    } else recipient.deliverLarge(copy, held.stream);
-    this.#letGoOf(n);
+    } else recipient.deliverLarge(copy, stream);
+    this.#held.letGo(n);
   }
 
   /** Gives up on a recipient that is gone. Idempotent. */
@@ -228,7 +189,7 @@ export class Replay implements Recipient {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#letGo();
-    this.#letGoOfAll();
+    this.#held.letGoOfAll();
   }
 
   /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
@@ -258,7 +219,7 @@ export class Replay implements Recipient {
       if (!hasPlace(recipient, copy.said.cpim.length)) break;
       this.#at += 1;
       if (past.isTakenBack(markOf(copy))) {
-        if (copy.n !== undefined) this.#letGoOf(copy.n);
+        if (copy.n !== undefined) this.#held.letGo(copy.n);
         continue;
       }
       this.#give(copy);
@@ -277,12 +238,10 @@ export class Replay implements Recipient {
    */
   #lookBack(through: EventNumber): void {
     const { past, after } = this.#parts;
-    const range = { most: LOOKED_AT, end: 'newest', through, ...(after === undefined ? {} : { after }) } as const;
+    const range = { most: AT_ONCE, end: 'newest', through, ...(after === undefined ? {} : { after }) } as const;
     this.#takeInTurn(past.read(range), (copies) => {
-      for (const copy of copies.toReversed()) if (this.#isWanted(copy)) this.#wanted.push(markOf(copy));
-      this.#lookedBack += copies.length;
+      const enough = this.#choice.look(copies);
       const oldest = copies[0]?.n;
-      const enough = this.#wanted.length > this.#most || this.#lookedBack >= this.#farthest;
       if (oldest === undefined) this.#beginWithAll();
       else if (enough) this.#begin(true);
       else this.#lookBack(eventNumber(oldest - 1));
@@ -292,20 +251,8 @@ export class Replay implements Recipient {
   /** All that is kept was looked at: it may not be all that was missed. */
   #beginWithAll(): void {
     const { past, after, present } = this.#parts;
-    if (after === undefined || after >= present || this.#wanted.length === 0) this.#begin(false);
+    if (after === undefined || after >= present || this.#choice.empty) this.#begin(false);
     else this.#take(past.isForgottenBehind(after), (more) => this.#begin(more));
-  }
-
-  /** Most messages of the past that are given. */
-  get #most(): number {
-    const { policy, wish, after } = this.#parts;
-    return Math.min(after === undefined ? policy.messages : policy.missed, wish.messages ?? Infinity);
-  }
-
-  /** How many messages are looked at for those. */
-  get #farthest(): number {
-    const { policy, after } = this.#parts;
-    return after === undefined ? Math.max(LOOKED_AT, policy.messages) : MAX_READ;
   }
 
   /**
@@ -314,10 +261,9 @@ export class Replay implements Recipient {
    */
   #begin(more: boolean): void {
     const { past, after, asked, present, now, recipient, heading } = this.#parts;
-    const places = this.#wanted.slice(0, this.#most);
+    const places = this.#choice.close();
     const [newest] = places;
     const oldest = places.at(-1);
-    this.#wanted = [];
     this.#heading = () => {
       const left = places.filter((mark) => !past.isTakenBack(mark));
       // Who has asked is answered, also when there is nothing.
@@ -325,7 +271,6 @@ export class Replay implements Recipient {
     };
     this.#looked = oldest === undefined ? later(present, after) : eventNumber(oldest.n - 1);
     if (newest !== undefined) this.#last = newest.n;
-    this.#chosen = [...places];
     this.#state = 'delivering';
   }
 
@@ -333,7 +278,7 @@ export class Replay implements Recipient {
   #read(): void {
     this.#state = 'reading';
     const looked = this.#looked === undefined ? {} : { after: this.#looked };
-    this.#takeInTurn(this.#parts.past.read({ most: LOOKED_AT, end: 'oldest', ...looked }), (copies) => {
+    this.#takeInTurn(this.#parts.past.read({ most: AT_ONCE, end: 'oldest', ...looked }), (copies) => {
       if (copies.length === 0 && this.#aside.length === 0) {
         this.#finish();
         return;
@@ -373,21 +318,10 @@ export class Replay implements Recipient {
     });
   }
 
-  /** Of the past: whether the room gives it, and the peer wants it. */
-  #isWanted(copy: Copy): boolean {
-    const { past, policy, wish, after, asked, now } = this.#parts;
-    const within = Math.min(after === undefined ? (policy.within ?? Infinity) : Infinity, wish.within ?? Infinity);
-    return this.#concerns(copy, asked) && now - copy.said.at <= within && !past.isTakenBack(markOf(copy));
-  }
-
   /** Whether it is delivered when its turn comes: of the past what was chosen, of the news what concerns him. */
   #isNext(copy: Copy): boolean {
     const { n = 0 } = copy;
-    if (n > this.#parts.present) return this.#concerns(copy);
-    while ((this.#chosen.at(-1)?.n ?? Infinity) < n) this.#chosen.pop();
-    if (this.#chosen.at(-1)?.n !== n) return false;
-    this.#chosen.pop();
-    return true;
+    return n > this.#parts.present ? this.#concerns(copy) : this.#choice.isNext(n);
   }
 
   /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */
@@ -403,55 +337,12 @@ export class Replay implements Recipient {
     this.#letGo();
     this.#parts.done(fault);
     if (fault !== undefined) for (const copy of this.#meanwhile) this.#give(copy);
-    this.#letGoOfAll();
+    this.#held.letGoOfAll();
   }
-}
-
-function ignore(): void {
-  // Nothing is read at that place.
 }
 
 const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>
   other === undefined || other < one ? one : other;
 
-/** Messages of the past that are delivered in one turn of the event loop, over all who catch up. */
-const PER_TURN = 64;
-
-/** Of them to one at a time, so that they leave in few writes: on Node these are the cost. */
-const AT_A_TIME = 32;
-
 /** To choose of what has been read takes about as long as to deliver so many. */
 const CHOICE = 32;
-
-/** How long to wait, in milliseconds, when nobody could take anything. */
-const PAUSE = 10;
-
-/** Runs all replays side by side, a few messages at a time, so that what is said now need not wait for what was. */
-export class ReplayPump {
-  readonly #replays = new Set<Replay>();
-  #running = false;
-
-  /** Runs a replay until it is over. */
-  add(replay: Replay): void {
-    this.#replays.add(replay);
-    if (this.#running) return;
-    this.#running = true;
-    setImmediate(() => this.#turn());
-  }
-
-  #turn(): void {
-    const share = Math.max(AT_A_TIME, Math.floor(PER_TURN / this.#replays.size));
-    let delivered = 0;
-    for (const replay of [...this.#replays]) {
-      delivered += replay.step(share);
-      // Who had a turn goes behind those who had none.
-      this.#replays.delete(replay);
-      if (!replay.over) this.#replays.add(replay);
-      if (delivered >= PER_TURN) break;
-    }
-    this.#running = this.#replays.size > 0;
-    if (!this.#running) return;
-    if (delivered > 0) setImmediate(() => this.#turn());
-    else setTimeout(() => this.#turn(), PAUSE);
-  }
-}

@@ -18,7 +18,7 @@ import { Past } from './past.ts';
 import { Posts } from './posts.ts';
 import { Present } from './present.ts';
 import { Quotes } from './quotes.ts';
-import type { ReplayPump } from './replay.ts';
+import type { ReplayPump } from './replay-pump.ts';
 import { type Doors, RoomRules } from './rules.ts';
 import { Streams } from './streams.ts';
 import { MsrpSwitch } from './switch.ts';

@@ -5,7 +5,8 @@ import { LargeCopy } from '../../src/chat/large-copy.ts';
 import { Past } from '../../src/chat/past.ts';
 import type { PastWish } from '../../src/chat/past-wish.ts';
 import type { Recipient } from '../../src/chat/recipient.ts';
-import { Replay, type ReplayParts, ReplayPump } from '../../src/chat/replay.ts';
+import { Replay, type ReplayParts } from '../../src/chat/replay.ts';
+import { ReplayPump } from '../../src/chat/replay-pump.ts';
 import { type Reader, SharedStream } from '../../src/chat/shared-stream.ts';
 import type { Said } from '../../src/conference/events.ts';
 import {
