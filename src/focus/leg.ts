@@ -385,7 +385,6 @@ export class Leg implements SessionHandlers {
   #mediaChanged(): void {
     if (this.#state?.is !== 'present') return;
     const { chat } = this.media;
-    if (chat === undefined) this.room.arrivals.detach(this.id);
     if (chat === undefined || chat.isBound) this.#calm();
     this.#attach();
     this.#showMedia(this.#state.session);

@@ -1135,6 +1135,37 @@ t.test(
   },
 );
 
+t.test('RFC 3264 §8.2: what waits for a telephone is not sent again when it gives up its lost line', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [zoe, own] = [await join(stage, 'zoe'), newPath()];
+  const tom = await join(
+    stage,
+    'tom',
+    ROOM,
+    { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] },
+    own,
+  );
+  tom.line.close();
+  await tom.line.closed;
+  tom.phone.late.add('MESSAGE');
+  await zoe.say('one');
+  const one = await tom.phone.next('MESSAGE');
+  for (const word of ['two', 'three']) await zoe.say(word);
+  const without = withChat(own).replace('m=message 9', 'm=message 0');
+  await tom.phone.within(tom.dialog, 'INVITE', { contentType: 'application/sdp', body: without });
+  tom.phone.ack(tom.dialog);
+  await zoe.say('four');
+  tom.phone.late.delete('MESSAGE');
+  tom.phone.answer(one);
+  const texts = [one];
+  while (textOf(texts.at(-1) ?? one) !== 'zoe: four') texts.push(await tom.phone.next('MESSAGE'));
+  t.same(
+    texts.map((request) => textOf(request)).filter((text) => text.startsWith('zoe')),
+    ['one', 'two', 'three', 'four'].map((word) => `zoe: ${word}`),
+  );
+});
+
 t.test('who comes by telephone is told some of what was said before', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=20', 'rooms.defaults.welcome=Be kind.');
   t.teardown(() => stage.close());
