@@ -184,15 +184,18 @@ export class Past {
     let from = eventNumber((after ?? 0) + 1);
     for (;;) {
       const atHand = this.#window?.[0]?.n;
+      const heard = this.#newest;
       const before = atHand === undefined ? {} : { through: eventNumber(atHand - 1) };
       const first = Math.min(most, READ_AT_ONCE);
       const logged = await this.#log.read(this.#room, { from, ...before, first, messagesOnly: true });
       const copies = this.#replayable(logged);
       const last = logged.at(-1);
       if (copies.length > 0) return copies;
-      // Nothing is kept of before what is at hand, which may be more than is kept.
-      if (last === undefined && this.#window?.[0]?.n === atHand) return this.#window?.slice(0, most) ?? [];
-      from = eventNumber(last === undefined ? (atHand ?? 0) : last.n + 1);
+      // Nothing is kept of before what is at hand, which may be more than is kept. Where nothing is, as after a message that
+      // is larger than may be, what was said meanwhile has to be read.
+      const isSame = atHand === undefined ? this.#newest === heard : this.#window?.[0]?.n === atHand;
+      if (last === undefined && isSame) return this.#window?.slice(0, most) ?? [];
+      from = eventNumber(last === undefined ? (atHand ?? from) : last.n + 1);
     }
   }
 

@@ -172,6 +172,52 @@ t.test('however much is said while the past is being read, none of it is lost', 
   t.strictSame(await over, ['before1', 'three', ...news]);
 });
 
+t.test('what is said while one reads is neither lost nor given twice, however little of it is at hand', async (t) => {
+  for (const bytes of [0, 300, 2_000]) {
+    /** Answers in a later turn of the event loop: that there is nothing, when something has just been said. */
+    class LaterLog extends MemoryLog {
+      override async read(room: RoomUri, range?: ReadRange): Promise<readonly Logged[]> {
+        const before = await super.read(room, range);
+        await new Promise((resolve) => setImmediate(resolve));
+        if (before.length === 0 && words.length < 20) say();
+        return before;
+      }
+    }
+    const log = new LaterLog({ now: () => 1 });
+    const past = new Past(log, ROOM, () => undefined, { bytes });
+    const words: string[] = [];
+    const say = (): void => {
+      words.push(`word${String(words.length)}`);
+      log.append(ROOM, said(words.at(-1) ?? ''));
+    };
+    const heard: string[] = [];
+    const device: Recipient = { ...silent, deliver: (copy) => heard.push(copy.said.messageId) };
+    let attached: Recipient = silent;
+    log.follow(ROOM, ({ n, event }) => {
+      past.hear({ n, event });
+      if (event.type === 'said') attached.deliver(new Copy(event, n));
+    });
+    for (let i = 0; i < 3; i += 1) say();
+    await new Promise<void>((resolve) => {
+      const replay = new Replay({
+        past,
+        recipient: device,
+        policy: { messages: 20, missed: 1000 },
+        ...PLAIN,
+        present: log.last(ROOM),
+        done: () => {
+          attached = device;
+          resolve();
+        },
+      });
+      attached = replay;
+      new ReplayPump().add(replay);
+    });
+    say();
+    t.strictSame(heard, ['before3', ...words], `${String(bytes)} octets at hand`);
+  }
+});
+
 t.test('of many who catch up at once each gets much at a time, so that it leaves in few writes', async (t) => {
   const log = new MemoryLog({ now: () => 1 });
   const past = new Past(log, ROOM, () => undefined);
