@@ -218,7 +218,14 @@ export class Posts {
     const post = readPost(posting, speaker, this.#parts.present);
     if ('refused' in post) return post;
     if (post.kind !== 'message') return { refused: 'head-too-large', reason: `too large for ${post.wrappedType}` };
-    return this.#objection(speaker, post.audience, post.kind, size) ?? post;
+    return this.#objection(speaker, post.audience, post.kind, size) ?? this.#unheard(post) ?? post;
+  }
+
+  /** What is too large to be kept would be lost for one who hears nothing at present: of it there would be but a line. */
+  #unheard({ audience }: Message): ChatRefusal | undefined {
+    if (audience.to === 'everyone') return undefined;
+    if ([...this.#parts.switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
+    return { refused: 'not-kept', reason: 'Nobody can take it at present, and it is too large to be kept for later' };
   }
 }
 

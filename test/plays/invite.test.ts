@@ -1,5 +1,5 @@
 import t from 'tap';
-import { cpim, MsrpLine } from './msrp-line.ts';
+import { MsrpLine } from './msrp-line.ts';
 import { type Extra, SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
 import { createHash } from 'node:crypto';
@@ -248,11 +248,12 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
     await reInvite(bob, offer(bob.line.own, 'a=inactive'));
     t.equal((await alice.line.say(alice.uri, bob.uri, 'for bob alone')).what, '200');
     t.equal(await alice.say('for all'), '200');
-    const large = cpim(alice.uri, bob.uri, 'y'.repeat(100_000));
-    t.equal((await alice.line.request('SEND', ...large)).what, '200');
+    t.equal((await alice.line.say(alice.uri, bob.uri, `long: ${'y'.repeat(50_000)}`)).what, '200');
+    const large = await alice.line.say(alice.uri, bob.uri, 'z'.repeat(100_000));
+    t.match({ ...large }, { what: '413', comment: /too large to be kept for later/ }, 'it would be lost');
     t.same(bob.line.heard(), []);
     await reInvite(bob, offer(bob.line.own));
-    for (const text of ['3 messages that you missed', 'for bob alone', 'for all', '98 KiB']) await bob.hears(text);
+    for (const text of ['3 messages that you missed', 'for bob alone', 'for all', 'long: yyy']) await bob.hears(text);
     t.same(bob.line.heard(), [], 'once, and in the order in which it was said');
   });
 
