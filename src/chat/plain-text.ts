@@ -58,12 +58,13 @@ function shown(cpim: CpimMessage, { fileName }: Marks): string {
   const described = describedBody(cpim);
   if (described !== undefined) return described;
   const { mediaType } = cpim.contentType;
-  if (fileName !== undefined || !mediaType.startsWith('text/')) {
-    const words = [fileName?.replace(/\s+/g, ' '), mediaType, sizeOf(cpim.content.length)];
-    return `[${words.filter((word) => word !== undefined).join(', ')}]`;
-  }
-  const text = decoded(cpim);
-  return (mediaType === 'text/html' ? htmlToText(text) : text).trim();
+  const isFile = fileName !== undefined || !mediaType.startsWith('text/');
+  const text = isFile ? '' : decoded(cpim);
+  const read = (mediaType === 'text/html' ? htmlToText(text) : text).trim();
+  // HTML that holds nothing but a picture is no text either.
+  if (!isFile && (read !== '' || mediaType !== 'text/html')) return read;
+  const words = [fileName?.replace(/\s+/g, ' '), mediaType, sizeOf(cpim.content.length)];
+  return `[${words.filter((word) => word !== undefined).join(', ')}]`;
 }
 
 function decoded(cpim: CpimMessage): string {

@@ -32,6 +32,7 @@ t.test('what was said, as plain text', (t) => {
   t.equal(plainTextOf(said('  hi\r\n'))?.text, 'hi');
   t.equal(plainTextOf(said(Buffer.from('gr\xfc\xdfe', 'latin1'), 'text/plain;charset=iso-8859-1'))?.text, 'grüße');
   t.equal(plainTextOf(said('<b>hi</b>', 'text/html'))?.text, 'hi');
+  t.equal(plainTextOf(said('<img src="https://x.example/cat">', 'text/html'))?.text, '[text/html, 33 bytes]');
   t.equal(plainTextOf(said(Buffer.alloc(2048), 'image/png'))?.text, '[image/png, 2 KiB]');
   t.equal(plainTextOf(said('x', 'application/pdf'))?.text, '[application/pdf, 1 bytes]');
   t.equal(plainTextOf(said('<isComposing/>', 'application/im-iscomposing+xml')), undefined);
