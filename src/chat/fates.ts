@@ -4,7 +4,7 @@
  * written down.
  */
 import type { Said } from '../conference/events.ts';
-import type { EndpointId, EventNumber, RoomUri, StreamId, UserUri } from '../conference/ids.ts';
+import type { EndpointId, EventNumber, MessageId, RoomUri, StreamId, UserUri } from '../conference/ids.ts';
 import { isIdOf } from './copy.ts';
 import type { Addressed, MsrpSwitch } from './switch.ts';
 
@@ -54,15 +54,19 @@ export interface RecipientFate {
 export interface MessageFate {
   readonly room: RoomUri;
   readonly n: EventNumber;
-  readonly said: Said;
+  /** Who has said it, when, to whom, and under which id. */
+  readonly said: Pick<Said, 'at' | 'by' | 'audience' | 'messageId'>;
   readonly recipients: readonly RecipientFate[];
   /** `log`: what became of it is not remembered, only that it was said, and what else is on record. */
   readonly from: 'memory' | 'log';
 }
 
+/** A message without its content, of which a thousand would be more than all else that a room remembers. */
 interface Entry {
   readonly n: EventNumber;
-  readonly said: Said;
+  readonly said: Pick<Said, 'at' | 'by' | 'audience' | 'messageId'>;
+  readonly author: EndpointId | undefined;
+  readonly imdnId: MessageId | undefined;
   /** Those to whom it went; its sender's endpoint may be among them. */
   readonly to: readonly Addressed[];
   /** Of a large message: of the past there is no more than the line that stands for it. */
@@ -104,9 +108,11 @@ export class Fates {
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
   }
 
-  /** A message goes out to these, a large one as a stream. The list is kept: it must not change any more. */
+  /** A message goes out to these, a large one as a stream. The list is kept: it must not change any more. Its content is not. */
   sent(n: EventNumber, said: Said, to: readonly Addressed[], stream?: StreamId): void {
-    this.#entries[this.#next] = { n, said, to, stream, aborted: false, failures: undefined };
+    const { at, by, audience, messageId, endpoint: author, imdnId } = said;
+    const head = { at, by, audience, messageId };
+    this.#entries[this.#next] = { n, said: head, author, imdnId, to, stream, aborted: false, failures: undefined };
     this.#next = (this.#next + 1) % this.#limits.messages;
   }
 
@@ -144,7 +150,7 @@ export class Fates {
    */
   find(id: string, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly MessageFate[] {
     return this.#entries
-      .filter(({ n, said }) => said.messageId === id || said.imdnId === id || isIdOf(id, n, said))
+      .filter(({ n, said, imdnId }) => said.messageId === id || imdnId === id || isIdOf(id, n, said))
       .map((entry) => ({
         room: this.#room,
         n: entry.n,
@@ -165,7 +171,7 @@ export class Fates {
   }
 
   #recipients(entry: Entry, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly RecipientFate[] {
-    const { n, said, to, stream, aborted, failures } = entry;
+    const { n, said, author, to, stream, aborted, failures } = entry;
     const got = aborted ? ABORTED : DELIVERED;
     const replayed = aborted ? ABORTED : stream === undefined ? REPLAYED : LINE_ONLY;
     const stretches = this.#stretches.filter(
@@ -173,9 +179,7 @@ export class Fates {
     );
     const had = new Set(stretches.map(({ endpoint }) => endpoint));
     // Who could not hear it then is told of once: by what came of it later.
-    const others = to.filter(
-      ({ endpoint, later }) => endpoint !== said.endpoint && !(later === true && had.has(endpoint)),
-    );
+    const others = to.filter(({ endpoint, later }) => endpoint !== author && !(later === true && had.has(endpoint)));
     const first = others.map(({ user, endpoint, later }): RecipientFate => {
       const there = now.at(endpoint);
       if (there?.waits(n) === true) return { user, endpoint, fate: WAITING };
@@ -197,5 +201,5 @@ const REPLAYED: Fate = { is: 'replayed' };
 const ABORTED: Fate = { is: 'aborted' };
 const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only the line that stands for it' };
 
-const concerns = ({ audience, by }: Said, user: UserUri): boolean =>
+const concerns = ({ audience, by }: Entry['said'], user: UserUri): boolean =>
   audience.to === 'everyone' || audience.user === user || by === user;

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import t from 'tap';
 import type { ToldFate } from '../../src/ops/message-routes.ts';
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { cpim } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 import { httpOf, join, newPath, raise, type Stage, messageSdp } from './stage.ts';
@@ -396,4 +398,33 @@ t.test('grouptextchat why tells it in words', async (t) => {
   t.same(await asked('/lobby/orders', 'subject Tea'), { done: true });
   t.match(stage.lines.join(''), `moderation: ${room}: administrator by API: subject subject="Tea": done`);
   t.match(await why('no-such-id'), { code: 1, err: /^grouptextchat: nothing is known of a message no-such-id/ });
+});
+
+t.test('what became of a message is remembered without what it says', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const data = t.testdir();
+  const stage = await raise(
+    ...[`data=${data}`, 'rooms.defaults.durability=disk'],
+    'rooms.defaults.messages_at_once=1000',
+  );
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  collect();
+  const before = process.memoryUsage().external;
+  for (let i = 0; i < 300; i += 1) {
+    const { what } = await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', `${String(i)} ${'x'.repeat(60_000)}`, [
+      `Message-ID: large${String(i)}`,
+    ]);
+    t.equal(what, '200');
+  }
+  t.match(await (await ask(stage, data, 'large7')).json(), { messages: [{ messageId: 'large7', from: alice.uri }] });
+  let grown = Infinity;
+  // What the disk and the sockets have had is let go in later turns.
+  for (let turn = 0; turn < 100 && grown >= 9e6; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    grown = process.memoryUsage().external - before;
+  }
+  t.ok(grown < 9e6, `18 MB were said, ${String(Math.round(grown / 1e6))} MB of it are in memory`);
 });
