@@ -3,7 +3,7 @@ import { contactFor } from './contact.ts';
 import type { Core } from './core.ts';
 import { isSips, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
-import { Incoming } from './incoming.ts';
+import { aboutRequest, Incoming } from './incoming.ts';
 import { inspectBody, inspectRequest } from './inspect.ts';
 import { createResponse, type SipRequest } from './message.ts';
 import { receiveSubscribe } from './notifier.ts';
@@ -117,7 +117,7 @@ export class Dispatcher {
 
   /** 503 without a transaction (RFC 3261 §8.2.7). */
   #overload(request: SipRequest, flow: Flow, limit: keyof Limits): void {
-    this.#core.log.warn(`503: limit of ${limit}`, { flow: flow.id, callId: request.callId, method: request.method });
+    this.#core.log.warn(`503: limit of ${limit}`, aboutRequest(request, flow));
     if (request.method === 'ACK') return;
     const response = createResponse(request, 503, { headers: [{ name: 'Retry-After', value: '10' }] });
     this.#core.transport.respond(flow, viaAddress(request.topVia), formatMessage(response));
@@ -275,7 +275,7 @@ export class Dispatcher {
     if (request.contact === undefined) throw new SipError(400, 'no Contact in a request that makes a dialog');
     const limit = this.#core.closing ? 'closing' : this.#exceeded(flow.remote.address);
     if (limit === undefined) return false;
-    const fields = { flow: flow.id, callId: request.callId, method: request.method };
+    const fields = aboutRequest(request, flow);
     // That we close is no fault of anybody's.
     if (limit === 'closing') this.#core.log.debug?.('503: closing', fields);
     else this.#core.log.warn(`503: limit of ${limit}`, fields);

@@ -6,6 +6,7 @@ import type { Log, LogFields } from './log.ts';
 import { reasonPhrase } from './status.ts';
 import { type BaseTimers, type Clock, type Timer, TRYING_INVITE, tryingNonInvite } from './timers.ts';
 import type { Flow } from './transport/flow.ts';
+import { formatUri } from './uri.ts';
 import { formatMessage } from './write.ts';
 
 /** What answering needs of the core. */
@@ -15,6 +16,25 @@ export interface AnsweringCore {
   readonly transactions: { readonly base: BaseTimers };
   /** The Server line of responses. */
   readonly capabilities: { readonly server: readonly HeaderLine[] };
+}
+
+/** What a line of the log says about a way to a peer. */
+export function aboutFlow({ id, remote }: Flow): LogFields {
+  return { flow: id, peer: `${remote.address} ${String(remote.port)}` };
+}
+
+/** Most octets of a URI in a line of the log. */
+const URI_SHOWN = 100;
+
+/** What a line of the log says about a request: who asks whom, and by which way. */
+export function aboutRequest(request: SipRequest, flow: Flow): LogFields {
+  return {
+    ...aboutFlow(flow),
+    callId: request.callId,
+    method: request.method,
+    from: formatUri(request.from.uri).slice(0, URI_SHOWN),
+    to: request.requestUri.slice(0, URI_SHOWN),
+  };
 }
 
 /** One request with its transaction, being answered. Sends its 100 by itself when the answer takes time. */
@@ -59,7 +79,7 @@ export class Incoming {
   }
 
   get #fields(): LogFields {
-    return { flow: this.flow.id, callId: this.request.callId, method: this.request.method };
+    return aboutRequest(this.request, this.flow);
   }
 
   #send(status: number, parts: ResponseParts): Buffer {

@@ -10,7 +10,7 @@ import type {
 import type { Core } from './core.ts';
 import { LiveDialog } from './dialog.ts';
 import type { TokenWithParams } from './fields.ts';
-import type { Incoming } from './incoming.ts';
+import { aboutRequest, type Incoming } from './incoming.ts';
 import type { MediaType } from './fields.ts';
 import type { SipRequest } from './message.ts';
 import { LiveSubscription } from './subscription.ts';
@@ -214,7 +214,7 @@ export function hasEnough(core: Core, incoming: Incoming, dialog: LiveDialog | u
         ? 'subscriptionsPerDialog'
         : undefined;
   if (limit === undefined) return false;
-  core.log.warn(`503: limit of ${limit}`, { flow: incoming.flow.id, callId: incoming.request.callId });
+  core.log.warn(`503: limit of ${limit}`, aboutRequest(incoming.request, incoming.flow));
   incoming.respond(503, { headers: [{ name: 'Retry-After', value: '10' }] });
   return true;
 }

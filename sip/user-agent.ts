@@ -20,6 +20,7 @@ import { Dialogs } from './dialog.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { SipError } from './errors.ts';
 import type { NameAddr } from './fields.ts';
+import { aboutFlow, aboutRequest } from './incoming.ts';
 import { type Log, silent } from './log.ts';
 import { createErrorResponse, type SipMessage, type SipRequest } from './message.ts';
 import { Notifier } from './notifier.ts';
@@ -216,14 +217,15 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
 
   #unreadable(bytes: Buffer, error: unknown, flow: Flow): void {
     if (!(error instanceof SipError)) throw error;
-    this.log.warn(`unreadable message: ${error.message}`, { flow: flow.id });
+    this.log.warn(`unreadable message: ${error.message}`, aboutFlow(flow));
     const response = refuse(bytes, error, flow.remote);
     if (response !== undefined) this.transport.respond(flow, viaAddress(response.topVia), formatMessage(response));
   }
 
   /** A header that was parsed late turned out malformed, or we have a bug. */
   #stumbled(message: SipMessage, error: unknown, flow: Flow): void {
-    const fields = { flow: flow.id, callId: message.callId };
+    const fields =
+      message.kind === 'request' ? aboutRequest(message, flow) : { ...aboutFlow(flow), callId: message.callId };
     if (!(error instanceof SipError)) {
       this.log.error(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`, fields);
     } else this.log.warn(`refused ${String(error.status)}: ${error.message}`, fields);

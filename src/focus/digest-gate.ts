@@ -25,11 +25,19 @@ export class DigestGate implements Gate {
 
   async admit(request: SipRequest, flow: Flow): Promise<Caller | Answer> {
     const { digest, ha1, now } = this.#parts;
-    const proof = await digest.verify(request, now(), (user, _realm, algorithm) =>
-      algorithm === 'MD5' || algorithm === 'SHA-256' ? ha1(user, algorithm) : undefined,
-    );
+    let claimed = '';
+    const proof = await digest.verify(request, now(), (user, _realm, algorithm) => {
+      claimed = user;
+      return algorithm === 'MD5' || algorithm === 'SHA-256' ? ha1(user, algorithm) : undefined;
+    });
     if ('challenge' in proof) {
-      if (proof.challenge === 'wrong') this.#parts.warn(`${flow.id}: wrong credentials in ${request.method}`);
+      if (proof.challenge === 'wrong') {
+        // The address first: what a stranger calls himself must not be taken for one.
+        const { address } = flow.remote;
+        this.#parts.warn(
+          `${address}: wrong credentials for ${JSON.stringify(claimed.slice(0, 64))} in ${request.method} (${flow.id})`,
+        );
+      }
       return { status: 401, headers: digest.challenge(request, now(), proof.challenge) };
     }
     const identity = parseUri(`sip:${proof.username}@${this.#parts.domain}`);

@@ -206,3 +206,22 @@ t.test('RFC 5366 §7: only who may have a conference made has others called by a
   t.equal(await bob.refers(proxy.address('carol')), 200, 'the port of the proxy itself');
   t.match((await proxy.next('INVITE')).requestUri, /^sip:carol@127\.0\.0\.1:/);
 });
+
+t.test('the log says who was refused, from where, and where he wanted to go', async (t) => {
+  const stage = await withAccounts(t);
+  const mallory = await SipPhone.connect('mallory', stage.sip, stage.host);
+  t.teardown(() => {
+    mallory.hangUp();
+  });
+  const guess = 'realm="grouptextchat", uri="sip:lobby@127.0.0.1", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"';
+  const { response } = await mallory.request('INVITE', ROOM);
+  const nonce = /nonce="([^"]+)"/.exec(response.headers.get('WWW-Authenticate') ?? '')?.[1] ?? '';
+  const credentials = `Digest username="al ice", nonce="${nonce}", response="${'0'.repeat(32)}", ${guess}`;
+  t.equal((await mallory.request('INVITE', ROOM, { headers: [`Authorization: ${credentials}`] })).response.status, 401);
+  const wrong = stage.lines.find((line) => line.includes('wrong credentials'));
+  t.match(wrong, /127\.0\.0\.1: wrong credentials for "al ice" in INVITE/, 'a wrong password: address and user');
+
+  t.equal((await mallory.request('PUBLISH', ROOM)).response.status, 405);
+  const refused = stage.lines.find((line) => line.includes('refused 405'));
+  t.match(refused, / peer="127\.0\.0\.1 \d+" .*from=sip:mallory@127\.0\.0\.1 to=sip:lobby@127\.0\.0\.1\n/);
+});
