@@ -172,7 +172,7 @@ function messageIdOf(value: string): MessageId {
 export function parseByteRange(value: string): ByteRange {
   const parts = BYTE_RANGE.exec(value);
   const start = Number(parts?.[1] ?? 0);
-  if (parts === null || start === 0) throw new MsrpError(400, 'no Byte-Range');
+  if (parts === null || start === 0) throw new MsrpError(400, 'a Byte-Range is START-END/TOTAL, counted from 1');
   const end = numberOrStar(parts[2]);
   if (end !== undefined && end < start - 1) throw new MsrpError(400, 'Byte-Range ends before it begins');
   return { start, end, total: numberOrStar(parts[3]) };

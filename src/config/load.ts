@@ -131,6 +131,8 @@ function inWords(message: string): string {
   return message
     .replace(/^Invalid (?:input|option): /, '')
     .replace(/, received \w+$/, '')
+    .replace(/^expected array$/, 'expected a list, in brackets: [one, two]')
+    .replace(/^expected string$/, "expected text, in quotes where it looks like something else: '4711'")
     .replace(/^Too (?:big|small): expected \w+ to (?:be|have) <=/, 'expected at most ')
     .replace(/^Too (?:big|small): expected \w+ to (?:be|have) >=/, 'expected at least ');
 }

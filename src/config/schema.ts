@@ -15,6 +15,10 @@ const isUri = (text: string): boolean =>
 
 const absoluteUri = z.string().refine(isUri, 'expected an absolute URI such as xmpp:room@muc.example.org');
 
+const sipUri = z
+  .string()
+  .refine((text) => isUri(text) && /^sips?:/i.test(text), 'expected a SIP URI such as sip:proxy.example.org;lr');
+
 const identity = z
   .string()
   .refine(
@@ -22,9 +26,9 @@ const identity = z
     'expected an address of record such as sip:alice@example.org',
   );
 
-const origin = z.union([z.literal('*'), z.string().regex(/^https?:\/\/[^/\s]+$/)], {
-  error: 'expected an origin such as https://chat.example.org, or *',
-});
+const origin = z
+  .string()
+  .regex(/^(?:\*|https?:\/\/[^/\s]+)$/, "expected an origin such as https://chat.example.org, or '*'");
 
 const role = z.enum(['owner', 'moderator', 'participant', 'visitor']);
 
@@ -167,7 +171,7 @@ export const schema = z.strictObject({
 
   dialling: z.strictObject({
     domains: z.array(z.union([z.literal('*'), host])),
-    proxy: absoluteUri.regex(/^sips?:/i, 'expected a SIP URI such as sip:proxy.example.org;lr').nullable(),
+    proxy: sipUri.nullable(),
     ring: period,
     redirects: z.int().min(0).max(20),
     calls: count,

@@ -418,9 +418,10 @@ function openWhole(path: string): { readonly db: Database.Database; readonly ver
  */
 function checkWhole(db: Database.Database): void {
   const verdict = Object.values(rowsOf([db.prepare('PRAGMA quick_check(1)').get()])[0] ?? {})[0];
-  if (verdict !== 'ok') {
-    throw new Error(`SQLITE_CORRUPT: the file is damaged (${String(verdict)}): recover it, or move it away`);
-  }
+  if (verdict === 'ok') return;
+  // Its first line names the database: we have but one.
+  const [, where] = /^(?:\*{3} .*\n)?(.*)/.exec(String(verdict)) ?? [];
+  throw new Error(`SQLITE_CORRUPT: the file is damaged (${String(where)})`);
 }
 
 /** A file as it was found; without an inode there was none. */

@@ -70,6 +70,8 @@ export function logFileFault(file: string): string | undefined {
 }
 
 function whyNotOpen(fault: string): string {
+  if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(fault))
+    return `cannot be opened: ${fault}: recover it (sqlite3 has .recover), or move it away`;
   if (!fault.startsWith('SQLITE_BUSY')) return `cannot be opened: ${fault}`;
   return 'is in use by another process: is the service running already?';
 }

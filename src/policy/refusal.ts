@@ -104,7 +104,7 @@ export function sentenceOf(refusal: Refusal): string {
     case 'no-nicknames':
       return 'This room takes no nicknames';
     case 'nickname-malformed':
-      return 'This cannot be a nickname';
+      return 'This cannot be a nickname: it takes 1 to 1023 octets of visible text, by MSRP in quotes';
     case 'nickname-reserved':
       return 'This nickname is reserved';
     case 'nickname-taken':

@@ -86,10 +86,14 @@ t.test('RFC 4975 §9, §7.1.1: a range that ends before it begins is none, but f
     flow.say(ask('SEND', ['Message-ID: mess0002', `Byte-Range: ${range}`], undefined));
   }
   rig.settle();
+  for (const range of ['0-4/5', 'all'])
+    flow.say(ask('SEND', ['Message-ID: mess0003', `Byte-Range: ${range}`, 'Content-Type: text/plain'], 'hello'));
+  rig.settle();
   const [no, ok] = ['400 Byte-Range ends before it begins', '200 OK'];
+  const none = '400 a Byte-Range is START-END/TOTAL, counted from 1';
   t.same(
     framesOf(flow.read()).map(({ what }) => what),
-    [no, no, ok, ok, ok],
+    [no, no, ok, ok, ok, none, none],
   );
   t.same(told.texts, []);
 });

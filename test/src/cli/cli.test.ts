@@ -291,8 +291,11 @@ t.test('doctor looks into the room log, and leaves it as it is', async (t) => {
   const newer = Buffer.from(good);
   newer.writeUInt32BE(99, 60);
   const damages: readonly (readonly [string, Buffer])[] = [
-    ['file is not a database', Buffer.alloc(4096, 'no database ')],
-    ['is damaged', Buffer.concat([good.subarray(0, 8192), Buffer.alloc(good.length - 8192, 7)])],
+    ['file is not a database: recover it .* or move it away', Buffer.alloc(4096, 'no database ')],
+    [
+      'is damaged \\([^*]{10,}\\): recover it .* or move it away',
+      Buffer.concat([good.subarray(0, 8192), Buffer.alloc(good.length - 8192, 7)]),
+    ],
     ['its format is 99', newer],
   ];
   for (const [reason, content] of damages) {
@@ -302,7 +305,7 @@ t.test('doctor looks into the room log, and leaves it as it is', async (t) => {
     t.match(out, new RegExp(`^fault room log: ${file} cannot be opened: .*${reason}`, 'm'));
     t.ok(readFileSync(file).equals(content), 'nothing is written');
     const started = await run(['serve', ...anywhere, '--set', `data=${dir}/data`]);
-    t.match(started.err, reason, 'a start says the same');
+    t.match(started.err, new RegExp(reason), 'a start says the same');
   }
 });
 

@@ -32,6 +32,22 @@ t.test('default.yaml alone is a whole configuration, on loopback and open', asyn
   t.equal(config.rooms.defaults.durability, 'disk');
 });
 
+t.test('what is wrong is said in words that an operator writes in', async (t) => {
+  const faults = faultsOf(
+    file(
+      ['domains: example.org', 'http: { origins: [foo] }', 'dialling: { proxy: proxy.example.org }'].join('\n') +
+        '\nrooms: { defaults: { pin: 4711, subject: 5 } }',
+    ),
+  );
+  t.same([...faults].sort(), [
+    'my.yaml:1:1: domains: expected a list, in brackets: [one, two], not "example.org"',
+    `my.yaml:2:19: http.origins.0: expected an origin such as https://chat.example.org, or '*', not "foo"`,
+    'my.yaml:3:13: dialling.proxy: expected a SIP URI such as sip:proxy.example.org;lr, not "proxy.example.org"',
+    `my.yaml:4:22: rooms.defaults.pin: expected text, in quotes where it looks like something else: '4711', not 4711`,
+    `my.yaml:4:33: rooms.defaults.subject: expected text, in quotes where it looks like something else: '4711', not 5`,
+  ]);
+});
+
 t.test('default.yaml explains every key where it stands', async (t) => {
   const lines = readFileSync('config/default.yaml', 'utf8').split('\n');
   const sections = new Set(['advertise', 'defaults']);
@@ -295,7 +311,10 @@ t.test('two listeners cannot have one port of TCP', async (t) => {
 
 t.test('what cannot be printed is shown by its number, and not without end', async (t) => {
   const [fault = ''] = faultsOf(file('data: [\n  "\x9b31m\u202e\u2028"]'));
-  t.match(fault, /^my\.yaml:1:1: data: expected string, not \["\\u\{9b\}31m\\u\{202e\}\\u\{2028\}"\]$/u);
+  t.match(
+    fault,
+    /^my\.yaml:1:1: data: expected text, in quotes where it looks like something else: '4711', not \["\\u\{9b\}31m\\u\{202e\}\\u\{2028\}"\]$/u,
+  );
   t.match(faultsOf({ options: ['sip.port=\x1b[2Ja'] }), [/^--set sip\.port=\\u\{1b\}\[2Ja: /]);
   const long = 'x'.repeat(2000);
   for (const where of [file(`data: {}}${long}`), file(`sip: { port: ${long} }`), { options: [`sip.port=${long}`] }]) {
