@@ -30,6 +30,11 @@ export function rename(
     settled();
     return;
   }
+  const tooFast = room.rules.pace(user);
+  if (tooFast !== undefined) {
+    settled(tooFast);
+    return;
+  }
   const event: Renamed = { type: 'renamed', at: room.now(), user, endpoint, by: user };
   room.append(nickname === undefined ? event : { ...event, nickname }, (outcome) => {
     if (typeof outcome !== 'number') settled(outcome);

@@ -140,7 +140,7 @@ export class RoomRules {
     });
   }
 
-  /** Whether somebody gives orders faster than he may speak. */
+  /** Whether somebody gives orders, or takes nicknames, faster than he may speak. */
   pace(user: UserUri): Refusal | undefined {
     const conference = this.#conference;
     const request = { conference, policy: this.#policy, user, audience: EVERYONE, size: 0, now: this.#now() };

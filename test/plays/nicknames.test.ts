@@ -58,6 +58,15 @@ t.test('RFC 7701 §7.1: a nickname is asked for, and shown in the roster (§7.4,
   await looker.stop();
 });
 
+t.test('RFC 7701 §11: nicknames are changed no faster than one may speak', async (t) => {
+  const stage = await raise('rooms.defaults.messages_at_once=3', 'rooms.defaults.messages_per_second=1');
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  for (const name of ['"one"', '"two"', '"three"', '"three"']) t.equal(await ask(alice, name), '200');
+  t.equal(await ask(alice, '"four"'), '403');
+  t.equal(await ask(bob, '"four"'), '200', 'nobody else is held up by it');
+});
+
 t.test('RFC 7701 §7.1: malformed, reserved, unwanted', async (t) => {
   const stage = await raise(
     'rooms.defaults.account_nicknames.Boss=sip:bob@127.0.0.1',
