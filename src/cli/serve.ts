@@ -2,7 +2,7 @@
 import { ConfigError, formatFault } from '../config/faults.ts';
 import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
-import { letHeapGrow } from '../ops/heap.ts';
+import { suitHeap } from '../ops/heap.ts';
 import { Logger } from '../ops/logger.ts';
 import { dialledDomain } from '../service/dialled.ts';
 import { startService, type ServedAddress, type Service } from '../service.ts';
@@ -13,7 +13,7 @@ const LAST_RESORT = 900;
 /** Serves until a signal ends it. `load` reads the configuration, now and again on SIGHUP. */
 export async function serve(load: () => Config, version: string): Promise<void> {
   const config = load();
-  letHeapGrow();
+  suitHeap();
   const log = Logger.create(config.logging);
   const service = await startService({ config, log });
   process.on('SIGHUP', () => reload(load, service, log));

@@ -3,7 +3,7 @@ import { rmSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../../src/config/load.ts';
-import { letHeapGrow } from '../../../src/ops/heap.ts';
+import { suitHeap } from '../../../src/ops/heap.ts';
 import { Logger } from '../../../src/ops/logger.ts';
 import { startService } from '../../../src/service.ts';
 import { reportCpu } from './cpu.ts';
@@ -21,7 +21,7 @@ const config = loadConfig({
     ...['msrp.unbound_per_address=5000', 'sip.connections_per_address=5000', ...keys],
   ],
 });
-letHeapGrow();
+suitHeap();
 const service = await startService({ config, log: Logger.create({ level: 'warn', format: 'text' }) });
 const portOf = (name: string): number => service.addresses.find(({ protocol }) => protocol === name)?.port ?? 0;
 reportCpu({ msrp: portOf('MSRP'), sip: portOf('SIP') });
