@@ -77,7 +77,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: (argument, context) => {
       const [, quoted, plain, text = ''] = /^(?:"([^"]+)"|(\S+))\s+(.+)$/s.exec(argument) ?? [];
       const wanted = quoted ?? plain;
-      if (wanted === undefined) return context.complain('/msg WHO TEXT');
+      if (wanted === undefined) return context.complain('write it so: /msg WHO TEXT');
       const person = personNamed(context.people(), wanted);
       if (person === undefined) return context.complain(`nobody here is called ${wanted}`);
       if (!context.room.features.includes('private-messages')) {
@@ -89,14 +89,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   file: {
     usage: '/file PATH',
     help: 'send a file to the room',
-    run: (path, { sendFile, complain }) => (path === '' ? complain('/file PATH') : sendFile(path)),
+    run: (path, { sendFile, complain }) => (path === '' ? complain('write it so: /file PATH') : sendFile(path)),
   },
   save: {
     usage: '/save NUMBER [PATH]',
     help: 'keep a file that came',
     run: (argument, { saveFile, complain }) => {
       const [, number, path] = /^(\d{1,6})(?:\s+(.+))?$/.exec(argument) ?? [];
-      return number === undefined ? complain('/save NUMBER [PATH]') : saveFile(Number(number), path);
+      return number === undefined ? complain('write it so: /save NUMBER [PATH]') : saveFile(Number(number), path);
     },
   },
   history: {

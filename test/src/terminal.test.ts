@@ -189,6 +189,8 @@ t.test('commands', async (t) => {
   type('/MSG "zoe VAN dyk"  hi');
   type('/msg sip:zvd@x you');
   t.same(said.splice(0), ['Zoe: hi there', 'Zoe van Dyk: hi', 'Zoe van Dyk: you']);
+  type('/msg');
+  t.equal(shown.pop(), '! write it so: /msg WHO TEXT');
   for (const line of ['/msg', '/msg Zoe', '/msg Nobody hi', '/constructor', '/nonsense x']) type(line);
   t.same(said, []);
   t.equal(shown.splice(0).filter((text) => text.startsWith('!')).length, 5);
