@@ -45,7 +45,7 @@ export function messageRoutes(
         if (found.length > 0) return { status: 200, body: { messages: found.map((fate) => told(fate, dialled)) } };
         return {
           status: 404,
-          body: { reason: `nothing is known of a message ${id}: it was not said here, or is too old` },
+          body: { reason: `nothing is known of a message ${id}: it was not said here, was refused, or is too old` },
         };
       },
     },
