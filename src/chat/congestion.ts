@@ -10,37 +10,36 @@ export type CongestionStep = 'marked' | 'told' | 'left_out' | 'relieved' | 'let_
 /** What the congestion of one recipient is made with. */
 export interface CongestionParts {
   readonly session: Pick<MsrpSession, 'send' | 'thin' | 'queuedBytes' | 'maxQueuedBytes'>;
-  /** Milliseconds for which the peer may stay congested. */
+  /** Milliseconds for which the peer may leave its queue more than half full. It must keep up for a third of that. */
   readonly congestedFor: number;
   /** A message was left out, since too much waits. */
   readonly leftOut: (message: PreparedMessage) => void;
   /** It has become congested: the peer reads more slowly than the room talks. */
   readonly began: () => void;
-  /** It is no longer. `leftOut`: how many messages were. */
+  /** It has kept up for a while. `leftOut`: how many messages were, since it began. */
   readonly over: (leftOut: number) => void;
-  /** It has been congested for too long. */
+  /** It has not made room for too long. */
   readonly hopeless: () => void;
 }
 
 /**
  * What is done about a peer that reads too slowly (RFC 7701 §6.4): it is told, what waits for it is thinned, the newest
  * kept, and when it does not get better it is let go. Signs of writing (RFC 3994) are left out first, lines of the room
- * itself not at all.
+ * itself not at all. A peer that is only somewhat slower than the room makes room and runs full again many times a second:
+ * it stays congested all the while, so that what is said of it is bounded, and is not let go, since it reads.
  */
 export class Congestion {
   readonly #parts: CongestionParts;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** While its queue is full, until it is half empty. */
+  #full: ReturnType<typeof setTimeout> | undefined;
+  /** While it has room, and has yet to show that it keeps up. */
+  #better: ReturnType<typeof setTimeout> | undefined;
   #leftOut = 0;
   /** Signs of writing that wait, or have gone. */
   readonly #fleeting = new WeakSet<PreparedMessage>();
 
   constructor(parts: CongestionParts) {
     this.#parts = parts;
-  }
-
-  /** Whether too much waits for the peer. */
-  get lasts(): boolean {
-    return this.#timer !== undefined;
   }
 
   /**
@@ -50,7 +49,7 @@ export class Congestion {
   send(message: PreparedMessage, fleeting = false): Exclude<Queued, 'full'> {
     const { session } = this.#parts;
     if (fleeting) {
-      if (this.lasts || session.queuedBytes > session.maxQueuedBytes / 4) return 'queued';
+      if (this.#full !== undefined || session.queuedBytes > session.maxQueuedBytes / 4) return 'queued';
       this.#fleeting.add(message);
     }
     const queued = session.send(message);
@@ -69,26 +68,37 @@ export class Congestion {
   }
 
   #begin(): void {
-    if (this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#parts.hopeless();
-    }, this.#parts.congestedFor);
-    this.#parts.began();
+    if (this.#full !== undefined) return;
+    const isKnown = this.#better !== undefined;
+    this.stop();
+    this.#full = setTimeout(this.#parts.hopeless, this.#parts.congestedFor);
+    if (!isKnown) this.#parts.began();
   }
 
   /** From the session: there is room again. */
   relieved(): void {
-    if (this.#timer === undefined) return;
+    if (this.#full === undefined) return;
     this.stop();
-    const leftOut = this.#leftOut;
-    this.#leftOut = 0;
-    this.#parts.over(leftOut);
+    this.#watch();
+  }
+
+  #watch(): void {
+    const { session, congestedFor, over } = this.#parts;
+    this.#better = setTimeout(() => {
+      // It has not run full again, and yet it could at any moment.
+      if (session.queuedBytes > session.maxQueuedBytes / 2) return this.#watch();
+      this.#better = undefined;
+      const leftOut = this.#leftOut;
+      this.#leftOut = 0;
+      over(leftOut);
+    }, congestedFor / 3);
   }
 
   /** The session is over. Idempotent. */
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    clearTimeout(this.#full);
+    clearTimeout(this.#better);
+    this.#full = this.#better = undefined;
   }
 }
 
