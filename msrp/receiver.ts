@@ -99,6 +99,10 @@ export class Receiver implements AnswerWay {
     }
     const opening = openingOf(head, head.messageId);
     const start = head.byteRange?.start ?? 1;
+    if (start > 1 && !isRelayed(head) && !this.#assembler.has(head.messageId)) {
+      this.answer(head, 400, 'nothing that precedes this chunk came here: send the whole message');
+      return undefined;
+    }
     return new Inflow(
       this,
       head,
@@ -191,6 +195,14 @@ export class Receiver implements AnswerWay {
   close(): void {
     if (this.#ownAssembler) this.#assembler.abort('session closed');
   }
+}
+
+/**
+ * Whether a relay may have changed the order of the chunks; who is connected directly sends them in their order (RFC 4975
+ * §7.1.1), so that what has not come before a chunk comes no more.
+ */
+function isRelayed({ fromPath }: RequestHead): boolean {
+  return fromPath.includes(' ');
 }
 
 /** A chunk of the peer's while it arrives. */

@@ -1,6 +1,13 @@
 /** What comes in: frames, chunks, sinks, timers. */
 import t from 'tap';
-import { Assembler, prepare, type MessageSink, type MsrpSession, type Refusal } from '../../msrp/index.ts';
+import {
+  Assembler,
+  parseMsrpPath,
+  prepare,
+  type MessageSink,
+  type MsrpSession,
+  type Refusal,
+} from '../../msrp/index.ts';
 import { PEER, Rig, Told, askingFrom, bindSession, expectSession, framesOf, latin1, utf8, TEXT } from './rig.ts';
 
 t.test('RFC 4975 §7.1: octets of any value arrive as they were sent', async (t) => {
@@ -120,9 +127,13 @@ t.test('RFC 4975 §7.3.1: chunks are answered one by one, the last by the applic
   );
 });
 
-t.test('RFC 4975 §7.3.1: the last before the first, overlap, and #', async (t) => {
+t.test('RFC 4975 §7.3.1: the last before the first, as relays may turn them; overlap, and #', async (t) => {
   const rig = new Rig();
-  const { flow, ask, told } = bindSession(rig);
+  const path = `msrp://relay.example.net:9000/relaysession;tcp ${PEER}`;
+  const { session, told } = expectSession(rig, { remotePath: parseMsrpPath(path) });
+  const flow = rig.accept();
+  const ask = askingFrom(String(session.localUri), path);
+  flow.say(ask('SEND', ['Message-ID: bindbind', 'Byte-Range: 1-0/0'], undefined));
   flow.say(ask('SEND', chunk('8-10/10'), 'rld', 'three', '$'));
   flow.say(ask('SEND', chunk('1-*/10'), 'heLLO', 'one1', '+'));
   t.same(told.texts, []);
@@ -133,6 +144,29 @@ t.test('RFC 4975 §7.3.1: the last before the first, overlap, and #', async (t) 
   flow.say(ask('SEND', chunk('8-10/10'), 'rld', 'six1', '$'));
   t.same(told.texts, ['helloworld'], 'what was given up does not come back');
 });
+
+t.test(
+  'RFC 4975 §5.4: a chunk of a message whose beginning went elsewhere is refused, and the whole is taken',
+  async (t) => {
+    const rig = new Rig();
+    const [first, second] = [bindSession(rig), bindSession(rig)];
+    first.flow.say(first.ask('SEND', chunk('1-*/10'), 'hello', 'first', '+'));
+    second.flow.say(second.ask('SEND', chunk('6-*/10'), 'wor', 'second', '+'));
+    second.flow.say(second.ask('SEND', chunk('9-10/10'), 'ld', 'third', '$'));
+    second.flow.say(second.ask('SEND', chunk('1-10/10'), 'helloworld', 'fourth', '$'));
+    rig.settle();
+    const no = '400 nothing that precedes this chunk came here: send the whole message';
+    t.same(
+      framesOf(second.flow.read()).map(({ id, what }) => [id, what]),
+      [
+        ['second', no],
+        ['third', no],
+        ['fourth', '200 OK'],
+      ],
+    );
+    t.same(second.told.texts, ['helloworld']);
+  },
+);
 
 t.test('RFC 4975 §7.1: a message is given up by # without a body, too', async (t) => {
   const rig = new Rig();

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { cpim } from './msrp-line.ts';
-import { join, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
 
 t.test('RFC 7701 §6: what the switch refuses, and with what', async (t) => {
   const stage = await raise();
@@ -133,6 +133,29 @@ t.test('RFC 4975 §5.4: a message sent again is answered again, and not said aga
   await bob.hears('once');
   await alice.hears("bob's");
   t.same(bob.line.heard(), [], 'exactly once');
+});
+
+t.test('RFC 4975 §5.4: who goes on with a message by another call is told to send it whole', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  for (const ends of [false, true]) {
+    const first = await join(stage, 'alice');
+    const id = `Message-ID: two-calls-${String(ends)}`;
+    const [, body] = cpim(first.uri, ROOM, `in two halves ${String(ends)}`);
+    const half = async ({ line }: Member, from: number, to: number, flag = '$') => {
+      const range = `Byte-Range: ${String(from)}-${String(to)}/${String(body.length)}`;
+      const headers = [id, range, 'Content-Type: message/cpim'];
+      const asked = line.send('SEND', headers, body.slice(from - 1, to), flag);
+      return line.next((frame) => frame.id === asked && /^\d/.test(frame.what));
+    };
+    t.equal((await half(first, 1, 100, '+')).what, '200');
+    const second = await join(stage, 'alice');
+    if (ends) await first.leave();
+    t.match(await half(second, 101, body.length), { what: '400', comment: /send the whole message/ });
+    t.equal((await half(second, 1, body.length)).what, '200');
+    await bob.hears(`in two halves ${String(ends)}`);
+  }
 });
 
 t.test('RFC 7701 §6.1: one user with two devices is served on both', async (t) => {
