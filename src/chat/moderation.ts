@@ -160,17 +160,24 @@ export class Moderation {
   }
 
   /**
-   * Somebody is about to be noted in the roster. Who opens a conference that nobody owns gets the role of its creator, and
-   * gets it first, so that no document shows him without it. `settled` of the join has to call `opened`.
+   * Somebody is about to be noted in the roster; gives what is to be noted. Who opens a conference that nobody owns gets
+   * the role of its creator, and gets it first, so that no document shows him without it; nobody else could let him in.
+   * `settled` of the join has to call `opened` with what was given.
    */
-  opens(join: Joined): void {
+  opens(join: Joined): Joined {
     const { user } = join;
     const { conference, policy, append, now } = this.#parts;
-    this.#coming.begins(join);
-    if (this.#opening || conference.startedAt !== undefined) return;
-    if (policy.creatorRole === undefined || conference.hasOwner) return;
+    const isTaken = this.#opening || conference.startedAt !== undefined || conference.hasOwner;
+    if (isTaken || policy.creatorRole === undefined) {
+      this.#coming.begins(join);
+      return join;
+    }
     this.#opening = true;
     append({ type: 'role', at: now(), by: user, user, role: policy.creatorRole });
+    const { status, ...rest } = join;
+    const opening: Joined = status === 'pending' ? rest : join;
+    this.#coming.begins(opening);
+    return opening;
   }
 
   /** What became of a join is known: the next one finds the conference open, or opens it. */

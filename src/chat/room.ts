@@ -171,8 +171,8 @@ export class ChatRoom {
   }
 
   /** Gives an event to the log. `settled` hears once, now or later, what became of it. */
-  append(event: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
-    if (event.type === 'joined') this.moderation.opens(event);
+  append(given: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
+    const event = given.type === 'joined' ? this.moderation.opens(given) : given;
     const settle = (outcome: Outcome): void => {
       this.#underWay -= 1;
       settled(outcome);

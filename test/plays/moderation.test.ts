@@ -228,6 +228,24 @@ t.test('the lobby: bob waits, alice is told and lets him in', async (t) => {
   );
 });
 
+t.test(
+  'who makes a room with a lobby is let in, as its owner; a room that is owned lets in nobody by himself',
+  async (t) => {
+    const club = 'sip:club@127.0.0.1';
+    const stage = await raise('rooms.defaults.lobby=true', 'rooms.named.club.roles={"sip:carol@127.0.0.1": owner}');
+    t.teardown(() => stage.close());
+    const meeting = 'sip:meeting@127.0.0.1';
+    const alice = await join(stage, 'alice', meeting);
+    t.equal(await alice.say('nobody here yet'), '200');
+    const bob = await join(stage, 'bob', meeting);
+    await bob.hears('A moderator has yet to let you in');
+    t.equal(await alice.say('/admit bob'), '200');
+    await bob.hears('You have been let in.');
+    const early = await join(stage, 'alice', club);
+    await early.hears('A moderator has yet to let you in');
+  },
+);
+
 t.test('who has left is meant by his name all the same', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
