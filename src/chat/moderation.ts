@@ -217,6 +217,11 @@ export class Moderation {
     this.#messages.note(n, said);
   }
 
+  /** What was noted could not be kept. */
+  unsaid(n: EventNumber): void {
+    this.#messages.unsaid(n);
+  }
+
   /** Notes what was taken back; gives the numbers of it that are remembered. */
   forget(retracted: Retracted): readonly EventNumber[] {
     return this.#messages.forget(retracted);

@@ -23,12 +23,20 @@ export class Retractable {
     this.#limit = limit;
   }
 
-  /** Notes a message; what is said to one alone others do not know of. */
+  /**
+   * Notes a message, as soon as it has its number: its author may mean it before it is kept. What is said to one alone
+   * others do not know of.
+   */
   note(n: EventNumber, { at, by, messageId, imdnId, audience }: Said): void {
-    if (audience.to !== 'everyone') return;
+    if (audience.to !== 'everyone' || n <= (this.#entries.at(-1)?.n ?? -1)) return;
     this.#entries.push(imdnId === undefined ? { n, at, by, messageId } : { n, at, by, messageId, imdnId });
     // Seldom and many at once: each time would move them all.
     if (this.#entries.length >= 2 * this.#limit) this.#entries = this.#entries.slice(-this.#limit);
+  }
+
+  /** The message of that number could not be kept after all. */
+  unsaid(n: EventNumber): void {
+    this.#entries = this.#entries.filter((entry) => entry.n !== n);
   }
 
   /** A message was taken back; gives its number, or the numbers of all that its author has said under that id. */

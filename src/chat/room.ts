@@ -180,8 +180,22 @@ export class ChatRoom {
       if (this.#underWay === 0) this.#parts.onIdle?.();
     };
     this.#underWay += 1;
-    const outcome = this.#parts.log.append(this.uri, event, settle);
+    let n: EventNumber | undefined;
+    const outcome = this.#parts.log.append(this.uri, event, (kept) => {
+      if (typeof kept !== 'number' && n !== undefined) this.moderation.unsaid(n);
+      settle(kept);
+    });
     if (typeof outcome !== 'number') settle(outcome);
+    else {
+      n = outcome;
+      this.#expect(n, event);
+    }
+  }
+
+  /** Who has said it may take it back by his very next words, before it is kept. */
+  #expect(n: EventNumber, event: ConferenceEvent): void {
+    if (event.type === 'said') this.moderation.remember(n, event);
+    if (event.type === 'opened') this.moderation.remember(n, noteOf(event));
   }
 
   /** Takes an event back from the log: state first, then the people. Tells whether the roster shows it. */

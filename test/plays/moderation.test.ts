@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
 import { join, type Member, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
-import type { Frame } from './msrp-line.ts';
+import { cpim, type Frame } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 
 const ALICE = 'rooms.defaults.roles={"sip:alice@127.0.0.1": owner}';
@@ -369,6 +369,28 @@ t.test('what was taken back is not sent to newcomers', async (t) => {
     [],
   );
 });
+
+t.test(
+  '/retract right behind what it means takes that back, and nothing before it, while the disk has neither',
+  async (t) => {
+    const options = ['rooms.defaults.durability=disk', 'rooms.defaults.history_messages=5'];
+    const stage = await stageWith(t, `data=${t.testdir()}`, ...options);
+    const bob = await join(stage, 'bob');
+    t.equal(await bob.say('one'), '200');
+    const statuses = await Promise.all(['two', '/retract', 'three'].map((text) => bob.say(text)));
+    t.same(statuses, ['200', '200', '200']);
+    const [headers, body] = cpim(bob.uri, ROOM, 'four '.repeat(30_000), ['Message-ID: large4']);
+    const part = headers.map((line) => line.replace(/^(Byte-Range: 1-)\d+/, '$1*'));
+    bob.line.send('SEND', part, body.slice(0, 100_000), '+');
+    t.equal(await bob.say('/retract'), '200');
+    const carol = await join(stage, 'carol');
+    const texts = [await carol.line.hears('one'), await carol.line.hears('three')];
+    t.equal(texts.length, 2);
+    t.equal(await bob.say('the end'), '200');
+    await carol.hears('the end');
+    t.notOk(carol.line.heard().some(({ body }) => /two|four/.test(body ?? '')));
+  },
+);
 
 t.test('/retract of a chosen message: by count, by Message-ID, by IMDN Message-ID; over a restart, too', async (t) => {
   const data = t.testdir();
