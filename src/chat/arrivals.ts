@@ -25,6 +25,8 @@ export interface Arrival {
   readonly wish: PastWish;
   /** The last message that this device has had; undefined for one that is new. */
   readonly after: EventNumber | undefined;
+  /** The newest event when one that is new came in, if it could not hear then: all that was said since is for it. */
+  readonly cameAt?: EventNumber | undefined;
 }
 
 /** What arrivals need of their room. */
@@ -159,7 +161,7 @@ export class Arrivals {
     return others.length > MAX_NAMES ? [...names, `+${others.length - MAX_NAMES}`] : names;
   }
 
-  #replay(recipient: Recipient, { wish, after }: Arrival, asked = false): void {
+  #replay(recipient: Recipient, { wish, after, cameAt }: Arrival, asked = false): void {
     const { uri, conference, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
     const { texts } = voice;
     const replay: Replay = new Replay({
@@ -169,6 +171,7 @@ export class Arrivals {
       wish,
       after,
       present: eventNumber(conference.last),
+      cameAt,
       asked,
       now: now(),
       notifications,

@@ -16,6 +16,8 @@ export interface ReplayParts extends PastChoiceParts {
   readonly recipient: Recipient;
   /** The newest event when it began. What comes behind is news, whatever is wanted of the past. */
   readonly present: EventNumber;
+  /** The newest event when somebody came in who could not hear then, if that is earlier: news begins behind it. */
+  readonly cameAt?: EventNumber | undefined;
   /** Somebody who is here has asked for it: his own words are among what he gets. */
   readonly asked: boolean;
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
@@ -81,7 +83,7 @@ export class Replay implements Recipient {
     this.#letGo = parts.past.use();
     this.#choice = new PastChoice(parts, (copy) => this.#concerns(copy, parts.asked));
     const begin = (): void => {
-      this.#lookBack(parts.present);
+      this.#lookBack(this.#newsAfter);
     };
     const { past, after } = parts;
     if (after === undefined) begin();
@@ -260,7 +262,7 @@ export class Replay implements Recipient {
    * @param more there may be more than that
    */
   #begin(more: boolean): void {
-    const { past, after, asked, present, now, recipient, heading } = this.#parts;
+    const { past, after, asked, now, recipient, heading } = this.#parts;
     const places = this.#choice.close();
     const [newest] = places;
     const oldest = places.at(-1);
@@ -269,7 +271,7 @@ export class Replay implements Recipient {
       // Who has asked is answered, also when there is nothing.
       if (left.length > 0 || asked) recipient.deliver(heading(left.length, left.at(-1)?.at ?? now, more));
     };
-    this.#looked = oldest === undefined ? later(present, after) : eventNumber(oldest.n - 1);
+    this.#looked = oldest === undefined ? later(this.#newsAfter, after) : eventNumber(oldest.n - 1);
     if (newest !== undefined) this.#last = newest.n;
     this.#state = 'delivering';
   }
@@ -318,10 +320,16 @@ export class Replay implements Recipient {
     });
   }
 
+  /** Up to here it is chosen what is given; all that is said later is. */
+  get #newsAfter(): EventNumber {
+    const { cameAt, present } = this.#parts;
+    return cameAt ?? present;
+  }
+
   /** Whether it is delivered when its turn comes: of the past what was chosen, of the news what concerns him. */
   #isNext(copy: Copy): boolean {
     const { n = 0 } = copy;
-    return n > this.#parts.present ? this.#concerns(copy) : this.#choice.isNext(n);
+    return n > this.#newsAfter ? this.#concerns(copy) : this.#choice.isNext(n);
   }
 
   /** Whether it would have been delivered, had the recipient been there (RFC 7701 §6.1, §6.2), or is wanted as his own. */

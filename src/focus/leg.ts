@@ -356,6 +356,7 @@ export class Leg implements SessionHandlers {
   #listens(chat: ChatSession): void {
     if (!this.media.listens) {
       this.room.arrivals.deafen(chat);
+      if (!this.#isInLobby) this.progress.wait();
       return;
     }
     this.progress.left(this.#parts.texts);
@@ -366,10 +367,14 @@ export class Leg implements SessionHandlers {
   #hears(recipient: Recipient, wanted: PastWish): void {
     // What it wants of the past is about what was before it came, and not about what it misses in this call.
     const wish = this.progress.begun ? {} : wanted;
-    this.room.arrivals.attach(recipient, { wish, after: this.progress.reached });
-    // Who waits in the lobby hears nothing of the room yet.
-    if (this.room.conference.endpoint(this.id)?.status !== 'pending') this.progress.begin();
+    this.room.arrivals.attach(recipient, { wish, after: this.progress.reached, cameAt: this.progress.cameAt });
+    if (!this.#isInLobby) this.progress.begin();
     for (const text of this.#untold.splice(0)) recipient.deliver(this.room.voice.line(text, recipient));
+  }
+
+  /** Who waits in the lobby hears nothing of the room yet. */
+  get #isInLobby(): boolean {
+    return this.room.conference.endpoint(this.id)?.status === 'pending';
   }
 
   /** Where the offer was ours, the ACK has the answer (RFC 3261 §13.2.2.4); one that has none, or junk, ends the call. */

@@ -31,6 +31,8 @@ export class Progress {
   #left: EventNumber | undefined;
   /** The newest number when it began to be told what is said. */
   #heardFrom: EventNumber | undefined;
+  /** The newest number when it came in on hold, where it did. */
+  #cameAt: EventNumber | undefined;
   /** It had never been here before that. */
   #isNew = false;
 
@@ -42,8 +44,18 @@ export class Progress {
   begin(): void {
     if (this.#heardFrom !== undefined) return;
     this.#isNew = this.#before === undefined;
-    this.#heardFrom = eventNumber(this.#parts.room.conference.last);
+    this.#heardFrom = this.#cameAt ?? eventNumber(this.#parts.room.conference.last);
     if (this.#isNew) this.#remember(this.#heardFrom);
+  }
+
+  /** It is in the room, and cannot be told now what is said: that is for it all the same, when it can. */
+  wait(): void {
+    if (this.#heardFrom === undefined) this.#cameAt ??= eventNumber(this.#parts.room.conference.last);
+  }
+
+  /** Where a device that is new began to wait, if it still does. */
+  get cameAt(): EventNumber | undefined {
+    return this.begun || this.#before !== undefined ? undefined : this.#cameAt;
   }
 
   /** Whether it has been told in this call what is said. */
@@ -69,7 +81,7 @@ export class Progress {
 
   /** Lets the room remember it. */
   keep(): void {
-    const through = this.#here ?? this.#nothingMissed;
+    const through = this.#here ?? this.#nothingMissed ?? this.cameAt;
     if (through !== undefined) this.#remember(through);
   }
 

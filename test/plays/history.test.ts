@@ -312,6 +312,27 @@ t.test('what is said while somebody catches up comes behind it: nothing lost, no
   t.same(bob.line.heard(), []);
 });
 
+for (const durability of ['memory', 'disk']) {
+  t.test(`who comes in on hold is sent the past, and all that was said since he is in: ${durability}`, async (t) => {
+    const stage = await raise(
+      ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.history_messages=2'],
+    );
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['one', 'two', 'three']);
+    const own = newPath();
+    const zoe = await join(stage, 'zoe', ROOM, { body: messageSdp(own, ['a=inactive']) }, own);
+    // What she says is answered when she is in.
+    t.equal(await zoe.say('I am on hold'), '200');
+    for (const word of ['four', 'five', 'six']) t.equal(await alice.say(word), '200');
+    t.equal((await alice.line.say(alice.uri, zoe.uri, 'for zoe alone')).what, '200');
+    await zoe.phone.within(zoe.dialog, 'INVITE', { contentType: 'application/sdp', body: messageSdp(own) });
+    zoe.phone.ack(zoe.dialog);
+    const [heading, ...texts] = await next(zoe, 7);
+    t.match(heading, /^2 messages from before you came/);
+    t.same(texts, ['two', 'three', 'four', 'five', 'six', 'for zoe alone']);
+  });
+}
+
 t.test('the room greets, and names its subject', async (t) => {
   const stage = await raise('rooms.defaults.welcome=Be kind.', 'rooms.defaults.subject=Cats');
   t.teardown(() => stage.close());
