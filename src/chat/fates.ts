@@ -72,6 +72,8 @@ interface Entry {
   /** Of a large message: of the past there is no more than the line that stands for it. */
   readonly stream: StreamId | undefined;
   aborted: boolean;
+  /** Once it was taken back: the replays that had passed it before. No later one has given it. */
+  givenBefore: readonly Stretch[] | undefined;
   failures: Map<EndpointId, Failure> | undefined;
 }
 
@@ -112,7 +114,8 @@ export class Fates {
   sent(n: EventNumber, said: Said, to: readonly Addressed[], stream?: StreamId): void {
     const { at, by, audience, messageId, endpoint: author, imdnId } = said;
     const head = { at, by, audience, messageId };
-    this.#entries[this.#next] = { n, said: head, author, imdnId, to, stream, aborted: false, failures: undefined };
+    const so = { aborted: false, givenBefore: undefined, failures: undefined };
+    this.#entries[this.#next] = { n, said: head, author, imdnId, to, stream, ...so };
     this.#next = (this.#next + 1) % this.#limits.messages;
   }
 
@@ -127,6 +130,12 @@ export class Fates {
   aborted(stream: StreamId): void {
     const entry = this.#newest((each) => each.stream === stream);
     if (entry !== undefined) entry.aborted = true;
+  }
+
+  /** A message was taken back: from now on nobody is given it. */
+  takenBack(n: EventNumber): void {
+    const entry = this.#newest((each) => each.n === n);
+    if (entry !== undefined) entry.givenBefore ??= this.#stretches.filter((stretch) => covers(stretch, entry));
   }
 
   /** Somebody begins to be given messages of the past. What comes back is to be told the number of each, in their order. */
@@ -171,12 +180,10 @@ export class Fates {
   }
 
   #recipients(entry: Entry, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly RecipientFate[] {
-    const { n, said, author, to, stream, aborted, failures } = entry;
+    const { n, author, to, stream, aborted, givenBefore, failures } = entry;
     const got = aborted ? ABORTED : DELIVERED;
     const replayed = aborted ? ABORTED : stream === undefined ? REPLAYED : LINE_ONLY;
-    const stretches = this.#stretches.filter(
-      ({ from, through, user }) => from <= n && n <= through && concerns(said, user),
-    );
+    const stretches = givenBefore ?? this.#stretches.filter((stretch) => covers(stretch, entry));
     const had = new Set(stretches.map(({ endpoint }) => endpoint));
     // Who could not hear it then is told of once: by what came of it later.
     const others = to.filter(({ endpoint, later }) => endpoint !== author && !(later === true && had.has(endpoint)));
@@ -185,9 +192,12 @@ export class Fates {
       if (there?.waits(n) === true) return { user, endpoint, fate: WAITING };
       if (later !== true) return { user, endpoint, fate: failures?.get(endpoint) ?? got };
       const fate = now.isDeaf(endpoint) ? HELD_BACK : there === undefined ? LEFT : NOT_GIVEN;
-      return { user, endpoint, fate: aborted ? ABORTED : fate };
+      return { user, endpoint, fate: aborted ? ABORTED : givenBefore === undefined ? fate : TAKEN_BACK };
     });
-    const again = stretches.map(({ user, endpoint }): RecipientFate => ({ user, endpoint, fate: replayed }));
+    const again = stretches.map(({ user, endpoint }): RecipientFate => {
+      const failure = failures?.get(endpoint);
+      return { user, endpoint, fate: failure?.is === 'taken back' ? failure : replayed };
+    });
     return [...first, ...again];
   }
 }
@@ -197,9 +207,13 @@ const WAITING: Fate = { is: 'waiting' };
 const HELD_BACK: Fate = { is: 'waiting', detail: 'its line is on hold, or lost for now' };
 const LEFT: Fate = { is: 'left' };
 const NOT_GIVEN: Fate = { is: 'not taken', detail: 'it has missed more than the room gives' };
+const TAKEN_BACK: Fate = { is: 'taken back' };
 const REPLAYED: Fate = { is: 'replayed' };
 const ABORTED: Fate = { is: 'aborted' };
 const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only the line that stands for it' };
+
+const covers = ({ from, through, user }: Stretch, { n, said }: Entry): boolean =>
+  from <= n && n <= through && concerns(said, user);
 
 const concerns = ({ audience, by }: Entry['said'], user: UserUri): boolean =>
   audience.to === 'everyone' || audience.user === user || by === user;

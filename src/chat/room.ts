@@ -254,6 +254,7 @@ export class ChatRoom {
   #takeBack(retracted: Retracted): void {
     for (const n of this.#forget(retracted)) {
       this.streams.takeBack(n);
+      this.fates.takenBack(n);
       for (const recipient of this.#switch.all()) recipient.takeBack(n);
     }
   }

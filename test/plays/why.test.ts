@@ -348,6 +348,32 @@ t.test('who is on hold, or has lost its session, is told of all the while', asyn
   await until(stage, data, 'fourth4', [`sip:bob@127.0.0.1: ${waiting}`]);
 });
 
+t.test(
+  'what was taken back before somebody could hear it again is not told to have been replayed to him',
+  async (t) => {
+    const data = t.testdir();
+    const stage = await raise(`data=${data}`);
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const hold = async (...direction: string[]): Promise<void> => {
+      const body = messageSdp(bob.line.own, direction);
+      await bob.phone.within(bob.dialog, 'INVITE', { contentType: 'application/sdp', body });
+      bob.phone.ack(bob.dialog);
+    };
+    const say = (id: string) => alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', id, [`Message-ID: ${id}`]);
+    await hold('a=inactive');
+    for (const id of ['first1', 'second2', 'third3']) t.equal((await say(id)).what, '200');
+    t.equal(await alice.say('/retract second2'), '200');
+    await until(stage, data, 'second2', ['sip:bob@127.0.0.1: taken back']);
+    await hold();
+    await bob.hears('third3');
+    await until(stage, data, 'first1', ['sip:bob@127.0.0.1: replayed']);
+    await until(stage, data, 'second2', ['sip:bob@127.0.0.1: taken back']);
+    t.equal(await alice.say('/retract first1'), '200');
+    await until(stage, data, 'first1', ['sip:bob@127.0.0.1: replayed']);
+  },
+);
+
 t.test('it is known by the Message-ID that its recipients see as well', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`, 'rooms.defaults.durability=disk', 'rooms.defaults.permanent=true');
