@@ -191,7 +191,7 @@ export class Streams {
   }
 }
 
-const SENT_AGAIN: ChatRefusal = { refused: 'not-kept', reason: 'Its sender has begun it again' };
+const SENT_AGAIN: ChatRefusal = { refused: 'not-kept', reason: 'its sender has begun it again' };
 
 /** What a large message says first, as far as it is known: behind its headers, when these can be read. */
 function beginningOf(body: Uint8Array): { readonly beginning: Uint8Array } {
