@@ -87,8 +87,8 @@ export class MemoryLog implements RoomLog {
 
 /** Events in their order, which are forgotten from the front. */
 class Line {
-  #events: Logged[] = [];
-  /** What stands before is forgotten. */
+  /** Those before the first are forgotten: in their places is nothing, since what stood there may have been large. */
+  #events: (Logged | undefined)[] = [];
   #start = 0;
 
   get length(): number {
@@ -104,6 +104,7 @@ class Line {
   }
 
   shift(): void {
+    this.#events[this.#start] = undefined;
     this.#start++;
     // Moving the rest down each time would cost as much as the room is long.
     if (this.#start <= 1024 || this.#start <= this.#events.length / 2) return;
@@ -112,7 +113,7 @@ class Line {
   }
 
   all(): Logged[] {
-    return this.#events.slice(this.#start);
+    return this.#events.slice(this.#start).filter((logged) => logged !== undefined);
   }
 }
 
