@@ -212,7 +212,8 @@ export class ChatSession {
     const history = !isRooms && this.#past > 0;
     if (history) this.#past -= 1;
     const announced = /^\d{1,6}$/.exec(cpimValues(message, PAST_NAMESPACE, 'History')[0] ?? '')?.[0];
-    if (isRooms && announced !== undefined) this.#past = Number(announced);
+    const heads = isRooms && announced !== undefined ? Number(announced) : undefined;
+    if (heads !== undefined) this.#past = heads;
     const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
     return {
       from: from.uri,
@@ -221,6 +222,7 @@ export class ChatSession {
       // Whoever wants to look like the room can mark what he says as a status line.
       status: isRooms,
       history,
+      ...(heads === undefined ? {} : { heads }),
       private: sameAddress(to, this.#identity.uri),
       at: message.dateTime ?? new Date(),
       contentType: mediaType,

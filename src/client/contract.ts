@@ -39,6 +39,8 @@ export interface ChatMessage {
    * others nothing is taken for the past.
    */
   readonly history: boolean;
+  /** A line of the room itself that heads so many messages of the past: they come next. Absent from all others. */
+  readonly heads?: number;
   /** Only for us (RFC 7701 §6.2). */
   readonly private: boolean;
   /** When its author sent it. */

@@ -36,6 +36,8 @@ class LastingRoom implements Room {
   readonly #handlers: LastingHandlers;
   readonly #comingBack: ComingBack;
   readonly #known = new Set<string>();
+  /** The line that heads the past, until something of that is shown: we may know all of it. */
+  #heading: ChatMessage | undefined;
   readonly ownUri: string;
   #room: Room | undefined;
   #roster: Roster | undefined;
@@ -137,7 +139,11 @@ class LastingRoom implements Room {
   }
 
   #heard(message: ChatMessage): void {
-    const { messageId } = message;
+    const { messageId, heads, history } = message;
+    if (heads !== undefined && heads > 0) {
+      this.#heading = message;
+      return;
+    }
     if (messageId !== undefined) {
       if (this.#known.has(messageId)) return;
       this.#known.add(messageId);
@@ -145,6 +151,10 @@ class LastingRoom implements Room {
         if (this.#known.size <= MAX_KNOWN) break;
         this.#known.delete(oldest);
       }
+    }
+    if (history && this.#heading !== undefined) {
+      this.#handlers.message(this.#heading, this);
+      this.#heading = undefined;
     }
     this.#handlers.message(message, this);
   }

@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { formatMsrpPath, parseMsrpMedia } from '../../msrp/index.ts';
@@ -358,10 +358,14 @@ t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async 
   await bob.room.say('before');
   await diary.heard('before');
   await bob.room.leave();
+  // What a killed service leaves behind: nobody has left, and nobody has noted how far Alice has read.
+  const left = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
+  t.teardown(() => rmSync(left, { recursive: true, force: true }));
+  cpSync(data, left, { recursive: true, filter: (path) => !path.endsWith('-shm') });
   await first.close();
   await reached('away');
   const waiting = room.say('said while away');
-  const second = await raise(...lasting, named, `http.port=${port}`);
+  const second = await raise(...lasting, named, `http.port=${port}`, `data=${left}`);
   t.teardown(() => second.close());
   await reached('back');
   t.match(await waiting, { said: true }, 'what was said meanwhile is said then');
@@ -370,6 +374,10 @@ t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async 
   await carol.room.say('after');
   await diary.heard('after');
   t.equal(diary.messages.filter(({ text }) => text === 'before').length, 1, 'shown once');
+  t.notOk(
+    diary.messages.some(({ text = '' }) => /before you came|that you missed/.test(text)),
+    'and no line heads what is not shown',
+  );
   await diary.until(() => room.roster.get(room.ownUri)?.nickname === 'Al');
   t.same(diary.closings, []);
   await Promise.all([room.leave(), carol.room.leave()]);
