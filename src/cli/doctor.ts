@@ -1,7 +1,7 @@
 /** `grouptextchat doctor`: what of this machine would keep the service from its work. */
-import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { makeDirectory } from '../config/directories.ts';
+import { DirectoryError } from '../config/directories.ts';
 import { dataPath, type Config } from '../config/schema.ts';
 import { exposure, listUsers } from '../config/users.ts';
 import { logFileFault } from '../log/sqlite.ts';
@@ -22,7 +22,7 @@ const LEAST_SPACE = 64 * 1024 * 1024;
 /** A certificate that ends sooner than this needs care, in days. */
 const FEW_DAYS = 14;
 
-/** Looks at everything that the configuration needs of this machine. The service must not be running. */
+/** Looks at everything that the configuration needs of this machine, and leaves it as it is. The service must not be running. */
 export async function examine(config: Config, now: Date): Promise<readonly Finding[]> {
   return [
     node(process.versions.node),
@@ -47,17 +47,34 @@ function node(version: string): Finding {
 
 function dataDirectory(path: string): Finding {
   const what = `data directory ${path}`;
-  const probe = join(path, `.doctor-${process.pid}`);
   try {
-    makeDirectory('data', resolve(path));
-    writeFileSync(probe, '');
-    rmSync(probe);
-    const { bavail, bsize } = statfsSync(path);
+    const place = placeOf('data', resolve(path));
+    const { bavail, bsize } = statfsSync(place);
     const free = `${Math.floor((bavail * bsize) / 1024 / 1024)} MiB free`;
-    return { what, is: bavail * bsize < LEAST_SPACE ? 'fault' : 'well', detail: free };
+    const detail = place === resolve(path) ? free : `is made at the start, ${free}`;
+    return { what, is: bavail * bsize < LEAST_SPACE ? 'fault' : 'well', detail };
   } catch (error) {
     return { what, is: 'fault', detail: reasonOf(error) };
   }
+}
+
+/**
+ * Where a directory is, or would be made: itself, or the nearest one above it that is there. Throws `DirectoryError` where
+ * nothing can be made in that; only trying tells, as in /proc, and what is made for it goes at once.
+ */
+function placeOf(key: string, path: string): string {
+  let place = path;
+  while (!existsSync(place) && dirname(place) !== place) place = dirname(place);
+  const cannot = place === path ? `${path} cannot be used` : `${path} cannot be made`;
+  if (!statSync(place).isDirectory()) throw new DirectoryError(`${key}: ${cannot}: ${place} is no directory`);
+  const probe = join(place, `.doctor-${process.pid}`);
+  try {
+    mkdirSync(probe);
+    rmdirSync(probe);
+  } catch (error) {
+    throw new DirectoryError(`${key}: ${cannot}: nothing can be made in ${place} (${reasonOf(error)})`);
+  }
+  return place;
 }
 
 function roomLog(config: Config): Finding {
@@ -65,7 +82,7 @@ function roomLog(config: Config): Finding {
   const file = logFile(config);
   if (file === undefined) return { what, is: 'well', detail: 'in memory' };
   try {
-    makeDirectory('log.file', dirname(file));
+    placeOf('log.file', resolve(dirname(file)));
   } catch (error) {
     return { what, is: 'fault', detail: reasonOf(error) };
   }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
@@ -331,10 +331,19 @@ t.test('doctor finds what is in the way', async (t) => {
   const findings = async (more: readonly string[], now = new Date()): Promise<string> =>
     formatFindings(await examine(readConfig({ options: [...options, ...more] }), now));
 
-  t.notMatch(await findings([]), /^(?:care|fault)/m);
+  const before = await findings([`log.file=${dir}/logs/a/rooms.sqlite`]);
+  t.notMatch(before, /^(?:care|fault)/m);
+  t.match(before, /^well {2}data directory .*: is made at the start, \d+ MiB free$/m);
+  t.same(readdirSync(dir).sort(), ['c.pem', 'file', 'k.pem'], 'it only looks');
   t.match(await findings([`http.port=${taken}`]), /^fault HTTP on TCP port \d+ of 127\.0\.0\.1: .*EADDRINUSE/m);
-  t.match(await findings([`data=${dir}/file/data`]), /^fault data directory .*: ENOTDIR/m);
+  t.match(
+    await findings([`data=${dir}/file/data`]),
+    /^fault data directory .* cannot be made: .*\/file is no directory/m,
+  );
   t.match(await findings(['auth.mode=digest']), /^care {2}users: none yet/m);
+  mkdirSync(join(dir, 'data'));
+  t.match(await findings([]), /^well {2}data directory .*: \d+ MiB free$/m);
+  t.same(readdirSync(join(dir, 'data')), []);
   addUser(join(dir, 'data', 'users.json'), 'grouptextchat', 'alice', 'secret');
   chmodSync(join(dir, 'data', 'users.json'), 0o644);
   t.match(await findings(['auth.mode=digest']), /^care {2}users: .*users\.json can be read by others/m);
