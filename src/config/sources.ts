@@ -1,5 +1,16 @@
 /** The places a configuration comes from, each made into one shape: values, and where each of them stands. */
-import { isMap, isScalar, isSeq, LineCounter, parse, parseDocument, YAMLParseError, type Node } from 'yaml';
+import {
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parse,
+  parseDocument,
+  type YAMLMap,
+  YAMLParseError,
+} from 'yaml';
 import { z } from 'zod';
 import type { ConfigFault } from './faults.ts';
 import { allKeys, keyOfWords, schemaAt, takesNull, takesText, unknownKey, type KeyPath } from './keys.ts';
@@ -21,6 +32,9 @@ export interface Source {
 
 const joined = (path: KeyPath): string => path.join('\0');
 
+/** What the library calls it that a key is given twice. */
+const REPEATED = 'DUPLICATE_KEY';
+
 /** Reads a YAML file that the caller has read from disk. Its syntax faults are in the result. */
 export function fromYaml(name: string, text: string): Source {
   const lines = new LineCounter();
@@ -32,13 +46,15 @@ export function fromYaml(name: string, text: string): Source {
   const faults = document.errors.map((error) => ({
     place: at(error.pos[0]),
     key: '',
-    message: error.message,
+    message: error.code === REPEATED ? 'this key is given for the second time' : error.message,
   }));
-  if (faults.length > 0) return { value: {}, placeOf: () => name, says: () => false, faults };
+  if (document.errors.some(({ code }) => code !== REPEATED))
+    return { value: {}, placeOf: () => name, says: () => false, faults };
 
   const places = new Map<string, string>();
   const walk = (node: Node | null | undefined, path: KeyPath): void => {
     if (isMap<Node, Node | null>(node)) {
+      foldRepeated(node);
       for (const { key, value } of node.items) {
         const below = [...path, isScalar(key) ? String(key.value) : String(key)];
         places.set(joined(below), at(key.range?.[0] ?? 0));
@@ -65,6 +81,19 @@ export function fromYaml(name: string, text: string): Source {
     says: (path) => places.has(joined(path)),
     faults,
   };
+}
+
+/** Of a key that is given again, which is a fault, all is looked at: sections become one, else the last counts. */
+function foldRepeated(map: YAMLMap<Node, Node | null>): void {
+  const firsts = new Map<string, Pair<Node, Node | null>>();
+  for (const pair of map.items) {
+    const name = String(isScalar(pair.key) ? pair.key.value : pair.key);
+    const first = firsts.get(name);
+    if (first === undefined) firsts.set(name, pair);
+    else if (isMap(first.value) && isMap(pair.value)) first.value.items.push(...pair.value.items);
+    else firsts.set(name, pair);
+  }
+  map.items = [...firsts.values()];
 }
 
 /** The plain value of a document. What the library throws here (too many aliases) is a fault of the file. */

@@ -241,7 +241,22 @@ t.test('keys that do not go together are told beside other faults, in the order 
 
 t.test('broken YAML is told with line and column', async (t) => {
   t.match(faultsOf(file('sip:\n  port: [1\n')), [/^my\.yaml:\d+:\d+: /]);
-  t.match(faultsOf(file('sip: { port: 1 }\nsip: { port: 2 }')), [/^my\.yaml:2:1: Map keys must be unique/]);
+  t.match(faultsOf(file('sip: { port: 1 }\nsip: { port: 2 }')), [
+    /^my\.yaml:2:1: this key is given for the second time$/,
+  ]);
+  const twice = 'sip: { port: nine }\nsip: { udp: perhaps }\nprt: 1\nhttp: { port: 1, port: two }';
+  t.match(
+    faultsOf(file(twice)),
+    [
+      /^my\.yaml:1:\d+: sip\.port: expected/,
+      /^my\.yaml:2:1: this key is given for the second time$/,
+      /^my\.yaml:2:\d+: sip\.udp: expected/,
+      /^my\.yaml:3:1: prt: no such key/,
+      /^my\.yaml:4:\d+: this key is given for the second time$/,
+      /^my\.yaml:4:\d+: http\.port: expected/,
+    ],
+    'and all other faults with it',
+  );
   t.match(faultsOf(file('- 1')), [/^my\.yaml: expected object/]);
   const bomb = `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c]`;
   t.match(faultsOf(file(bomb))[0], /^my\.yaml: Excessive alias count/);
