@@ -219,7 +219,10 @@ export function refuse(
 }
 
 /** At most so many bytes of a head that is broken are looked at for an answer. */
-const LEGIBLE = 16_384;
+const LEGIBLE = 65_536;
+
+/** And so many of its lines. */
+const LEGIBLE_LINES = 512;
 
 function legibleLines(bytes: Buffer): string[] {
   const start = skipLineBreaks(bytes);
@@ -229,7 +232,7 @@ function legibleLines(bytes: Buffer): string[] {
   const end = whole ? blank : Math.max(start, bytes.lastIndexOf('\r\n', start + LEGIBLE, 'latin1'));
   return decodeHead(bytes, start, end)
     .replace(/\r\n[ \t]+/g, ' ')
-    .split(/\r?\n/);
+    .split(/\r?\n/, LEGIBLE_LINES);
 }
 
 function legibleFields(lines: readonly string[]): HeaderField[] {

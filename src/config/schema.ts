@@ -123,9 +123,13 @@ export const schema = z.strictObject({
     session_expires: duration,
     session_minimum: duration,
     message_bytes: sizeFrom(65_535, 'must be at least 65535, the largest that UDP can bring (RFC 3261 §18.1.1)'),
+    header_line: sizeFrom(1024, 'must be at least 1KiB'),
     connections_per_address: count,
     transactions: count,
     dialogs: count,
+    dialogs_per_address: count,
+    pending_invites: count,
+    pending_invites_per_address: count,
   }),
 
   msrp: z.strictObject({

@@ -14,8 +14,11 @@ export function userAgentLimits({ sip, roster }: Config): Partial<Limits> {
     serverTransactions: sip.transactions,
     clientTransactions: sip.transactions,
     dialogs: sip.dialogs,
+    dialogsPerAddress: sip.dialogs_per_address,
+    pendingInvites: sip.pending_invites,
+    pendingInvitesPerAddress: sip.pending_invites_per_address,
     subscriptions: roster.subscriptions,
-    parser: { ...DEFAULT_PARSER_LIMITS, messageBytes: sip.message_bytes },
+    parser: { ...DEFAULT_PARSER_LIMITS, messageBytes: sip.message_bytes, headerLine: sip.header_line },
   };
 }
 

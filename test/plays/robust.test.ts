@@ -3,6 +3,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import t from 'tap';
+import { readConfig } from '../../src/config/load.ts';
+import { userAgentLimits } from '../../src/service/limits.ts';
 import { cpim } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 import { join, raise, ROOM } from './stage.ts';
@@ -230,4 +232,30 @@ t.test('a stop: one BYE for each call and one NOTIFY for each subscription, howe
     t.match(Buffer.from(body).toString(), /state="deleted"/, 'RFC 4575 §5.2: all are gone');
     t.notMatch(Buffer.from(body).toString(), /<user/, 'and nobody is named');
   }
+});
+
+t.test('RFC 3261 §21.5.14: a header line that is too long is answered 513, however long it is', async (t) => {
+  const stage = await raise('sip.header_line=2KiB');
+  t.teardown(() => stage.close());
+  for (const [octets, status] of [
+    [1_500, '200'],
+    [3_000, '513'],
+    [30_000, '513'],
+    [60_000, '513'],
+  ] as const) {
+    const socket = connect({ port: stage.sip, host: '127.0.0.1' });
+    const from = `From: "${'x'.repeat(octets)}" <sip:alice@127.0.0.1>;tag=1`;
+    const via = 'Via: SIP/2.0/TCP 127.0.0.1;branch=z9hG4bKlong';
+    const rest = `To: <${ROOM}>\r\nCall-ID: long\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0`;
+    socket.write(`OPTIONS ${ROOM} SIP/2.0\r\n${via}\r\n${from}\r\n${rest}\r\n\r\n`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    t.equal(answer.toString('latin1', 8, 11), status, `${String(octets)} octets`);
+  }
+});
+
+t.test('the bounds of calls from one address are as configured', async (t) => {
+  const given = ['dialogs_per_address=7', 'pending_invites=6', 'pending_invites_per_address=5'];
+  const limits = userAgentLimits(readConfig({ options: given.map((each) => `sip.${each}`) }));
+  t.match(limits, { dialogsPerAddress: 7, pendingInvites: 6, pendingInvitesPerAddress: 5 });
 });
