@@ -175,7 +175,7 @@ export class ChatSession {
     }
     try {
       const message = parseCpim(incoming.body);
-      this.#tell(message);
+      this.#tell(message, incoming.messageId);
       incoming.respond(200);
     } catch (fault) {
       if (!(fault instanceof MsrpError)) throw fault;
@@ -183,7 +183,7 @@ export class ChatSession {
     }
   }
 
-  #tell(message: CpimMessage): void {
+  #tell(message: CpimMessage, sentAs: string): void {
     const { from } = message;
     if (from === undefined) throw new MsrpError(400, 'nobody has written this');
     const { mediaType } = message.contentType;
@@ -195,7 +195,7 @@ export class ChatSession {
     } else if (isAggregate(message)) {
       for (const imdn of parseAggregate(message)) this.#tellReceipt(imdn, imdn.recipientUri ?? from.uri);
     } else {
-      this.#handlers.message(this.#chatMessage(message, from));
+      this.#handlers.message(this.#chatMessage(message, from, sentAs));
     }
   }
 
@@ -203,7 +203,11 @@ export class ChatSession {
     this.#handlers.receipt({ messageId, from, status: disposition?.status ?? 'unknown' });
   }
 
-  #chatMessage(message: CpimMessage, from: { readonly name?: string; readonly uri: string }): ChatMessage {
+  #chatMessage(
+    message: CpimMessage,
+    from: { readonly name?: string; readonly uri: string },
+    sentAs: string,
+  ): ChatMessage {
     const { mediaType } = message.contentType;
     const to = message.to[0]?.uri ?? this.#room.uri;
     const { messageId, dispositionNotification } = imdnHeadersOf(message);
@@ -228,6 +232,7 @@ export class ChatSession {
       contentType: mediaType,
       text: wordsOf(message),
       content: contentOf(message),
+      sentAs,
       wantsReceipt: messageId !== undefined && dispositionNotification.includes('display'),
       ...(messageId === undefined ? {} : { messageId }),
       ...(subject === undefined ? {} : { subject }),

@@ -52,6 +52,8 @@ export interface ChatMessage {
   readonly content: Uint8Array;
   /** imdn.Message-ID, the same for every device and at each replay. */
   readonly messageId?: string;
+  /** The Message-ID under which the room sends it (RFC 4975 §7.1.1), with rooms of this service the same at each replay. */
+  readonly sentAs: string;
   readonly subject?: string;
   readonly fileName?: string;
   /** Its author wants to know that it was read: see `Room.seen`. */

@@ -104,6 +104,8 @@ class LastingRoom implements Room {
     for (;;) {
       const said: Said = (await this.#room?.say(text, to, id)) ?? NOT_SAID;
       const unknown = !said.said && said.status === undefined;
+      // The room may give it back after a restart, as if it had come from another device of ours.
+      if (said.said) this.#isNew(said.messageId);
       if (!unknown || !(await this.#backAgain())) return said;
       id = said.messageId;
     }
@@ -139,24 +141,27 @@ class LastingRoom implements Room {
   }
 
   #heard(message: ChatMessage): void {
-    const { messageId, heads, history } = message;
+    const { messageId, sentAs, heads, history } = message;
     if (heads !== undefined && heads > 0) {
       this.#heading = message;
       return;
     }
-    if (messageId !== undefined) {
-      if (this.#known.has(messageId)) return;
-      this.#known.add(messageId);
-      for (const oldest of this.#known) {
-        if (this.#known.size <= MAX_KNOWN) break;
-        this.#known.delete(oldest);
-      }
-    }
+    if (!this.#isNew(messageId ?? sentAs)) return;
     if (history && this.#heading !== undefined) {
       this.#handlers.message(this.#heading, this);
       this.#heading = undefined;
     }
     this.#handlers.message(message, this);
+  }
+
+  #isNew(id: string): boolean {
+    if (this.#known.has(id)) return false;
+    this.#known.add(id);
+    for (const oldest of this.#known) {
+      if (this.#known.size <= MAX_KNOWN) break;
+      this.#known.delete(oldest);
+    }
+    return true;
   }
 
   #lost(why: ClientError): void {

@@ -331,6 +331,29 @@ t.test('the past once more, though it was shown before', async (t) => {
   await Promise.all([alice.room.leave(), bob.leave()]);
 });
 
+t.test(
+  'what the room sends again under the same Message-ID is shown once, though its author gives no IMDN id',
+  async (t) => {
+    const stage = await raise('rooms.defaults.history_messages=10');
+    t.teardown(() => stage.close());
+    const alice = await join(stage, 'alice');
+    const diary = new Diary();
+    const bob = await stayInRoom(ROOM, optionsFor(stage, 'Bob'), diary.handlers);
+    t.equal(await alice.say('one'), '200');
+    await diary.heard('one');
+    t.match(await bob.say('two'), { said: true });
+    t.match(await bob.say('/history 5'), { said: true });
+    await diary.until(() => diary.messages.find(({ text }) => text?.startsWith('2 messages again')));
+    t.equal(await alice.say('three'), '200');
+    await diary.heard('three');
+    t.same(
+      diary.messages.filter(({ status }) => !status).map(({ text }) => text),
+      ['one', 'three'],
+    );
+    await Promise.all([alice.leave(), bob.leave()]);
+  },
+);
+
 t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
   t.teardown(() => rmSync(data, { recursive: true, force: true }));
