@@ -173,18 +173,16 @@ export class ChatRoom {
   /** Gives an event to the log. `settled` hears once, now or later, what became of it. */
   append(given: ConferenceEvent, settled: (outcome: Outcome) => void = ignore): void {
     const event = given.type === 'joined' ? this.moderation.opens(given) : given;
+    let n: EventNumber | undefined;
     const settle = (outcome: Outcome): void => {
+      if (typeof outcome !== 'number' && n !== undefined) this.moderation.unsaid(n);
       this.#underWay -= 1;
       settled(outcome);
       if (event.type === 'joined') this.moderation.opened(event);
       if (this.#underWay === 0) this.#parts.onIdle?.();
     };
     this.#underWay += 1;
-    let n: EventNumber | undefined;
-    const outcome = this.#parts.log.append(this.uri, event, (kept) => {
-      if (typeof kept !== 'number' && n !== undefined) this.moderation.unsaid(n);
-      settle(kept);
-    });
+    const outcome = this.#parts.log.append(this.uri, event, settle);
     if (typeof outcome !== 'number') settle(outcome);
     else {
       n = outcome;
