@@ -73,9 +73,9 @@ export class Streams {
     settled: (verdict: StreamVerdict) => void,
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
-    const beginning = beginningOf(posting.body);
-    this.#giveUpFor(duplicates.known(speaker.user, posting.messageId, beginning));
-    const first = duplicates.begin(speaker.user, posting.messageId, beginning, settled);
+    const fingerprint = fingerprintOf(beginningOf(posting.body));
+    this.#giveUpFor(duplicates.known(speaker.user, posting.messageId, { fingerprint }));
+    const first = duplicates.begin(speaker.user, posting.messageId, { fingerprint }, settled);
     if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
     if ('refused' in post) {
@@ -85,7 +85,7 @@ export class Streams {
     const id = newStreamId();
     const underWay: UnderWay = { stream, first, n: undefined, ended: false, told: new Set(), copy: undefined };
     this.#underWay.set(id, underWay);
-    append(this.#opened(id, speaker, posting, post, size, fingerprintOf(beginning)), (outcome) => {
+    append(this.#opened(id, speaker, posting, post, size, fingerprint), (outcome) => {
       if (typeof outcome === 'number') underWay.n = outcome;
       else this.#fail(id, outcome);
     });
