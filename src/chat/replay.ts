@@ -1,5 +1,5 @@
 import type { Millis } from '../conference/events.ts';
-import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, later, type UserUri } from '../conference/ids.ts';
 import { LogReadError } from '../log/room-log.ts';
 import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
@@ -348,9 +348,6 @@ export class Replay implements Recipient {
     this.#held.letGoOfAll();
   }
 }
-
-const later = (one: EventNumber, other: EventNumber | undefined): EventNumber =>
-  other === undefined || other < one ? one : other;
 
 /** To choose of what has been read takes about as long as to deliver so many. */
 const CHOICE = 32;

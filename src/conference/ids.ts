@@ -29,6 +29,11 @@ export type StreamId = Branded<string, 'StreamId'>;
 /** Position of an event in its room's log: starts at 1, strictly increasing. */
 export type EventNumber = Branded<number, 'EventNumber'>;
 
+/** The later of two positions, as far as there are any. */
+export function later<N extends EventNumber | undefined>(one: N, other: EventNumber | undefined): N | EventNumber {
+  return other === undefined || (one !== undefined && one >= other) ? one : other;
+}
+
 /** An IP address in the one form in which addresses are compared (RFC 5952; an IPv4-mapped one as IPv4). */
 export type IpAddress = Branded<string, 'IpAddress'>;
 

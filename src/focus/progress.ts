@@ -1,5 +1,5 @@
 import type { ChatRoom } from '../chat/room.ts';
-import { type EventNumber, eventNumber } from '../conference/ids.ts';
+import { type EventNumber, eventNumber, later } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 
 /** How far somebody has been given what was for him; undefined when there was none. */
@@ -108,10 +108,6 @@ export class Progress {
     const { room, caller, instance, others } = this.#parts;
     if (instance === undefined) return undefined;
     const kept = room.conference.position(caller.user, instance);
-    return [...others()].map(({ arrived }) => arrived).reduce(later, kept);
+    return [...others()].reduce((most, { arrived }) => later(most, arrived), kept);
   }
-}
-
-function later(one: EventNumber | undefined, other: EventNumber | undefined): EventNumber | undefined {
-  return one === undefined || (other !== undefined && other > one) ? other : one;
 }
