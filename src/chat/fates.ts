@@ -64,7 +64,7 @@ export interface MessageFate {
 /** A message without its content, of which a thousand would be more than all else that a room remembers. */
 interface Entry {
   readonly n: EventNumber;
-  readonly said: Pick<Said, 'at' | 'by' | 'audience' | 'messageId'>;
+  readonly said: MessageFate['said'];
   readonly author: EndpointId | undefined;
   readonly imdnId: MessageId | undefined;
   /** Those to whom it went; its sender's endpoint may be among them. */
