@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import t from 'tap';
-import { formatUri, type SipRequest } from '../../sip/index.ts';
+import { formatUri, type SipRequest, type SipResponse } from '../../sip/index.ts';
 import { joinRoom } from '../../src/client/index.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { MsrpLine } from './msrp-line.ts';
@@ -1072,6 +1072,17 @@ t.test('who takes no MESSAGE gets none; who gets MSRP gets no MESSAGE', async (t
 /** A telephone with a line for the chat. */
 const withChat = (path: string): string => messageSdp(path, ['m=audio 9 RTP/AVP 0', 'a=inactive']);
 
+/** A telephone that takes MESSAGE, with such a line. */
+const joinWithChat = (stage: Stage, own: string): Promise<Member> =>
+  join(stage, 'tom', ROOM, { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] }, own);
+
+/** It offers its lines anew; gives the room's answer. */
+async function offersAnew({ phone, dialog }: Member, body: string): Promise<SipResponse> {
+  const answer = await phone.within(dialog, 'INVITE', { contentType: 'application/sdp', body });
+  phone.ack(dialog);
+  return answer;
+}
+
 const bodyless = ({ body = '' }: { readonly body: string | undefined }): string => body.split('\r\n\r\n').at(-1) ?? '';
 
 t.test('RFC 4975 §8.4: while the line of a telephone moves to another path, what is said waits for it', async (t) => {
@@ -1082,11 +1093,7 @@ t.test('RFC 4975 §8.4: while the line of a telephone moves to another path, wha
   await zoe.say('one');
   await tom.hears('one');
   const moved = newPath();
-  const answer = await tom.phone.within(tom.dialog, 'INVITE', {
-    contentType: 'application/sdp',
-    body: withChat(moved),
-  });
-  tom.phone.ack(tom.dialog);
+  const answer = await offersAnew(tom, withChat(moved));
   for (const word of ['two', 'three']) t.equal(await zoe.say(word), '200');
   const line = await MsrpLine.bind(moved, pathOf(answer.body));
   await line.hears('2 messages that you missed');
@@ -1103,13 +1110,7 @@ t.test(
     const stage = await raise();
     t.teardown(() => stage.close());
     const [zoe, own] = [await join(stage, 'zoe'), newPath()];
-    const tom = await join(
-      stage,
-      'tom',
-      ROOM,
-      { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] },
-      own,
-    );
+    const tom = await joinWithChat(stage, own);
     const reads = async (): Promise<string> => textOf(await tom.phone.next('MESSAGE'));
     tom.line.answers = false;
     const words = Array.from({ length: 8 }, (_, i) => `word ${String(i)}`);
@@ -1122,11 +1123,7 @@ t.test(
     for (const word of ['first', 'second', 'third']) await zoe.say(word);
     t.equal(await reads(), 'zoe: first');
     const again = newPath();
-    const answer = await tom.phone.within(tom.dialog, 'INVITE', {
-      contentType: 'application/sdp',
-      body: withChat(again),
-    });
-    tom.phone.ack(tom.dialog);
+    const answer = await offersAnew(tom, withChat(again));
     const line = await MsrpLine.bind(again, pathOf(answer.body));
     for (const word of ['second', 'third']) await line.hears(word);
     await zoe.say('fourth');
@@ -1139,13 +1136,7 @@ t.test('RFC 3264 §8.2: what waits for a telephone is not sent again when it giv
   const stage = await raise();
   t.teardown(() => stage.close());
   const [zoe, own] = [await join(stage, 'zoe'), newPath()];
-  const tom = await join(
-    stage,
-    'tom',
-    ROOM,
-    { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] },
-    own,
-  );
+  const tom = await joinWithChat(stage, own);
   tom.line.close();
   await tom.line.closed;
   tom.phone.late.add('MESSAGE');
@@ -1153,8 +1144,7 @@ t.test('RFC 3264 §8.2: what waits for a telephone is not sent again when it giv
   const one = await tom.phone.next('MESSAGE');
   for (const word of ['two', 'three']) await zoe.say(word);
   const without = withChat(own).replace('m=message 9', 'm=message 0');
-  await tom.phone.within(tom.dialog, 'INVITE', { contentType: 'application/sdp', body: without });
-  tom.phone.ack(tom.dialog);
+  await offersAnew(tom, without);
   await zoe.say('four');
   tom.phone.late.delete('MESSAGE');
   tom.phone.answer(one);
