@@ -116,7 +116,7 @@ export class Arrivals {
   }
 
   /**
-   * The recipient gets nothing until it is attached again, since its line is on hold or lost: then what is said meanwhile.
+   * The recipient gets nothing until it is attached again, since its line is on hold, lost, or not there yet: then what is said meanwhile.
    * Who waits in the lobby gets none of that either.
    */
   deafen(recipient: Recipient): void {

@@ -204,7 +204,7 @@ export class Fates {
 
 const DELIVERED: Fate = { is: 'delivered' };
 const WAITING: Fate = { is: 'waiting' };
-const HELD_BACK: Fate = { is: 'waiting', detail: 'its line is on hold, or lost for now' };
+const HELD_BACK: Fate = { is: 'waiting', detail: 'its line is on hold, lost, or not there yet' };
 const LEFT: Fate = { is: 'left' };
 const NOT_GIVEN: Fate = { is: 'not taken', detail: 'it has missed more than the room gives' };
 const TAKEN_BACK: Fate = { is: 'taken back' };

@@ -349,19 +349,25 @@ export class Leg implements SessionHandlers {
       return;
     }
     if (chat.isBound) this.#listens(chat);
+    else if (!this.progress.begun) this.#cannotHear(chat, 'expected');
     // Behind it: what it has asked for while it came in is answered to who hears already.
     chat.admit();
   }
 
   #listens(chat: ChatSession): void {
     if (!this.media.listens) {
-      this.room.arrivals.deafen(chat);
-      if (!this.#isInLobby) this.progress.wait();
+      this.#cannotHear(chat, 'on hold');
       return;
     }
     this.progress.left(this.#parts.texts);
     this.#hears(chat, this.#parts.wish);
     this.#parts.texts.end();
+  }
+
+  /** It is in the roster, so what is said is for it, though it cannot be given it yet. */
+  #cannotHear(chat: ChatSession, line: 'expected' | 'on hold'): void {
+    this.room.arrivals.deafen(chat);
+    if (!this.#isInLobby) this.progress.wait(line);
   }
 
   #hears(recipient: Recipient, wanted: PastWish): void {

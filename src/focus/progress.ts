@@ -31,8 +31,10 @@ export class Progress {
   #left: EventNumber | undefined;
   /** The newest number when it began to be told what is said. */
   #heardFrom: EventNumber | undefined;
-  /** The newest number when it came in on hold, where it did. */
+  /** The newest number when it came in, where it could not be told then what is said. */
   #cameAt: EventNumber | undefined;
+  /** That was since it had its line on hold. */
+  #wasHeld = false;
   /** It had never been here before that. */
   #isNew = false;
 
@@ -48,9 +50,14 @@ export class Progress {
     if (this.#isNew) this.#remember(this.#heardFrom);
   }
 
-  /** It is in the room, and cannot be told now what is said: that is for it all the same, when it can. */
-  wait(): void {
-    if (this.#heardFrom === undefined) this.#cameAt ??= eventNumber(this.#parts.room.conference.last);
+  /**
+   * It is in the room, and cannot be told now what is said: that is for it all the same, when it can. Who is never heard of on
+   * a line that was `expected` is a newcomer when he calls again; who has it on hold has been here.
+   */
+  wait(line: 'expected' | 'on hold'): void {
+    if (this.#heardFrom !== undefined) return;
+    this.#cameAt ??= eventNumber(this.#parts.room.conference.last);
+    this.#wasHeld ||= line === 'on hold';
   }
 
   /** Where a device that is new began to wait, if it still does. */
@@ -81,7 +88,7 @@ export class Progress {
 
   /** Lets the room remember it. */
   keep(): void {
-    const through = this.#here ?? this.#nothingMissed ?? this.cameAt;
+    const through = this.#here ?? this.#nothingMissed ?? (this.#wasHeld ? this.cameAt : undefined);
     if (through !== undefined) this.#remember(through);
   }
 

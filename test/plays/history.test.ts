@@ -1,7 +1,7 @@
 import t from 'tap';
 import { messageSdp, join, newPath, pathOf, raise, ROOM, type Member, type Stage } from './stage.ts';
 import { cpim, type Frame, MsrpLine } from './msrp-line.ts';
-import { SipPhone } from './sip-phone.ts';
+import { type PhoneDialog, SipPhone } from './sip-phone.ts';
 
 /** A room with a past: alice says so many things, `one` first. */
 async function past(stage: Stage, words: readonly string[]): Promise<Member> {
@@ -330,6 +330,41 @@ for (const durability of ['memory', 'disk']) {
     const [heading, ...texts] = await next(zoe, 7);
     t.match(heading, /^2 messages from before you came/);
     t.same(texts, ['two', 'three', 'four', 'five', 'six', 'for zoe alone']);
+  });
+}
+
+for (const durability of ['memory', 'disk']) {
+  t.test(`what is said to who is in, and has not bound the session yet, comes when it is: ${durability}`, async (t) => {
+    const data = t.testdir();
+    const stage = await raise(
+      ...[`data=${data}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.history_messages=1'],
+    );
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['one', 'two']);
+    const phone = await SipPhone.connect('zoe', stage.sip);
+    phone.instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    const call = async (own: string): Promise<{ readonly dialog: PhoneDialog; readonly path: string }> => {
+      const offer = { contentType: 'application/sdp', body: messageSdp(own) };
+      const { response, dialog } = await phone.request('INVITE', ROOM, offer);
+      phone.ack(dialog);
+      // Until the log has kept that she is in, nobody has her address.
+      let alone = '404';
+      while (alone === '404') alone = (await alice.line.say(alice.uri, phone.uri, 'for zoe alone')).what;
+      t.equal(alone, '200', 'RFC 7701 §6.2');
+      t.equal(await alice.say('three'), '200');
+      return { dialog, path: pathOf(response.body) };
+    };
+    const { dialog } = await call(newPath());
+    await phone.within(dialog, 'BYE');
+    t.equal(await alice.say('four'), '200');
+
+    const own = newPath();
+    const { path } = await call(own);
+    const line = await MsrpLine.bind(own, path);
+    const texts = [];
+    for (let i = 0; i < 4; i++) texts.push(textOf(await nextSend(line)));
+    t.match(texts.shift(), /^One message from before you came/, 'she has heard nothing yet: a newcomer');
+    t.same(texts, ['four', 'for zoe alone', 'three']);
   });
 }
 

@@ -332,7 +332,7 @@ t.test('who is on hold, or has lost its session, is told of all the while', asyn
   await hold(bob, 'a=inactive');
   await hold(carol, 'a=sendonly');
   for (const id of ['first1', 'second2', 'third3']) t.equal((await say(id)).what, '200');
-  const waiting = 'waiting (its line is on hold, or lost for now)';
+  const waiting = 'waiting (its line is on hold, lost, or not there yet)';
   for (const id of ['first1', 'third3'])
     await until(stage, data, id, [`sip:bob@127.0.0.1: ${waiting}`, `sip:carol@127.0.0.1: ${waiting}`]);
   await hold(bob);
