@@ -190,8 +190,10 @@ export class Fates {
     const first = others.map(({ user, endpoint, later }): RecipientFate => {
       const there = now.at(endpoint);
       if (there?.waits(n) === true) return { user, endpoint, fate: WAITING };
-      if (later !== true) return { user, endpoint, fate: failures?.get(endpoint) ?? got };
-      const fate = now.isDeaf(endpoint) ? HELD_BACK : there === undefined ? LEFT : NOT_GIVEN;
+      const failure = failures?.get(endpoint);
+      const isHeldBack = now.isDeaf(endpoint) && (later === true || comesAgain(failure));
+      if (later !== true && !isHeldBack) return { user, endpoint, fate: failure ?? got };
+      const fate = isHeldBack ? HELD_BACK : there === undefined ? LEFT : NOT_GIVEN;
       return { user, endpoint, fate: aborted ? ABORTED : givenBefore === undefined ? fate : TAKEN_BACK };
     });
     const again = stretches.map(({ user, endpoint }): RecipientFate => {
@@ -211,6 +213,10 @@ const TAKEN_BACK: Fate = { is: 'taken back' };
 const REPLAYED: Fate = { is: 'replayed' };
 const ABORTED: Fate = { is: 'aborted' };
 const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only the line that stands for it' };
+
+/** Whether it is sent again to who comes back: what was on its way, or was left out since too much was. */
+const comesAgain = (failure: Failure | undefined): boolean =>
+  failure?.is === 'left' || failure?.is === 'unanswered' || failure?.is === 'congested';
 
 const covers = ({ from, through, user }: Stretch, { n, said }: Entry): boolean =>
   from <= n && n <= through && concerns(said, user);

@@ -348,6 +348,24 @@ t.test('who is on hold, or has lost its session, is told of all the while', asyn
   await until(stage, data, 'fourth4', [`sip:bob@127.0.0.1: ${waiting}`]);
 });
 
+t.test('what was on its way when a session is lost waits for as long as its user may come back', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`);
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  bob.line.answers = false;
+  for (const id of ['first1', 'second2']) {
+    t.equal((await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', id, [`Message-ID: ${id}`])).what, '200');
+    await bob.hears(id);
+  }
+  bob.line.close();
+  await until(stage, data, 'first1', ['sip:bob@127.0.0.1: waiting (its line is on hold, lost, or not there yet)']);
+  t.equal(await alice.say('/retract second2'), '200');
+  await until(stage, data, 'second2', ['sip:bob@127.0.0.1: taken back']);
+  await bob.phone.within(bob.dialog, 'BYE');
+  await until(stage, data, 'first1', ['sip:bob@127.0.0.1: left']);
+});
+
 t.test(
   'what was taken back before somebody could hear it again is not told to have been replayed to him',
   async (t) => {
