@@ -359,6 +359,11 @@ export class Leg implements SessionHandlers {
       this.#cannotHear(chat, 'on hold');
       return;
     }
+    // What it has read by SIP MESSAGE does not come by its chat as well.
+    if (this.#parts.texts.hush(() => this.#attach())) {
+      this.room.arrivals.deafen(chat);
+      return;
+    }
     this.progress.left(this.#parts.texts);
     this.#hears(chat, this.#parts.wish);
     this.#parts.texts.end();

@@ -102,6 +102,7 @@ export class TextLeg {
       info,
       over,
     });
+    this.#out.speakOn();
     return this.#out;
   }
 
@@ -143,6 +144,11 @@ export class TextLeg {
   /** The same: a text counts when it is answered. */
   get answered(): EventNumber | undefined {
     return this.position;
+  }
+
+  /** True while one is on its way that the peer may have read: `answered` is called when that is known, or not soon. */
+  hush(answered: () => void): boolean {
+    return this.#out?.hush(answered) === true;
   }
 
   /** What waits, and what is said from now on, goes another way, until a recipient is asked for again. */

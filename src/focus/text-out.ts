@@ -105,6 +105,8 @@ export class TextOut implements Recipient {
   /** What becomes of all that is said while it has stopped. */
   #stopped: Failure | undefined;
   #pause: NodeJS.Timeout | undefined;
+  /** It has been hushed: called when the one that is on its way is answered. */
+  #answered: (() => void) | undefined;
   #backlog = 0;
   /** What the peer has yet to be told that it did not get. */
   #leftOut = 0;
@@ -225,9 +227,34 @@ export class TextOut implements Recipient {
     this.#backlog -= this.#waiting.shift()?.copy.said.cpim.length ?? 0;
   }
 
+  /**
+   * What is said goes another way from now on. True while the peer may have read one that it has not answered yet: then it is
+   * closed, and `answered` called, when that is known, or not soon. Until `speakOn`.
+   */
+  hush(answered: () => void): boolean {
+    if (this.#state !== 'sending') return false;
+    if (this.#answered === undefined) this.#pause = setTimeout(() => this.#hushed(), this.#parts.limits.pause);
+    this.#answered = answered;
+    return true;
+  }
+
+  /** Takes back `hush`. */
+  speakOn(): void {
+    if (this.#answered === undefined) return;
+    this.#answered = undefined;
+    clearTimeout(this.#pause);
+  }
+
+  #hushed(): void {
+    const answered = this.#answered;
+    this.close();
+    answered?.();
+  }
+
   /** Nothing more goes out. */
   close(): void {
     this.#state = 'closed';
+    this.#answered = undefined;
     clearTimeout(this.#pause);
     this.#backlog = 0;
     for (const { copy } of this.#waiting.splice(0)) this.#failed(copy, { is: 'left' });
@@ -281,21 +308,24 @@ export class TextOut implements Recipient {
     const { content, cut } = this.#render(waiting.copy, leftOut);
     waiting.cut = cut;
     this.#parts.send(content, (outcome) => {
-      if (this.open) this.#settle(waiting, leftOut, outcome);
+      if (!this.open) return;
+      const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
+      if (status < 300) this.#taken(waiting);
+      if (this.#answered !== undefined) this.#hushed();
+      else if (status < 300) this.#next();
+      else this.#settle(waiting, leftOut, outcome, status);
     });
   }
 
-  #settle(waiting: Waiting, leftOut: number, outcome: Outcome): void {
-    const status = outcome.is === 'response' ? outcome.response.status : outcome.status;
-    if (status < 300) {
-      this.#losses = 0;
-      const { n } = waiting.copy;
-      this.#through = n ?? this.#through;
-      if (waiting.cut && n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, { is: 'cut' });
-      this.#shift();
-      this.#next();
-      return;
-    }
+  #taken({ copy: { n }, cut }: Waiting): void {
+    this.#losses = 0;
+    this.#through = n ?? this.#through;
+    if (cut && n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, { is: 'cut' });
+    this.#shift();
+  }
+
+  /** It was not taken. */
+  #settle(waiting: Waiting, leftOut: number, outcome: Outcome, status: number): void {
     // Whoever did not get this one was not told of those before it either.
     this.#leftOut += leftOut;
     if (REFUSES_FORM.has(status) && this.#form === 'cpim') {

@@ -1121,16 +1121,46 @@ t.test(
     // One is under way by MESSAGE, and others wait behind it, when there is a line again: they come by that alone.
     tom.phone.late.add('MESSAGE');
     for (const word of ['first', 'second', 'third']) await zoe.say(word);
-    t.equal(await reads(), 'zoe: first');
+    const first = await tom.phone.next('MESSAGE');
+    t.equal(textOf(first), 'zoe: first');
     const again = newPath();
     const answer = await offersAnew(tom, withChat(again));
     const line = await MsrpLine.bind(again, pathOf(answer.body));
-    for (const word of ['second', 'third']) await line.hears(word);
     await zoe.say('fourth');
-    await line.hears('fourth');
+    tom.phone.answer(first);
+    const heard = [];
+    for (let i = 0; i < 4; i++) {
+      heard.push(bodyless(await line.next(({ what, body }) => what === 'SEND' && body !== undefined)));
+    }
+    t.match(heard.shift(), /^3 messages that you missed/);
+    t.same(heard, ['second', 'third', 'fourth']);
     t.equal(tom.phone.waiting('MESSAGE'), 0);
   },
 );
+
+t.test('a text whose MESSAGE fails when a telephone has a line again comes by that, in its place', async (t) => {
+  for (const how of ['refused', 'not answered'] as const) {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    const tom = await call(stage, 'tom');
+    tom.phone.late.add('MESSAGE');
+    for (const word of ['first', 'second']) await zoe.say(word);
+    const first = await tom.message();
+    const own = newPath();
+    const body = `${AUDIO}${withChat(own).replace(/^[^]*?(?=m=message)/, '')}`;
+    const answer = await tom.phone.within(tom.dialog, 'INVITE', { contentType: 'application/sdp', body });
+    tom.phone.ack(tom.dialog);
+    const line = await MsrpLine.bind(own, pathOf(answer.body));
+    tom.phone.replies.set('MESSAGE', '480 Temporarily Unavailable');
+    if (how === 'refused') tom.phone.answer(first);
+    await line.hears('2 messages that you missed');
+    for (const word of ['first', 'second']) {
+      t.equal(bodyless(await line.next(({ what, body }) => what === 'SEND' && body !== undefined)), word, how);
+    }
+    t.equal(tom.phone.waiting('MESSAGE'), 0);
+  }
+});
 
 t.test('RFC 3264 §8.2: what waits for a telephone is not sent again when it gives up its lost line', async (t) => {
   const stage = await raise();
