@@ -15,7 +15,7 @@ import { Conference } from './conference/conference.ts';
 import { makeDirectory } from './config/directories.ts';
 import type { RoomUri } from './conference/ids.ts';
 import { nearest } from './config/faults.ts';
-import { compareConfigs, type ConfigChange } from './config/reload.ts';
+import { afterReload, compareConfigs, type ConfigChange } from './config/reload.ts';
 import { type Config, dataPath } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
@@ -367,13 +367,19 @@ async function wire(
       const { reloadable } = compareConfigs(current, changed);
       // What needs a restart still is as it was at the start.
       const { fixed } = compareConfigs(configured, changed);
-      current = changed;
-      peers.configure(changed.peers.map(peerFamily));
-      const renewal = certificates.renew(changed);
-      if (renewal === 'renewed')
-        log.info('the certificate is another', { expires: certificates.current.expires.toISOString() });
-      else if (renewal !== 'unchanged') log.error('the certificate stays as it was', { reason: renewal.message });
-      return { reloadable, fixed };
+      const next = afterReload(configured, changed);
+      peers.configure(next.peers.map(peerFamily));
+      const renewal = certificates.renew(next);
+      if (renewal === 'unchanged' || renewal === 'renewed') {
+        current = next;
+        if (renewal === 'renewed')
+          log.info('the certificate is another', { expires: certificates.current.expires.toISOString() });
+        return { reloadable, fixed };
+      }
+      current = { ...next, tls: current.tls };
+      log.error('the certificate stays as it was', { reason: renewal.message });
+      const isFile = (key: string): boolean => key.startsWith('tls.');
+      return { reloadable: reloadable.filter((key) => !isFile(key)), fixed, unusable: reloadable.filter(isFile) };
     },
     close,
   };

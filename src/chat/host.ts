@@ -103,10 +103,10 @@ export class ConferenceHost {
     uri: RoomUri,
     as: 'leg' | 'watcher',
   ): Promise<{ readonly room: ChatRoom; readonly release: Release } | undefined> {
-    const settings = this.#parts.settingsOf(uri);
-    if (settings === undefined) return undefined;
     let live = this.#live.get(uri);
     if (live === undefined) {
+      const settings = this.#parts.settingsOf(uri);
+      if (settings === undefined) return undefined;
       if (!this.#opening.has(uri) && this.#live.size + this.#opening.size >= this.#parts.maxRooms) return undefined;
       live = await this.#revive(uri, settings);
     }

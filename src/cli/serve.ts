@@ -15,8 +15,16 @@ export async function serve(load: () => Config, version: string): Promise<void> 
   const config = load();
   suitHeap();
   const log = Logger.create(config.logging);
+  // The signal would end a process that is still starting, which can take long where an old log is brought to its new form.
+  let started: Service | undefined;
+  let again = false;
+  process.on('SIGHUP', () => {
+    if (started === undefined) again = true;
+    else reload(load, started, log);
+  });
   const service = await startService({ config, log });
-  process.on('SIGHUP', () => reload(load, service, log));
+  started = service;
+  if (again) reload(load, service, log);
   const stop = (signal: string): void => {
     log.info('stopping', { signal });
     process.once('SIGINT', () => process.exit(1));
@@ -45,11 +53,12 @@ function reload(load: () => Config, service: Service, log: Logger): void {
     for (const fault of error.faults) log.error('the configuration is not taken over', { fault: formatFault(fault) });
     return;
   }
-  const { reloadable, fixed } = service.reload(config);
+  const { reloadable, fixed, unusable = [] } = service.reload(config);
   log.setLevel(config.logging.level);
   for (const key of reloadable) log.info('taken over', { key });
   for (const key of fixed) log.warn('needs a restart', { key });
-  if (reloadable.length + fixed.length === 0) log.info('the configuration has not changed');
+  for (const key of unusable) log.error('not taken over', { key });
+  if (reloadable.length + fixed.length + unusable.length === 0) log.info('the configuration has not changed');
 }
 
 /** What is printed when all is well: where the service is, and how to use it. */

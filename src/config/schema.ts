@@ -216,6 +216,11 @@ export function dataPath(config: Config, file: string): string {
   return resolve(config.data, file);
 }
 
+/** Whether a room asks for the disk: else all is kept in memory alone. */
+export function keepsOnDisk({ rooms: { defaults, named } }: Config): boolean {
+  return [defaults, ...Object.values(named)].some((room) => (room.durability ?? defaults.durability) === 'disk');
+}
+
 /** What holds for one room: its own settings over the defaults of all. */
 export function roomConfig(config: Config, name: string): RoomConfig {
   const own = Object.hasOwn(config.rooms.named, name) ? config.rooms.named[name] : undefined;

@@ -67,6 +67,10 @@ export class Users {
     const version = versionOf(this.#path);
     if (version === this.#version) return;
     this.#version = version;
+    if (version === '') {
+      this.#fault(`${this.#path} is gone: the users are those that it had`);
+      return;
+    }
     try {
       this.#users = new Map(Object.entries(read(this.#path, this.#realm).users));
     } catch (error) {

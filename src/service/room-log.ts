@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import type { RoomUri } from '../conference/ids.ts';
 import { makeDirectory } from '../config/directories.ts';
-import { type Config, dataPath } from '../config/schema.ts';
+import { type Config, dataPath, keepsOnDisk } from '../config/schema.ts';
 import { MemoryLog } from '../log/memory.ts';
 import type { RoomKeeping, RoomLog } from '../log/room-log.ts';
 import { openSqliteLog } from '../log/sqlite.ts';
@@ -27,9 +27,7 @@ export async function openRoomLog(current: () => Config, log: Logger): Promise<R
 
 /** The file of the log; none where no room asks for the disk. */
 export function logFile(config: Config): string | undefined {
-  const { defaults, named } = config.rooms;
-  const durabilities = [defaults, ...Object.values(named)].map((room) => room.durability ?? defaults.durability);
-  return durabilities.every((durability) => durability === 'memory') ? undefined : dataPath(config, config.log.file);
+  return keepsOnDisk(config) ? dataPath(config, config.log.file) : undefined;
 }
 
 /** It is asked for every event. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { addUser, exposure, listUsers, removeUser, UserFileError, Users } from '../../../src/config/users.ts';
@@ -53,6 +53,12 @@ t.test('the running service sees a changed file within a second, and keeps the l
   t.equal(users.ha1('alice', 'MD5', 3000), md5('alice:r:one'));
   t.match(faults, [/users\.json is no user file: .*JSON/]);
   t.equal(faults.length, 1, 'told once');
+  rmSync(path);
+  t.equal(users.ha1('alice', 'MD5', 4000), md5('alice:r:one'), 'nobody is locked out because the file is gone');
+  t.match(faults.slice(1), [/users\.json is gone: the users are those that it had/]);
+  addUser(path, 'r', 'bob', 'two');
+  t.equal(users.ha1('alice', 'MD5', 5000), undefined);
+  t.equal(users.ha1('bob', 'MD5', 5000), md5('bob:r:two'));
 });
 
 t.test('names and passwords that would be trouble are refused', async (t) => {
