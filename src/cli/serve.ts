@@ -15,16 +15,15 @@ export async function serve(load: () => Config, version: string): Promise<void> 
   const config = load();
   suitHeap();
   const log = Logger.create(config.logging);
-  // The signal would end a process that is still starting, which can take long where an old log is brought to its new form.
-  let started: Service | undefined;
-  let again = false;
+  const starting = startService({ config, log });
+  // Also while it starts, which can take long where an old log is brought to its new form: the signal would end the process.
   process.on('SIGHUP', () => {
-    if (started === undefined) again = true;
-    else reload(load, started, log);
+    void starting.then(
+      (service) => reload(load, service, log),
+      () => undefined,
+    );
   });
-  const service = await startService({ config, log });
-  started = service;
-  if (again) reload(load, service, log);
+  const service = await starting;
   const stop = (signal: string): void => {
     log.info('stopping', { signal });
     process.once('SIGINT', () => process.exit(1));
