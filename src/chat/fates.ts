@@ -61,10 +61,11 @@ export interface MessageFate {
   readonly from: 'memory' | 'log';
 }
 
+type SaidBriefly = MessageFate['said'];
+
 /** A message without its content, of which a thousand would be more than all else that a room remembers. */
-interface Entry {
+interface Entry extends SaidBriefly {
   readonly n: EventNumber;
-  readonly said: MessageFate['said'];
   readonly author: EndpointId | undefined;
   readonly imdnId: MessageId | undefined;
   /** Those to whom it went; its sender's endpoint may be among them. */
@@ -73,8 +74,8 @@ interface Entry {
   readonly stream: StreamId | undefined;
   aborted: boolean;
   /** Once it was taken back: the replays that had passed it before. No later one has given it. */
-  givenBefore: readonly Stretch[] | undefined;
-  failures: Map<EndpointId, Failure> | undefined;
+  givenBefore?: readonly Stretch[];
+  failures?: Map<EndpointId, Failure>;
 }
 
 /** A stretch of the past that was replayed to somebody. */
@@ -113,9 +114,7 @@ export class Fates {
   /** A message goes out to these, a large one as a stream. The list is kept: it must not change any more. Its content is not. */
   sent(n: EventNumber, said: Said, to: readonly Addressed[], stream?: StreamId): void {
     const { at, by, audience, messageId, endpoint: author, imdnId } = said;
-    const head = { at, by, audience, messageId };
-    const so = { aborted: false, givenBefore: undefined, failures: undefined };
-    this.#entries[this.#next] = { n, said: head, author, imdnId, to, stream, ...so };
+    this.#entries[this.#next] = { n, at, by, audience, messageId, author, imdnId, to, stream, aborted: false };
     this.#next = (this.#next + 1) % this.#limits.messages;
   }
 
@@ -159,11 +158,11 @@ export class Fates {
    */
   find(id: string, now: Pick<MsrpSwitch, 'at' | 'isDeaf'>): readonly MessageFate[] {
     return this.#entries
-      .filter(({ n, said, imdnId }) => said.messageId === id || imdnId === id || isIdOf(id, n, said))
+      .filter((entry) => entry.messageId === id || entry.imdnId === id || isIdOf(id, entry.n, entry))
       .map((entry) => ({
         room: this.#room,
         n: entry.n,
-        said: entry.said,
+        said: { at: entry.at, by: entry.by, audience: entry.audience, messageId: entry.messageId },
         recipients: this.#recipients(entry, now),
         from: 'memory',
       }));
@@ -218,8 +217,8 @@ const LINE_ONLY: Fate = { is: 'not taken', detail: 'of the past there is only th
 const comesAgain = (failure: Failure | undefined): boolean =>
   failure?.is === 'left' || failure?.is === 'unanswered' || failure?.is === 'congested';
 
-const covers = ({ from, through, user }: Stretch, { n, said }: Entry): boolean =>
-  from <= n && n <= through && concerns(said, user);
+const covers = ({ from, through, user }: Stretch, entry: Entry): boolean =>
+  from <= entry.n && entry.n <= through && concerns(entry, user);
 
-const concerns = ({ audience, by }: Entry['said'], user: UserUri): boolean =>
+const concerns = ({ audience, by }: SaidBriefly, user: UserUri): boolean =>
   audience.to === 'everyone' || audience.user === user || by === user;
