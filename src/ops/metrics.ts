@@ -1,8 +1,8 @@
 /** What the service counts, in the form Prometheus reads. */
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
-/** Something that is counted up, apart for each combination of labels. */
-export type Count<Label extends string> = (labels: Readonly<Record<Label, string>>, by?: number) => void;
+/** Counts one more of a kind. */
+export type Count = (kind: string) => void;
 
 /** All figures of one service, with those of the Node process. Names begin with `grouptextchat_`. */
 export class Metrics {
@@ -12,15 +12,25 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** A figure that only grows. The name must end in `_total`. */
-  counter<Label extends string = never>(name: string, help: string, labels: readonly Label[] = []): Count<Label> {
-    const counter = new Counter({
+  /**
+   * A figure that only grows, apart for each value of its one label. The name must end in `_total`. To count is cheap: the
+   * registry learns of it when somebody asks.
+   */
+  counter(name: string, help: string, label: string): Count {
+    const counts = new Map<string, number>();
+    new Counter({
       name: `grouptextchat_${name}`,
       help,
-      labelNames: labels,
+      labelNames: [label],
       registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const [kind, count] of counts) this.inc({ [label]: kind }, count);
+      },
     });
-    return (values, by = 1) => counter.inc(values, by);
+    return (kind) => {
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    };
   }
 
   /** A figure that is read from its owner when somebody asks for it. */

@@ -7,10 +7,10 @@ import type { Metrics } from '../ops/metrics.ts';
 
 /** Counts what happens in the rooms. */
 export function countingWatcher(metrics: Metrics): Watcher {
-  const events = metrics.counter('events_total', 'What has happened in the rooms, by kind', ['kind']);
+  const events = metrics.counter('events_total', 'What has happened in the rooms, by kind', 'kind');
   return {
     happened: (_room, { event }) => {
-      events({ kind: event.type });
+      events(event.type);
     },
     changed: () => undefined,
   };
@@ -21,23 +21,20 @@ export function failureCounter(metrics: Metrics): (failure: Failure) => void {
   const failures = metrics.counter(
     'delivery_failures_total',
     'Messages that did not reach a recipient, or not whole, by reason',
-    ['reason'],
+    'reason',
   );
   return ({ is }) => {
-    failures({ reason: is });
+    failures(is);
   };
 }
 
 /** Counts what is done about recipients that read too slowly (RFC 7701 §6.4). */
 export function congestionCounter(metrics: Metrics): (step: CongestionStep) => void {
-  const steps = metrics.counter(
+  return metrics.counter(
     'congestion_total',
     'Recipients that read too slowly: marked, told, messages left out, relieved, let go',
-    ['step'],
+    'step',
   );
-  return (step) => {
-    steps({ step });
-  };
 }
 
 /** Shows how much there is of everything. */

@@ -73,20 +73,21 @@ t.test('/health says whether the service does its work', async (t) => {
 
 t.test('/metrics has what was counted and what is read', async (t) => {
   const { at, metrics } = await serve(t);
-  const messages = metrics.counter('messages_total', 'Messages', ['kind']);
-  messages({ kind: 'text' });
-  messages({ kind: 'text' }, 2);
-  metrics.counter('starts_total', 'Starts')({});
+  const messages = metrics.counter('messages_total', 'Messages', 'kind');
+  for (const kind of ['text', 'file', 'text']) messages(kind);
   let rooms = 3;
   metrics.gauge('rooms', 'Rooms', () => rooms++);
   const answer = await fetch(`http://${at}/metrics`);
   const text = await answer.text();
   t.match(answer.headers.get('content-type'), /^text\/plain; version=0\.0\.4/);
-  t.match(text, /^grouptextchat_messages_total\{kind="text"\} 3$/m);
-  t.match(text, /^grouptextchat_starts_total 1$/m);
+  t.match(text, /^grouptextchat_messages_total\{kind="text"\} 2$/m);
+  t.match(text, /^grouptextchat_messages_total\{kind="file"\} 1$/m);
   t.match(text, /^grouptextchat_rooms 3$/m);
   t.match(text, /^process_cpu_seconds_total /m);
-  t.match(await (await fetch(`http://${at}/metrics`)).text(), /^grouptextchat_rooms 4$/m);
+  messages('text');
+  const again = await (await fetch(`http://${at}/metrics`)).text();
+  t.match(again, /^grouptextchat_messages_total\{kind="text"\} 3$/m);
+  t.match(again, /^grouptextchat_rooms 4$/m);
 });
 
 t.test('RFC 7118 §4, RFC 7977 §5: the sub-protocol chooses who gets the WebSocket', async (t) => {
