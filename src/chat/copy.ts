@@ -1,4 +1,4 @@
-import { formatCpim, isMessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
+import { formatCpim, type MessageId, prepare, type PreparedMessage } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { type EventNumber, eventNumber } from '../conference/ids.ts';
 import { cutText } from './cut-text.ts';
@@ -47,9 +47,8 @@ export class Copy {
   get msrp(): PreparedMessage {
     if (this.#msrp !== undefined) return this.#msrp;
     const { contentType, cpim } = this.said;
-    const id = this.n === undefined ? '' : msrpId(this.n, this.said);
-    const known = isMessageId(id);
-    return (this.#msrp = prepare(known ? { messageId: id, contentType, body: cpim } : { contentType, body: cpim }));
+    const id = this.n === undefined ? {} : { messageId: msrpId(this.n, this.said) };
+    return (this.#msrp = prepare({ ...id, contentType, body: cpim }));
   }
 
   /** As `msrp`. */
@@ -117,9 +116,10 @@ export class Copy {
 }
 
 /** A Message-ID for the message of that number: number and time tell it from all others of its room, the rest from other rooms'. */
-function msrpId(n: EventNumber, { at, by, messageId }: Pick<Said, 'at' | 'by' | 'messageId'>): string {
+function msrpId(n: EventNumber, { at, by, messageId }: Pick<Said, 'at' | 'by' | 'messageId'>): MessageId {
   const mixed = mixedWith(mixedWith(0, by), messageId);
-  return `n${n.toString(36)}.${(at % SMALL).toString(36)}.${(mixed & (SMALL - 1)).toString(36)}`;
+  // At most 1 + 11 + 1 + 6 + 1 + 6 characters, all of an ident.
+  return `n${n.toString(36)}.${(at % SMALL).toString(36)}.${(mixed & (SMALL - 1)).toString(36)}` as MessageId;
 }
 
 /** Of larger numbers the digits come ten times as slowly. */
