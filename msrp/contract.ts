@@ -151,6 +151,8 @@ export interface MsrpSession {
   thin(downTo: number, mayDrop?: (message: PreparedMessage) => boolean): readonly PreparedMessage[];
   /** Whether a message with such an id waits to be sent or to be answered. Looks through all that waits. */
   waits(isIt: (messageId: MessageId) => boolean): boolean;
+  /** Whether a message with such an id is sent in pieces, and the last has not gone out: another under that id has to wait. */
+  isInPieces(isIt: (messageId: MessageId) => boolean): boolean;
   /** How many requests and messages wait to be sent, wholly or in part, or to be answered. */
   readonly underWay: number;
   /** Octets that wait to be sent. */

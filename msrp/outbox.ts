@@ -168,10 +168,12 @@ export class Outbox {
 
   /** Whether a message waits, wholly or in part. */
   has(isIt: (messageId: MessageId) => boolean): boolean {
-    return (
-      this.#ring.some((message) => message !== undefined && isIt(message.messageId)) ||
-      this.#sendings.some((sending) => isIt(sending.messageId))
-    );
+    return this.#ring.some((message) => message !== undefined && isIt(message.messageId)) || this.isInPieces(isIt);
+  }
+
+  /** Whether a message goes piece by piece, or will. */
+  isInPieces(isIt: (messageId: MessageId) => boolean): boolean {
+    return this.#sendings.some((sending) => isIt(sending.messageId));
   }
 
   /** Takes a message back. `begun`: octets of it have gone out, so it must be ended on the wire. */

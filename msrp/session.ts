@@ -213,6 +213,10 @@ export class Session implements MsrpSession, ReceiverHost {
     );
   }
 
+  isInPieces(isIt: (messageId: MessageId) => boolean): boolean {
+    return this.outbox.isInPieces(isIt);
+  }
+
   pause(): void {
     this.line?.pause(this);
   }

@@ -164,13 +164,14 @@ export class Arrivals {
   #replay(recipient: Recipient, { wish, after, cameAt }: Arrival, asked = false): void {
     const { uri, conference, voice, fates, past, notifications, welcome, pump, now, warn } = this.#parts;
     const { texts } = voice;
+    const present = eventNumber(conference.last);
     const replay: Replay = new Replay({
       past,
       recipient,
       policy: welcome.history,
       wish,
       after,
-      present: eventNumber(conference.last),
+      present,
       cameAt,
       asked,
       now: now(),
@@ -179,6 +180,10 @@ export class Arrivals {
         const which = asked ? 'asked' : after === undefined ? 'history' : 'missed';
         return voice.heading(texts[which](count, new Date(since), more), recipient, count);
       },
+      instead: (why) =>
+        why === 'coming'
+          ? voice.line(texts.pastIsComing, recipient)
+          : voice.line(texts.missedAllGone, recipient, [], present),
       given: fates.replaying(recipient),
       notWhole: (n) => {
         fates.failed(n, recipient.endpoint, { is: 'not taken', detail: 'came while it was under way' });

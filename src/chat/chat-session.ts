@@ -230,6 +230,10 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     return this.session.waits((id) => numberOf(id) === n);
   }
 
+  isInPieces(n: EventNumber): boolean {
+    return this.session.isInPieces((id) => numberOf(id) === n);
+  }
+
   takeBack(n: EventNumber): void {
     const isIt = ({ messageId }: { readonly messageId: string }): boolean => numberOf(messageId) === n;
     const waiting = this.session.thin(0, isIt);

@@ -70,6 +70,8 @@ export class Past {
   #loading: Promise<void> | undefined;
   /** The newest event that was heard. */
   #newest = eventNumber(0);
+  /** The newest message to all that was heard. */
+  #newestToAll = eventNumber(0);
   /** What happened while the window was being read. */
   #meanwhile: Logged[] = [];
   #users = 0;
@@ -99,7 +101,9 @@ export class Past {
 
   /** Takes note of what the log has kept. */
   hear(logged: Logged): void {
-    this.#newest = logged.n;
+    const { n, event } = logged;
+    this.#newest = n;
+    if ((event.type === 'said' || event.type === 'opened') && event.audience.to === 'everyone') this.#newestToAll = n;
     this.#noteTakenBack(logged);
     if (this.#loading !== undefined) this.#meanwhile.push(logged);
     else if (this.#window !== undefined) this.#note(logged);
@@ -134,6 +138,11 @@ export class Past {
       return messages > maxMessages || bytes > maxBytes || at < since;
     });
     return gone?.n ?? 0;
+  }
+
+  /** The number of the newest message to all since the room is alive, kept or not. */
+  get newestToAll(): EventNumber {
+    return this.#newestToAll;
   }
 
   /**

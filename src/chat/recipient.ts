@@ -24,6 +24,8 @@ export interface Recipient {
   readonly underWay: number;
   /** Whether the message of that number waits to be sent to its peer, or for the peer's answer. */
   waits(n: EventNumber): boolean;
+  /** Whether that message goes to its peer in pieces, of which the last has not gone out. */
+  isInPieces(n: EventNumber): boolean;
   /**
    * The same with a large message; where its peer cannot take it, `copy` itself is delivered, a line that stands for it,
    * and the room's `fates` hear why.

@@ -5,7 +5,7 @@ import { type Aggregation, notificationsIn } from './aggregation.ts';
 import type { Copy } from './copy.ts';
 import { HeldStreams } from './held-streams.ts';
 import { LargeCopy } from './large-copy.ts';
-import { markOf, type Past } from './past.ts';
+import { type Mark, markOf, type Past } from './past.ts';
 import { PastChoice, type PastChoiceParts } from './past-choice.ts';
 import type { Recipient } from './recipient.ts';
 import type { SharedStream } from './shared-stream.ts';
@@ -23,6 +23,8 @@ export interface ReplayParts extends PastChoiceParts {
   readonly notifications: Pick<Aggregation, 'flush' | 'gather'>;
   /** A line of the room that goes before the messages. `more`: there may have been more than what is given. */
   readonly heading: (count: number, since: Millis, more: boolean) => Copy;
+  /** Instead, where all that was missed is not kept any more, or what is asked for is on its way. */
+  readonly instead: (why: 'gone' | 'coming') => Copy;
   /** The message of that number, which is past, has been given to the recipient. */
   readonly given: (n: EventNumber) => void;
   /** Of a large message that is news, the recipient has been given no more than the line that stands for it. */
@@ -71,6 +73,10 @@ export class Replay implements Recipient {
   /** What is given of the past, and the newest of it. */
   readonly #choice: PastChoice;
   #last = eventNumber(0);
+  /** The newest message to all when it began. */
+  readonly #newestToAll: EventNumber;
+  /** What is on its way to who has asked for it, in pieces: another beginning would be taken for one more of them. */
+  readonly #coming = new Set<EventNumber>();
   /** The last message that was looked at. */
   #looked: EventNumber | undefined;
   /** The last message that was delivered. */
@@ -81,6 +87,7 @@ export class Replay implements Recipient {
     this.endpoint = parts.recipient.endpoint;
     this.user = parts.recipient.user;
     this.#letGo = parts.past.use();
+    this.#newestToAll = parts.past.newestToAll;
     this.#choice = new PastChoice(parts, (copy) => this.#concerns(copy, parts.asked));
     const begin = (): void => {
       this.#lookBack(this.#newsAfter);
@@ -127,6 +134,10 @@ export class Replay implements Recipient {
   waits(n: EventNumber): boolean {
     const { asked, present } = this.#parts;
     return n > Math.max(this.#delivered ?? 0, asked ? present : 0) || this.#parts.recipient.waits(n);
+  }
+
+  isInPieces(n: EventNumber): boolean {
+    return this.#parts.recipient.isInPieces(n);
   }
 
   /** Whose place it holds. */
@@ -196,7 +207,7 @@ export class Replay implements Recipient {
 
   /** Delivers up to so many, or chooses first; gives how many it were, or to how many that comes. */
   step(budget: number): number {
-    const { past, recipient, present, given, notifications } = this.#parts;
+    const { recipient, present, given, notifications } = this.#parts;
     if (this.#state === 'read') {
       this.#choosing();
       return CHOICE;
@@ -220,7 +231,7 @@ export class Replay implements Recipient {
       }
       if (!hasPlace(recipient, copy.said.cpim.length)) break;
       this.#at += 1;
-      if (past.isTakenBack(markOf(copy))) {
+      if (this.#isLeftOut(markOf(copy))) {
         if (copy.n !== undefined) this.#held.letGo(copy.n);
         continue;
       }
@@ -253,27 +264,40 @@ export class Replay implements Recipient {
   /** All that is kept was looked at: it may not be all that was missed. */
   #beginWithAll(): void {
     const { past, after, present } = this.#parts;
-    if (after === undefined || after >= present || this.#choice.empty) this.#begin(false);
-    else this.#take(past.isForgottenBehind(after), (more) => this.#begin(more));
+    const newestToAll = this.#newestToAll;
+    if (after === undefined || after >= present) this.#begin(false);
+    else if (!this.#choice.empty) this.#take(past.isForgottenBehind(after), (more) => this.#begin(more));
+    else if (newestToAll <= after) this.#begin(false);
+    else this.#take(past.isForgottenBehind(eventNumber(newestToAll - 1)), (gone) => this.#begin(false, gone));
   }
 
   /**
    * All that is to be given of the past is known: a line that says so goes before it.
    * @param more there may be more than that
+   * @param gone all that was missed is not kept any more
    */
-  #begin(more: boolean): void {
-    const { past, after, asked, now, recipient, heading } = this.#parts;
+  #begin(more: boolean, gone = false): void {
+    if (this.#state === 'over') return;
+    const { after, asked, now, recipient, heading, instead } = this.#parts;
     const places = this.#choice.close();
     const [newest] = places;
     const oldest = places.at(-1);
     this.#heading = () => {
-      const left = places.filter((mark) => !past.isTakenBack(mark));
+      if (asked) for (const { n } of places) if (recipient.isInPieces(n)) this.#coming.add(n);
+      const left = places.filter((mark) => !this.#isLeftOut(mark));
+      if (gone) recipient.deliver(instead('gone'));
+      else if (left.length === 0 && this.#coming.size > 0) recipient.deliver(instead('coming'));
       // Who has asked is answered, also when there is nothing.
-      if (left.length > 0 || asked) recipient.deliver(heading(left.length, left.at(-1)?.at ?? now, more));
+      else if (left.length > 0 || asked) recipient.deliver(heading(left.length, left.at(-1)?.at ?? now, more));
     };
     this.#looked = oldest === undefined ? later(this.#newsAfter, after) : eventNumber(oldest.n - 1);
     if (newest !== undefined) this.#last = newest.n;
     this.#state = 'delivering';
+  }
+
+  /** Whether a message that was to be given is not. */
+  #isLeftOut(mark: Mark): boolean {
+    return this.#coming.has(mark.n) || this.#parts.past.isTakenBack(mark);
   }
 
   /** Looks at what comes next. When there is nothing, the present has been reached. */

@@ -8,6 +8,8 @@ export interface Texts {
   history(count: number, since: Date): string;
   /** The same to a device that has been here before; `more`: there may be more, which it is not sent. */
   missed(count: number, since: Date, more: boolean): string;
+  /** Instead, where nothing of it is kept any more. */
+  readonly missedAllGone: string;
   /** The same to somebody who is here and has asked for it; `count` may be 0. */
   asked(count: number, since: Date): string;
   /** To the same, when it is on its way already. */
@@ -76,6 +78,7 @@ export const ENGLISH: Texts = {
   history: (count, since) => `${messages(count)} from before you came, since ${time(since)}:`,
   missed: (count, since, more) =>
     `${messages(count)} that you missed, since ${time(since)}${more ? ' (you missed more before that)' : ''}:`,
+  missedAllGone: 'You missed messages that are not kept any more.',
   asked: (count, since) =>
     count === 0 ? 'There is nothing of that time to show.' : `${messages(count)} again, since ${time(since)}:`,
   pastIsComing: 'What was said before is on its way to you already.',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type CpimExtension, formatCpim } from '../../msrp/index.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { ConferenceEvent, Said } from '../conference/events.ts';
-import { type EndpointId, messageId, type RoomUri, userUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, messageId, type RoomUri, userUri } from '../conference/ids.ts';
 import { announcementOf } from './announcements.ts';
 import { Copy } from './copy.ts';
 import { nameOfUser } from './names.ts';
@@ -22,6 +22,20 @@ export interface VoiceParts {
   readonly conference: Conference;
   readonly texts: Texts;
   readonly now: () => number;
+}
+
+/** A line of the room about all up to a number. */
+class Milestone extends Copy {
+  readonly #through: EventNumber;
+
+  constructor(said: Said, through: EventNumber) {
+    super(said);
+    this.#through = through;
+  }
+
+  override get through(): EventNumber {
+    return this.#through;
+  }
 }
 
 /** What the room itself says. None of it is kept. */
@@ -68,8 +82,16 @@ export class Voice {
     ]);
   }
 
-  /** A line for one recipient: a To that is not the room as it knows it would be a private message to it. */
-  line(text: string, { roomUri: shown }: Pick<Recipient, 'roomUri'>, marks: readonly CpimExtension[] = []): Copy {
+  /**
+   * A line for one recipient: a To that is not the room as it knows it would be a private message to it.
+   * @param through who is given it has come so far in the room's log
+   */
+  line(
+    text: string,
+    { roomUri: shown }: Pick<Recipient, 'roomUri'>,
+    marks: readonly CpimExtension[] = [],
+    through?: EventNumber,
+  ): Copy {
     const { uri, now } = this.#parts;
     const at = now();
     const cpim = formatCpim({
@@ -91,6 +113,6 @@ export class Voice {
       wrappedType: 'text/plain',
       cpim,
     };
-    return new Copy(said);
+    return through === undefined ? new Copy(said) : new Milestone(said, through);
   }
 }

@@ -148,6 +148,10 @@ export class TextOut implements Recipient {
     return this.#waiting.some(({ copy }) => copy.n === n);
   }
 
+  isInPieces(): boolean {
+    return false;
+  }
+
   /** The last message up to which the peer has had all that was for it, or has refused it; undefined when there was none. */
   get position(): EventNumber | undefined {
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
@@ -317,9 +321,9 @@ export class TextOut implements Recipient {
     });
   }
 
-  #taken({ copy: { n }, cut }: Waiting): void {
+  #taken({ copy: { n, through }, cut }: Waiting): void {
     this.#losses = 0;
-    this.#through = n ?? this.#through;
+    this.#through = through ?? this.#through;
     if (cut && n !== undefined) this.#parts.room.fates.failed(n, this.endpoint, { is: 'cut' });
     this.#shift();
   }

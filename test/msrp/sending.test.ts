@@ -131,6 +131,8 @@ t.test('RFC 4975 §7.1.1: a large message is interrupted for responses and for o
   rig.settle();
   const begun = flow.read();
   t.ok(begun.length > 2048 && begun.length < 600_000, 'begun, not whole');
+  const isIt = (id: string): boolean => id === file.messageId;
+  t.equal(session.isInPieces(isIt), true, 'another under the same id would come between its pieces');
   flow.say(ask('SEND', TEXT, 'hello', 'question'));
   session.send(plain('a chat line'));
   flow.drain();
@@ -138,6 +140,7 @@ t.test('RFC 4975 §7.1.1: a large message is interrupted for responses and for o
   const frames = framesOf(begun + flow.read());
   t.same(frames.map(({ what, flag }) => what + flag).slice(0, 3), ['SEND+', '200 OK$', 'SEND$']);
   t.equal(frames[2]?.body, 'a chat line');
+  t.same([session.isInPieces(isIt), session.waits(isIt)], [false, true], 'all of it has gone out');
   const chunks = frames.filter(({ fields }) => fields['Message-ID'] === file.messageId);
   t.equal(chunks.map(({ body }) => body).join(''), 'f'.repeat(900_000));
   let next = 1;

@@ -254,6 +254,43 @@ for (const durability of ['memory', 'disk']) {
   });
 }
 
+for (const durability of ['memory', 'disk']) {
+  t.test(
+    `a device that has missed nothing but what is not kept any more is told so, once: ${durability}`,
+    async (t) => {
+      const stage = await raise(
+        ...[`data=${t.testdir()}`, `rooms.defaults.durability=${durability}`, 'rooms.defaults.keep_messages=1'],
+      );
+      t.teardown(() => stage.close());
+      const alice = await past(stage, []);
+      const carol = await join(stage, 'carol');
+      const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+      const bobHears = async (text: string, why: string, ...before: string[]): Promise<void> => {
+        const bob = await join(stage, 'bob', ROOM, { instance });
+        t.same(await next(bob, before.length), before, why);
+        t.equal(await alice.say(text), '200');
+        t.same(await next(bob, 1), [text], why);
+        await bob.leave();
+      };
+      const aside = async (): Promise<void> => {
+        t.equal((await alice.line.say(alice.uri, carol.uri, 'for carol')).what, '200');
+      };
+      await bobHears('one', 'new');
+      await aside();
+      await bobHears('two', 'nothing was missed');
+      t.equal(await alice.say('three'), '200');
+      await aside();
+      await bobHears('four', 'three was missed', 'You missed messages that are not kept any more.');
+      t.equal(await alice.say('five'), '200');
+      await aside();
+      const bob = await join(stage, 'bob', ROOM, { instance });
+      t.same(await next(bob, 1), ['You missed messages that are not kept any more.']);
+      await bob.leave();
+      await bobHears('six', 'told already');
+    },
+  );
+}
+
 t.test('RFC 4975 §5.4: what was not answered before a session broke comes again in the next one', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=5');
   t.teardown(() => stage.close());

@@ -101,7 +101,7 @@ t.test(
     t.equal(await sender.send(100_000), '200');
     t.equal(await alice.say('a small one'), '200');
     t.equal(await bob.say('/history'), '200');
-    await bob.hears('2 messages again');
+    await bob.hears('One message again');
     await bob.hears('a small one');
     await bob.hears('a small one');
     t.equal(await sender.send(100_000), '200');

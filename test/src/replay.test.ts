@@ -63,6 +63,7 @@ function setUp(
   wish: PastWish,
   asked: boolean,
   onDelivery: (text: string, log: MemoryLog) => void = () => undefined,
+  isInPieces: (n: number) => boolean = () => false,
 ): {
   log: SlowLog;
   say: (text: string) => void;
@@ -77,6 +78,7 @@ function setUp(
   let attached: Recipient | undefined;
   const device: Recipient = {
     ...silent,
+    isInPieces,
     deliver: ({ said: { messageId } }) => {
       heard.push(messageId);
       onDelivery(messageId, log);
@@ -138,6 +140,7 @@ const PLAIN: Omit<ReplayParts, 'past' | 'recipient' | 'policy' | 'present'> = {
   now: 1,
   notifications: { flush: () => undefined, gather: (copies) => copies },
   heading: (count) => new Copy(said(`before${count}`)),
+  instead: (why) => new Copy(said(why)),
   given: ignore,
   notWhole: ignore,
   done: ignore,
@@ -161,6 +164,18 @@ t.test('what is said while the past is being read is news, however little of the
     for (const text of ['four', 'five']) say(text);
     log.answer();
     t.same(await over, [...before, 'four', 'five'], JSON.stringify(wish));
+  }
+});
+
+t.test('what is asked for while it is on its way in pieces is not begun again between them', async (t) => {
+  for (const { which, heard } of [
+    { which: [2], heard: ['before2', 'one', 'three'] },
+    { which: [1, 2, 3], heard: ['coming'] },
+    { which: [9], heard: ['before3', 'one', 'two', 'three'] },
+  ]) {
+    const { log, over } = setUp({}, true, undefined, (n) => which.includes(n));
+    log.answer();
+    t.same(await over, heard);
   }
 });
 

@@ -14,6 +14,7 @@ export function silentDevice(endpoint: EndpointId, user: UserUri, roomUri: strin
     backlog: 0,
     maxBacklog: Infinity,
     waits: () => false,
+    isInPieces: () => false,
     takeBack: () => undefined,
     deliverLarge: () => undefined,
     deliver: () => undefined,
