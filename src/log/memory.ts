@@ -4,7 +4,7 @@ import { eventNumber } from '../conference/ids.ts';
 import type { EventNumber, RoomUri } from '../conference/ids.ts';
 import { retentionOf } from '../conference/retention.ts';
 import { Delivery } from './delivery.ts';
-import { DEFAULT_KEEPING, keptAt, MAX_READ } from './room-log.ts';
+import { DEFAULT_KEEPING, keptAt, MAX_READ, MOST_POSITIONS } from './room-log.ts';
 import type { KeptNow, Logged, NotKept, Outcome, ReadRange, RoomKeeping, RoomListener, RoomLog } from './room-log.ts';
 
 /** What a memory log may be told. */
@@ -124,6 +124,8 @@ class RoomPast {
   readonly #messages = new Line();
   readonly #happenings = new Line();
   readonly #facts = new Map<string, Logged>();
+  /** Facts that go with the messages, oldest first. */
+  readonly #positions = new Map<string, Logged>();
   #bytes = 0;
   #last = eventNumber(0);
   /** The newest message that is no longer kept: what happened before it goes with it. */
@@ -138,7 +140,7 @@ class RoomPast {
   }
 
   get empty(): boolean {
-    return this.#messages.length === 0 && this.#happenings.length === 0 && this.#facts.size === 0;
+    return this.#messages.length + this.#happenings.length + this.#facts.size + this.#positions.size === 0;
   }
 
   append(event: ConferenceEvent): Logged {
@@ -146,8 +148,9 @@ class RoomPast {
     const logged: Logged = { n: this.#last, event };
     const retention = retentionOf(event);
     if (retention.keep === 'fact') {
-      this.#facts.delete(retention.key);
-      if (!retention.clears) this.#facts.set(retention.key, logged);
+      const facts = retention.lasts === 'messages' ? this.#positions : this.#facts;
+      facts.delete(retention.key);
+      if (!retention.clears) facts.set(retention.key, logged);
     } else if (retention.keep === 'end') {
       for (const [key, fact] of this.#facts) if (lasts(fact) === 'conference') this.#facts.delete(key);
     }
@@ -171,9 +174,11 @@ class RoomPast {
     for (let oldest = this.#happenings.first; oldest !== undefined; oldest = this.#happenings.first) {
       if (this.#happenings.length <= maxMessages && oldest.n > this.#forgotten && !old(oldest)) break;
       this.#happenings.shift();
-      const retention = retentionOf(oldest.event);
-      if (retention.keep !== 'fact' || retention.lasts !== 'messages') continue;
-      if (this.#facts.get(retention.key) === oldest) this.#facts.delete(retention.key);
+    }
+    const most = this.#messages.length + this.#happenings.length === 0 ? 0 : MOST_POSITIONS;
+    for (const key of this.#positions.keys()) {
+      if (this.#positions.size <= most) break;
+      this.#positions.delete(key);
     }
   }
 
@@ -191,7 +196,7 @@ class RoomPast {
   }
 
   facts(): readonly Logged[] {
-    return [...this.#facts.values()].sort((a, b) => a.n - b.n);
+    return [...this.#facts.values(), ...this.#positions.values()].sort((a, b) => a.n - b.n);
   }
 }
 

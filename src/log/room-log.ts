@@ -38,6 +38,12 @@ export interface RoomKeeping {
   readonly maxBytes: number;
 }
 
+/**
+ * Most facts of a room that last as long as `messages` (how far each device has come), the newest; with its last message
+ * they go. A device must be known again as long as something is kept that it has missed.
+ */
+export const MOST_POSITIONS = 10_000;
+
 /** A month of at most 10,000 messages and 64 MiB, on disk. */
 export const DEFAULT_KEEPING: RoomKeeping = {
   durability: 'disk',

@@ -3,7 +3,7 @@ import { closeSync, openSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Database from 'libsql';
 import { readIpAddress } from '../conference/ids.ts';
-import { oldestKept } from './room-log.ts';
+import { MOST_POSITIONS, oldestKept } from './room-log.ts';
 import type { KeptNow, RoomKeeping } from './room-log.ts';
 import { headOf, KIND, LASTS, recordOf, recordsOf, segmentBytes } from './sqlite-records.ts';
 import type { PackedBatch, SegmentHead, StoredRecord } from './sqlite-records.ts';
@@ -268,10 +268,10 @@ export class SqliteStore {
       if (step < PRUNE_STEP) step = this.#shorten(room, messages, happenings);
       // Numbers go on also when those that bore them are gone.
       if (this.#last(room) < last) this.#db.prepare('UPDATE rooms SET last = ? WHERE id = ?').run(last, room);
-      const oldest = this.#number('SELECT CAST(min(first) AS REAL) FROM segments WHERE room = ?', room);
-      this.#db
-        .prepare(`DELETE FROM facts WHERE room = ? AND lasts = ${String(LASTS.messages)} AND n < ?`)
-        .run(room, oldest === 0 ? Number.MAX_SAFE_INTEGER : Math.max(oldest, happenings));
+      const isEmpty = this.#number('SELECT EXISTS (SELECT 1 FROM segments WHERE room = ?)', room) === 0;
+      const positions = `FROM facts WHERE room = ?1 AND lasts = ${String(LASTS.messages)}`;
+      const newest = `SELECT key ${positions} ORDER BY n DESC LIMIT ?2`;
+      this.#db.prepare(`DELETE ${positions} AND key NOT IN (${newest})`).run(room, isEmpty ? 0 : MOST_POSITIONS);
     });
     if (step === PRUNE_STEP) return 'more';
     const some = 'EXISTS (SELECT 1 FROM segments WHERE room = ?1) OR EXISTS (SELECT 1 FROM facts WHERE room = ?1)';

@@ -226,25 +226,44 @@ for (const [name, make] of Object.entries(logs)) {
       t.same(numbers(await log.facts(ROOM)), [4, 8, 10]);
     });
 
-    t.test('retention: by age, by count and by size; facts outlive it, positions do not', async (t) => {
-      const log = await open(t, { ...forever, maxAge: 1000, maxMessages: 3, maxBytes: 100 });
-      log.follow(ROOM, () => undefined);
-      await keptAll(log, [
-        { type: 'subject', at: NOW, subject: 'kept' },
-        { type: 'caughtUp', at: NOW, user: BOB, instance: 'i', through: eventNumber(1) },
-        ...['a', 'b', 'c', 'd'].map((id) => said(id, NOW)),
-      ]);
+    t.test(
+      'retention: by age, by count and by size; facts outlive it, positions as long as there are messages',
+      async (t) => {
+        const log = await open(t, { ...forever, maxAge: 1000, maxMessages: 3, maxBytes: 100 });
+        log.follow(ROOM, () => undefined);
+        await keptAll(log, [
+          { type: 'subject', at: NOW, subject: 'kept' },
+          { type: 'caughtUp', at: NOW, user: BOB, instance: 'i', through: eventNumber(1) },
+          ...['a', 'b', 'c', 'd'].map((id) => said(id, NOW)),
+        ]);
+        log.prune(NOW);
+        t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['b', 'c', 'd'], 'at most three');
+        await keptAll(log, [said('e', NOW + 500, 90), said('f', NOW + 500, 9)]);
+        log.prune(NOW + 500);
+        t.same(ids(await log.read(ROOM)), ['e', 'f'], 'at most 100 octets');
+        t.same(numbers(await log.facts(ROOM)), [1, 2], 'Bob has missed what is kept');
+        log.prune(NOW + 1500);
+        t.same(ids(await log.read(ROOM)), ['e', 'f'], 'one second old');
+        log.prune(NOW + 1501);
+        t.same(await log.read(ROOM), []);
+        t.same(numbers(await log.facts(ROOM)), [1]);
+        t.equal(await kept(log, said('g', NOW + 1501)), 9, 'numbers go on');
+      },
+    );
+
+    t.test('retention: of devices that come and never come back, the newest 10,000 are remembered', async (t) => {
+      const log = await open(t, forever);
+      const positions = Array.from({ length: 10_001 }, (_, i): ConferenceEvent => ({
+        type: 'caughtUp',
+        at: NOW,
+        user: BOB,
+        instance: String(i),
+        through: eventNumber(1),
+      }));
+      await keptAll(log, [said('a'), ...positions]);
       log.prune(NOW);
-      t.same(ids(await log.read(ROOM, { messagesOnly: true })), ['b', 'c', 'd'], 'at most three');
-      await keptAll(log, [said('e', NOW + 500, 90), said('f', NOW + 500, 9)]);
-      log.prune(NOW + 500);
-      t.same(ids(await log.read(ROOM)), ['e', 'f'], 'at most 100 octets');
-      t.same(numbers(await log.facts(ROOM)), [1]);
-      log.prune(NOW + 1500);
-      t.same(ids(await log.read(ROOM)), ['e', 'f'], 'one second old');
-      log.prune(NOW + 1501);
-      t.same(await log.read(ROOM), []);
-      t.equal(await kept(log, said('g', NOW + 1501)), 9, 'numbers go on');
+      const facts = await log.facts(ROOM);
+      t.same([facts[0]?.n, facts.length], [3, 10_000]);
     });
 
     t.test('retention: what is too old is not read any more, also before it is pruned', async (t) => {
