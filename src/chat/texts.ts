@@ -102,7 +102,9 @@ export const ENGLISH: Texts = {
   locked: (by) => `Nobody new may come in${byWhom(by)}.`,
   unlocked: (by) => `Everybody may come in again${byWhom(by)}.`,
   slowMode: (seconds) =>
-    seconds === 0 ? 'Slow mode is off.' : `Slow mode: everybody may speak once in ${seconds} seconds.`,
+    seconds === 0
+      ? 'Slow mode is off.'
+      : `Slow mode: everybody may speak once in ${seconds === 1 ? 'one second' : `${seconds} seconds`}.`,
   setting: (change, by) => `${settingNow(change)}${byWhom(by)}.`,
   ended: (reason) => `The conference was ended${why(reason)}.`,
   moved: (to, reason) => `This room ${to === undefined ? 'is closed' : `has moved to ${to}`}${why(reason)}.`,

@@ -62,7 +62,10 @@ export class ConferenceView {
     this.#version = document.version;
     this.#entity = document.entity;
     if (document.state !== 'partial') this.#forget();
-    if (document.state === 'deleted') return 'ended';
+    if (document.state === 'deleted') {
+      this.#state = { userCount: 0, active: false };
+      return 'ended';
+    }
     this.#description = document.description ?? this.#description;
     this.#host = document.host ?? this.#host;
     this.#state = document.conferenceState ?? this.#state;

@@ -340,6 +340,10 @@ t.test('slow mode, subject, retract', async (t) => {
   t.equal(await bob.say('two'), '403');
   t.equal(await alice.say('/slow 0'), '200');
   await bob.hears('Slow mode is off.');
+  t.equal(await alice.say('/slow 1s'), '200');
+  await bob.hears('once in one second.');
+  t.equal(await alice.say('/slow off'), '200');
+  await bob.hears('Slow mode is off.');
   t.equal(await bob.say('two, after all'), '200');
   t.equal(await bob.say('/retract'), '200');
   await alice.hears('A message of bob was taken back (bob).');

@@ -138,6 +138,7 @@ t.test('watch shows the conference document live', async (t) => {
   t.equal(await alice.exit, 0, 'a signal leaves in good order');
   await watch.shows(/the conference is over/);
   t.equal(await watch.exit, 0);
+  t.notMatch(watch.output, / {2}active, 0 here/);
 });
 
 t.test('scripts: --say, --json and pipes', async (t) => {
