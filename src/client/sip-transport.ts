@@ -21,6 +21,20 @@ function readable(message: string): string {
   return head.replace(/^(?:contact|m)[ \t]*:/gim, `${MOVED_TO}:`) + message.slice(head.length);
 }
 
+/**
+ * Whether sip.js can bear a message. A response whose status has no class or whose CSeq cannot be read makes it throw where
+ * nobody can catch that, which would end the program; after a 2xx to an INVITE that makes no dialog (RFC 3261 §12.1.1) it
+ * would wait for ever. Of all these nothing is known, as if they had not come.
+ */
+function isBearable(message: string): boolean {
+  const [head = ''] = message.split('\r\n\r\n', 1);
+  const status = /^SIP\/2\.0\s+(\d+)/i.exec(head)?.[1];
+  if (status === undefined) return true;
+  if (!/^[1-6]\d\d$/.test(status) || /^cseq\s*:(?!\s*\d+\s+[\w.!%*+`'~-]+\s*$)/im.test(head)) return false;
+  const makesDialog = /^(?:contact|m)\s*:/im.test(head) && /^(?:to|t)\s*:.*;\s*tag\s*=/im.test(head);
+  return makesDialog || !status.startsWith('2') || !/^cseq\s*:\s*\d+\s+INVITE\s*$/im.test(head);
+}
+
 /** SIP over a WebSocket from anywhere (RFC 7118), in the form sip.js asks for. It connects once. */
 export class SipTransport implements Transport {
   readonly protocol: string;
@@ -89,7 +103,7 @@ export class SipTransport implements Transport {
           ? this.#decoder.decode(data)
           : '';
     // Only line ends: a keep-alive (RFC 5626 §3.5.1).
-    if (text.trim() !== '') this.onMessage?.(readable(text));
+    if (text.trim() !== '' && isBearable(text)) this.onMessage?.(readable(text));
   }
 
   #closed(): void {
