@@ -7,7 +7,7 @@ import type { ConferenceEvent } from './events.ts';
  * - `fact`: until a later event with the same key takes its place, whatever its age: a ban of last year still holds.
  *   One that `clears` only undoes what came before it under the key and may be forgotten together with that.
  *   A fact that lasts for the `conference` is void after `ended`, one of the `room` is not, and one that lasts as long
- *X
+ *   as `messages` is forgotten with the last of them;
  * - `moment`: only matters to who was there; the log may forget it with the messages around it;
  * - `end`: a moment that also voids all facts of the conference before it.
  *
