@@ -20,6 +20,9 @@ function parseSipUri(text: string, complaint: string): URI {
   if (uri?.user === undefined || uri.user === '' || uri.host === '' || !/^sips?$/i.test(uri.scheme)) {
     throw new ClientError('address', `${text} ${complaint}`);
   }
+  // sip.js unescapes it twice, and throws at the second time.
+  if (uri.user.includes('%'))
+    throw new ClientError('address', `${text} has an escaped percent sign, which cannot be sent`);
   return uri;
 }
 
@@ -29,11 +32,18 @@ export function defaultServer(room: URI): string {
   return `${secure ? 'wss' : 'ws'}://${room.host}:8080/ws`;
 }
 
-/** An address for somebody who gives only a name: the name as user part at the room's host. */
+/**
+ * An address for somebody who gives only a name: the name as user part at the room's host, without what cannot stand there
+ * or what sip.js gives back otherwise than it was (`:`, `%`, `+`, `/`, `?`): the room would know us by another address.
+ */
 export function identityOf(name: string, room: URI, uri?: string): Identity {
   if (uri !== undefined) {
     return { name, uri: parseSipUri(uri, 'is no SIP address; yours looks like sip:alice@example.com').toString() };
   }
-  const user = encodeURIComponent(name.trim().toLowerCase().replace(/\s+/g, '.')).replace(/%20/g, '.');
+  const words = name.toLowerCase().match(/[^\s\p{Cc}\p{Cs}:%+/?]+/gu) ?? [];
+  const user = encodeURIComponent(Array.from(words.join('.')).slice(0, MAX_USER).join(''));
   return { name, uri: `sip:${user === '' ? 'anonymous' : user}@${room.host}` };
 }
+
+/** Most characters of a name that make an address. */
+const MAX_USER = 64;

@@ -34,8 +34,8 @@ export function newUserAgent(
   const { log, password, instance } = options;
   return new UserAgent({
     uri: parseRoomUri(call.identity.uri),
-    // sip.js puts the quotes but not the escapes.
-    displayName: call.identity.name.replace(/["\\]/g, '\\$&').replace(/\s+/g, ' '),
+    // sip.js puts the quotes but not the escapes; control characters may not stand there (RFC 3261 §25.1).
+    displayName: call.identity.name.replace(/["\\]/g, '\\$&').replace(/[\s\p{Cc}]+/gu, ' '),
     viaHost: call.host,
     contactParams: { transport: call.server.startsWith('wss') ? 'wss' : 'ws' },
     userAgentString: 'grouptextchat',

@@ -688,6 +688,16 @@ t.test('a server that hangs up is not waited for', async (t) => {
   await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
   await t.rejects(watchRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
 
+  t.test('who has an odd name can speak', async (t) => {
+    const stage = await raise();
+    t.teardown(() => stage.close());
+    for (const name of ['100%', 'C++', 'Team: Zoë', 'a/b?', 'a\u0001b', '%41', '👩‍👩‍👧 "Q" <x>']) {
+      const { room } = await enter(stage, name);
+      t.match(await room.say('hi'), { said: true }, name);
+      await room.leave();
+    }
+  });
+
   t.test('what no server may answer ends nothing, and keeps nobody waiting', async (t) => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'sip' });
     t.teardown(() => server.close());
@@ -732,6 +742,10 @@ t.test('addresses', async (t) => {
   t.equal(identityOf('Alice', room).uri, 'sip:alice@127.0.0.1');
   t.equal(identityOf('Zoë  van Dyk', room).uri, 'sip:zo%C3%AB.van.dyk@127.0.0.1');
   t.equal(identityOf(' ', room).uri, 'sip:anonymous@127.0.0.1');
+  t.equal(identityOf('Team: \u0001Zoë\ud800', room).uri, 'sip:team.zo%C3%AB@127.0.0.1');
+  t.throws(() => parseRoomUri('sip:a%25b@127.0.0.1'), { name: 'ClientError', fault: 'address' });
+  t.equal(identityOf('100% C++ a/b?', room).uri, 'sip:100.c.a.b@127.0.0.1');
+  t.equal(identityOf('é'.repeat(3000), room).uri, `sip:${'%C3%A9'.repeat(64)}@127.0.0.1`);
   t.equal(identityOf('A', room, 'sip:a@example.org').uri, 'sip:a@example.org');
   t.equal(userPart('sip:zo%C3%AB@x'), 'zoë');
   t.equal(userPart('sip:%E0%A4@x'), '%E0%A4');
