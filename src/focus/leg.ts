@@ -255,6 +255,7 @@ export class Leg implements SessionHandlers {
     this.#calm();
     // Only our 200 could tell the peer where to connect, so it has come: the ACK may still be on its way.
     this.#join();
+    if (!this.#joined && !this.#parts.seat.waits) this.progress.connected();
     this.#attach();
   }
 

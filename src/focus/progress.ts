@@ -37,9 +37,16 @@ export class Progress {
   #wasHeld = false;
   /** It had never been here before that. */
   #isNew = false;
+  /** The newest number when a device that was new had connected, where the log had not kept its coming yet. */
+  #connectedAt: EventNumber | undefined;
 
   constructor(parts: ProgressParts) {
     this.#parts = parts;
+  }
+
+  /** It has connected, and the log has not kept yet that it is in: it may be gone before that, and has been here all the same. */
+  connected(): void {
+    if (this.#before === undefined) this.#connectedAt ??= eventNumber(this.#parts.room.conference.last);
   }
 
   /** It is told what is said from now on. The room remembers who is new at once: nobody says goodbye when the service is killed. */
@@ -101,6 +108,7 @@ export class Progress {
 
   /** One to whom nothing was said has missed nothing until it went, and what comes from now on. */
   get #nothingMissed(): EventNumber | undefined {
+    if (!this.begun) return this.#connectedAt;
     return this.#isNew ? this.#heardFrom : undefined;
   }
 

@@ -405,6 +405,26 @@ for (const durability of ['memory', 'disk']) {
   });
 }
 
+t.test('a device that is gone before the log has kept that it came is sent what it has missed', async (t) => {
+  const stage = await raise(
+    `data=${t.testdir()}`,
+    'rooms.defaults.durability=disk',
+    'rooms.defaults.history_messages=0',
+  );
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const extra = { instance: 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6' };
+  // The disk has enough to do meanwhile.
+  const busy = Array.from({ length: 40 }, (_, i) => alice.say(`${i} ${'x'.repeat(3000)}`));
+  const zoe = await join(stage, 'zoe', ROOM, extra);
+  await zoe.leave();
+  t.same(new Set(await Promise.all(busy)), new Set(['200']));
+  await alice.say('missed');
+  const again = await join(stage, 'zoe', ROOM, extra);
+  t.match(textOf(await nextSend(again.line)), /^(?:One message|[0-9]+ messages) that you missed/);
+  await again.hears('\r\n\r\nmissed');
+});
+
 t.test('the room greets, and names its subject', async (t) => {
   const stage = await raise('rooms.defaults.welcome=Be kind.', 'rooms.defaults.subject=Cats');
   t.teardown(() => stage.close());
