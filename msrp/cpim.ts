@@ -91,26 +91,8 @@ export function parseCpim(bytes: Uint8Array, limits: CpimLimits = {}): CpimMessa
   const headers = headersOf(reader.block());
   // Tabs apart, which clients do send between words.
   if (reader.sawControl) throw new MsrpError(400, 'CPIM with a control character in a header');
-  const mime = mimeOf(reader.block());
-  return new ReceivedCpim(bytes, headers, mime, bytes.subarray(reader.position));
-}
-
-/** What the MIME headers of a content say. */
-interface Mime {
-  readonly text: string;
-  readonly headers: readonly MimeHeader[];
-  readonly contentType: ContentType;
-}
-
-/** Most messages say the same as the one before. */
-let lastMime: Mime | undefined;
-
-function mimeOf(text: string): Mime {
-  if (lastMime?.text === text) return lastMime;
-  const headers = mimeHeadersOf(text);
-  const type = headers.find(({ name }) => name === 'content-type')?.value;
-  const contentType = parseContentType(type === undefined || type === '' ? 'text/plain' : type);
-  return (lastMime = { text, headers, contentType });
+  const mimeHeaders = mimeHeadersOf(reader.block());
+  return new ReceivedCpim(bytes, headers, mimeHeaders, bytes.subarray(reader.position));
 }
 
 /** What nearly nobody asks for is read when it is. */
@@ -127,13 +109,12 @@ class ReceivedCpim implements CpimMessage {
   constructor(
     bytes: Uint8Array,
     headers: readonly CpimHeader[],
-    { headers: mimeHeaders, contentType }: Mime,
+    mimeHeaders: readonly MimeHeader[],
     content: Uint8Array,
   ) {
     this.bytes = bytes;
     this.headers = headers;
     this.mimeHeaders = mimeHeaders;
-    this.contentType = contentType;
     this.content = content;
     const to: CpimAddress[] = [];
     const cc: CpimAddress[] = [];
@@ -152,6 +133,8 @@ class ReceivedCpim implements CpimMessage {
     this.from = from;
     this.to = to;
     this.cc = cc;
+    const type = mimeHeaders.find(({ name }) => name === 'content-type')?.value;
+    this.contentType = parseContentType(type === undefined || type === '' ? 'text/plain' : type);
   }
 
   get dateTime(): Date | undefined {
