@@ -23,6 +23,7 @@ interface Fields {
  */
 const METHOD = /^[A-Za-z_]+$/;
 const RESPONSE = /^([0-9]{3})(?: (.*))?$/;
+const BYTE_RANGE = /^([0-9]{1,15})-([0-9]{1,15}|\*)\/([0-9]{1,15}|\*)$/;
 const STATUS = /^([0-9]{3}) ([0-9]{3})(?: (.*))?$/;
 const IDENT = new RegExp(`^${ident}$`);
 const BROKEN = /[\0\r\n]/;
@@ -42,10 +43,8 @@ export function decodeHead(text: string, maxHeaders: number): Head {
   if (!text.startsWith('MSRP ') || idEnd < 0 || idEnd > lineEnd) throw new MsrpError(400, 'no start line');
   const transactionId = text.slice(5, idEnd);
   const rest = text.slice(idEnd + 1, lineEnd);
-  // As nearly all requests are, which is seen sooner.
-  const isSend = rest === 'SEND';
-  const response = isSend ? null : RESPONSE.exec(rest);
-  if (response === null && !isSend && !METHOD.test(rest)) throw new MsrpError(400, 'neither method nor status code');
+  const response = RESPONSE.exec(rest);
+  if (response === null && !METHOD.test(rest)) throw new MsrpError(400, 'neither method nor status code');
   const fields = readFields(text, lineEnd + 2, maxHeaders);
   const { toPath, fromPath, headers } = fields;
   if (toPath === undefined || fromPath === undefined) throw new MsrpError(400, 'To-Path or From-Path is missing');
@@ -171,34 +170,16 @@ function messageIdOf(value: string): MessageId {
  * is one before the start, as in `1-0/0` (§7.1.1).
  */
 export function parseByteRange(value: string): ByteRange {
-  const dash = value.indexOf('-');
-  const slash = value.indexOf('/', dash);
-  const start = numberIn(value, 0, dash);
-  const end = numberOrStar(value, dash + 1, slash);
-  const total = numberOrStar(value, slash + 1, value.length);
-  if (!(start > 0) || Number.isNaN(end) || Number.isNaN(total))
-    throw new MsrpError(400, 'a Byte-Range is START-END/TOTAL, counted from 1');
+  const parts = BYTE_RANGE.exec(value);
+  const start = Number(parts?.[1] ?? 0);
+  if (parts === null || start === 0) throw new MsrpError(400, 'a Byte-Range is START-END/TOTAL, counted from 1');
+  const end = numberOrStar(parts[2]);
   if (end !== undefined && end < start - 1) throw new MsrpError(400, 'Byte-Range ends before it begins');
-  return { start, end, total };
+  return { start, end, total: numberOrStar(parts[3]) };
 }
 
-function numberOrStar(text: string, from: number, to: number): number | undefined {
-  return to === from + 1 && text.charAt(from) === '*' ? undefined : numberIn(text, from, to);
-}
-
-/** Digits at most that are read as a number: all such numbers are exact. */
-const MOST_DIGITS = 15;
-
-/** The decimal number that stands there; NaN when what stands there is none. */
-function numberIn(text: string, from: number, to: number): number {
-  if (to <= from || to > from + MOST_DIGITS) return NaN;
-  let number = 0;
-  for (let at = from; at < to; at++) {
-    const digit = text.charCodeAt(at) - 0x30;
-    if (!(digit >= 0 && digit <= 9)) return NaN;
-    number = number * 10 + digit;
-  }
-  return number;
+function numberOrStar(text: string | undefined): number | undefined {
+  return text === undefined || text === '*' ? undefined : Number(text);
 }
 
 function failureReportOf(value: string): FailureReport {
