@@ -9,9 +9,11 @@ const COMPARED = 16_384;
 
 type Settled = (outcome: EventNumber | ChatRefusal) => void;
 
-/** A message that came for the first time and whose fate is not known yet. Made and changed by `Duplicates` alone. */
+/** A message that came for the first time, and what has become of it. Made and changed by `Duplicates` alone. */
 export interface FirstSending {
-  readonly key: number;
+  readonly key: string;
+  /** Its number, once it is kept. */
+  n: EventNumber | undefined;
   /** Who wants to hear what becomes of it. */
   waiting: Settled[];
 }
@@ -24,10 +26,9 @@ const NOBODY: Settled[] = [];
  * the same content: a client that begins its counter anew says something else under an old id, and that must not be lost.
  */
 export class Duplicates {
-  // Two halves of the window: when the newer one is full, the older one is forgotten at once, which costs nothing per
-  // message. Numbers on both sides: a room remembers many, and each object would be moved by two collections.
-  #newer = new Map<number, FirstSending | EventNumber>();
-  #older = new Map<number, FirstSending | EventNumber>();
+  // Two halves of the window: when the newer one is full, the older one is forgotten at once, which costs nothing per message.
+  #newer = new Map<string, FirstSending>();
+  #older = new Map<string, FirstSending>();
   readonly #window: number;
 
   /** @param window messages remembered at most; the oldest half of them is forgotten together */
@@ -43,82 +44,53 @@ export class Duplicates {
     const key = keyOf(user, id, content);
     const known = this.#known(key);
     if (known === undefined) {
-      const first: FirstSending = { key, waiting: [settled] };
-      this.#remember(key, first);
+      const first: FirstSending = { key, n: undefined, waiting: [settled] };
+      this.#remember(first);
       return first;
     }
-    if (typeof known === 'number') settled(known);
-    else known.waiting.push(settled);
+    if (known.n === undefined) known.waiting.push(settled);
+    else settled(known.n);
     return undefined;
   }
 
-  /** The first sending of a message, while its fate is not known yet. */
-  underWay(user: UserUri, id: MessageId, content: Content): FirstSending | undefined {
-    const known = this.#known(keyOf(user, id, content));
-    return typeof known === 'number' ? undefined : known;
+  /** What `begin` would take it for, unless it is new. */
+  known(user: UserUri, id: MessageId, content: Content): FirstSending | undefined {
+    return this.#known(keyOf(user, id, content));
   }
 
-  #known(key: number): FirstSending | EventNumber | undefined {
+  #known(key: string): FirstSending | undefined {
     return this.#newer.get(key) ?? this.#older.get(key);
   }
 
   /** Tells all who wait what became of the message; one that was not kept may be sent again. */
   settle(first: FirstSending, outcome: EventNumber | ChatRefusal): void {
-    const { key, waiting } = first;
-    const half = this.#newer.get(key) === first ? this.#newer : this.#older;
-    if (half.get(key) === first) {
-      if (typeof outcome === 'number') half.set(key, outcome);
-      else half.delete(key);
-    }
+    if (typeof outcome === 'number') first.n = outcome;
+    else for (const half of [this.#newer, this.#older]) if (half.get(first.key) === first) half.delete(first.key);
+    const { waiting } = first;
     first.waiting = NOBODY;
     for (const settled of waiting) settled(outcome);
   }
 
   /** Notes a message found in the log, when the room is opened again. */
   restore(user: UserUri, id: MessageId, content: Content, n: EventNumber): void {
-    this.#remember(keyOf(user, id, content), n);
+    this.#remember({ key: keyOf(user, id, content), n, waiting: NOBODY });
   }
 
-  #remember(key: number, message: FirstSending | EventNumber): void {
-    this.#newer.set(key, message);
+  #remember(first: FirstSending): void {
+    this.#newer.set(first.key, first);
     if (this.#newer.size < this.#window / 2) return;
     const forgotten = this.#older;
     this.#older = this.#newer;
     this.#newer = new Map();
-    for (const [old, first] of forgotten) {
+    for (const [key, old] of forgotten) {
       // One that waits has somebody to answer; the log bounds how many can wait.
-      if (typeof first === 'object') this.#older.set(old, first);
+      if (old.n === undefined) this.#older.set(key, old);
     }
   }
 }
 
-/** Of this process alone, so that nobody can make two keys alike but by chance. */
-const [SEED = 0, SEED_BELOW = 0] = crypto.getRandomValues(new Uint32Array(2));
-
-/** 53 bits: a message is taken for one of a thousand others once in 2^43. */
-function keyOf(user: UserUri, id: MessageId, content: Content): number {
-  const whole = content instanceof Uint8Array ? content : undefined;
-  const fingerprint = content instanceof Uint8Array ? '' : fingerprintOf(content);
-  const hash = whole === undefined ? 0 : hashOf(whole);
-  const size = whole?.length ?? -1;
-  const high = mixed(mixed(mixedWith(mixedWith(mixedWith(SEED, user), id), fingerprint), size), hash);
-  const low = mixed(mixed(mixedWith(mixedWith(mixedWith(SEED_BELOW, user), id), fingerprint), size), hash);
-  return (high >>> 0) * 2 ** 21 + (low >>> 11);
-}
-
-function mixedWith(before: number, text: string): number {
-  let mix = before;
-  for (let i = 0; i < text.length; i += 1) mix = Math.imul(mix ^ text.charCodeAt(i), 0x01000193);
-  // Also where one text ends counts.
-  return mixed(mix, text.length);
-}
-
-/** All bits of a word into all bits. */
-function mixed(before: number, word: number): number {
-  let mix = before ^ word;
-  mix = Math.imul(mix ^ (mix >>> 16), 0x85ebca6b);
-  mix = Math.imul(mix ^ (mix >>> 13), 0xc2b2ae35);
-  return mix ^ (mix >>> 16);
+function keyOf(user: UserUri, id: MessageId, content: Content): string {
+  return `${id} ${user} ${fingerprintOf(content)}`;
 }
 
 /** By what a content is known again. */

@@ -74,7 +74,7 @@ export class Streams {
   ): StreamId | 'repeated' | ChatRefusal {
     const { judge, duplicates, append } = this.#parts;
     const fingerprint = fingerprintOf(beginningOf(posting.body));
-    this.#giveUpFor(duplicates.underWay(speaker.user, posting.messageId, { fingerprint }));
+    this.#giveUpFor(duplicates.known(speaker.user, posting.messageId, { fingerprint }));
     const first = duplicates.begin(speaker.user, posting.messageId, { fingerprint }, settled);
     if (first === undefined) return 'repeated';
     const post = judge(speaker, posting, size ?? posting.body.length);
