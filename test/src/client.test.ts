@@ -1,6 +1,6 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { URI } from 'sip.js';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -678,57 +678,55 @@ t.test('what can go wrong is told as a ClientError', async (t) => {
   await watch.stop();
 });
 
-t.test('a server that hangs up is not waited for', async (t) => {
+/** A server that does as it likes with each message of the client, and how it is reached. */
+async function rawServer(t: Test, onMessage: (socket: WebSocket, message: string) => void): Promise<ClientOptions> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'sip' });
   t.teardown(() => server.close());
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  server.on('connection', (socket) => socket.on('message', () => socket.terminate()));
-  const options = { name: 'Alice', webSocket: nodeWebSocket, server: `ws://127.0.0.1:${port}` };
+  server.on('connection', (socket) => {
+    socket.on('message', (data: Buffer) => {
+      onMessage(socket, data.toString());
+    });
+  });
+  return { name: 'Alice', webSocket: nodeWebSocket, server: `ws://127.0.0.1:${port}` };
+}
+
+t.test('a server that hangs up is not waited for', async (t) => {
+  const options = await rawServer(t, (socket) => {
+    socket.terminate();
+  });
   await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
   await t.rejects(watchRoom(ROOM, options, new Diary().handlers), { name: 'ClientError', fault: 'lost' });
+});
 
-  t.test('who has an odd name can speak', async (t) => {
-    const stage = await raise();
-    t.teardown(() => stage.close());
-    for (const name of ['100%', 'C++', 'Team: Zoë', 'a/b?', 'a\u0001b', '%41', '👩‍👩‍👧 "Q" <x>']) {
-      const { room } = await enter(stage, name);
-      t.match(await room.say('hi'), { said: true }, name);
-      await room.leave();
-    }
-  });
+t.test('who has an odd name can speak', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  for (const name of ['100%', 'C++', 'Team: Zoë', 'a/b?', 'a\u0001b', '%41', '👩‍👩‍👧 "Q" <x>']) {
+    const { room } = await enter(stage, name);
+    t.match(await room.say('hi'), { said: true }, name);
+    await room.leave();
+  }
+});
 
-  t.test('what no server may answer ends nothing, and keeps nobody waiting', async (t) => {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1', handleProtocols: () => 'sip' });
-    t.teardown(() => server.close());
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.on('connection', (socket) =>
-      socket.on('message', (data: Buffer) => {
-        const request = data.toString();
-        if (!request.startsWith('INVITE')) return;
-        const lines = request.split('\r\n');
-        const copied = (names: RegExp): readonly string[] => lines.filter((line) => names.test(line));
-        const answer = (status: string, cseq = '1 INVITE', tag = ';tag=x'): void => {
-          const to = copied(/^to:/i).map((line) => `${line}${tag}`);
-          const head = [...copied(/^(?:via|from|call-id):/i), ...to, `CSeq: ${cseq}`, 'Content-Length: 0'];
-          socket.send([`SIP/2.0 ${status}`, ...head, '', ''].join('\r\n'));
-        };
-        for (const status of ['999 What', '099 What', '700 What', '200 Without Contact']) answer(status);
-        for (const cseq of ['x INVITE', '1', '']) answer('404 Not Found', cseq);
-        answer('200 Without Tag', '1 INVITE', '');
-        answer(
-          '486 Busy Here',
-          lines
-            .find((line) => /^cseq:/i.test(line))
-            ?.slice(5)
-            .trim(),
-        );
-      }),
-    );
-    const options = { name: 'Alice', webSocket: nodeWebSocket, server: `ws://127.0.0.1:${port}` };
-    await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { fault: 'refused', message: /486 Busy Here/ });
+t.test('what no server may answer ends nothing, and keeps nobody waiting', async (t) => {
+  const options = await rawServer(t, (socket, request) => {
+    if (!request.startsWith('INVITE')) return;
+    const lines = request.split('\r\n');
+    const copied = (names: RegExp): readonly string[] => lines.filter((line) => names.test(line));
+    const answer = (status: string, cseq = '1 INVITE', tag = ';tag=x'): void => {
+      const to = copied(/^to:/i).map((line) => `${line}${tag}`);
+      const head = [...copied(/^(?:via|from|call-id):/i), ...to, `CSeq: ${cseq}`, 'Content-Length: 0'];
+      socket.send([`SIP/2.0 ${status}`, ...head, '', ''].join('\r\n'));
+    };
+    for (const status of ['999 What', '099 What', '700 What', '200 Without Contact']) answer(status);
+    for (const cseq of ['x INVITE', '1', '']) answer('404 Not Found', cseq);
+    answer('200 Without Tag', '1 INVITE', '');
+    const [cseq = ''] = copied(/^cseq:/i);
+    answer('486 Busy Here', cseq.slice('cseq:'.length).trim());
   });
+  await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { fault: 'refused', message: /486 Busy Here/ });
 });
 
 t.test('addresses', async (t) => {
