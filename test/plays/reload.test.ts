@@ -3,17 +3,23 @@ import { join as joinPath } from 'node:path';
 import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import { loadConfig } from '../../src/config/load.ts';
+import { afterReload, compareConfigs, type ConfigChange } from '../../src/config/reload.ts';
 import { makeCertificate } from '../../src/ops/certificate.ts';
-import { join, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 import { SipPhone } from './sip-phone.ts';
 
 const inMemory = 'rooms.defaults.durability=memory';
+
+/** The service takes over what it can of a configuration with these settings. */
+function reload({ service }: Stage, options: readonly string[]): ConfigChange {
+  return service.reload(loadConfig({ options }));
+}
 
 t.test('a room that is alive stays open when rooms are no longer made on demand', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');
-  stage.service.reload(loadConfig({ options: [inMemory, 'rooms.on_demand=false'] }));
+  reload(stage, [inMemory, 'rooms.on_demand=false']);
   await t.rejects(join(stage, 'bob', 'sip:another@127.0.0.1'), /404/);
   const bob = await join(stage, 'bob');
   t.equal(await alice.say('come in'), '200');
@@ -28,9 +34,7 @@ t.test('a room that is alive stays open when rooms are no longer made on demand'
 t.test('what needs a restart is named, and holds until then', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
-  const { fixed, reloadable } = stage.service.reload(
-    loadConfig({ options: [inMemory, 'msrp.max_message=2KiB', 'rooms.defaults.history_messages=0'] }),
-  );
+  const { fixed, reloadable } = reload(stage, [inMemory, 'msrp.max_message=2KiB', 'rooms.defaults.history_messages=0']);
   t.ok(fixed.includes('msrp.max_message'));
   t.notOk(reloadable.includes('msrp.max_message'));
   const alice = await join(stage, 'alice');
@@ -41,14 +45,12 @@ t.test('what needs a restart is named, and holds until then', async (t) => {
 t.test('rooms that ask for the disk need a restart where there was no file, as do those that give it up', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
-  const toDisk = stage.service.reload(
-    loadConfig({ options: ['rooms.named.lobby={durability: disk, subject: Tea}', inMemory] }),
-  );
+  const toDisk = reload(stage, ['rooms.named.lobby={durability: disk, subject: Tea}', inMemory]);
   t.ok(
     toDisk.fixed.includes('rooms.named.lobby.durability'),
     'or people would be told that the disk keeps what they say',
   );
-  const toMemory = stage.service.reload(loadConfig({ options: [inMemory] }));
+  const toMemory = reload(stage, [inMemory]);
   t.notOk(
     toMemory.fixed.some((key) => key.includes('durability')),
     'it is as at the start',
@@ -57,10 +59,10 @@ t.test('rooms that ask for the disk need a restart where there was no file, as d
   const onDisk = await raise('rooms.defaults.durability=disk');
   t.teardown(() => onDisk.close());
   const some = ['rooms.defaults.durability=memory', 'rooms.named.lobby.durability=disk'];
-  const { reloadable, fixed } = onDisk.service.reload(loadConfig({ options: some }));
+  const { reloadable, fixed } = reload(onDisk, some);
   t.ok(reloadable.includes('rooms.defaults.durability'));
   t.notOk(fixed.some((key) => key.includes('durability')));
-  const none = onDisk.service.reload(loadConfig({ options: [inMemory] }));
+  const none = reload(onDisk, [inMemory]);
   t.ok(none.fixed.includes('rooms.defaults.durability'), 'the file is still written to');
 });
 
@@ -72,9 +74,9 @@ t.test('a certificate that cannot be used is not told to be taken over', async (
   writeFileSync(key, secret);
   const stage = await raise(`tls.certificate=${crt}`, `tls.key=${key}`, 'sip.tls_port=0');
   t.teardown(() => stage.close());
-  const other = loadConfig({ options: [inMemory, `tls.certificate=${joinPath(dir, 'gone.pem')}`, `tls.key=${key}`] });
+  const other = [inMemory, `tls.certificate=${joinPath(dir, 'gone.pem')}`, `tls.key=${key}`];
   for (const time of ['once', 'twice']) {
-    const { reloadable, fixed, unusable } = stage.service.reload(other);
+    const { reloadable, fixed, unusable } = reload(stage, other);
     t.same(unusable, ['tls.certificate'], time);
     t.notOk([...reloadable, ...fixed].includes('tls.certificate'), time);
   }
@@ -90,10 +92,21 @@ t.test('the first certificate needs a restart, also when it is another one the n
   const stage = await raise();
   t.teardown(() => stage.close());
   for (const name of ['a', 'b']) {
-    const { reloadable, fixed } = stage.service.reload(
-      loadConfig({ options: [inMemory, `tls.certificate=${name}.pem`, 'tls.key=key.pem'] }),
-    );
+    const { reloadable, fixed } = reload(stage, [inMemory, `tls.certificate=${name}.pem`, 'tls.key=key.pem']);
     t.notOk(reloadable.includes('tls.certificate'), name);
     t.ok(fixed.includes('tls.certificate'), name);
   }
+});
+
+t.test('what is said to be taken over is, and nothing else', async (t) => {
+  const before = loadConfig({ options: [inMemory] });
+  const taken = [
+    ...['rooms.on_demand=false', 'rooms.defaults.history_messages=0', 'rooms.named.lobby.subject=Tea'],
+    ...['peers=[{user_agent: "Whole/*", chunks: false}]', 'logging.level=debug'],
+  ];
+  const restart = ['rooms.maximum=3', 'logging.format=json', 'msrp.max_message=2KiB'];
+  const after = loadConfig({ options: [inMemory, ...taken, ...restart] });
+  const { reloadable, fixed } = compareConfigs(before, after);
+  t.same([reloadable.length, fixed.length], [taken.length, restart.length]);
+  t.same(compareConfigs(before, afterReload(before, after)), { reloadable, fixed: [] });
 });
