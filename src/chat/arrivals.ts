@@ -116,8 +116,8 @@ export class Arrivals {
   }
 
   /**
-   * The recipient gets nothing until it is attached again, since its line is on hold, lost, or not there yet: then what is said meanwhile.
-   * Who waits in the lobby gets none of that either.
+   * The recipient gets nothing until it is attached again, since its line is on hold, lost, or not there yet: then what is
+   * said meanwhile. Who waits in the lobby gets none of that either.
    */
   deafen(recipient: Recipient): void {
     const { endpoint } = recipient;

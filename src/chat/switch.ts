@@ -11,7 +11,10 @@ export interface Addressed {
   readonly later?: true;
 }
 
-/** An endpoint that is in the room and hears nothing at present: its line is on hold, lost for the grace time, or not there yet. */
+/**
+ * An endpoint that is in the room and hears nothing at present: its line is on hold, lost for the grace time, or not there
+ * yet.
+ */
 interface Deaf extends Addressed {
   readonly takesPrivate: boolean;
 }
