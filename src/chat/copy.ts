@@ -46,9 +46,11 @@ export class Copy {
    */
   get msrp(): PreparedMessage {
     if (this.#msrp !== undefined) return this.#msrp;
-    const { contentType, cpim } = this.said;
-    const id = this.n === undefined ? {} : { messageId: msrpId(this.n, this.said) };
-    return (this.#msrp = prepare({ ...id, contentType, body: cpim }));
+    const { contentType, cpim: body } = this.said;
+    // Written out, not spread: on V8 an object made from another one is slow to make and slow to read.
+    const options =
+      this.n === undefined ? { contentType, body } : { contentType, body, messageId: msrpId(this.n, this.said) };
+    return (this.#msrp = prepare(options));
   }
 
   /** As `msrp`. */
