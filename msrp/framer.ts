@@ -143,7 +143,7 @@ export class Framer {
       const octet = bytes[from + id] ?? 0;
       if (octet === SPACE) {
         if (id < 4) break;
-        this.#needle = this.#endLine.subarray(0, BEFORE_ID + id);
+        if (this.#needle.length !== BEFORE_ID + id) this.#needle = this.#endLine.subarray(0, BEFORE_ID + id);
         this.#state = 'inside';
         this.#endSearched = this.#headSearched = START.length + id;
         this.#headLength = -1;
