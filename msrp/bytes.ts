@@ -67,9 +67,24 @@ export function findAscii(bytes: Uint8Array, needle: string): number {
   return findBytes(bytes, encoder.encode(needle));
 }
 
-/** Memory for what is soon done with, its content arbitrary: cheaper than memory of its own. */
+/** Memory that is given away in pieces, and how far it has been. */
+let brief: Uint8Array = new Uint8Array(0);
+let briefUsed = 0;
+const BRIEF_BYTES = 32 * 1024;
+
+/**
+ * Memory for what is soon done with, its content arbitrary: cheaper than memory of its own. It shares memory with others
+ * of its kind alone, since what is kept for long would keep them, too.
+ */
 export function allocateBriefly(size: number): Uint8Array {
-  return NodeBuffer === undefined ? new Uint8Array(size) : NodeBuffer.allocUnsafe(size);
+  if (size > BRIEF_BYTES / 8) return allocate(size);
+  if (briefUsed + size > brief.length) {
+    brief = allocate(BRIEF_BYTES);
+    briefUsed = 0;
+  }
+  const begin = briefUsed;
+  briefUsed = begin + size;
+  return brief.subarray(begin, briefUsed);
 }
 
 /** A copy, for as long as somebody likes; a small one may share memory with others, so that `buffer` is not its own. */

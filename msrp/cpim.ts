@@ -69,6 +69,7 @@ export interface CpimLimits {
 }
 
 const [TAB, LF, CR, SPACE, DOT, COLON, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 46, 58, 59, 61, 127] as const;
+const BYTE_ORDER_MARK = 0xfeff;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder();
 /** By its code, whether a character may stand in the name of a message header between dots. */
@@ -160,9 +161,11 @@ class ReceivedCpim implements CpimMessage {
 
 /** The values of a header of some namespace, escapes undone, in order (RFC 3862 §3.4). */
 export function cpimValues(message: CpimMessage, namespace: string, name: string): string[] {
-  return message.headers
-    .filter((header) => header.name === name && header.namespace === namespace)
-    .map(({ value }) => unescapeCpim(value));
+  const values: string[] = [];
+  for (const header of message.headers) {
+    if (header.name === name && header.namespace === namespace) values.push(unescapeCpim(header.value));
+  }
+  return values;
 }
 
 /** The value of a MIME header of the content. */
@@ -417,7 +420,10 @@ function subjectOf(header: CpimHeader): CpimSubject {
 }
 
 function decodeText(charset: string, bytes: Uint8Array): string {
-  if (charset === 'utf-8') return lenient.decode(bytes);
+  if (charset === 'utf-8') {
+    const text = decodeUtf8(octets(bytes));
+    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
+  }
   try {
     return new TextDecoder(charset).decode(bytes);
   } catch {

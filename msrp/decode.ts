@@ -26,6 +26,7 @@ const RESPONSE = /^([0-9]{3})(?: (.*))?$/;
 const BYTE_RANGE = /^([0-9]{1,15})-([0-9]{1,15}|\*)\/([0-9]{1,15}|\*)$/;
 const STATUS = /^([0-9]{3}) ([0-9]{3})(?: (.*))?$/;
 const IDENT = new RegExp(`^${ident}$`);
+const CPIM = 'message/cpim';
 const BROKEN = /[\0\r\n]/;
 
 /** Whether a text can be a transaction id (RFC 4975 §9). */
@@ -124,7 +125,8 @@ function take(fields: Fields, name: string, value: string): void {
       fields.status = once(fields.status, name, statusOf(value));
       return;
     case 'Content-Type':
-      fields.contentType = once(fields.contentType, name, unbroken(value));
+      // Messages are kept for long, and with each its type: one text for nearly all of them.
+      fields.contentType = once(fields.contentType, name, value === CPIM ? CPIM : unbroken(value));
       return;
     default: {
       const canonical = CANONICAL.get(name.toLowerCase());

@@ -1,6 +1,6 @@
 import { allocateBriefly, encodeText, findAscii, octets, octetsOf, writeText } from './bytes.ts';
 import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
-import type { FailureReport, MessageId } from './message.ts';
+import type { FailureReport, Header, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
 
 /** A chunk larger than this must be interruptible, so its range-end is `*` (RFC 4975 §7.1.1). */
@@ -52,12 +52,16 @@ export class PreparedMessage implements Outgoing {
     const { before, after } = this.fields;
     const size = this.body.length;
     const text = `${before}Byte-Range: 1-${size}/${size}\r\n${after}`;
-    const head = octetsOf(text);
-    const end = head + size;
-    const tail = allocateBriefly(end + END_LINE.length);
-    writeText(tail, 0, text);
+    // Nearly all is ASCII, of which each character is one octet: then nothing need be counted.
+    let head = text.length;
+    let tail = allocateBriefly(head + size + END_LINE.length);
+    if (writeText(tail, 0, text) !== head) {
+      head = octetsOf(text);
+      tail = allocateBriefly(head + size + END_LINE.length);
+      writeText(tail, 0, text);
+    }
     tail.set(this.body, head);
-    tail.set(END_LINE, end);
+    tail.set(END_LINE, head + size);
     const place = tail.length - OPEN_PLACE + ID_PART;
     for (let at = 0; at < ID_PART; at++) tail[place + at] = this.idPart.charCodeAt(at);
     return tail;
@@ -88,13 +92,15 @@ export interface ChunkFields {
 /** Characters of the header fields of a message of ours at most. */
 const MAX_FIELDS = 12_288;
 
+const NONE: readonly Header[] = [];
+
 /** Renders what all chunks of a message share. Throws a TypeError. */
 export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, 'total'>): ChunkFields {
   let before = `Message-ID: ${messageId}\r\n`;
   if (options.successReport === true) before += 'Success-Report: yes\r\n';
   if ((options.failureReport ?? 'yes') !== 'yes') before += `Failure-Report: ${options.failureReport ?? 'yes'}\r\n`;
   let after = '';
-  for (const { name, value } of options.headers ?? []) {
+  for (const { name, value } of options.headers ?? NONE) {
     if (OWN_FIELDS.has(name.toLowerCase())) throw new TypeError(`${name} is not for the caller to set`);
     after += formatField(name, value);
   }

@@ -80,7 +80,8 @@ export class Domains {
 
   /** The same for text, as it stands in CPIM headers; what is no URI names nothing. */
   roomNamed(text: string): RoomUri | undefined {
-    if (this.#rooms.has(text)) return this.#rooms.get(text);
+    const known = this.#rooms.get(text);
+    if (known !== undefined || this.#rooms.has(text)) return known;
     const uri = readUri(text);
     const room = uri === undefined ? undefined : this.roomOf(uri);
     if (this.#rooms.size >= MEMORY) this.#rooms.clear();
@@ -96,7 +97,8 @@ const keys = new Map<string, string | undefined>();
  * address), the digits for `tel:`. Undefined for what is no URI.
  */
 export function personKey(text: string): string | undefined {
-  if (keys.has(text)) return keys.get(text);
+  const known = keys.get(text);
+  if (known !== undefined || keys.has(text)) return known;
   const uri = readUri(text.replace(/^im:/i, 'sip:'));
   const key = uri === undefined ? undefined : uriKey(uri);
   if (keys.size >= MEMORY) keys.clear();
