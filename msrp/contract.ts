@@ -96,7 +96,7 @@ export interface SessionOptions extends PeerManners {
    * count (§5.1); with none known nothing is connected.
    */
   readonly fingerprints?: readonly { readonly hash: string; readonly value: string }[];
-  /** Octets that may wait to be sent before `send` says `full`, so no message may be larger; 1 MiB unless given. */
+  /** Octets that may wait to be sent before `send` says `full`; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
   /**
    * Messages that may be under way piece by piece before `stream` says `full`; messages of `send` that are cut up count
@@ -139,8 +139,8 @@ export interface MsrpSession {
   /**
    * Queues a message; allocates nothing. A session may queue a prepared message once only, because its transaction id
    * comes with it and must not occur twice (RFC 4975 §7.1): to say it again, `prepare` it again, with the same
-   * `messageId` when it is a resend. This is not checked. A message larger than `maxQueuedBytes` is always `full`:
-   * `stream` is for those.
+   * `messageId` when it is a resend. This is not checked. A message larger than `maxQueuedBytes` is taken when
+   * nothing else waits, and is `full` otherwise: `stream` is for those.
    */
   send(message: PreparedMessage): Queued;
   /** Queues a message whose octets are pulled from `source` as the connection takes them. */

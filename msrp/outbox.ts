@@ -57,11 +57,13 @@ export class Outbox {
     return this.hasSmall || this.#sendings.some((sending) => sending.ready);
   }
 
-  /** Queues a message; false when the bound would be passed. */
+  /** Queues a message; false when the bound would be passed, unless nothing else waits. */
   add(message: PreparedMessage): boolean {
     const octets = message.tail?.length ?? message.size;
     // The sum is not taken where small messages alone wait, as they mostly do.
-    if ((this.#sendings.length === 0 ? this.#smallBytes : this.bytes) + octets > this.maxBytes) {
+    const waiting = this.#sendings.length === 0 ? this.#smallBytes : this.bytes;
+    // What is larger than the bound would never be sent to anybody, however fast he reads.
+    if (waiting > 0 && waiting + octets > this.maxBytes) {
       this.#wasFull = true;
       return false;
     }

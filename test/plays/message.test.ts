@@ -80,6 +80,16 @@ t.test('RFC 3428 §4, §7: who is only in the call reads the chat and writes int
   t.equal(await max.reads(), 'zoe: hello, phones: grüße');
 });
 
+t.test('a text that is larger than what may wait for a reader reaches him all the same', async (t) => {
+  const stage = await raise('sip.message_bytes=256KiB', 'msrp.queue_bytes=64KiB');
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const text = `from first ${'z'.repeat(200_000)} to last`;
+  t.equal(await tom.writes(text), 202);
+  t.equal(bodyOf((await zoe.line.hears('from first')).body), text);
+});
+
 t.test('RFC 3428 §7: texts out of the call, of those who are in it', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
