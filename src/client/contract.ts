@@ -21,6 +21,8 @@ export interface ClientOptions {
   readonly history?: string;
   /** Ask readers of our messages to say that they have read them (RFC 5438), in a room of at most 30 people. */
   readonly receipts?: boolean;
+  /** Milliseconds in which the room must have answered the call; 60,000 unless given. */
+  readonly answerWithin?: number;
   /** Takes lines on what the protocols do, for finding faults. */
   readonly log?: (line: string) => void;
 }

@@ -34,6 +34,8 @@ export async function joinRoom(address: string, options: ClientOptions, handlers
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 /** Milliseconds between signs of life over a chat session, so that a server that is gone is noticed (RFC 7977 §6). */
 const KEEP_ALIVE = 30_000;
+/** Milliseconds: a room has nobody who would have to come and take up the call. */
+const ANSWER_WITHIN = 60_000;
 /** Milliseconds before a roster is asked for again; a service that stops has hung up by then. */
 const AGAIN = 1_000;
 /** In a larger room everybody's word that he has read something would be more than what is said. */
@@ -55,6 +57,7 @@ class JoinedRoom implements Room {
   readonly #chat: ChatSession;
   readonly #history: string | undefined;
   readonly #receipts: boolean;
+  readonly #answerWithin: number;
   #inviter: Inviter | undefined;
   /** Whom we are in, or still call. */
   #room: URI;
@@ -102,6 +105,7 @@ class JoinedRoom implements Room {
     );
     this.#receipts = options.receipts === true;
     this.#history = options.history;
+    this.#answerWithin = options.answerWithin ?? ANSWER_WITHIN;
   }
 
   /** A call to the room at that address; To stays the same (RFC 3261 §8.1.3.4). */
@@ -221,8 +225,13 @@ class JoinedRoom implements Room {
   #answered(target: URI): Promise<ResponseHead> {
     const inviter = this.#newInviter(target);
     this.#inviter = inviter;
-    return new Promise((resolve, reject) => {
+    let late: ReturnType<typeof setTimeout> | undefined;
+    const answer = new Promise<ResponseHead>((resolve, reject) => {
       this.#fail = reject;
+      // To close what has been opened then takes the call back, too (RFC 3261 §9.1).
+      late = setTimeout(() => {
+        reject(new ClientError('unreachable', `${this.uri} does not answer the call`));
+      }, this.#answerWithin);
       inviter.stateChange.addListener((state) => {
         if (state !== SessionState.Terminated) return;
         // Why it has ended, if sip.js knows, is told by a call of its own later in this turn.
@@ -234,6 +243,7 @@ class JoinedRoom implements Room {
       const requestDelegate = { onAccept: answered, onReject: answered, onRedirect: answered };
       inviter.invite({ requestDelegate }).catch(reject);
     });
+    return answer.finally(() => clearTimeout(late));
   }
 
   /** Resolves when the chat session stands. */

@@ -729,6 +729,26 @@ t.test('what no server may answer ends nothing, and keeps nobody waiting', async
   await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { fault: 'refused', message: /486 Busy Here/ });
 });
 
+t.test('RFC 3261 §9.1: a room that only lets it ring is not waited for, and the call is taken back', async (t) => {
+  const heard: string[] = [];
+  let cancelled: () => void;
+  const cancel = new Promise<void>((resolve) => (cancelled = resolve));
+  const options = await rawServer(t, (socket, request) => {
+    heard.push(request.split(' ', 1)[0] ?? '');
+    if (request.startsWith('CANCEL')) cancelled();
+    if (!request.startsWith('INVITE')) return;
+    const copied = request.split('\r\n').filter((line) => /^(?:via|from|call-id|cseq|to):/i.test(line));
+    const head = copied.map((line) => (/^to:/i.test(line) ? `${line};tag=x` : line));
+    socket.send(['SIP/2.0 183 Session Progress', ...head, 'Content-Length: 0', '', ''].join('\r\n'));
+  });
+  await t.rejects(joinRoom(ROOM, { ...options, answerWithin: 50 }, new Diary().handlers), {
+    fault: 'unreachable',
+    message: /does not answer the call/,
+  });
+  await cancel;
+  t.same(heard, ['INVITE', 'CANCEL']);
+});
+
 t.test('addresses', async (t) => {
   t.equal(parseRoomUri('lobby@example.com').toString(), 'sip:lobby@example.com');
   t.equal(defaultServer(parseRoomUri('sip:lobby@example.com')), 'ws://example.com:8080/ws');
