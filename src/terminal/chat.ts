@@ -112,11 +112,14 @@ class Chat {
     if (room === undefined) return this.#exit;
     const stop = (): void => this.#finish();
     process.once('SIGINT', stop).once('SIGTERM', stop);
-    await Promise.race([this.#start(room), this.#over]);
+    const started = this.#start(room);
+    await Promise.race([started, this.#over]);
     await this.#over;
     process.off('SIGINT', stop).off('SIGTERM', stop);
     this.#screen.close();
     await room.leave();
+    // What was about to be said is not said any more, which is told as well.
+    await Promise.all([started, ...this.#pending]);
     return this.#exit;
   }
 
@@ -275,7 +278,7 @@ class Chat {
       const { retryAfter = Infinity, messageId } = said;
       left -= Math.max(1, retryAfter);
       if (left < 0) break;
-      await setTimeout(retryAfter * 1000, undefined, { ref: false });
+      await Promise.race([setTimeout(retryAfter * 1000, undefined, { ref: false }), this.#over]);
       said = await attempt(messageId);
     }
     return said;
@@ -391,7 +394,8 @@ class Chat {
   #fail(why: ClientError): void {
     this.#exit = Math.max(this.#exit, exitCodeOf(why));
     this.#early = undefined;
-    this.#show({ type: 'closed', reason: reasonOf(why), ...(why.status === undefined ? {} : { status: why.status }) });
+    const reason = reasonOf(why, this.#options.password);
+    this.#show({ type: 'closed', reason, ...(why.status === undefined ? {} : { status: why.status }) });
     this.#finish();
   }
 

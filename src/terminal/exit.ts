@@ -12,11 +12,15 @@ const CODES: Readonly<Record<ClientFault, number>> = {
   unreachable: EXIT.unreachable,
 };
 
-/** What is told of a fault: its own words, and what would help against it. */
-export function reasonOf({ message, status }: ClientError): string {
-  return status === 401 || status === 407
+/**
+ * What is told of a fault: its own words, and what would help against it.
+ * @param password what was given as such
+ */
+export function reasonOf({ message, status }: ClientError, password: string | undefined): string {
+  if (status !== 401 && status !== 407) return message;
+  return password === undefined
     ? `${message}: give your address by --as, and your password (or the PIN of the room) in GTC_PASSWORD`
-    : message;
+    : `${message}: the address in --as, or what is in GTC_PASSWORD, is not right`;
 }
 
 /** The exit code that tells a fault to scripts. */

@@ -39,7 +39,8 @@ export async function runWatch(
   };
   const fail = (why: ClientError): void => {
     exit = exitCodeOf(why);
-    tell({ type: 'closed', reason: reasonOf(why) }, `! ${reasonOf(why)}`);
+    const reason = reasonOf(why, options.password);
+    tell({ type: 'closed', reason }, `! ${reason}`);
     finish();
   };
   try {

@@ -237,6 +237,37 @@ t.test('scripts: who is too fast waits as long as the room says, and loses no li
   t.equal(await listener.exit, 0);
 });
 
+t.test('scripts: what was about to be said when the service died is named', async (t) => {
+  const settings = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${join(data, 'dying')}`];
+  // After the first text, the next one waits for longer than the service lives.
+  settings.push('rooms.named.slow.messages_per_second=1', 'rooms.named.slow.messages_at_once=1');
+  const service = start('serve', ...settings.flatMap((setting) => ['--set', setting]));
+  const there = ['--server', await service.shows(/(ws:\/\/127\.0\.0\.1:\d+\/ws)/)];
+  const room = 'sip:slow@127.0.0.1';
+  const pipe = start('chat', room, '--name', 'Pipe', '--json', ...there);
+  const say = start(
+    'chat',
+    room,
+    '--name',
+    'Say',
+    '--json',
+    ...there,
+    '--say',
+    'one',
+    '--say',
+    'two',
+    '--say',
+    'three',
+  );
+  pipe.process.stdin.end('one\ntwo\n');
+  for (const script of [pipe, say]) await script.shows(/"type":"said"[^\n]*"text":"one"/);
+  service.process.kill('SIGKILL');
+  t.same(await Promise.all([pipe.exit, say.exit]), [1, 1]);
+  const unsaid = (script: Running): unknown[] =>
+    script.json.filter(({ type }) => type === 'refused').map(({ text }) => text);
+  t.same([unsaid(pipe), unsaid(say)], [['two'], ['two', 'three']]);
+});
+
 t.test('whoever reads the output may have seen enough', async (t) => {
   const cut = [start('watch', ROOM, '--json', ...server), start('chat', ROOM, '--json', '--stay', ...server)];
   await cut[0]?.shows(/"version":/);
@@ -276,4 +307,8 @@ t.test('who has to prove who he is, is told how', async (t) => {
   t.match(chat.output, /--as.*GTC_PASSWORD/);
   t.equal(await watch.exit, 1);
   t.match(watch.output, /--as.*GTC_PASSWORD/);
+  const wrong = new Running(['watch', ROOM, '--once', ...there], { GTC_PASSWORD: 'guessed' });
+  running.push(wrong);
+  t.equal(await wrong.exit, 1);
+  t.match(wrong.output, /what is in GTC_PASSWORD, is not right/);
 });
