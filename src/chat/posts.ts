@@ -223,8 +223,7 @@ export class Posts {
 
   /** What is too large to be kept would be lost for one who hears nothing at present: of it there would be but a line. */
   #unheard({ audience }: Message): ChatRefusal | undefined {
-    if (audience.to === 'everyone') return undefined;
-    if ([...this.#parts.switch.of(audience.user)].some((device) => device.takesPrivate)) return undefined;
+    if (audience.to === 'everyone' || this.#parts.switch.takesPrivateNow(audience.user)) return undefined;
     return { refused: 'not-kept', reason: 'Nobody can take it at present, and it is too large to be kept for later' };
   }
 }

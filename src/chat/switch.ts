@@ -67,7 +67,15 @@ export class MsrpSwitch {
 
   /** Whether a private message reaches the user (RFC 7701 §6.2), now or when one of his devices hears again. */
   takesPrivate(user: UserUri): boolean {
-    return this.#devices(user).some((device) => device.takesPrivate);
+    if (this.takesPrivateNow(user)) return true;
+    for (const deaf of this.#deaf.values()) if (deaf.user === user && deaf.takesPrivate) return true;
+    return false;
+  }
+
+  /** Whether one of them reaches him at once. */
+  takesPrivateNow(user: UserUri): boolean {
+    for (const recipient of this.of(user)) if (recipient.takesPrivate) return true;
+    return false;
   }
 
   /** The endpoint gets nothing more. */
@@ -98,14 +106,12 @@ export class MsrpSwitch {
         ...[...this.#deaf.values()].map(later),
       ]);
     }
-    return this.#devices(audience.user)
-      .filter(({ takesPrivate }) => takesPrivate)
-      .map((device) => (this.#deaf.has(device.endpoint) ? later(device) : remembered(device)));
-  }
-
-  /** All devices of a user that hear, now or later. */
-  #devices(user: UserUri): readonly Deaf[] {
-    return [...this.of(user), ...[...this.#deaf.values()].filter((device) => device.user === user)];
+    const addressed: Addressed[] = [];
+    for (const recipient of this.of(audience.user)) if (recipient.takesPrivate) addressed.push(remembered(recipient));
+    for (const deaf of this.#deaf.values()) {
+      if (deaf.user === audience.user && deaf.takesPrivate) addressed.push(later(deaf));
+    }
+    return addressed;
   }
 
   /**
