@@ -78,8 +78,8 @@ export function isLarge(request: SipRequest, { transport }: Flow): boolean {
   return transport === 'TCP' && formatMessage(request).length > MOST_BY_UDP;
 }
 
-/** Octets of a request. */
-const MOST_BY_UDP = 1300;
+/** Octets of a request by UDP, while nobody knows what the way bears (RFC 3261 §18.1.1; for MESSAGE, RFC 3428 §8). */
+export const MOST_BY_UDP = 1300;
 
 /** Who turns to a room, with what client, and by what name of it. */
 export interface Approach {

@@ -17,7 +17,7 @@ import type { ChatRefusal } from '../chat/refusals.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
-import { wantsPrivacy } from './caller.ts';
+import { MOST_BY_UDP, wantsPrivacy } from './caller.ts';
 import { LoopGuard } from './loop-guard.ts';
 import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
@@ -182,7 +182,7 @@ export class TextLeg {
     const { from, to } = this.#ends();
     const headers = [from, to, ...dialog.routeSet].map(({ displayName = '', uri }) => displayName + formatUri(uri));
     const size = [formatUri(dialog.remoteTarget), ...headers].reduce((sum, each) => sum + Buffer.byteLength(each), 0);
-    return MOST - HEAD - size - ROUTE * dialog.routeSet.length;
+    return MOST_BY_UDP - HEAD - size - ROUTE * dialog.routeSet.length;
   }
 
   /**
@@ -214,9 +214,7 @@ export class TextLeg {
   }
 }
 
-/** Octets of a MESSAGE out of a call over UDP. */
-const MOST = 1300;
-/** Of these, what is in its head besides the URIs. */
+/** Octets in the head of a MESSAGE besides the URIs. */
 const HEAD = 400;
 /** Of each Route, besides its URI and the parameters of that. */
 const ROUTE = 'Route: <>\r\n'.length;
