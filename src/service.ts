@@ -16,7 +16,7 @@ import { makeDirectory } from './config/directories.ts';
 import type { RoomUri } from './conference/ids.ts';
 import { nearest } from './config/faults.ts';
 import { afterReload, compareConfigs, type ConfigChange } from './config/reload.ts';
-import { type Config, dataPath } from './config/schema.ts';
+import { type Config, dataPath, LOG_BUSY } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
@@ -70,8 +70,6 @@ export interface Service {
 
 /** How often what nobody needs any more is looked for, in ms. */
 const SWEEP = 5_000;
-/** While more octets than this wait for the disk, large texts wait before they are read: small ones must not wait behind them. */
-const LOG_BUSY = 1_048_576;
 /** How often the past that need not be kept any longer is forgotten, in ms. */
 const PRUNE = 60_000;
 /** How long peers may take to close their side of an MSRP connection when all is over, in ms. */

@@ -32,6 +32,12 @@ const origin = z
 
 const role = z.enum(['owner', 'moderator', 'participant', 'visitor']);
 
+/**
+ * Octets that wait for the disk beyond which large texts wait before they are read: small ones must not wait behind them.
+ * With a smaller backlog people would be refused before that.
+ */
+export const LOG_BUSY = 1_048_576;
+
 const service = z.strictObject({
   uri: absoluteUri,
   purpose: z.string().min(1),
@@ -193,7 +199,7 @@ export const schema = z.strictObject({
   log: z.strictObject({
     file: z.string().min(1),
     duplicate_window: count,
-    backlog_bytes: sizeFrom(1_048_576, 'must be at least 1MiB: beyond it people are refused'),
+    backlog_bytes: sizeFrom(LOG_BUSY, 'must be at least 1MiB: beyond it people are refused'),
   }),
 
   audio: z.strictObject({ mode: z.enum(['silence', 'inactive', 'decline']), first_port: port, last_port: port }),
