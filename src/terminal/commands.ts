@@ -109,7 +109,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   leave: { usage: '/leave', help: 'leave the room (Ctrl-D does the same)', run: (_, context) => context.leave() },
 };
 
-/** What a moderator can order in rooms of this very service; elsewhere it would be said to everybody. */
+/**
+ * What a moderator can order in rooms of this very service; elsewhere it would be said to everybody. Written here as well as
+ * there, since the client is no part of the service; a test holds the two together.
+ */
 const ROOM_COMMANDS: ReadonlySet<string> = new Set([
   ...['mute', 'unmute', 'kick', 'ban', 'unban', 'role', 'retract', 'subject', 'slow', 'lock', 'unlock', 'lobby'],
   ...['admit', 'members', 'private', 'limit', 'pin', 'extend', 'move', 'end'],
@@ -133,7 +136,7 @@ export function enter(line: string, context: CommandContext): Done {
   return done;
 }
 
-/** A slash and one word of letters, whatever sign ends it; `/usr/bin` is none. */
+/** A slash and one word of letters, whatever sign ends it; `/usr/bin` is none. Rooms of this service see it the same way. */
 const BEGINS_LIKE_AN_ORDER = /^\/(\p{L}+)(?:[\s:=,;!?]|\.(?:\s|$)|$)/u;
 
 /** It may be a secret with a slip in it: it is not said. */

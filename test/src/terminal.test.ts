@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream';
 import { mock } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
+import { commandNames, seemsCommand } from '../../src/chat/commands.ts';
 import type { Room } from '../../src/client/index.ts';
 import { ConferenceView } from '../../src/conference/view.ts';
 import { completions, enter } from '../../src/terminal/commands.ts';
@@ -237,7 +238,16 @@ t.test('commands', async (t) => {
   t.equal(shown.length, 5);
   t.match(shown[0], /^! there is no \/pin:4711; .* \/\/pin:4711 says it to all/);
   enter('/me waves', here);
-  t.same(said, ['/me waves']);
+  t.same(said.splice(0), ['/me waves']);
+  for (const name of commandNames()) {
+    enter(`/${name} x`, here);
+    t.match(said.splice(0), [/^(?:order|recall): /], `/${name} goes to the room`);
+  }
+  for (const sign of [...Array.from(' \t:=,;!?.-/_()"@#+*0é'), '. ', ' . ']) {
+    const line = `/kik${sign}x`;
+    enter(line, here);
+    t.equal(said.splice(0).length === 0, seemsCommand(line), `${line}: a slip here is one there`);
+  }
 });
 
 t.test('completion', async (t) => {
