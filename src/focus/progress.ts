@@ -33,12 +33,10 @@ export class Progress {
   #heardFrom: EventNumber | undefined;
   /** The newest number when it came in, where it could not be told then what is said. */
   #cameAt: EventNumber | undefined;
-  /** That was since it had its line on hold. */
-  #wasHeld = false;
   /** It had never been here before that. */
   #isNew = false;
-  /** The newest number when a device that was new had connected, where the log had not kept its coming yet. */
-  #connectedAt: EventNumber | undefined;
+  /** The newest number when a device that was new was there for the first time, though it could not be told what is said. */
+  #thereSince: EventNumber | undefined;
 
   constructor(parts: ProgressParts) {
     this.#parts = parts;
@@ -46,7 +44,7 @@ export class Progress {
 
   /** It has connected, and the log has not kept yet that it is in: it may be gone before that, and has been here all the same. */
   connected(): void {
-    if (this.#before === undefined) this.#connectedAt ??= eventNumber(this.#parts.room.conference.last);
+    this.#isThereSince(eventNumber(this.#parts.room.conference.last));
   }
 
   /** It is told what is said from now on. The room remembers who is new at once: nobody says goodbye when the service is killed. */
@@ -64,7 +62,11 @@ export class Progress {
   wait(line: 'expected' | 'on hold'): void {
     if (this.#heardFrom !== undefined) return;
     this.#cameAt ??= eventNumber(this.#parts.room.conference.last);
-    this.#wasHeld ||= line === 'on hold';
+    if (line === 'on hold') this.#isThereSince(this.#cameAt);
+  }
+
+  #isThereSince(n: EventNumber): void {
+    if (this.#before === undefined) this.#thereSince ??= n;
   }
 
   /** Where a device that is new began to wait, if it still does. */
@@ -95,7 +97,7 @@ export class Progress {
 
   /** Lets the room remember it. */
   keep(): void {
-    const through = this.#here ?? this.#nothingMissed ?? (this.#wasHeld ? this.cameAt : undefined);
+    const through = this.#here ?? this.#nothingMissed;
     if (through !== undefined) this.#remember(through);
   }
 
@@ -108,7 +110,7 @@ export class Progress {
 
   /** One to whom nothing was said has missed nothing until it went, and what comes from now on. */
   get #nothingMissed(): EventNumber | undefined {
-    if (!this.begun) return this.#connectedAt;
+    if (!this.begun) return this.#thereSince;
     return this.#isNew ? this.#heardFrom : undefined;
   }
 

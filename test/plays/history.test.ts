@@ -370,6 +370,25 @@ for (const durability of ['memory', 'disk']) {
   });
 }
 
+t.test(
+  'a device that was on hold, and comes back before its lost call is known to be over, is no newcomer',
+  async (t) => {
+    const stage = await raise('rooms.defaults.history_messages=1');
+    t.teardown(() => stage.close());
+    const alice = await past(stage, ['before']);
+    const own = newPath();
+    const instance = 'urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6';
+    const lost = await join(stage, 'zoe', ROOM, { instance, body: messageSdp(own, ['a=inactive']) }, own);
+    // What she says is answered when she is in.
+    t.equal(await lost.say('I am on hold'), '200');
+    for (const word of ['one', 'two']) t.equal(await alice.say(word), '200');
+    const back = await join(stage, 'zoe', ROOM, { instance });
+    const [heading, ...texts] = await next(back, 4);
+    t.match(heading, /^3 messages that you missed, since /);
+    t.same(texts, ['I am on hold', 'one', 'two']);
+  },
+);
+
 for (const durability of ['memory', 'disk']) {
   t.test(`what is said to who is in, and has not bound the session yet, comes when it is: ${durability}`, async (t) => {
     const data = t.testdir();
