@@ -91,12 +91,15 @@ export class Past {
     this.#users += 1;
     return () => {
       this.#users -= 1;
-      if (this.#users > 0) return;
-      this.#window = undefined;
-      this.#bytes = 0;
-      this.#sizes = [];
-      this.#takenBack.clear();
+      if (this.#users === 0) this.#forget();
     };
+  }
+
+  #forget(): void {
+    this.#window = undefined;
+    this.#bytes = 0;
+    this.#sizes = [];
+    this.#takenBack.clear();
   }
 
   /** Takes note of what the log has kept. */
@@ -117,7 +120,10 @@ export class Past {
     const { after, through, most, end } = range;
     if (most <= 0) return [];
     const window = this.#window;
-    if (window === undefined) return (this.#loading ??= this.#fill(through)).then(() => this.read(range));
+    if (window === undefined) {
+      // Where nobody uses it any more, who waits has gone.
+      return (this.#loading ??= this.#fill(through)).then(() => (this.#users === 0 ? [] : this.read(range)));
+    }
     const from = firstAfter(window, end === 'newest' ? Math.max(after ?? 0, this.#forgotten) : (after ?? 0));
     const found = window.slice(from, through === undefined ? undefined : firstAfter(window, through));
     const covers = this.#whole || from > 0 || (end === 'newest' && found.length >= most);
@@ -227,6 +233,7 @@ export class Past {
       // At once, and not when those who wait are called: something may be said before that.
       this.#loading = undefined;
       this.#meanwhile = [];
+      if (this.#users === 0) this.#forget();
     }
   }
 

@@ -297,6 +297,24 @@ t.test('many who come in while others talk cost the log one read', async (t) => 
   t.equal(reads, 2, 'twice as many are at hand, but not more');
 });
 
+t.test('what is read for somebody who has gone meanwhile is not kept at hand', async (t) => {
+  const log = new SlowLog({ now: () => 1 });
+  const past = new Past(log, ROOM, () => undefined);
+  log.append(ROOM, said('one'));
+  const letGo = past.use();
+  const read = past.read({ most: 1, end: 'newest' });
+  letGo();
+  log.answer();
+  t.same(await read, []);
+  past.use();
+  const again = past.read({ most: 1, end: 'newest' });
+  t.ok(again instanceof Promise, 'the log is asked');
+  t.same(
+    (await again).map((copy) => copy.said.messageId),
+    ['one'],
+  );
+});
+
 t.test('what the room does not keep any more is not given to newcomers, though it is at hand for others', async (t) => {
   for (const { limits, gives } of [
     { limits: { maxMessages: 2 }, gives: ['m8', 'm9'] },
