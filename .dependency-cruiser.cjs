@@ -72,7 +72,7 @@ module.exports = {
       name: 'front-doors',
       comment: 'the service and its tests use the libraries as anybody else would',
       severity: 'error',
-      from: { path: '^(src|test/(src|plays|interop|client))/' },
+      from: { path: '^(src|test/(src|plays|interop))/' },
       to: { path: '^(msrp|sip)/', pathNot: frontDoors },
     },
     {
@@ -111,10 +111,16 @@ module.exports = {
       to: { path: '^(src|sip)/', pathNot: ['^src/client/', '^src/conference/'] },
     },
     {
+      name: 'terminal-stands-on-the-client',
+      severity: 'error',
+      from: { path: '^src/terminal/' },
+      to: { path: '^(src|sip)/', pathNot: ['^src/(terminal|client|conference)/'] },
+    },
+    {
       name: 'service-does-not-know-its-clients',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/cli(\\.ts$|/)', '^src/(client|web|terminal)/'] },
-      to: { path: '^src/(client|web|terminal)/' },
+      from: { path: '^src/', pathNot: ['^src/cli(\\.ts$|/)', '^src/(client|terminal)/'] },
+      to: { path: '^src/(client|terminal)/' },
     },
     {
       name: 'sockets-under-transport',
