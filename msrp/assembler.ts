@@ -3,6 +3,7 @@ import type { MessageOpening, MessageSink, Reception } from './incoming.ts';
 import type { ContinuationFlag, MessageId } from './message.ts';
 import type { Refusal } from './status.ts';
 
+/** Bounds of what is being put together. */
 export interface AssemblerOptions {
   /** Octets of one collected message; 1 MiB unless given. Streams are not bounded by it. */
   readonly maxMessageBytes?: number;
@@ -24,6 +25,7 @@ export interface ChunkReceiver {
   end(flag: ContinuationFlag): ChunkResult;
 }
 
+/** What the end of a chunk has come to. */
 export type ChunkResult =
   /** The message is not complete yet, or its sender gave it up: the chunk is answered with 200. */
   | { readonly kind: 'taken' }

@@ -68,6 +68,7 @@ export interface PeerManners {
   readonly bareNicknames?: boolean;
 }
 
+/** What a session is made with. */
 export interface SessionOptions extends PeerManners {
   readonly handlers: SessionHandlers;
   /** Which of our addresses the peer shall use. */
@@ -119,6 +120,7 @@ export interface OutgoingStream extends Outgoing {
   abort(): void;
 }
 
+/** What became of a message that was given to a session: it waits, finds no place, or comes too late. */
 export type Queued = 'queued' | 'full' | 'closed';
 
 /** One MSRP session (RFC 4975 §4): expected, then bound to one connection, then closed. */

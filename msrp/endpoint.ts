@@ -11,6 +11,7 @@ import type { Dialer, DialTarget, Flow, PeerAddress } from './transport/flow.ts'
 import { Turn } from './turn.ts';
 import { MSRP_PORT, type MsrpUri } from './uri.ts';
 
+/** What an endpoint is made with; all of it has a default. */
 export interface EndpointOptions {
   readonly log?: Log;
   readonly clock?: Clock;

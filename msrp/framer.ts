@@ -24,6 +24,7 @@ export interface FrameHandlers {
   broken(fault: MsrpError, remains: Remains | undefined): void;
 }
 
+/** Those of the `EndpointLimits` that matter to the framing. */
 export interface FramerLimits {
   readonly maxHeadBytes: number;
   readonly maxHeaders: number;

@@ -31,6 +31,7 @@ export interface EndpointLimits {
   readonly responseTimeout: number;
 }
 
+/** The bounds unless told otherwise. */
 export const DEFAULT_LIMITS: EndpointLimits = {
   maxHeadBytes: 16_384,
   maxHeaders: 64,

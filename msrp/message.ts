@@ -63,4 +63,5 @@ export interface ResponseHead {
   readonly headers: readonly Header[];
 }
 
+/** The head of a request or of a response. */
 export type Head = RequestHead | ResponseHead;

@@ -8,6 +8,7 @@ import type { MsrpScheme } from './uri.ts';
 export * from './index.ts';
 export { tcpDialer, type DialerOptions } from './transport/tcp.ts';
 
+/** Where and how to listen, and what peers are told of it. */
 export interface ListenOptions extends TcpListenOptions {
   /** What peers are told instead of host and port (RFC 6135 §4.2.2, RFC 4975 §8.1). */
   readonly advertise?: { readonly host?: string; readonly port?: number };

@@ -71,6 +71,7 @@ const END_LINE = 7 + 2 * ID_PART + 3;
 
 type Waiting = PreparedMessage | Chunk | Question;
 
+/** An `MsrpSession` with the side that its connection and its endpoint see. */
 export class Session implements MsrpSession, ReceiverHost {
   readonly localUri: MsrpUri;
   readonly localPath: MsrpPath;

@@ -133,6 +133,7 @@ export interface SessionTimerOptions {
 /** Name and password to answer a challenge of `realm` with; `undefined`: none, the 401/407 is final. */
 export type CredentialsFor = (realm: string) => { readonly username: string; readonly password: string } | undefined;
 
+/** What a user agent is made with. */
 export interface UserAgentOptions<T extends TransportLayer = TransportLayer> {
   /** Makes the transport; it is given the handlers by which it tells what comes in. Afterwards it is `agent.transport`. */
   readonly transport: (handlers: TransportHandlers) => T;
@@ -246,6 +247,7 @@ export interface OutgoingInviteHandlers {
   onFailed(outcome: Outcome): void;
 }
 
+/** How far an INVITE of ours has come. */
 export type OutgoingInviteState =
   | { readonly is: 'calling' }
   | { readonly is: 'proceeding'; readonly response: SipResponse }
@@ -265,6 +267,7 @@ export interface OutgoingInvite {
 
 // ---------------------------------------------------------------------------------------------------------- INVITE
 
+/** How far an INVITE to us has come. */
 export type InviteState =
   /** Not answered: `ring`, `accept` and `refuse` work. */
   | { readonly is: 'pending' }
@@ -357,6 +360,7 @@ export interface SessionHandlers {
   onEnded?(end: SessionEnd): void;
 }
 
+/** How far a session has come. */
 export type SessionState =
   /** We sent 2xx and wait for ACK. */
   'accepted' | 'confirmed' | 'ended';

@@ -143,6 +143,7 @@ function readSentProtocol(cursor: Cursor): string {
   return `${name}/${version}`.toUpperCase();
 }
 
+/** Writes one Via value. */
 export function formatVia({ protocol = 'SIP/2.0', transport, host, port, params }: Via): string {
   return `${protocol}/${transport} ${host}${port === undefined ? '' : `:${String(port)}`}${params.toString()}`;
 }
@@ -224,6 +225,7 @@ export function parseMediaType(text: string): MediaType {
   return { type: `${type}/${subtype}`.toLowerCase(), params };
 }
 
+/** Writes a Content-Type, or one element of Accept. */
 export function formatMediaType({ type, params }: MediaType): string {
   return `${type}${params.toString()}`;
 }
@@ -325,6 +327,7 @@ export function parseAuthValue(text: string): AuthValue {
   return { scheme, params: new Params(list) };
 }
 
+/** Writes a challenge or credentials. */
 export function formatAuthValue({ scheme, params }: AuthValue): string {
   return `${scheme} ${[...params].map(formatParam).join(', ')}`;
 }

@@ -22,6 +22,7 @@ export interface MultipartLimits {
   readonly unfoldedBytes: number;
 }
 
+/** The limits unless told otherwise. */
 export const DEFAULT_MULTIPART_LIMITS: MultipartLimits = { parts: 64, depth: 4, unfoldedBytes: 1_048_576 };
 
 /** A body, or a part of one. */

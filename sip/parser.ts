@@ -18,6 +18,7 @@ export interface ParserLimits {
   readonly viaDepth: number;
 }
 
+/** The limits unless told otherwise. */
 export const DEFAULT_PARSER_LIMITS: ParserLimits = {
   messageBytes: 262_144,
   headers: 256,

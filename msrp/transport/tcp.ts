@@ -121,6 +121,7 @@ class SocketFlow implements Flow {
   }
 }
 
+/** Where and how to listen. */
 export interface ListenOptions {
   /** Address to listen on. */
   readonly host: string;
@@ -182,6 +183,7 @@ function portOf(address: AddressInfo | string | null): number {
   return address.port;
 }
 
+/** How to connect. */
 export interface DialerOptions {
   /** For `msrps`: certificate authorities, own certificate, and the like. */
   readonly tls?: ConnectionOptions;

@@ -30,6 +30,7 @@ export interface AggregationLimits {
   readonly messages: number;
 }
 
+/** The limits unless told otherwise. */
 export const DEFAULT_AGGREGATION: AggregationLimits = {
   period: 0,
   together: 100,

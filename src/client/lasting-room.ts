@@ -14,6 +14,7 @@ export interface LastingHandlers extends RoomHandlers {
   back?(): void;
 }
 
+/** Who comes in where, and how hard coming back is tried. */
 export type LastingOptions = ClientOptions & Persistence;
 
 /** Messages known by their ids, so that what is sent again is shown once. */

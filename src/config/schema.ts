@@ -111,6 +111,7 @@ export type PeerConfig = z.infer<typeof peer>;
 /** The words with which an operator takes the risks of an unprotected server. */
 export const OPENLY = { auth: 'anybody may join', tls: 'others may read along' } as const;
 
+/** The whole configuration, as it is read from all its places together. */
 export const schema = z.strictObject({
   domains: z.array(host),
   open_to_network: z.array(z.enum([OPENLY.auth, OPENLY.tls])),

@@ -34,6 +34,7 @@ export interface TextLimits {
   readonly lookAgain: number;
 }
 
+/** The limits unless told otherwise. */
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waiting: 100,
   waitingBytes: 1_048_576,
