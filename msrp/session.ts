@@ -354,7 +354,7 @@ export class Session implements MsrpSession, ReceiverHost {
     this.#askToWrite();
   }
 
-  /** Renders small messages; true when there are more. */
+  /** Renders small messages, as far as `outbox.writeSmall` goes. */
   writeSmall(turn: Turn, now: number, budget: number): void {
     if (this.#envelope === undefined) return;
     this.outbox.writeSmall(turn, this.#envelope, this.transactions, now, budget);

@@ -53,6 +53,7 @@ export class SharedStream {
   /** How many pieces, and octets, came before the first of them. */
   #gone = 0;
   #goneBytes = 0;
+  /** Octets that have come. */
   #size = 0;
   #state: 'flowing' | 'complete' | 'aborted' = 'flowing';
   /** Readers may still come: everything is kept. */
@@ -67,11 +68,6 @@ export class SharedStream {
     this.#quietSince = Date.now();
     this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
-  }
-
-  /** Octets that have come. */
-  get size(): number {
-    return this.#size;
   }
 
   /** Octets kept for readers. */

@@ -56,11 +56,6 @@ export class Streams {
     this.#parts = parts;
   }
 
-  /** How many are under way. */
-  get size(): number {
-    return this.#underWay.size;
-  }
-
   /**
    * Somebody begins one. `posting` has its first octets, at least all headers; `size` is what its sender says that it will
    * have. `settled` hears once what became of it, or of the first one with its id if it is `repeated`.

@@ -37,7 +37,7 @@ export interface ConferenceLimits {
 export class Conference {
   readonly #roster = new Roster();
   readonly #limits: Required<ConferenceLimits>;
-  #settings: ConferenceSettings;
+  readonly #settings: ConferenceSettings;
   #revision: Revision = 0;
   #descriptionChanged: Revision = 0;
   #stateChanged: Revision = 0;
@@ -250,15 +250,6 @@ export class Conference {
   }
 
   // ---- what changes it
-
-  /** Takes a changed configuration. */
-  configure(settings: ConferenceSettings): void {
-    this.#settings = settings;
-    const at = ++this.#revision;
-    this.#descriptionChanged = at;
-    this.#stateChanged = at;
-    for (const user of [...this.#roster.users()]) this.#refresh(user, at);
-  }
 
   /** Forgets departed endpoints that were shown long enough. Tells whether the document changed. */
   forgetDeparted(now: Millis): boolean {

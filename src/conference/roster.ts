@@ -154,11 +154,6 @@ export class Roster {
     return this.#users.values();
   }
 
-  /** How many roster entries there are, departed ones included. */
-  get size(): number {
-    return this.#users.size;
-  }
-
   /** The roster entry with this key. */
   user(entity: UserUri): Participant | undefined {
     return this.#users.get(entity);

@@ -76,11 +76,6 @@ export class ConferenceView {
     return 'applied';
   }
 
-  /** A new subscription begins: its versions start anew (RFC 4575 §5.2), the picture stays until its first document. */
-  resubscribed(): void {
-    this.#version = undefined;
-  }
-
   #forget(): void {
     this.#description = undefined;
     this.#host = undefined;

@@ -56,11 +56,6 @@ export class Users {
     return this.#users.get(user)?.[algorithm];
   }
 
-  /** How many users there are. */
-  get size(): number {
-    return this.#users.size;
-  }
-
   #refresh(now: number): void {
     if (now - this.#lookedAt < LOOK_AGAIN) return;
     this.#lookedAt = now;

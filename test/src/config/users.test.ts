@@ -14,7 +14,6 @@ t.test('a user is kept as the hashes of name, realm and password (RFC 7616 §3.4
   t.equal(addUser(path, 'grouptextchat', 'alice', 'secret'), 'added');
   t.equal(addUser(path, 'grouptextchat', 'bob', 'zażółć'), 'added');
   const users = new Users(path, 'grouptextchat', unexpected);
-  t.equal(users.size, 2);
   t.equal(users.ha1('alice', 'MD5', 0), md5('alice:grouptextchat:secret'));
   t.equal(users.ha1('alice', 'SHA-256', 0), createHash('sha256').update('alice:grouptextchat:secret').digest('hex'));
   t.equal(users.ha1('bob', 'MD5', 0), md5('bob:grouptextchat:zażółć'.normalize('NFC')), 'UTF-8, NFC');
