@@ -32,6 +32,7 @@ import { refusalAnswer } from './refusals.ts';
 import type { LegEnd } from './roster-entry.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import type { Target, Targets } from './targets.ts';
+import { shortTitleOf, titleOf } from './title.ts';
 
 /** Bounds of what others can make the focus call. */
 export interface DialOptions extends CallLimits {
@@ -195,7 +196,7 @@ export class DialOut {
     const { options, userAgent, peers, namesOf, warn } = this.#parts;
     const offer = await leg.media.offer('calling');
     const from = parseUri(roomUri);
-    const title = room.conference.subject ?? room.conference.settings.displayText;
+    const title = shortTitleOf(room);
     const first = wayTo(called);
     const tried = [first.uri];
     /** Addresses that a 3xx has named and that are not called. */
@@ -206,7 +207,7 @@ export class DialOut {
       {
         ...first,
         to: { uri: called.target.uri, params: Params.none },
-        from: { uri: from, params: Params.none, ...(title === undefined ? {} : { displayName: title.slice(0, 60) }) },
+        from: { uri: from, params: Params.none, ...(title === undefined ? {} : { displayName: title }) },
         contact: FOCUS_CONTACT,
         ...contentOf(sdpContent(offer), invitation.together),
         headers: [...headersOf(invitation), ...callInfo(room.conference, from), ...namesOf(room.uri)],
@@ -350,7 +351,7 @@ function calledAs(user: UserUri, { uri, route }: Target, { displayName, anonymiz
 
 /** Subject, and who has asked for the call (RFC 3892 §2.3). */
 function headersOf({ room, by, referredBy, replaces }: Invitation): readonly HeaderLine[] {
-  const subject = room.conference.subject ?? room.conference.settings.displayText;
+  const subject = titleOf(room);
   const asked = isOpenly(room, by) ? (referredBy ?? `<${by}>`) : undefined;
   return [
     ...(subject === undefined ? [] : [{ name: 'Subject', value: subject.replace(/[\r\n\0]+/g, ' ') }]),

@@ -23,6 +23,7 @@ import type { PeerProfile } from './peers.ts';
 import { plainText } from './text-in.ts';
 import { TextLeg } from './text-leg.ts';
 import { DEFAULT_TEXT_LIMITS } from './text-out.ts';
+import { titleOf } from './title.ts';
 import { Turns } from './turns.ts';
 
 /** Large texts by MESSAGE that go out in one turn of the event loop, to all peers together: some milliseconds' work. */
@@ -150,7 +151,7 @@ export class LegMaker {
       newChat: (place) => this.#newChat(room, speaker, place, assembler, () => leg),
       newFile: (place, file) => this.#newFile(room, speaker, place, file),
       chatroom: room.rules.features,
-      title: titleOf(room),
+      title: sessionName(room),
       now,
     });
     const { userAgent } = this.#parts;
@@ -220,7 +221,7 @@ export class LegMaker {
       manners: () => mannersOf(profile),
       newFile: (place, file) => this.#newFile(room, speaker, place, file, over),
       chatroom: [],
-      title: titleOf(room),
+      title: sessionName(room),
       now,
     });
   }
@@ -316,7 +317,8 @@ export function newEndpointId(): EndpointId {
   return endpointId(randomBytes(9).toString('base64url'));
 }
 
-function titleOf(room: ChatRoom): string {
-  const title = room.conference.subject ?? room.conference.settings.displayText ?? '-';
+/** RFC 8866 §5.3: `-` where there is none. */
+function sessionName(room: ChatRoom): string {
+  const title = titleOf(room) ?? '';
   return title.replace(/[\r\n\0]/g, ' ').trim() || '-';
 }

@@ -23,6 +23,7 @@ import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
 import { type TextLimits, TextOut } from './text-out.ts';
+import { shortTitleOf } from './title.ts';
 import type { Turns } from './turns.ts';
 
 /** To what a machine gives back: a person would see that it was not said. */
@@ -206,9 +207,8 @@ export class TextLeg {
 
   #ends(): { readonly from: NameAddr; readonly to: NameAddr } {
     const { room, speaker } = this.#parts;
-    const title = room.conference.subject ?? room.conference.settings.displayText;
     return {
-      from: address(textAlias(parseUri(speaker.roomUri)), title?.slice(0, 60)),
+      from: address(textAlias(parseUri(speaker.roomUri)), shortTitleOf(room)),
       to: address(parseUri(speaker.user), undefined),
     };
   }
