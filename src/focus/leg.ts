@@ -18,7 +18,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { Left, Medium } from '../conference/events.ts';
-import type { EndpointId } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, later } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
 import type { DialogName } from './ended-calls.ts';
 import type { LegMedia } from './leg-media.ts';
@@ -346,7 +346,8 @@ export class Leg implements SessionHandlers {
       const byMessage = this.#parts.texts.recipient(this.#state.session);
       if (byMessage === undefined) return;
       const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
-      this.#hears(byMessage, { messages, ...(within === undefined ? {} : { within }) });
+      // What waits there since it had no line before goes on from there.
+      this.#hears(byMessage, { messages, ...(within === undefined ? {} : { within }) }, this.#parts.texts.given);
       return;
     }
     if (chat.isBound) this.#listens(chat);
@@ -376,10 +377,12 @@ export class Leg implements SessionHandlers {
     if (!this.#isInLobby) this.progress.wait(line);
   }
 
-  #hears(recipient: Recipient, wanted: PastWish): void {
+  /** @param given the newest message that the recipient has, and will deliver */
+  #hears(recipient: Recipient, wanted: PastWish, given?: EventNumber): void {
     // What it wants of the past is about what was before it came, and not about what it misses in this call.
     const wish = this.progress.begun ? {} : wanted;
-    this.room.arrivals.attach(recipient, { wish, after: this.progress.reached, cameAt: this.progress.cameAt });
+    const after = later(this.progress.reached, given);
+    this.room.arrivals.attach(recipient, { wish, after, cameAt: this.progress.cameAt });
     if (!this.#isInLobby) this.progress.begin();
     for (const text of this.#untold.splice(0)) recipient.deliver(this.room.voice.line(text, recipient));
   }

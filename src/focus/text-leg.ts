@@ -142,7 +142,12 @@ export class TextLeg {
     return this.#out?.position;
   }
 
-  /** The same: a text counts when it is answered. */
+  /** The newest message that waits or is on its way, and need not be given again. */
+  get given(): EventNumber | undefined {
+    return this.#out?.given;
+  }
+
+  /** As `position`: a text counts when it is answered. */
   get answered(): EventNumber | undefined {
     return this.position;
   }

@@ -7,7 +7,7 @@ import type { Failure, Fates } from '../chat/fates.ts';
 import { LargeCopy } from '../chat/large-copy.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import type { Streams } from '../chat/streams.ts';
-import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
+import { type EndpointId, type EventNumber, eventNumber, later, type UserUri } from '../conference/ids.ts';
 import type { Turns } from './turns.ts';
 
 /** Bounds of what waits for one peer, and patience with it. */
@@ -156,6 +156,13 @@ export class TextOut implements Recipient {
   /** The last message up to which the peer has had all that was for it, or has refused it; undefined when there was none. */
   get position(): EventNumber | undefined {
     return this.#missed === undefined ? this.#through : eventNumber(this.#missed - 1);
+  }
+
+  /** The newest of what waits or is on its way: whoever speaks on here has been given all up to it. */
+  get given(): EventNumber | undefined {
+    let newest: EventNumber | undefined;
+    for (const { copy } of this.#waiting) newest = later(newest, copy.through);
+    return newest;
   }
 
   /** The form in which the next one goes out. */

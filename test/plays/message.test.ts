@@ -1087,7 +1087,7 @@ const joinWithChat = (stage: Stage, own: string): Promise<Member> =>
   join(stage, 'tom', ROOM, { body: withChat(own), headers: ['Allow: INVITE, ACK, BYE, MESSAGE'] }, own);
 
 /** It offers its lines anew; gives the room's answer. */
-async function offersAnew({ phone, dialog }: Member, body: string): Promise<SipResponse> {
+async function offersAnew({ phone, dialog }: Pick<Member, 'phone' | 'dialog'>, body: string): Promise<SipResponse> {
   const answer = await phone.within(dialog, 'INVITE', { contentType: 'application/sdp', body });
   phone.ack(dialog);
   return answer;
@@ -1170,6 +1170,37 @@ t.test('a text whose MESSAGE fails when a telephone has a line again comes by th
     }
     t.equal(tom.phone.waiting('MESSAGE'), 0);
   }
+});
+
+t.test('RFC 3264 §8.2: what waits for a telephone comes once, when it has had a line for a moment', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const zoe = await join(stage, 'zoe');
+  const tom = await call(stage, 'tom');
+  const offers = (own: string, port = 9): Promise<SipResponse> => {
+    const line = withChat(own).replace(/^[^]*?(?=m=message)/, '');
+    return offersAnew(tom, `${AUDIO}${line.replace('m=message 9', `m=message ${String(port)}`)}`);
+  };
+  tom.phone.late.add('MESSAGE');
+  for (const word of ['one', 'two', 'three']) await zoe.say(word);
+  const one = await tom.message();
+  const own = newPath();
+  await MsrpLine.bind(own, pathOf((await offers(own)).body));
+  await offers(own, 0);
+  tom.phone.late.delete('MESSAGE');
+  tom.phone.answer(one);
+  await zoe.say('four');
+  const texts = [textOf(one)];
+  while (!texts.at(-1)?.includes('four')) texts.push(await tom.reads());
+  t.same(
+    texts.filter((text) => text.startsWith('zoe')),
+    ['one', 'two', 'three', 'four'].map((word) => `zoe: ${word}`),
+  );
+  const again = newPath();
+  const line = await MsrpLine.bind(again, pathOf((await offers(again)).body));
+  await zoe.say('five');
+  await line.hears('five');
+  t.same(line.heard().map(bodyless), [], 'and not by the next line as well');
 });
 
 t.test('RFC 3264 §8.2: what waits for a telephone is not sent again when it gives up its lost line', async (t) => {
