@@ -89,6 +89,8 @@ export class LegMaker {
   readonly #alive = new Set<Leg>();
   readonly #textTurns = new Turns(LARGE_TEXTS);
   readonly #byId = new Map<EndpointId, Leg>();
+  /** They are asked for several times by each who comes in. */
+  readonly #byUser = new Map<UserUri, Set<Leg>>();
   /** The calls that are over. */
   readonly ended: EndedCalls;
 
@@ -109,7 +111,7 @@ export class LegMaker {
 
   /** The legs of somebody in a room. */
   of(room: ChatRoom, user: UserUri): Leg[] {
-    return [...this.#alive].filter((leg) => leg.room === room && leg.caller.user === user);
+    return [...(this.#byUser.get(user) ?? [])].filter((leg) => leg.room === room);
   }
 
   /** The leg that lives in a dialog (RFC 3261 §12: Call-ID, our tag, the peer's tag). */
@@ -122,7 +124,7 @@ export class LegMaker {
 
   /** A leg of somebody, in whatever room, whose dialog shows how to reach him. */
   reaching(user: UserUri): Leg | undefined {
-    return [...this.#alive].find((leg) => leg.caller.user === user && leg.session?.dialog.flow !== undefined);
+    return [...(this.#byUser.get(user) ?? [])].find((leg) => leg.session?.dialog.flow !== undefined);
   }
 
   /** The leg of an endpoint, while it is alive. */
@@ -174,8 +176,7 @@ export class LegMaker {
     const onGone = (gone: Leg, dialog: DialogName | undefined): void => {
       assembler.abort('its sender has left');
       if (dialog !== undefined) this.ended.add(dialog);
-      this.#alive.delete(gone);
-      this.#byId.delete(gone.id);
+      this.#remove(gone);
     };
     const { grace } = options;
     const leg: Leg = new Leg({
@@ -201,9 +202,26 @@ export class LegMaker {
       onGone,
       info,
     });
-    this.#alive.add(leg);
-    this.#byId.set(id, leg);
+    this.#add(leg);
     return leg;
+  }
+
+  #add(leg: Leg): void {
+    this.#alive.add(leg);
+    this.#byId.set(leg.id, leg);
+    const { user } = leg.caller;
+    const ofUser = this.#byUser.get(user);
+    if (ofUser === undefined) this.#byUser.set(user, new Set([leg]));
+    else ofUser.add(leg);
+  }
+
+  #remove(leg: Leg): void {
+    this.#alive.delete(leg);
+    this.#byId.delete(leg.id);
+    const { user } = leg.caller;
+    const ofUser = this.#byUser.get(user);
+    ofUser?.delete(leg);
+    if (ofUser?.size === 0) this.#byUser.delete(user);
   }
 
   /** The media of a call that only brings files, sent as this speaker; `over`: one of them has come, or will not. */
