@@ -34,7 +34,7 @@ async function storm(joins: number, watchers: number): Promise<void> {
   run += 1;
   const name = `r${String(run)}`;
   const server = fork(new URL('./fanout/server.js', import.meta.url), ['memory'], {
-    execArgv: ['--expose-gc', ...(process.env['PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/focus-prof'] : [])],
+    execArgv: ['--expose-gc'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const ready = (await hear(server)) as Ready;
