@@ -36,7 +36,14 @@ import { messageRoutes } from './ops/message-routes.ts';
 import { Metrics } from './ops/metrics.ts';
 import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
-import { listenMsrpAt, listenSip, type MsrpListener, msrpPlaces, type ServedAddress } from './service/listen.ts';
+import {
+  audioPlaces,
+  listenMsrpAt,
+  listenSip,
+  type MsrpListener,
+  msrpPlaces,
+  type ServedAddress,
+} from './service/listen.ts';
 import { withAddresses } from './service/hosts.ts';
 import { dialledLine, dialledRoom } from './service/dialled.ts';
 import { Certificates } from './service/certificates.ts';
@@ -277,8 +284,7 @@ async function wire(
   }
 
   const audio = new SilenceBridge({
-    host: config.sip.host[0] ?? '127.0.0.1',
-    advertise: reachableHost(config.sip.host[0] ?? '127.0.0.1', config.sip.advertise),
+    places: audioPlaces(config),
     firstPort: config.audio.first_port,
     lastPort: config.audio.last_port,
   });

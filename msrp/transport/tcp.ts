@@ -127,6 +127,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** At `::`, leave the IPv4 addresses to another listener. */
+  readonly ipv6Only?: boolean;
   /** Certificate and key: TLS and plain MSRP are then both served on the port, told apart by the first octet. */
   readonly tls?: TlsOptions;
   /** Connections at a time; 10,000 unless given. */
@@ -155,7 +157,8 @@ export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void):
   server.maxConnections = options.maxConnections ?? 10_000;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(options.port, options.host, () => {
+    const { port, host, ipv6Only = false } = options;
+    server.listen({ port, host, ipv6Only }, () => {
       server.off('error', reject);
       resolve({
         port: portOf(server.address()),

@@ -37,6 +37,8 @@ export interface AudioLine {
   readonly host: string;
   /** The RTP port to print in `m=`; RTCP is on the next one (RFC 3550 §11). */
   readonly port: number;
+  /** Whether it can send to this address: IPv4 and IPv6 are ways of their own. */
+  reaches(host: string): boolean;
   /** Tells where to send from now on; called after each completed offer and answer. */
   direct(peer: AudioPeer): void;
   /** Sends RTCP BYE and gives the ports back. Idempotent. */
@@ -45,11 +47,15 @@ export interface AudioLine {
 
 /** Gives each call its audio line. */
 export interface AudioBridge {
+  /** Whether a line can be had that sends to this address. */
+  reaches(host: string): boolean;
   /**
    * Takes a pair of ports for one call.
+   * @param local the address of ours to which the peer's SIP came
+   * @param peer where the peer listens, once that is known
    * @returns undefined when the configured range is used up: the line is then declined with port 0.
    */
-  open(): Promise<AudioLine | undefined>;
+  open(local: string, peer?: string): Promise<AudioLine | undefined>;
   /** Ends every line. */
   close(): void;
 }

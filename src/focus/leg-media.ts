@@ -125,7 +125,7 @@ export class LegMedia {
     const filesOnly = this.#parts.newChat === undefined;
     const plan = planMedia(offer, this.#parts.policy, filesOnly);
     const chat = this.#chatFor(plan.message);
-    const audio = plan.audio === undefined ? undefined : (this.#audio ?? (await this.#parts.audio.open()));
+    const audio = plan.audio === undefined ? undefined : await this.#audioFor(plan.audio.peer.host);
     if (this.#closed) {
       chat?.close('the call is over');
       audio?.close();
@@ -164,7 +164,7 @@ export class LegMedia {
     this.#chat = at === undefined ? undefined : this.#parts.newChat?.({ at });
     if (this.#chat !== undefined)
       lines.push(this.#messageLine(this.#chat, { setup: 'actpass', acceptTypes: CPIM_ONLY }));
-    this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open();
+    this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open(this.#parts.local);
     if (this.#closed) this.close('the call is over');
     const direction = start === 'called' ? 'inactive' : this.#audioWish();
     if (this.#audio !== undefined) lines.push(audioOffer(this.#audio, direction));
@@ -236,6 +236,11 @@ export class LegMedia {
     }
     const place = placeFor(line.media, this.#parts.places, this.#parts.local);
     return place === undefined ? undefined : this.#parts.newChat?.(place);
+  }
+
+  async #audioFor(peer: string): Promise<AudioLine | undefined> {
+    const current = this.#audio;
+    return current?.reaches(peer) === true ? current : await this.#parts.audio.open(this.#parts.local, peer);
   }
 
   #fileFor({ media, file }: FileLine): FileTransfer | undefined {

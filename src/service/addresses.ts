@@ -6,11 +6,13 @@ export interface Advertised {
   readonly port: number | null;
 }
 
-/** The host that peers are given: the advertised one, else the one bound, else the first address of this machine. */
+/** The host that peers are given: the advertised one, else the one bound, else the first address of this machine, if it can be of its family. */
 export function reachableHost(bound: string, advertise: Advertised): string {
   if (advertise.host !== null) return advertise.host;
   if (!isAny(bound)) return bound;
-  return machineAddresses()[0] ?? '127.0.0.1';
+  const addresses = machineAddresses();
+  const own = addresses.find((address) => address.includes(':') === bound.includes(':'));
+  return own ?? addresses[0] ?? '127.0.0.1';
 }
 
 /** The host in the URIs of rooms inside and in the room log, whatever is configured. */

@@ -2,6 +2,8 @@ import { listen as listenMsrp, type LocalAddress, type Listener, type MsrpEndpoi
 import type { Listening, ListenOptions, SocketTransport } from '../../sip/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { MsrpPlaces } from '../focus/msrp-places.ts';
+import type { AudioPlace } from '../focus/transport/silence.ts';
+import { isLoopback } from '../config/units.ts';
 import { bracketed, isAny, reachableHost } from './addresses.ts';
 import type { Certificates } from './certificates.ts';
 
@@ -75,6 +77,24 @@ async function listenAt(
   return served;
 }
 
+/** Where lines of audio are had: where SIP is. */
+export function audioPlaces({ sip: { host: hosts, advertise } }: Config): readonly AudioPlace[] {
+  return hosts.map((host) => {
+    const isBetter = (local: string): boolean =>
+      advertise.host === null && isAny(host) && local.includes(':') === host.includes(':') && !isLoopback(local);
+    const isOther = LITERAL.test(advertise.host ?? '') && advertise.host?.includes(':') !== host.includes(':');
+    return {
+      host,
+      // Bound to every address: the best to give is the one by which the peer already reaches us, if it is no proxy here.
+      advertised: (local) => (isBetter(local) ? local : reachableHost(host, isOther ? NOT_ADVERTISED : advertise)),
+    };
+  });
+}
+
+/** An IP address: a name may lead to one of each kind. */
+const LITERAL = /^[0-9.]+$|:/;
+const NOT_ADVERTISED = { host: null, port: null };
+
 /** A listener for MSRP and the host it is bound to. */
 export interface MsrpListener {
   readonly host: string;
@@ -93,6 +113,8 @@ export async function listenMsrpAt(
   const listener = await listenMsrp(endpoint, {
     host,
     port,
+    // `::` alone is IPv4, too; beside an IPv4 address it would be in its way.
+    ipv6Only: config.msrp.host.some((each) => !each.includes(':')),
     tls: certificates.current.tls,
     advertise: {
       host: reachableHost(host, advertise),

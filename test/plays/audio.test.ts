@@ -11,10 +11,11 @@ interface Ear {
   close(): void;
 }
 
-async function listen(): Promise<Ear> {
-  const rtp = createSocket('udp4');
-  const rtcp = createSocket('udp4');
-  for (const socket of [rtp, rtcp]) await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+async function listen(host = '127.0.0.1'): Promise<Ear> {
+  const type = host.includes(':') ? 'udp6' : 'udp4';
+  const rtp = createSocket(type);
+  const rtcp = createSocket(type);
+  for (const socket of [rtp, rtcp]) await new Promise<void>((resolve) => socket.bind(0, host, resolve));
   return { rtp, rtcp, port: rtp.address().port, close: () => [rtp, rtcp].forEach((socket) => socket.close()) };
 }
 
@@ -85,6 +86,36 @@ t.test('RFC 3264 §6.1: directions of audio', async (t) => {
     phone.ack(dialog);
     await phone.within(dialog, 'BYE');
   }
+});
+
+t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one after a re-INVITE', async (t) => {
+  const stage = await raise("sip.host=[127.0.0.1, '::1']", 'audio.first_port=42500', 'audio.last_port=42599');
+  t.teardown(() => stage.close());
+  const four = await listen();
+  const six = await listen('::1');
+  t.teardown(() => {
+    four.close();
+    six.close();
+  });
+  const bySix = (ear: Ear): ReturnType<typeof sdp> => {
+    const { body, ...rest } = sdp(ear);
+    return { ...rest, body: body.replaceAll('IP4 127.0.0.1', 'IP6 ::1') };
+  };
+  const { phone, dialog, answer } = await call(stage, 'phone', bySix(six));
+  t.match(answer, /^c=IN IP6 ::1\r$/m);
+  phone.ack(dialog);
+  t.equal((await datagram(six.rtp)).length, 172);
+  const again = await phone.within(dialog, 'INVITE', sdp(four));
+  t.match(Buffer.from(again.body).toString(), /^c=IN IP4 127\.0\.0\.1\r$/m);
+  phone.ack(dialog);
+  t.equal((await datagram(four.rtp)).length, 172);
+  await phone.within(dialog, 'BYE');
+
+  const only = await raise('audio.first_port=42600', 'audio.last_port=42699');
+  t.teardown(() => only.close());
+  const { response } = await call(only, 'phone', bySix(six));
+  t.equal(response.status, 488);
+  t.equal(response.headers.get('Warning'), '301 focus "no audio by IPv6 here"');
 });
 
 t.test('audio: inactive, and audio: decline', async (t) => {

@@ -27,6 +27,21 @@ t.test('the room speaks under the name by which each has dialled it', async (t) 
   }
 });
 
+t.test('every address of this machine, IPv4 and IPv6, for SIP and for MSRP', async (t) => {
+  const stage = await raise(
+    ...["sip.host=[0.0.0.0, '::']", "msrp.host=[0.0.0.0, '::']"],
+    'open_to_network=[anybody may join, others may read along]',
+  );
+  t.teardown(() => stage.close());
+  const { addresses } = stage.service;
+  const msrp = addresses.filter(({ protocol }) => protocol === 'MSRP');
+  t.same(
+    msrp.map(({ host }) => host),
+    ['0.0.0.0', '::'],
+  );
+  t.equal(new Set(msrp.map(({ port }) => port)).size, 1);
+});
+
 t.test('where to listen may be said by name, which is looked up at the start', async (t) => {
   const named = ['sip.host=localhost', 'msrp.host=localhost', 'http.host=localhost'];
   const stage = await raise(...named);

@@ -5,14 +5,18 @@ import { PACKET_MS, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
 
 /** Where the silent audio lines live. */
 export interface SilenceOptions {
-  /** Address to bind, a literal. */
-  readonly host: string;
-  /** Address to print in SDP; the bound one when absent. */
-  readonly advertise?: string;
+  /** Addresses to bind, each a literal with what is printed of it in SDP for a peer that reaches us at `local`. */
+  readonly places: readonly AudioPlace[];
   /** First port of the range (even; rounded up if not). */
   readonly firstPort: number;
   /** Last port of the range: each call takes two. */
   readonly lastPort: number;
+}
+
+/** An address where audio can be had. */
+export interface AudioPlace {
+  readonly host: string;
+  readonly advertised: (local: string) => string;
 }
 
 /** No more packets than this are sent at once to make up for a late timer; a longer gap stays a gap. */
@@ -34,14 +38,21 @@ export class SilenceBridge implements AudioBridge {
     this.#next = evenAtLeast(options.firstPort);
   }
 
-  async open(): Promise<AudioLine | undefined> {
+  reaches(host: string): boolean {
+    return this.#options.places.some((place) => isSameFamily(place.host, host));
+  }
+
+  async open(local: string, peer = local): Promise<AudioLine | undefined> {
+    const places = this.#options.places.filter(({ host }) => isSameFamily(host, peer));
+    const place = places.find(({ host }) => host === local) ?? places[0];
+    if (place === undefined) return undefined;
     const pairs = Math.floor((this.#options.lastPort - evenAtLeast(this.#options.firstPort) + 1) / 2);
     for (let tries = 0; tries < pairs; tries += 1) {
       const port = this.#takePort();
       if (this.#taken.has(port)) continue;
       this.#taken.add(port);
-      const sockets = await bindPair(this.#options.host, port);
-      if (sockets !== undefined) return this.#start(port, sockets);
+      const sockets = await bindPair(place.host, port);
+      if (sockets !== undefined) return this.#start(place, local, port, sockets);
       this.#taken.delete(port);
     }
     return undefined;
@@ -57,8 +68,8 @@ export class SilenceBridge implements AudioBridge {
     return port;
   }
 
-  #start(port: number, sockets: readonly [Socket, Socket]): AudioLine {
-    const line = new SilentLine(this.#options.advertise ?? this.#options.host, port, sockets, () => {
+  #start(place: AudioPlace, local: string, port: number, sockets: readonly [Socket, Socket]): AudioLine {
+    const line = new SilentLine(place, place.advertised(local), port, sockets, () => {
       this.#lines.delete(line);
       this.#taken.delete(port);
       if (this.#lines.size > 0) return;
@@ -77,6 +88,7 @@ export class SilenceBridge implements AudioBridge {
 class SilentLine implements AudioLine {
   readonly host: string;
   readonly port: number;
+  readonly #place: AudioPlace;
   readonly #rtp: Socket;
   readonly #rtcp: Socket;
   readonly #onClose: () => void;
@@ -88,7 +100,8 @@ class SilentLine implements AudioLine {
   #sentUntil = 0;
   #reportAt = 0;
 
-  constructor(host: string, port: number, sockets: readonly [Socket, Socket], onClose: () => void) {
+  constructor(place: AudioPlace, host: string, port: number, sockets: readonly [Socket, Socket], onClose: () => void) {
+    this.#place = place;
     this.host = host;
     this.port = port;
     [this.#rtp, this.#rtcp] = sockets;
@@ -100,6 +113,10 @@ class SilentLine implements AudioLine {
     this.#rtcp.on('message', (packet) => {
       this.#receiver.receiveReport(packet, Date.now());
     });
+  }
+
+  reaches(host: string): boolean {
+    return isSameFamily(this.#place.host, host);
   }
 
   direct(peer: AudioPeer): void {
@@ -175,6 +192,10 @@ function bind(host: string, port: number): Promise<Socket | undefined> {
       resolve(socket);
     });
   });
+}
+
+function isSameFamily(one: string, other: string): boolean {
+  return one.includes(':') === other.includes(':');
 }
 
 function evenAtLeast(port: number): number {
