@@ -16,7 +16,7 @@ import { makeDirectory } from './config/directories.ts';
 import type { RoomUri } from './conference/ids.ts';
 import { nearest } from './config/faults.ts';
 import { afterReload, compareConfigs, type ConfigChange } from './config/reload.ts';
-import { type Config, dataPath, LOG_BUSY } from './config/schema.ts';
+import { type Config, dataPath, FACTORY, LOG_BUSY } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
 import { Focus } from './focus/focus.ts';
@@ -53,7 +53,7 @@ import { accountDomain, gateOf } from './service/gate.ts';
 import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
 import { openRoomLog } from './service/room-log.ts';
-import { FACTORY, settingsOf } from './service/room-settings.ts';
+import { settingsOf } from './service/room-settings.ts';
 
 export type { ServedAddress } from './service/listen.ts';
 

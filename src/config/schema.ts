@@ -94,7 +94,21 @@ const room = z.strictObject({
 /** All that is configured of one room. */
 export type RoomConfig = z.infer<typeof room>;
 
-const ROOM_NAME = /^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]{1,128}$/;
+/** The user part of the URI that makes conferences on call (RFC 4579 §5.4): no room has that name. */
+export const FACTORY = 'conference-factory';
+
+const roomName = z
+  .string()
+  .regex(/^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]{1,128}$/, 'expected the user part of a SIP URI')
+  .refine(hasNeededEscapes, 'expected escapes such as %C3%A9 in capitals, and only where they are needed')
+  .refine((name) => name !== FACTORY, 'that name is the factory: see the section of that name');
+
+/** Whether a name is written as names are compared (RFC 3261 §19.1.4): by another spelling no call would find it. */
+function hasNeededEscapes(name: string): boolean {
+  return [...name.matchAll(/%(.{0,2})/g)].every(
+    ([, hex = '']) => /^[0-9A-F]{2}$/.test(hex) && !/[\w\-.!~*'()]/.test(String.fromCharCode(Number.parseInt(hex, 16))),
+  );
+}
 
 const peer = z.strictObject({
   user_agent: z.string().min(1),
@@ -172,7 +186,7 @@ export const schema = z.strictObject({
     on_demand: z.boolean(),
     maximum: count,
     defaults: room,
-    named: z.record(z.string().regex(ROOM_NAME, 'expected the user part of a SIP URI'), room.partial()),
+    named: z.record(roomName, room.partial()),
   }),
 
   factory: z.strictObject({

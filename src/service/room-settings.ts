@@ -3,13 +3,10 @@ import type { RoomSettings } from '../chat/host.ts';
 import { identityOf } from '../chat/who.ts';
 import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
 import type { Role } from '../conference/events.ts';
-import { type Config, type RoomConfig, roomConfig } from '../config/schema.ts';
+import { type Config, FACTORY, type RoomConfig, roomConfig } from '../config/schema.ts';
 import { hashPin } from '../policy/pin.ts';
 import { DEFAULT_ROOM_POLICY, type RoomPolicy } from '../policy/room-policy.ts';
 import type { RoomKeeping } from '../log/room-log.ts';
-
-/** The user part that makes new conferences instead of naming one. */
-export const FACTORY = 'conference-factory';
 
 /** The name of a room as the configuration knows it: the user part of its URI. */
 export function roomName(uri: RoomUri): string {

@@ -48,6 +48,16 @@ t.test('what is wrong is said in words that an operator writes in', async (t) =>
   ]);
 });
 
+t.test('a room that no call would find is a fault', async (t) => {
+  const named = (name: string) => faultsOf(file(`rooms: { named: { '${name}': {} } }`));
+  for (const name of ['lobby', 'caf%C3%A9', 'a%20b', 'x;y=1']) t.same(named(name), [], name);
+  for (const name of ['lo%62by', 'caf%c3%a9', 'a%2', 'a%']) {
+    const fault = 'expected escapes such as %C3%A9 in capitals, and only where they are needed';
+    t.same(named(name), [`my.yaml:1:19: rooms.named.${name}: ${fault}`]);
+  }
+  t.match(named('conference-factory'), [/that name is the factory/]);
+});
+
 t.test('default.yaml explains every key where it stands', async (t) => {
   const lines = readFileSync('config/default.yaml', 'utf8').split('\n');
   const sections = new Set(['advertise', 'defaults']);
