@@ -7,7 +7,7 @@ import { bracketed, isAny, LASTING_NAME } from './addresses.ts';
 /** The name under which people are told to dial the rooms. */
 export function dialledDomain({ domains, sip }: Config): string {
   const host = sip.advertise.host ?? sip.host[0] ?? '127.0.0.1';
-  return domains[0] ?? (isAny(host) ? hostname() : bracketed(host));
+  return bracketed(domains[0] ?? (isAny(host) ? hostname() : host));
 }
 
 /** A room's URI as people dial it: inside, and in the room log, all names of the domain are one. */

@@ -269,6 +269,8 @@ t.test('the greeting names what is needed and no more', async (t) => {
   t.match(outside, 'Try sip:lobby@192.0.2.7:5099, from');
   t.match(outside, 'npx grouptextchat watch sip:lobby@192.0.2.7:5099\n');
   t.match(outside, '  SIP        127.0.0.1:5060 (UDP, TCP)\n', 'where it listens is another matter');
+  const six = greeting(readConfig({ options: ["domains=['2001:db8::7']"] }), standard, '1');
+  t.match(six, 'chat sip:lobby@[2001:db8::7] --name Alice');
   const none = greeting(readConfig({ options: ['rooms.on_demand=false'] }), standard, '1');
   t.notMatch(none, /lobby@|npx/);
   t.match(none, /^There is no room: no name is configured as one.*\n.*--set rooms\.named\.lobby\.permanent=true/m);
