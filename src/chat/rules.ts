@@ -2,7 +2,7 @@ import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, PinTries, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
-import { isReserved, NICKNAME_RULES, nicknamesAllowed } from '../policy/nicknames.ts';
+import { isReserved, NICKNAME_RULES, nicknamesAllowed, seenOf } from '../policy/nicknames.ts';
 import { KnownPins } from '../policy/pin.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
@@ -162,10 +162,16 @@ export class RoomRules {
     return retryAfter > 0 ? { refused: 'too-fast', retryAfter } : undefined;
   }
 
-  /** The name under which others see somebody who calls himself so; undefined where that is kept for another, or for nobody. */
+  /**
+   * The name under which others see somebody who calls himself so; undefined where that is kept for another, or for nobody,
+   * and where nobody would see anything.
+   */
   shownAs(user: UserUri, name: string | undefined): string | undefined {
-    if (name === undefined || isReserved(name, user, this.#policy)) return undefined;
-    return (this.#conference.nicknameHolder(name) ?? user) === user ? name : undefined;
+    const seen = seenOf(name ?? '');
+    if (name === undefined || seen === '') return undefined;
+    const isFree = (each: string): boolean =>
+      !isReserved(each, user, this.#policy) && (this.#conference.nicknameHolder(each) ?? user) === user;
+    return isFree(name) && isFree(seen) ? name : undefined;
   }
 
   /** What the room allows, as tokens of the SDP attribute `chatroom` (RFC 7701 §8). */

@@ -32,6 +32,14 @@ export function isReserved(
   return [...accountNicknames].some(([bound, account]) => nicknameKey(bound) === key && account !== user);
 }
 
+// Controls, halves of surrogates, what Unicode calls ignorable (joiners, fillers, marks of direction), the empty Braille cell.
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800]/gu;
+
+/** What can be seen of a name; without this, one that only looks like another would be none of RFC 8266, and so be free. */
+export function seenOf(name: string): string {
+  return name.replace(UNSEEN, '').trim();
+}
+
 /** Rules for a nickname, in the order of RFC 7701 §7.1: is it allowed at all (403), well-formed (424), free (425). */
 export const NICKNAME_RULES: readonly Rule<NicknameRequest>[] = [
   nicknamesAllowed,

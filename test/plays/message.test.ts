@@ -1395,6 +1395,16 @@ t.test('nobody is shown, or read, under a name that is kept for somebody else or
   bess.ack(dialog);
   await bess.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: 'I am mallory' });
   t.equal(await tom.reads(), 'mallory: I am mallory', 'nor by the nickname that another has');
+  const unseen = ['Bess\u0001', 'B\u200bess', 'Bo\u202ess', '\u0002admin', ' ', '\u0001', '\u200b\u3164'];
+  for (const [i, display] of unseen.entries()) {
+    const phone = await SipPhone.connect(`eve${String(i)}`, stage.sip);
+    const call = { display, contentType: 'application/sdp', body: AUDIO };
+    const { dialog } = await phone.request('INVITE', ROOM, call);
+    phone.ack(dialog);
+    await phone.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: 'hi' });
+    t.equal(await tom.reads(), `eve${String(i)}: hi`, `nor by one that looks like theirs, or like nothing`);
+    await phone.within(dialog, 'BYE');
+  }
 });
 
 t.test('RFC 3323 §4.1.1.3: nobody learns from the id of a text by what dialog its author is known', async (t) => {

@@ -21,6 +21,8 @@ export interface Extra {
   readonly instance?: string;
   /** The URI of its From, where that is not the phone's own. */
   readonly from?: string;
+  /** The display name of its From, where that is not the phone's name. */
+  readonly display?: string;
 }
 
 let count = 0;
@@ -133,13 +135,13 @@ export class SipPhone {
   }
 
   #write(dialog: PhoneDialog, method: string, seq: number, extra: Extra): void {
-    const { headers = [], body = '', contentType, from = this.uri } = extra;
+    const { headers = [], body = '', contentType, from = this.uri, display = this.name } = extra;
     count += 1;
     const lines = [
       `${method} ${dialog.target} SIP/2.0`,
       `Via: SIP/2.0/TCP 127.0.0.1:${String(this.#socket.localPort)};branch=z9hG4bKplay${String(count)}`,
       'Max-Forwards: 70',
-      `From: "${this.name}" <${from}>;tag=${dialog.localTag}`,
+      `From: "${display}" <${from}>;tag=${dialog.localTag}`,
       `To: ${dialog.remote}`,
       `Call-ID: ${dialog.callId}`,
       `CSeq: ${String(seq)} ${method}`,
