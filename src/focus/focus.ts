@@ -239,7 +239,7 @@ export class Focus implements UserAgentHandlers {
       profile,
       local: local.address,
       method: 'dialed-in',
-      subject: invite.request.headers.get('Subject'),
+      subject: invite.request.headers.get('Subject')?.trim(),
       roomUri: newUser === undefined ? dialledUri(invite.request, this.#parts.domains) : bareUri(entry.uri),
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),
@@ -262,7 +262,7 @@ export class Focus implements UserAgentHandlers {
     const { conference } = room;
     const isHis = this.#parts.factory.hasMade(room.uri) && conference.creator === caller.user;
     const isNamed = conference.subject !== conference.settings.subject;
-    if (!isHis || isNamed || subject === undefined) named();
+    if (!isHis || isNamed || subject === undefined || subject === '') named();
     else room.moderation.order(caller.user, { order: 'subject', subject }, 'INVITE', named);
   }
 

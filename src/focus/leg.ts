@@ -216,10 +216,13 @@ export class Leg implements SessionHandlers {
 
   /** A re-INVITE with another Subject than the calls before it gives the conference that subject, if its rules allow it. */
   #readSubject(request: SipRequest): void {
-    const subject = request.headers.get('Subject');
+    const subject = request.headers.get('Subject')?.trim();
     if (request.method !== 'INVITE' || subject === undefined || subject === this.#subject) return;
     this.#subject = subject;
-    this.room.moderation.order(this.caller.user, { order: 'subject', subject }, 'INVITE', () => undefined);
+    // One that says nothing is none: it takes away what there is.
+    if (subject === '' && this.room.conference.subject === undefined) return;
+    const order = { order: 'subject', ...(subject === '' ? {} : { subject }) } as const;
+    this.room.moderation.order(this.caller.user, order, 'INVITE', () => undefined);
   }
 
   /** From the dialog: the ACK of a re-INVITE, with the answer when the offer was ours. */

@@ -563,6 +563,25 @@ t.test('a re-INVITE with another Subject gives the conference that subject, if i
     [],
     'not for what he always says',
   );
+  t.equal((await again(['Subject: '])).status, 200);
+  bob.phone.ack(bob.dialog);
+  await alice.hears('bob has taken the subject away.');
+});
+
+t.test('a Subject that says nothing is none', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const own = newPath();
+  const offer = { contentType: 'application/sdp', body: messageSdp(own) };
+  const bob = await join(stage, 'bob', ROOM, offer, own);
+  await bob.phone.within(bob.dialog, 'INVITE', { ...offer, headers: ['Subject:  '] });
+  bob.phone.ack(bob.dialog);
+  t.equal(await bob.say('here'), '200');
+  await alice.hears('here');
+  t.same(
+    alice.line.heard().filter(({ body }) => body?.includes('subject') === true),
+    [],
+  );
 });
 
 t.test('what follows the ACK at once is done: another Subject, REFER by and for who has just come', async (t) => {
