@@ -28,10 +28,6 @@ export interface DocumentStyle {
   readonly withoutFreeText?: boolean;
   /** No status within media. Default false: it is always there. */
   readonly withoutMediaStatus?: boolean;
-  /** No `xcon:nickname` attribute; the nickname stands in display-text instead. Default false. */
-  readonly nicknameAsDisplayText?: boolean;
-  /** Departed endpoints are `deleted` at once instead of being shown as `disconnected` for a while. Default false. */
-  readonly withoutDeparted?: boolean;
   /** Whose call-info is shown (RFC 4575 §5.7.9: by privacy rules). Default `none`; never that of anonymous users. */
   readonly callInfo?: 'none' | 'all';
 }
@@ -40,8 +36,6 @@ export interface DocumentStyle {
 export interface Heading {
   /** The conference URI in the form that the subscriber used. */
   readonly entity: AbsoluteUri;
-  /** Where this subscriber reaches the chat. Default: `entity` itself. */
-  readonly chatUri?: AbsoluteUri;
   /** Dense within the subscription (RFC 4575 §5.2). */
   readonly version: number;
 }
@@ -110,9 +104,8 @@ export class DocumentWriter {
 
   #description(conference: Conference, heading: Heading): string {
     const { settings } = conference;
-    const own = heading.chatUri ?? heading.entity;
     const chat: UriEntry = {
-      uri: own,
+      uri: heading.entity,
       displayText: settings.displayText ?? 'Group chat of this conference',
       purpose: 'grouptextchat',
     };
@@ -186,43 +179,30 @@ export class DocumentWriter {
   #fullUser(conference: Conference, user: Participant): string {
     const known = this.#fullUsers.get(user);
     if (known !== undefined) return known;
-    const shown = user.endpoints.filter((endpoint) => this.#shows(endpoint));
-    const xml =
-      shown.length === 0
-        ? ''
-        : this.#user(user, 'full', shown.map((endpoint) => this.#endpoint(conference, user, endpoint)).join(''));
+    const endpoints = user.endpoints.map((endpoint) => this.#endpoint(conference, user, endpoint));
+    const xml = this.#user(user, 'full', endpoints.join(''));
     this.#fullUsers.set(user, xml);
     return xml;
   }
 
   #changedUser(conference: Conference, user: Participant, since: Revision, removals: readonly Removal[]): string {
-    const shown = user.endpoints.filter((endpoint) => this.#shows(endpoint));
-    if (shown.length === 0) return element('user', { entity: user.entity, state: 'deleted' });
     // A partial element cannot take a name away, so a change of the user itself is told in full.
     if (user.changed > since) return this.#fullUser(conference, user);
     const changed = user.endpoints
       .filter((endpoint) => endpoint.changed > since)
-      .map((endpoint) =>
-        this.#shows(endpoint) ? this.#endpoint(conference, user, endpoint) : deletedEndpoint(endpoint.key),
-      );
+      .map((endpoint) => this.#endpoint(conference, user, endpoint));
     const removed = removals.flatMap(({ entity, endpointKey }) =>
       entity === user.entity && endpointKey !== undefined ? [deletedEndpoint(endpointKey)] : [],
     );
     return this.#user(user, 'partial', [...changed, ...removed].join(''));
   }
 
-  #shows(endpoint: Endpoint): boolean {
-    return endpoint.status !== 'disconnected' || this.#style.withoutDeparted !== true;
-  }
-
   #user(user: Participant, state: 'full' | 'partial', endpoints: string): string {
-    const { nicknameAsDisplayText, roleNames } = this.#style;
-    const plain = nicknameAsDisplayText === true;
-    const displayText =
-      (plain ? user.nickname : undefined) ?? user.displayName ?? user.nickname ?? defaultName(user.entity);
+    const { roleNames } = this.#style;
+    const displayText = user.displayName ?? user.nickname ?? defaultName(user.entity);
     return element(
       'user',
-      { entity: user.entity, state, 'xcon:nickname': plain ? undefined : user.nickname },
+      { entity: user.entity, state, 'xcon:nickname': user.nickname },
       textElement('display-text', displayText),
       container('roles', textElement('entry', roleNames?.[user.role] ?? user.role)),
       endpoints,

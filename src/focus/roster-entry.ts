@@ -25,7 +25,6 @@ export interface LegEnd {
   readonly method: DisconnectionMethod;
   /** For the Reason header of the BYE and for the roster, e.g. `SIP;cause=200;text="…"`. */
   readonly reason?: string;
-  readonly by?: UserUri;
 }
 
 /** We call it (RFC 4579 §5.2). */
@@ -50,15 +49,8 @@ export function whenPresent(comer: Comer, dialog: Dialog, media: readonly Medium
 }
 
 /** It is gone. */
-export function whenLeft({ id, now }: Comer, { method, reason, by }: LegEnd): Left {
-  return {
-    type: 'left',
-    at: now(),
-    endpoint: id,
-    method,
-    ...(reason === undefined ? {} : { reason }),
-    ...(by === undefined ? {} : { by }),
-  };
+export function whenLeft({ id, now }: Comer, { method, reason }: LegEnd): Left {
+  return { type: 'left', at: now(), endpoint: id, method, ...(reason === undefined ? {} : { reason }) };
 }
 
 /** What the end of its dialog means. */

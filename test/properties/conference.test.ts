@@ -20,12 +20,11 @@ const NOW = Date.UTC(2026, 1, 2);
 
 const STYLES: readonly DocumentStyle[] = [
   {},
-  { withoutDeparted: true, callInfo: 'all' },
+  { callInfo: 'all' },
   {
     roleNames: { owner: 'admin', moderator: 'admin', participant: 'participant', visitor: 'participant' },
     withoutFreeText: true,
     withoutMediaStatus: true,
-    nicknameAsDisplayText: true,
     callInfo: 'all',
   },
 ];
