@@ -42,7 +42,10 @@ function inWords(path: string): (fault: unknown) => never {
 
 /** Reads a file to send it. Rejects with an Error in words. */
 export async function fileToSend(path: string): Promise<OutgoingFile> {
-  const { size } = await stat(path).catch(inWords(path));
+  const found = await stat(path).catch(inWords(path));
+  // A pipe or a device may have no end, and who reads it could not leave.
+  if (!found.isFile() && !found.isDirectory()) throw new Error(`${path}: it is no file, but a pipe or a device`);
+  const { size } = found;
   if (size > MAX_BYTES) throw new Error(`${path} is larger than ${sizeText(MAX_BYTES)}`);
   const name = basename(path);
   const end = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? '';

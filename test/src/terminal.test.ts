@@ -335,6 +335,8 @@ t.test('files', async (t) => {
   writeFileSync(picture, 'png');
   t.match(await fileToSend(picture), { name: 'a b.PNG', contentType: 'image/png' });
   writeFileSync(join(folder, 'thing'), '');
+  await t.rejects(fileToSend('/dev/null'), /\/dev\/null: it is no file/, 'others of its kind have no end');
+  await t.rejects(fileToSend(folder), /: it is a folder/);
   t.match(await fileToSend(join(folder, 'thing')), { name: 'thing', contentType: 'application/octet-stream' });
   await t.rejects(fileToSend(join(folder, 'nothing')), /nothing: there is no such file/);
   truncateSync(picture, 40 * 1024 * 1024);
