@@ -10,6 +10,7 @@ import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
 import { recordedFates } from './chat/recorded.ts';
 import { ConferenceHost } from './chat/host.ts';
+import { sipReason } from './chat/sip-reason.ts';
 import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { makeDirectory } from './config/directories.ts';
@@ -349,7 +350,7 @@ async function wire(
   opened.push(async () => {
     // Earlier than all is cut off, so that there is time to tell what was not answered.
     const goodbyes = userAgent.close(Math.max(0, config.shutdown - LAST_LINES), () => {
-      focus.close(`SIP;cause=503;text="${STOPPING}"`);
+      focus.close(sipReason(503, STOPPING));
     });
     // The chat sessions are over now: their connections need not wait for the answers to the BYEs.
     await Promise.all([goodbyes, closeMsrp()]);

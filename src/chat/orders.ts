@@ -9,6 +9,7 @@ import type { AbsoluteUri, IpAddress, MessageId, UserUri } from '../conference/i
 import { isHit } from '../policy/join.ts';
 import { hashPin } from '../policy/pin.ts';
 import type { Act } from '../policy/roles.ts';
+import { sipReason } from './sip-reason.ts';
 
 /** One order. Users are identities, as the rules see them. */
 export type Order =
@@ -178,8 +179,7 @@ function departures(
 
 /** RFC 3326, as the roster and the BYE say it. */
 function reasonOf(what: string, why: string | undefined): string {
-  const text = why === undefined ? what : `${what}: ${why}`;
-  return `SIP;cause=200;text="${text.replace(/["\\\p{Cc}]/gu, ' ').trim()}"`;
+  return sipReason(200, why === undefined ? what : `${what}: ${why}`);
 }
 
 function because({ reason }: { readonly reason?: string }): { readonly reason?: string } {

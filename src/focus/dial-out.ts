@@ -17,6 +17,7 @@ import type { ConferenceHost } from '../chat/host.ts';
 import type { Commander, Way } from '../chat/moderation.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Newcomer, Seat } from '../chat/rules.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import { personKey } from '../chat/domains.ts';
 import { readIpAddress, type RoomUri, type UserUri } from '../conference/ids.ts';
 import { formatRecipientHistory, type Recipient } from '../conference/resource-lists.ts';
@@ -387,6 +388,5 @@ function statusOf(outcome: Outcome): { readonly status: number; readonly reason:
 function failureOf(outcome: Outcome): LegEnd {
   const { status, reason } = statusOf(outcome);
   const busy = status === 486 || status === 600;
-  const text = reason.replace(/["\\\p{Cc}]/gu, ' ').trim();
-  return { method: busy ? 'busy' : 'failed', reason: `SIP;cause=${String(status)};text="${text}"` };
+  return { method: busy ? 'busy' : 'failed', reason: sipReason(status, reason) };
 }

@@ -12,6 +12,7 @@ import type {
 } from '../../sip/index.ts';
 import type { Release, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { Logged } from '../log/room-log.ts';
 import { instanceOf } from './arrival.ts';
@@ -193,7 +194,7 @@ class FileCall implements SessionHandlers {
   end(reason: string): void {
     const session = this.#session;
     this.#finish(reason);
-    session?.close([{ name: 'Reason', value: `SIP;cause=200;text="${reason}"` }]);
+    session?.close([{ name: 'Reason', value: sipReason(200, reason) }]);
   }
 
   /** Its sender ends it when all has come (RFC 5547 §8.4), or brings more; if he does neither, it ends by itself. */

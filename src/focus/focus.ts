@@ -16,6 +16,7 @@ import {
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { RoomUri } from '../conference/ids.ts';
 import type { Recipient } from '../conference/resource-lists.ts';
 import { dialledUri, instanceOf, pastWish, reachedUri } from './arrival.ts';
@@ -244,7 +245,7 @@ export class Focus implements UserAgentHandlers {
       instance: instanceOf(invite.request),
       wish: pastWish(invite.request),
       onJoined: () => {
-        replaced?.end({ method: 'departed', reason: 'SIP;cause=200;text="replaced by another call"' });
+        replaced?.end({ method: 'departed', reason: sipReason(200, 'replaced by another call') });
         this.#nameIt(leg, () => {
           if (!('status' in recipients)) this.#callAll(leg, recipients);
         });

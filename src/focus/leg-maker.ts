@@ -9,6 +9,7 @@ import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { JoiningMethod } from '../conference/events.ts';
 import { type EndpointId, endpointId, type UserUri } from '../conference/ids.ts';
@@ -285,7 +286,7 @@ export class LegMaker {
         else if (step === 'relieved') info(`${who} reads fast enough again: ${String(leftOut)} messages were left out`);
         else if (step === 'let_go') {
           info(`${who} has read too slowly for too long: let go`);
-          leg().end({ method: 'failed', reason: 'SIP;cause=480;text="reads too slowly"' });
+          leg().end({ method: 'failed', reason: sipReason(480, 'reads too slowly') });
         }
       },
       onClosed: (reason, detail) => {

@@ -16,6 +16,7 @@ import type { PastWish } from '../chat/past-wish.ts';
 import type { Recipient } from '../chat/recipient.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { Seat } from '../chat/rules.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { Speaker } from '../chat/speaker.ts';
 import type { Left, Medium } from '../conference/events.ts';
 import { type EndpointId, type EventNumber, later } from '../conference/ids.ts';
@@ -332,7 +333,7 @@ export class Leg implements SessionHandlers {
         this.#parts.onJoined?.();
         return;
       }
-      this.end({ method: 'failed', reason: `SIP;cause=503;text="${outcome.reason}"` });
+      this.end({ method: 'failed', reason: sipReason(503, outcome.reason) });
     });
     // An offer whose session was never bound is as lost as one that broke.
     if (this.media.chat?.open === false) this.#mourn('never bound');
@@ -430,7 +431,7 @@ export class Leg implements SessionHandlers {
     if (this.media.hasAudio || this.#grace !== undefined || this.#state?.is !== 'present') return;
     this.#parts.info(`${this.caller.user}: chat session lost (${detail})`);
     this.#grace = setTimeout(() => {
-      this.end({ method: 'failed', reason: `SIP;cause=408;text="chat session lost: ${detail}"` });
+      this.end({ method: 'failed', reason: sipReason(408, `chat session lost: ${detail}`) });
     }, this.#parts.grace);
   }
 

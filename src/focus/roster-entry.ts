@@ -1,6 +1,7 @@
 /** What the log is told of a leg: how its endpoint comes into the roster, and why it leaves (RFC 4575 §5.7). */
 import { type Dialog, formatUri, type SessionEnd } from '../../sip/index.ts';
 import type { Seat } from '../chat/rules.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { DisconnectionMethod, Joined, JoiningMethod, Left, Medium } from '../conference/events.ts';
 import { type EndpointId, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Caller } from './caller.ts';
@@ -63,11 +64,11 @@ export function departureOf(end: SessionEnd): LegEnd {
     case 'closed':
       return { method: 'departed' };
     case 'no ACK':
-      return { method: 'failed', reason: 'SIP;cause=408;text="no ACK"' };
+      return { method: 'failed', reason: sipReason(408, 'no ACK') };
     case 'gone':
-      return { method: 'failed', reason: `SIP;cause=${String(end.status)};text="${end.reason}"` };
+      return { method: 'failed', reason: sipReason(end.status, end.reason) };
     case 'expired':
-      return { method: 'failed', reason: 'SIP;cause=408;text="session expired"' };
+      return { method: 'failed', reason: sipReason(408, 'session expired') };
   }
 }
 

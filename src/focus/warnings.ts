@@ -1,4 +1,5 @@
 import { type Answer, WARNING } from '../../sip/index.ts';
+import { sipReason } from '../chat/sip-reason.ts';
 import type { NoMedia } from './media-plan.ts';
 
 /** A 488 tells so many reasons at most; an offer may have any number of lines. */
@@ -18,5 +19,5 @@ export function noMediaAnswer({ faults }: NoMedia): Answer {
 /** The same for a call that has been answered: the Reason of its BYE (RFC 3326). */
 export function noMediaReason({ faults }: NoMedia): string {
   const text = faults.map((fault) => fault.text).join('; ');
-  return `SIP;cause=488;text="${text.replace(/["\\\r\n]/g, ' ').slice(0, LONGEST)}"`;
+  return sipReason(488, text.slice(0, LONGEST));
 }

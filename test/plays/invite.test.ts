@@ -547,6 +547,29 @@ t.test('RFC 4145 §4, RFC 6135 §4.2: who offers `passive` is connected to', asy
   socket.destroy();
 });
 
+t.test('RFC 3326 §2: the reason of a BYE is a quoted-string, whatever words of the peer are in it', async (t) => {
+  const stage = await raise('msrp.grace=50ms');
+  t.teardown(() => stage.close());
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as { readonly port: number };
+  const own = `msrp://127.0.0.1:${String(port)}/passive2;tcp`;
+  const alice = await phone(stage, 'alice');
+  const connected = once(server, 'connection') as Promise<[Socket]>;
+  const body = messageSdp(own).replace('setup:active', 'setup:passive');
+  const { dialog } = await alice.request('INVITE', ROOM, { contentType: SDP, body });
+  alice.ack(dialog);
+  const [socket] = await connected;
+  const [first] = (await once(socket, 'data')) as [Buffer];
+  const [, id = '', from = ''] = /^MSRP (\S+) SEND\r\n[^]*?From-Path: (\S+)/.exec(first.toString()) ?? [];
+  socket.write(`MSRP ${id} 403 not "you"\r\nTo-Path: ${from}\r\nFrom-Path: ${own}\r\n-------${id}$\r\n`);
+  const reason = (await alice.next('BYE')).headers.get('Reason') ?? '';
+  t.match(reason, /^SIP;cause=408;text="(?:[^"\\]|\\.)*"$/);
+  t.match(reason, /403 not +you/);
+  socket.destroy();
+});
+
 t.test('RFC 8122 §6.2: the certificate of who is connected to must be the one it announced', async (t) => {
   const stage = await raise('msrp.grace=50ms');
   t.teardown(() => stage.close());
