@@ -3,6 +3,7 @@ import type { Conference } from '../conference/conference.ts';
 import { IdError, userUri, type UserUri } from '../conference/ids.ts';
 import { nicknameKey } from '../conference/nickname.ts';
 import { personKey } from './domains.ts';
+import { userPart } from './names.ts';
 
 /** Nobody, or more than one, is called so. */
 export interface NotMeant {
@@ -23,9 +24,7 @@ export function userNamed(conference: Conference, name: string): UserUri | NotMe
   const holder = conference.nicknameHolder(name);
   if (holder !== undefined) {
     const shownSo = entries.some(({ user, entity, nickname, displayName = userPart(entity) }) => {
-      return (
-        user !== holder && nickname === undefined && displayName !== undefined && nicknameKey(displayName) === wanted
-      );
+      return user !== holder && nickname === undefined && nicknameKey(displayName) === wanted;
     });
     return shownSo ? { refused: 'several' } : holder;
   }
@@ -51,8 +50,4 @@ export function identityOf(text: string): UserUri | undefined {
     if (fault instanceof IdError) return undefined;
     throw fault;
   }
-}
-
-function userPart(uri: UserUri): string | undefined {
-  return /^[^:]+:([^@;]+)/.exec(uri)?.[1];
 }

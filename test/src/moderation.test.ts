@@ -68,6 +68,8 @@ t.test('a name means a URI, a nickname, or what only one is called', (t) => {
   t.same(means('sip:secret@example.com'), { refused: 'nobody' }, 'who hides is not found by his address');
   t.same(means('secret'), { refused: 'nobody' });
   t.same(means(''), { refused: 'nobody' });
+  const odd = userUri('sip:team%20zo%C3%AB@example.com');
+  t.equal(userNamed(after(joins(odd)), 'Team Zoë'), odd, 'as it is shown, and not as it is written in the URI');
   const taken = after(joins(ALICE, { displayName: 'Zoe' }), joins(BOB, { displayName: 'Bob' }), {
     type: 'renamed',
     at: NOW,
