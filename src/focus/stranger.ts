@@ -25,7 +25,7 @@ export async function hearStranger(request: SipRequest, stranger: Stranger): Pro
   const taken = { status: profile.messageTaken };
   if (request.body.length === 0) return taken;
   const speaker = speakerOf(stranger, NOWHERE, true);
-  const { posting } = readMessage(request, { room, speaker, profile, now: Date.now() });
+  const { posting } = readMessage(request, { room, speaker, profile, now: room.now() });
   const verdict = await new Promise<Verdict>((settled) => {
     room.posts.take(speaker, posting, settled);
   });
