@@ -9,7 +9,12 @@ export class NoAnswer extends Error {
 
 /** Reads a password: at a terminal it is asked for twice and not shown, in a pipe it is the first line. Rejects with `NoAnswer`. */
 export async function askPassword(input: NodeJS.ReadStream, terminal: NodeJS.WriteStream): Promise<string> {
-  if (!input.isTTY) return readLine(input, undefined);
+  if (!input.isTTY) {
+    const line = await readLine(input, undefined);
+    // Whoever writes into the pipe may leave it open: that is no reason to stay.
+    input.destroy();
+    return line;
+  }
   terminal.write('Password: ');
   const first = await readLine(input, terminal);
   terminal.write('Once more: ');
