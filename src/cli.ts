@@ -49,7 +49,7 @@ configured(program.command('serve'))
 program
   .command('chat <uri>')
   .description('talk in a room, such as sip:lobby@127.0.0.1; reads lines, also from a pipe')
-  .option('-n, --name <name>', 'your name (default: the login name)')
+  .option('-n, --name <name>', 'your name (default: that in --as, else the login name)')
   .option('--say <text>', 'say this and leave; may be repeated', collect)
   .option('--stay', 'do not leave after --say, nor at the end of the input')
   .option('--nick <nickname>', 'take this nickname')

@@ -55,6 +55,7 @@ class JoinedRoom implements Room {
   readonly #endpoint: MsrpEndpoint;
   readonly #session: MsrpSession;
   readonly #chat: ChatSession;
+  readonly #device: string;
   readonly #history: string | undefined;
   readonly #receipts: boolean;
   readonly #answerWithin: number;
@@ -74,6 +75,7 @@ class JoinedRoom implements Room {
     this.#room = call.room;
     this.#handlers = handlers;
     this.ownUri = call.identity.uri;
+    this.#device = call.host;
     const secure = call.server.toLowerCase().startsWith('wss:');
     this.#chat = new ChatSession(call.identity, this, {
       bound: () => this.#bound(),
@@ -264,7 +266,7 @@ class JoinedRoom implements Room {
   #changed(view: ConferenceView): void {
     if (this.#state !== 'in') return;
     const before = this.#roster;
-    this.#roster = rosterOf(view);
+    this.#roster = rosterOf(view, this.#device);
     this.#handlers.roster?.(this.#roster, before && changeBetween(before, this.#roster), view);
   }
 

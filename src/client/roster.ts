@@ -9,6 +9,8 @@ export interface Participant {
   readonly roles: readonly string[];
   /** Devices connected. */
   readonly endpoints: number;
+  /** Whether one of them is this one: the room may know its user by another address than the one given. */
+  readonly own: boolean;
 }
 
 /** What a new document changed. */
@@ -21,8 +23,11 @@ export interface RosterChange {
 /** Those who are connected, by their address. */
 export type Roster = ReadonlyMap<string, Participant>;
 
-/** The participants whom a view shows as connected. */
-export function rosterOf(view: ConferenceView): Roster {
+/**
+ * The participants whom a view shows as connected.
+ * @param device the host in the Contact of this device, where it is in the room
+ */
+export function rosterOf(view: ConferenceView, device?: string): Roster {
   const present = view.users.map((user): Participant => {
     const endpoints = user.endpoints.filter(({ status }) => status !== 'disconnected');
     return {
@@ -31,6 +36,7 @@ export function rosterOf(view: ConferenceView): Roster {
       nickname: user.nickname,
       roles: user.roles,
       endpoints: endpoints.length,
+      own: device !== undefined && endpoints.some(({ entity }) => entity.includes(`@${device}`)),
     };
   });
   return new Map(present.filter(({ endpoints }) => endpoints > 0).map((participant) => [participant.uri, participant]));

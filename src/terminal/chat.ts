@@ -22,7 +22,7 @@ import { Writers } from './writers.ts';
 
 /** The options of `grouptextchat chat`. */
 export interface ChatOptions {
-  /** Display name; the login name unless given. */
+  /** Display name; that in `as`, else the login name, unless given. */
   readonly name?: string;
   /** WebSocket URL of the server; ws://HOST:8080/ws unless given. */
   readonly server?: string;
@@ -124,7 +124,7 @@ class Chat {
   }
 
   async #enter(uri: string): Promise<Room | undefined> {
-    const { name = loginName(), server, as, password, verbose } = this.#options;
+    const { name = ownName(this.#options), server, as, password, verbose } = this.#options;
     // Who only writes into a pipe has no use for the past.
     const reads = this.#screen.attended || this.#options.stay === true || this.#options.json === true;
     const { history = reads && !this.#brief ? undefined : '0' } = this.#options;
@@ -147,11 +147,12 @@ class Chat {
           message: (message) => this.#heard(message),
           roster: (roster, change, view) => {
             this.#meet();
+            this.#knowOneself(roster);
             if (this.#brief) return;
             if (!this.#greeted) this.#who(view, roster);
             this.#greeted = true;
             for (const person of change?.joined ?? []) {
-              if (person.uri !== this.#room?.ownUri) this.#show({ type: 'joined', person: personOf(person) });
+              if (!this.#isOwn(person.uri)) this.#show({ type: 'joined', person: personOf(person) });
             }
             for (const person of change?.left ?? []) this.#show({ type: 'left', person: personOf(person) });
             for (const { before, after } of change?.renamed ?? []) {
@@ -179,10 +180,11 @@ class Chat {
   }
 
   async #start(room: Room): Promise<void> {
-    const { name = loginName(), nick, say, stay } = this.#options;
+    const { name = ownName(this.#options), nick, say, stay } = this.#options;
     this.#own = { name, uri: room.ownUri };
     this.#screen.own = room.ownUri;
     this.#screen.show({ type: 'entered', room: room.uri, as: this.#own });
+    this.#knowOneself(room.roster);
     if (!this.#brief) this.#screen.guide();
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -336,6 +338,18 @@ class Chat {
     room.composing(typing);
   }
 
+  /** By what address the room knows us: with accounts it may be in another of its domains. */
+  #knowOneself(roster: Roster): void {
+    const own = [...roster.values()].find((person) => person.own);
+    if (own === undefined || this.#own === undefined) return;
+    this.#own = { ...this.#own, uri: own.uri };
+    this.#screen.own = own.uri;
+  }
+
+  #isOwn(uri: string): boolean {
+    return uri === this.#own?.uri || uri === this.#room?.ownUri;
+  }
+
   /** The room as it is; with ourselves, though the first document may have been written before we were noted in it. */
   #who(view: ConferenceView, roster: Roster): void {
     if (this.#own === undefined || this.#room === undefined) return;
@@ -388,7 +402,7 @@ class Chat {
   #people(): readonly Person[] {
     const roster = [...(this.#room?.roster.values() ?? [])].map(personOf);
     const others = [...this.#authors.values()].filter(({ uri }) => this.#room?.roster.has(uri) !== true);
-    return [...roster, ...others].filter(({ uri }) => uri !== this.#room?.ownUri && uri !== this.#room?.uri);
+    return [...roster, ...others].filter(({ uri }) => !this.#isOwn(uri) && uri !== this.#room?.uri);
   }
 
   #fail(why: ClientError): void {
@@ -403,6 +417,11 @@ class Chat {
     if (this.#early === undefined) this.#screen.show(event);
     else this.#early.push(event);
   }
+}
+
+/** The name where none is given: that of the account, else of who has logged in. */
+function ownName({ as }: Pick<ChatOptions, 'as'>): string {
+  return as === undefined ? loginName() : userPart(/^\w+:/.test(as) ? as : `sip:${as}`);
 }
 
 function loginName(): string {

@@ -311,4 +311,28 @@ t.test('who has to prove who he is, is told how', async (t) => {
   running.push(wrong);
   t.equal(await wrong.exit, 1);
   t.match(wrong.output, /what is in GTC_PASSWORD, is not right/);
+
+  for (const name of ['alice', 'bob']) {
+    const add = start('user', 'add', name, ...settings.flatMap((setting) => ['--set', setting]));
+    add.type(`of ${name}`);
+    t.equal(await add.exit, 0);
+  }
+  const enter = (name: string): Running => {
+    const as = `sip:${name}@127.0.0.1`;
+    const chat = new Running(['chat', ROOM, ...there, '--as', as, '--stay', '--json'], { GTC_PASSWORD: `of ${name}` });
+    running.push(chat);
+    return chat;
+  };
+  const alice = enter('alice');
+  await alice.shows(/"type":"room"/);
+  const bob = enter('bob');
+  await bob.shows(/"type":"room"/);
+  const here = bob.json.find(({ type }) => type === 'room');
+  const people = here?.people as readonly { readonly name: string }[] | undefined;
+  t.same(people?.map(({ name }) => name).sort(), ['alice', 'bob'], 'each once, by the name of his account');
+  await alice.shows(/"joined"/);
+  const joined = alice.json
+    .filter(({ type }) => type === 'joined')
+    .map(({ person }) => (person as { name: string }).name);
+  t.same(joined, ['bob'], 'and who comes in is not told of himself');
 });

@@ -794,7 +794,7 @@ t.test('RFC 8866: reading a session description', async (t) => {
 t.test('what changed between two rosters', async (t) => {
   const person = (name: string, uri = `sip:${name}@x`): [string, Participant] => [
     uri,
-    { name, uri, nickname: undefined, roles: [], endpoints: 1 },
+    { name, uri, nickname: undefined, roles: [], endpoints: 1, own: false },
   ];
   const before = new Map([person('a'), person('b')]);
   const after = new Map([person('b2', 'sip:b@x'), person('c')]);
