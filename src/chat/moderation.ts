@@ -76,7 +76,7 @@ export class Moderation {
   }
 
   #carryOut(by: Commander, order: Order, way: Way, settled: (carried: Carried) => void): void {
-    const { uri, domains, conference, policy, now, audit } = this.#parts;
+    const { uri, domains, conference, now, audit } = this.#parts;
     const told = (carried: Carried): void => {
       const result = carried === 'done' ? 'done' : `refused: ${carried.refused}`;
       audit(`${by} by ${way}: ${describeOrder(order)}: ${result}`);
@@ -86,7 +86,6 @@ export class Moderation {
     const toItself = to !== undefined && domains.roomNamed(to) === uri;
     const refusal: Refusal | undefined = firstRefusal(MANAGE_RULES, {
       conference,
-      policy,
       by,
       ...judged,
       toItself,
@@ -116,8 +115,8 @@ export class Moderation {
 
   /** Judges who wants somebody called into the room. Undefined: it may be done. */
   mayInvite(by: Commander, target: UserUri): Refusal | undefined {
-    const { conference, policy, now } = this.#parts;
-    return firstRefusal(MANAGE_RULES, { conference, policy, by, act: 'invite', target, now: now() });
+    const { conference, now } = this.#parts;
+    return firstRefusal(MANAGE_RULES, { conference, by, act: 'invite', target, now: now() });
   }
 
   /** Somebody is called into the room, or is not for that reason: the line for the operator. */

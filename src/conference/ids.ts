@@ -14,7 +14,7 @@ export type AbsoluteUri = Branded<string, 'AbsoluteUri'>;
 /** Canonical URI of a room: the key under which its log and its live state are found. */
 export type RoomUri = Branded<string, 'AbsoluteUri' | 'RoomUri'>;
 
-/** Identity of a user as the service has verified it: an address of record without parameters (RFC 7701 §7: the nickname, the roster and every rule hang on it). Also the author of what an administrator does (`admin:name`). */
+/** Identity of a user as the service has verified it: an address of record without parameters (RFC 7701 §7: the nickname, the roster and every rule hang on it). */
 export type UserUri = Branded<string, 'AbsoluteUri' | 'UserUri'>;
 
 /** Key of one endpoint (device, call leg) within its conference; never used twice in one conference. */

@@ -1,17 +1,15 @@
-/** Moderation and control: who may do what to whom. The four ways to ask for it are all judged here. */
+/** Moderation and control: who may do what to whom. By whatever way it is asked for, it is judged here. */
 import type { Conference } from '../conference/conference.ts';
 import type { Millis, Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
 import { isPresent } from '../conference/roster.ts';
 import { isAtLeast, isHigher, ROLE_NEEDED } from './roles.ts';
 import type { Act } from './roles.ts';
-import type { RoomPolicy } from './room-policy.ts';
 import type { Rule } from './rule.ts';
 
 /** Somebody wants to change something. */
 export interface ManageRequest {
   readonly conference: Conference;
-  readonly policy: RoomPolicy;
   /** The authenticated identity, or the administrator (HTTP API, command line), who may do everything. */
   readonly by: UserUri | 'administrator';
   readonly act: Act;
@@ -39,9 +37,9 @@ export const MANAGE_RULES: readonly Rule<ManageRequest>[] = [
     by !== 'administrator' && conference.banOf(by, undefined, now)?.target.kind === 'user'
       ? { refused: 'banned' }
       : undefined,
-  ({ conference, policy, by, act, target }) => {
+  ({ conference, by, act, target }) => {
     if (by === 'administrator' || isOwnAffair(act, by, target)) return undefined;
-    const needed = policy.roleNeeded[act] ?? ROLE_NEEDED[act];
+    const needed = ROLE_NEEDED[act];
     return isAtLeast(conference.roleOf(by), needed) ? undefined : { refused: 'role-too-low', needed };
   },
   // A subject is read by everybody: it is no way around a mute. Moderators keep their orders.

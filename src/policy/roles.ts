@@ -17,7 +17,7 @@ export type Act =
   | 'tombstone'
   | 'end';
 
-/** The lowest role that may do it, where the room's policy says nothing else. Undoing takes the same as doing. */
+/** The lowest role that may do it. Undoing takes the same as doing. */
 export const ROLE_NEEDED: Readonly<Record<Act, Role>> = {
   invite: 'participant',
   subject: 'participant',

@@ -1,7 +1,6 @@
 /** What the configuration allows in a room, beyond what the conference itself holds (roles, lock, bans, mutes). */
 import type { Millis, Role } from '../conference/events.ts';
 import type { UserUri } from '../conference/ids.ts';
-import type { Act } from './roles.ts';
 
 /** How often somebody may do something. */
 export interface Rate {
@@ -45,8 +44,6 @@ export interface RoomPolicy {
   readonly nicknameQuarantine: Millis;
   /** How long notifications about one message wait for others, to go together (RFC 5438 §8.3); 0: each goes at once. */
   readonly notificationPeriod: Millis;
-  /** The lowest role that may do something, where it differs from the built-in table. */
-  readonly roleNeeded: { readonly [A in Act]?: Role };
 }
 
 /** Anybody watches, ten devices, 10 MB, ten messages a second, nicknames with a minute of quarantine. */
@@ -65,5 +62,4 @@ export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   notificationPeriod: 0,
   requireTls: false,
   endsWithCreator: false,
-  roleNeeded: {},
 };
