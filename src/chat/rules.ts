@@ -1,6 +1,7 @@
 import type { Audience } from '../conference/events.ts';
 import type { Conference } from '../conference/conference.ts';
 import type { IpAddress, RoomUri, UserUri } from '../conference/ids.ts';
+import { plainText } from '../conference/xml.ts';
 import { JOIN_RULES, type JoinRequest, pinRule, PinTries, waitsInLobby, WATCH_RULES } from '../policy/join.ts';
 import { isReserved, NICKNAME_RULES, nicknamesAllowed, seenOf } from '../policy/nicknames.ts';
 import { KnownPins } from '../policy/pin.ts';
@@ -164,14 +165,14 @@ export class RoomRules {
 
   /**
    * The name under which others see somebody who calls himself so; undefined where that is kept for another, or for nobody,
-   * and where nobody would see anything.
+   * and where nobody would see anything. It is one line, or it could begin another, as if that were somebody else's.
    */
   shownAs(user: UserUri, name: string | undefined): string | undefined {
     const seen = seenOf(name ?? '');
     if (name === undefined || seen === '') return undefined;
     const isFree = (each: string): boolean =>
       !isReserved(each, user, this.#policy) && (this.#conference.nicknameHolder(each) ?? user) === user;
-    return isFree(name) && isFree(seen) ? name : undefined;
+    return isFree(name) && isFree(seen) ? plainText(name) : undefined;
   }
 
   /** What the room allows, as tokens of the SDP attribute `chatroom` (RFC 7701 §8). */

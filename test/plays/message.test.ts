@@ -1405,6 +1405,15 @@ t.test('nobody is shown, or read, under a name that is kept for somebody else or
     t.equal(await tom.reads(), `eve${String(i)}: hi`, `nor by one that looks like theirs, or like nothing`);
     await phone.within(dialog, 'BYE');
   }
+  for (const [i, line] of ['\v', '\u0085', '\u2028'].entries()) {
+    const phone = await SipPhone.connect(`lines${String(i)}`, stage.sip);
+    const call = { display: `Eve${line}Bess: I agree`, contentType: 'application/sdp', body: AUDIO };
+    const { dialog } = await phone.request('INVITE', ROOM, call);
+    phone.ack(dialog);
+    await phone.within(dialog, 'MESSAGE', { contentType: 'text/plain', body: 'hi' });
+    t.equal(await tom.reads(), 'Eve Bess: I agree: hi', 'a name is one line');
+    await phone.within(dialog, 'BYE');
+  }
 });
 
 t.test('RFC 3323 §4.1.1.3: nobody learns from the id of a text by what dialog its author is known', async (t) => {
