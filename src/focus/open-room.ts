@@ -11,8 +11,9 @@ export interface OpenRoom {
 }
 
 /**
- * The room for somebody who calls or subscribes. Undefined when there is no such room. Rejects with `SipError` 503 when its
- * lasting state cannot be read: who is banned, and who is an owner, is not known then.
+ * The room for somebody who calls or subscribes. Undefined when there is no such room. Rejects with `SipError`: 503 when its
+ * lasting state cannot be read (who is banned, and who is an owner, is not known then), 480 when no further room may live:
+ * a 503 would keep clients from the rooms that do (RFC 3261 §21.5.4).
  */
 export async function openRoom(
   host: ConferenceHost,
@@ -20,7 +21,8 @@ export async function openRoom(
   as: 'leg' | 'watcher',
 ): Promise<OpenRoom | undefined> {
   try {
-    return await host.open(uri, as);
+    const opened = await host.open(uri, as);
+    if (opened !== undefined || !host.exists(uri)) return opened;
   } catch (fault) {
     if (!(fault instanceof LogReadError)) throw fault;
     throw new SipError(503, 'the log of this room cannot be read', [
@@ -28,4 +30,8 @@ export async function openRoom(
       { name: 'Warning', value: '399 focus "The log of this room cannot be read"' },
     ]);
   }
+  throw new SipError(480, 'too many rooms', [
+    { name: 'Retry-After', value: '30' },
+    { name: 'Warning', value: '399 focus "There are as many rooms as may be (rooms.maximum)"' },
+  ]);
 }

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import t from 'tap';
 import { loadConfig } from '../../src/config/load.ts';
-import { join, raise } from './stage.ts';
+import { SipPhone } from './sip-phone.ts';
+import { join, messageSdp, newPath, raise } from './stage.ts';
 
 t.test('alice joins; bob joins; alice says hi; bob hears hi', async (t) => {
   const stage = await raise();
@@ -40,6 +41,24 @@ t.test('every address of this machine, IPv4 and IPv6, for SIP and for MSRP', asy
     ['0.0.0.0', '::'],
   );
   t.equal(new Set(msrp.map(({ port }) => port)).size, 1);
+});
+
+t.test('who finds no place for one more room is told so, and not that there is no such room', async (t) => {
+  const stage = await raise('rooms.maximum=1');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await SipPhone.connect('bob', stage.sip);
+  for (const [method, extra] of [
+    ['INVITE', { contentType: 'application/sdp', body: messageSdp(newPath()) }],
+    ['SUBSCRIBE', { headers: ['Event: conference'] }],
+  ] as const) {
+    const { response } = await bob.request(method, 'sip:another@127.0.0.1', extra);
+    t.equal(response.status, 480);
+    t.equal(response.headers.get('Warning'), '399 focus "There are as many rooms as may be (rooms.maximum)"');
+    t.ok(response.headers.has('Retry-After'));
+  }
+  await alice.leave();
+  await join(stage, 'bob', 'sip:another@127.0.0.1');
 });
 
 t.test('where to listen may be said by name, which is looked up at the start', async (t) => {
