@@ -104,9 +104,9 @@ export class RtpReceiver {
   #lastReport = 0;
   #lastReportAt = 0;
 
-  /** Takes a datagram from the RTP port; whatever is not RTP is ignored. */
-  receive(packet: Buffer, now: number): void {
-    if (packet.length < RTP_HEAD || ((packet[0] ?? 0) & 0xc0) !== RTP_VERSION) return;
+  /** Takes a datagram from the RTP port, and gives the source that it names; whatever is not RTP is ignored. */
+  receive(packet: Buffer, now: number): number | undefined {
+    if (packet.length < RTP_HEAD || ((packet[0] ?? 0) & 0xc0) !== RTP_VERSION) return undefined;
     const sequence = packet.readUInt16BE(2);
     const ssrc = packet.readUInt32BE(8);
     if (ssrc !== this.#ssrc) this.#restart(ssrc, sequence);
@@ -118,6 +118,7 @@ export class RtpReceiver {
     }
     this.#received += 1;
     this.#measure(packet.readUInt32BE(4), now);
+    return ssrc;
   }
 
   /** Takes a datagram from the RTCP port; only the time of a sender report matters to us. */

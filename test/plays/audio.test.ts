@@ -88,6 +88,31 @@ t.test('RFC 3264 §6.1: directions of audio', async (t) => {
   }
 });
 
+t.test('RFC 4961: silence goes to where the telephone sends from, and to no stranger', async (t) => {
+  const stage = await raise('audio.first_port=42700', 'audio.last_port=42799');
+  t.teardown(() => stage.close());
+  const [ear, moved, stranger] = [await listen(), await listen(), await listen()];
+  t.teardown(() => {
+    for (const each of [ear, moved, stranger]) each.close();
+  });
+  const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear));
+  phone.ack(dialog);
+  const port = Number(/^m=audio (\d+)/m.exec(answer)?.[1]);
+  const packet = (source: number): Buffer => Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, source, 0xff]);
+  const goesOn = async (): Promise<void> => {
+    for (let i = 0; i < 10; i += 1) await datagram(ear.rtp);
+  };
+  stranger.rtp.send('not RTP', port, '127.0.0.1');
+  await goesOn();
+  ear.rtp.send(packet(1), port, '127.0.0.1');
+  await goesOn();
+  stranger.rtp.send(packet(2), port, '127.0.0.1');
+  await goesOn();
+  moved.rtp.send(packet(1), port, '127.0.0.1');
+  t.equal((await datagram(moved.rtp)).length, 172, 'the same stream from another address');
+  await phone.within(dialog, 'BYE');
+});
+
 t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one after a re-INVITE', async (t) => {
   const stage = await raise("sip.host=[127.0.0.1, '::1']", 'audio.first_port=42500', 'audio.last_port=42599');
   t.teardown(() => stage.close());

@@ -96,6 +96,8 @@ class SilentLine implements AudioLine {
   readonly #receiver = new RtpReceiver();
   readonly #cname = `${randomBytes(9).toString('base64url')}@focus`;
   #peer: AudioPeer | undefined;
+  /** SSRC of the stream by which the peer is followed; unknown until one is heard. */
+  #source: number | undefined;
   #open = true;
   #sentUntil = 0;
   #reportAt = 0;
@@ -107,8 +109,8 @@ class SilentLine implements AudioLine {
     [this.#rtp, this.#rtcp] = sockets;
     this.#onClose = onClose;
     this.#rtp.on('message', (packet, from) => {
-      this.#receiver.receive(packet, Date.now());
-      this.#followSource(from.address, from.port);
+      const source = this.#receiver.receive(packet, Date.now());
+      if (source !== undefined) this.#follow(source, from.address, from.port);
     });
     this.#rtcp.on('message', (packet) => {
       this.#receiver.receiveReport(packet, Date.now());
@@ -121,6 +123,7 @@ class SilentLine implements AudioLine {
 
   direct(peer: AudioPeer): void {
     this.#peer = peer;
+    this.#source = undefined;
     const now = Date.now();
     this.#sentUntil = now;
     // The first report waits half the interval (RFC 3550 §6.2).
@@ -161,10 +164,18 @@ class SilentLine implements AudioLine {
     });
   }
 
-  /** A telephone behind an address translator is reached where its packets come from (symmetric RTP, RFC 4961). */
-  #followSource(host: string, port: number): void {
+  /**
+   * A telephone behind an address translator is reached where its packets come from (symmetric RTP, RFC 4961). Its stream
+   * is the first that is heard, or what comes from where it is: a stranger's packet must not take our stream away from it,
+   * nor lead it to somebody who has asked for none.
+   */
+  #follow(source: number, host: string, port: number): void {
     const peer = this.#peer;
-    if (peer === undefined || (peer.host === host && peer.port === port)) return;
+    if (peer === undefined) return;
+    const isThere = peer.host === host && peer.port === port;
+    if (isThere) this.#source = source;
+    this.#source ??= source;
+    if (isThere || source !== this.#source) return;
     this.#peer = { ...peer, host, port, rtcpPort: port + (peer.rtcpPort - peer.port) };
   }
 }
