@@ -154,6 +154,7 @@ async function wire(
     domains,
     peers,
     gate,
+    callInfo: config.roster.call_info,
   });
   const factory = new Factory({
     name: FACTORY,

@@ -209,6 +209,7 @@ export const schema = z.strictObject({
     expires: period,
     expires_minimum: duration,
     subscriptions: count,
+    call_info: z.boolean(),
   }),
 
   log: z.strictObject({

@@ -47,6 +47,8 @@ export interface ConferenceEventsParts {
   readonly domains: Domains;
   readonly peers: PeerTable;
   readonly gate: Gate;
+  /** Whether those who watch are told whose call is which (RFC 4575 §5.7.9). */
+  readonly callInfo: boolean;
 }
 
 /** The conference notification service (RFC 4353 §4.4, RFC 4575): answers SUBSCRIBE, and tells what changes. */
@@ -151,7 +153,7 @@ export class ConferenceEvents implements Watcher {
   #writerFor(profile: PeerProfile): SharedDocuments {
     let writer = this.#writers.get(profile.family);
     if (writer === undefined) {
-      writer = new SharedDocuments(styleOf(profile));
+      writer = new SharedDocuments(styleOf(profile, this.#parts.callInfo));
       this.#writers.set(profile.family, writer);
     }
     return writer;
@@ -166,8 +168,9 @@ function withinCall(dialled: Uri, contact: Uri): Uri {
 
 const ADMIN_ROLES = { owner: 'admin', moderator: 'admin', participant: 'participant', visitor: 'participant' };
 
-function styleOf(profile: PeerProfile): DocumentStyle {
+function styleOf(profile: PeerProfile, callInfo: boolean): DocumentStyle {
   return {
+    callInfo: callInfo ? 'all' : 'none',
     withoutFreeText: !profile.freeText,
     withoutMediaStatus: !profile.mediaStatus,
     ...(profile.roles === 'admin' ? { roleNames: ADMIN_ROLES } : {}),

@@ -61,6 +61,19 @@ class Watcher {
   }
 }
 
+t.test('RFC 4575 §5.7.9: whose call is which is told where the configuration says so', async (t) => {
+  for (const told of [false, true]) {
+    const stage = await raise(`roster.call_info=${String(told)}`);
+    t.teardown(() => stage.close());
+    const alice = await join(stage, 'alice');
+    const carol = await Watcher.subscribe(stage, 'carol');
+    const { callId, localTag, remote } = alice.dialog;
+    const [, toTag = ''] = /;tag=([^;]+)/.exec(remote) ?? [];
+    const calls = `<call-id>${callId}</call-id><from-tag>${localTag}</from-tag><to-tag>${toTag}</to-tag>`;
+    t.equal((await carol.next()).includes(calls), told);
+  }
+});
+
 t.test("RFC 4575, RFC 7106: carol's subscription shows alice, bob and the grouptextchat URI", async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
