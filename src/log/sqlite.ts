@@ -37,6 +37,11 @@ export interface SqliteLogOptions {
    * Default 1.
    */
   readonly gathering?: Millis;
+  /**
+   * Octets of messages that are heard in one turn of the event loop, however many the disk has kept together: whoever
+   * listens must be rid of them before more come. Default 256 KiB.
+   */
+  readonly heardAtOnce?: number;
   /** Most pages of 8 KiB in the file. Default: what the disk holds. */
   readonly maxPages?: number;
   readonly log?: SqliteLogSink;
@@ -111,6 +116,7 @@ function passesAnyway(event: ConferenceEvent): boolean {
 }
 
 const MAX_BACKLOG = 64 * 1024 * 1024;
+const HEARD_AT_ONCE = 256 * 1024;
 
 interface Question {
   readonly room: RoomUri;
@@ -144,6 +150,10 @@ class SqliteLog implements RoomLog {
   #next: Batch | undefined;
   #sent: Batch | undefined;
   #sentBytes = 0;
+  /** What the disk has kept, as far as it has not been heard; and what the worker has told since, which comes behind it. */
+  #hearing: { readonly batch: Batch; at: number } | undefined;
+  #hearingOn: NodeJS.Immediate | undefined;
+  readonly #toldMeanwhile: FromWorker[] = [];
   /** As many octets as the last batch had, the next will have, about. */
   #lastBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
@@ -181,7 +191,7 @@ class SqliteLog implements RoomLog {
 
   /** At the end of the turn, so that all that one read of a socket brought goes together. */
   #flushSoon(): void {
-    if (this.#sent !== undefined || this.#next === undefined) return;
+    if (this.#busy || this.#next === undefined) return;
     if (this.#gathering !== undefined && !this.#isGathered) return;
     this.#flushing ??= setImmediate(() => {
       this.#flushing = undefined;
@@ -195,6 +205,11 @@ class SqliteLog implements RoomLog {
     });
   }
 
+  /** The next batch waits for this one. */
+  get #busy(): boolean {
+    return this.#sent !== undefined || this.#hearing !== undefined;
+  }
+
   get #isGathered(): boolean {
     return this.#next === undefined || this.#next.entries.length >= this.#together;
   }
@@ -203,7 +218,7 @@ class SqliteLog implements RoomLog {
     clearImmediate(this.#flushing);
     clearTimeout(this.#gathering);
     this.#flushing = this.#gathering = undefined;
-    if (this.#sent !== undefined || this.#next === undefined || this.#health.is === 'broken') return;
+    if (this.#busy || this.#next === undefined || this.#health.is === 'broken') return;
     this.#sent = this.#next;
     this.#next = undefined;
     this.#sentBytes = this.#lastBytes = this.#sent.writer.length;
@@ -215,17 +230,39 @@ class SqliteLog implements RoomLog {
     const batch = this.#sent;
     this.#sent = undefined;
     this.#sentBytes = 0;
-    this.#together = (batch?.entries.length ?? 0) + (this.#next?.entries.length ?? 0);
-    for (const { room, logged, settled, heard } of batch?.entries ?? []) {
-      if (!heard) this.#delivery.deliver(room, logged, settled);
+    if (batch === undefined) return;
+    this.#together = batch.entries.length + (this.#next?.entries.length ?? 0);
+    this.#hearing = { batch, at: 0 };
+    this.#hear(this.#options.heardAtOnce ?? HEARD_AT_ONCE);
+  }
+
+  /** Lets so many octets of what was kept be heard, and the rest in turns to come. */
+  #hear(octets: number): void {
+    const hearing = this.#hearing;
+    if (hearing === undefined) return;
+    clearImmediate(this.#hearingOn);
+    const { entries, over } = hearing.batch;
+    for (let left = octets; left > 0 && hearing.at < entries.length;) {
+      const entry = entries[hearing.at++];
+      if (entry === undefined || entry.heard) continue;
+      const { room, logged, settled } = entry;
+      left -= 'cpim' in logged.event ? logged.event.cpim.length : 0;
+      this.#delivery.deliver(room, logged, settled);
     }
-    for (const over of batch?.over ?? []) over();
+    if (hearing.at < entries.length) {
+      this.#hearingOn = setImmediate(() => this.#hear(octets));
+      return;
+    }
+    this.#hearing = undefined;
+    for (const done of over) done();
     this.#gatherUntil = performance.now() + (this.#options.gathering ?? 1);
     this.#flushSoon();
+    for (const message of this.#toldMeanwhile.splice(0)) this.#receive(message);
   }
 
   /** Nothing that waits can be kept: whoever appended it is told. What passes anyway is heard now, and written later. */
   #fail(reason: string): void {
+    this.#hear(Infinity);
     const batches = [this.#sent, this.#next].filter((batch) => batch !== undefined);
     this.#sent = undefined;
     this.#next = undefined;
@@ -300,7 +337,7 @@ class SqliteLog implements RoomLog {
 
   /** Resolves when what has been appended so far is over. */
   async #written(): Promise<void> {
-    const batch = this.#next ?? this.#sent;
+    const batch = this.#next ?? this.#sent ?? this.#hearing?.batch;
     // What a broken disk is still owed may wait for long.
     if (batch !== undefined && this.#health.is !== 'broken')
       await new Promise<void>((resolve) => batch.over.push(resolve));
@@ -399,6 +436,7 @@ class SqliteLog implements RoomLog {
   /** The worker is gone: unless it was asked to, the next probe starts another one, and the file decides whether it can go on. */
   #died(worker: Worker, reason: string): void {
     if (worker !== this.#worker) return;
+    this.#hear(Infinity);
     this.#worker = undefined;
     if (this.#health.is !== 'closed' || this.#sent !== undefined) this.#fail(reason);
     this.#failQuestions(reason);
@@ -406,6 +444,11 @@ class SqliteLog implements RoomLog {
   }
 
   #receive(message: FromWorker): void {
+    // What has been read may have been kept in the same batch, and is not told before it is heard.
+    if (this.#hearing !== undefined) {
+      this.#toldMeanwhile.push(message);
+      return;
+    }
     switch (message.type) {
       case 'opened':
         this.#wellAgain(message.rooms);

@@ -22,7 +22,9 @@ export async function openRoomLog(current: () => Config, log: Logger): Promise<R
   const file = logFile(config);
   if (file === undefined) return new MemoryLog({ keeping });
   makeDirectory('log.file', dirname(file));
-  return openSqliteLog({ file, keeping, maxBacklogBytes: config.log.backlog_bytes, log });
+  // Whoever reads at once must not find his queue full of what the disk has kept together.
+  const heardAtOnce = config.msrp.queue_bytes / 4;
+  return openSqliteLog({ file, keeping, maxBacklogBytes: config.log.backlog_bytes, heardAtOnce, log });
 }
 
 /** The file of the log; none where no room asks for the disk. */

@@ -570,6 +570,42 @@ t.test('SQLite: events that come while the disk is busy share a commit, and all 
   t.equal(heard.length, 2000);
 });
 
+t.test(
+  'SQLite: of what the disk has kept together some is heard in each turn, and nothing of it read before',
+  async (t) => {
+    const log = await diskLog(t, { file: newFile(), heardAtOnce: 1000 });
+    let [heard, thisTurn, most] = [0, 0, 0];
+    let reading: Promise<readonly number[]> | undefined;
+    log.follow(ROOM, ({ n }) => {
+      heard += 1;
+      thisTurn += 1;
+      most = Math.max(most, thisTurn);
+      t.equal(n, heard, 'in order');
+      reading ??= log.read(ROOM).then(({ length }) => [length, heard]);
+    });
+    const all = Array.from({ length: 20 }, (_, i) => said(`m${String(i)}`, NOW, 400));
+    const over = keptAll(log, all);
+    while (heard < all.length) {
+      await setImmediate();
+      thisTurn = 0;
+    }
+    await over;
+    t.equal(most, 3, 'as many as make 1000 octets');
+    t.same(await reading, [20, 20]);
+  },
+);
+
+t.test('SQLite: what was kept is heard, also when it is closed before all of it is', async (t) => {
+  const log = await diskLog(t, { file: newFile(), heardAtOnce: 1 });
+  const heard: number[] = [];
+  log.follow(ROOM, ({ n }) => heard.push(n));
+  const outcomes = Array.from({ length: 5 }, (_, i) => kept(log, said(`m${String(i)}`)));
+  await outcomes[0];
+  await log.close();
+  t.same(await Promise.all(outcomes), [1, 2, 3, 4, 5]);
+  t.same(heard, [1, 2, 3, 4, 5]);
+});
+
 t.test('SQLite: a lone event waits for no other', async (t) => {
   const log = closedAfter(t, await openSqliteLog({ file: newFile(), keeping: () => forever, gathering: 3_600_000 }));
   for (const id of ['a', 'b', 'c']) t.type(await kept(log, said(id)), 'number');
