@@ -168,6 +168,11 @@ function contradictions(config: Config): readonly Contradiction[] {
       'must be above audio.first_port',
     ],
     [
+      audio.last_port !== audio.first_port + 1 || audio.first_port % 2 === 0,
+      ['audio.first_port', 'audio.last_port'],
+      'must be even, where there are two ports: RTP has the even one (RFC 3550 §11)',
+    ],
+    [
       roster.expires >= roster.expires_minimum,
       ['roster.expires', 'roster.expires_minimum'],
       'must be at least roster.expires_minimum',

@@ -49,6 +49,14 @@ t.test('what is wrong is said in words that an operator writes in', async (t) =>
   ]);
 });
 
+t.test('ports for audio go by two, the first of them even', async (t) => {
+  const audio = (first: number, last: number) =>
+    faultsOf(file(`audio: { first_port: ${String(first)}, last_port: ${String(last)} }`));
+  t.same(audio(40_000, 40_001), []);
+  t.same(audio(40_001, 40_003), []);
+  t.match(audio(40_001, 40_002), [/^my\.yaml:1:\d+: audio\.first_port: must be even/]);
+});
+
 t.test('a room that no call would find is a fault', async (t) => {
   const named = (name: string) => faultsOf(file(`rooms: { named: { '${name}': {} } }`));
   for (const name of ['lobby', 'caf%C3%A9', 'a%20b', 'x;y=1']) t.same(named(name), [], name);
