@@ -271,6 +271,10 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     this.#writer.ready(session);
   }
 
+  flush(): void {
+    this.#writer.flush();
+  }
+
   awaitedFrom(sentAt: number): number {
     return this.#writer.awaitedFrom(sentAt);
   }

@@ -38,6 +38,8 @@ export interface Line {
   answer(text: string): void;
   /** The session has something to write. */
   ready(session: Session): void;
+  /** Writes at once what waits to be written, as far as the peer takes it. */
+  flush(): void;
   /** The session is over; a chunk of it that is open is ended. */
   leave(session: Session): void;
   pause(session: Session): void;
@@ -184,7 +186,11 @@ export class Session implements MsrpSession, ReceiverHost {
 
   send(message: PreparedMessage): Queued {
     if (this.#state.is === 'closed') return 'closed';
-    if (!this.outbox.add(message)) return 'full';
+    if (!this.outbox.add(message)) {
+      // It may be full of what came in this very turn, of which the peer could not have read anything yet.
+      this.line?.flush();
+      if (!this.outbox.add(message)) return 'full';
+    }
     this.#askToWrite();
     return 'queued';
   }

@@ -96,6 +96,13 @@ export class Writer implements Speaker {
     return this.#open?.session !== session;
   }
 
+  /** Writes at once, rather than when the turn ends; that there is room again is told then all the same. */
+  flush(): void {
+    if (this.#blocked || this.#turn.at > 0) return;
+    this.#write(this.#turn);
+    this.ask();
+  }
+
   /** Asks to be called when the turn ends. */
   ask(): void {
     if (this.#asked || this.#blocked) return;
@@ -107,10 +114,16 @@ export class Writer implements Speaker {
     this.#asked = false;
     // Somebody who was asked for octets has closed a session: not in the middle of another one's.
     if (turn.at > 0) return this.ask();
+    const clear = this.#write(turn);
+    if (clear === undefined) this.ask();
+    else this.#host.spoken(clear);
+  }
+
+  /** As `#speak`, with an end to the connection when something throws. */
+  #write(turn: Turn): boolean | undefined {
     turn.prepare();
-    let clear: boolean | undefined;
     try {
-      clear = this.#speak(turn, this.#host.now());
+      return this.#speak(turn, this.#host.now());
     } catch (bug) {
       // Nobody knows how much of it the peer has: what would follow could be read as part of something else.
       turn.take();
@@ -118,8 +131,6 @@ export class Writer implements Speaker {
       this.#flow.destroy();
       throw bug;
     }
-    if (clear === undefined) this.ask();
-    else this.#host.spoken(clear);
   }
 
   /** Writes what there is; false when the flow does not take it, undefined when there is more than one turn takes. */
@@ -154,7 +165,7 @@ export class Writer implements Speaker {
     const [session] = this.#ready;
     if (session === undefined) return false;
     this.#ready.delete(session);
-    this.#write(session, turn, now);
+    this.#writeOf(session, turn, now);
     return true;
   }
 
@@ -173,7 +184,7 @@ export class Writer implements Speaker {
     this.#host.answersWait(0);
   }
 
-  #write(session: Session, turn: Turn, now: number): void {
+  #writeOf(session: Session, turn: Turn, now: number): void {
     if (!session.mayWrite) return;
     const before = turn.at;
     session.writeSmall(turn, now, this.#single ? 1 : SMALL_BUDGET);

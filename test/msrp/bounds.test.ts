@@ -8,19 +8,44 @@ t.test(
   async (t) => {
     const rig = new Rig();
     const { session, flow, told } = bindSession(rig, { maxQueuedBytes: 1000 });
+    const block = (): void => {
+      flow.taking = false;
+      session.send(plain('with the system'));
+      rig.settle();
+    };
+    block();
     t.equal(session.send(plain('x')), 'queued');
     t.equal(session.send(plain('x'.repeat(1001))), 'full');
+    flow.drain();
     rig.settle();
     t.equal(told.drains, 1);
     for (const size of [1001, 100_000]) {
+      block();
       flow.read();
       t.equal(session.send(plain('x'.repeat(size))), 'queued');
       t.equal(session.send(plain('y')), 'full', 'it takes all the room');
+      flow.drain();
       rig.settle();
       t.ok(flow.read().includes('x'.repeat(100)), 'it goes out');
     }
   },
 );
+
+t.test('what comes in one turn is written in it where it would not find room: its peer could not have read it', (t) => {
+  const rig = new Rig();
+  const { session, flow, told } = bindSession(rig, { maxQueuedBytes: 1000 });
+  const texts = Array.from({ length: 100 }, (_, i) => `${i} ${'.'.repeat(50)}`);
+  for (const text of texts) t.equal(session.send(plain(text)), 'queued');
+  t.ok(flow.writes.length <= 25, 'gathered all the same');
+  t.equal(told.drains, 0, 'nobody is called from within');
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ body }) => body),
+    texts,
+    'in their order',
+  );
+  t.end();
+});
 
 t.test('RFC 4975 §10.5: messages refused whose senders say no more take no place from others', async (t) => {
   const rig = new Rig();

@@ -277,7 +277,11 @@ t.test('RFC 4975 §5.4: a handler that throws when the turn ends costs no connec
   loud.told.drained = () => {
     throw new RangeError('a bug of the handler');
   };
+  loud.flow.taking = false;
+  loud.session.send(plain('with the system'));
+  rig.settle();
   while (loud.session.send(plain('x'.repeat(20))) === 'queued');
+  loud.flow.drain();
   well.session.send(plain('as if nothing were'));
   t.throws(() => rig.settle(), { message: 'a bug of the handler' }, 'loud');
   loud.session.send(plain('still there'));

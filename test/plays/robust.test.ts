@@ -25,16 +25,18 @@ t.test('a participant vanishes in the middle of a chunk', async (t) => {
   t.same(bob.line.heard(), [], 'nothing of the half message');
 });
 
-t.test('who reads at once is left out of nothing, however much the disk has kept together', async (t) => {
-  const stage = await raise('rooms.defaults.durability=disk', 'msrp.queue_bytes=64KiB');
-  t.teardown(() => stage.close());
-  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
-  const texts = Array.from({ length: 40 }, (_, i) => `${String(i)} ${'x'.repeat(8_000)}`);
-  const answers = texts.map((text) => alice.say(text));
-  t.ok((await Promise.all(answers)).every((status) => status === '200'));
-  for (const text of texts) await bob.hears(text);
-  t.same(bob.line.heard(), [], 'and is told nothing of it');
-});
+for (const durability of ['memory', 'disk']) {
+  t.test(`who reads at once is left out of nothing, however much comes together: ${durability}`, async (t) => {
+    const stage = await raise(`rooms.defaults.durability=${durability}`, 'msrp.queue_bytes=64KiB');
+    t.teardown(() => stage.close());
+    const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+    const texts = Array.from({ length: 40 }, (_, i) => `${String(i)} ${'x'.repeat(8_000)}`);
+    const answers = texts.map((text) => alice.say(text));
+    t.ok((await Promise.all(answers)).every((status) => status === '200'));
+    for (const text of texts) await bob.hears(text);
+    t.same(bob.line.heard(), [], 'and is told nothing of it');
+  });
+}
 
 t.test('a participant vanishes between two chunks', async (t) => {
   const stage = await raise('msrp.grace=100ms');
