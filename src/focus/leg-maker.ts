@@ -246,10 +246,9 @@ export class LegMaker {
   }
 
   #policy(room: ChatRoom, local: string, { bareText }: PeerProfile): MediaPolicy {
-    const { options, places, audio } = this.#parts;
+    const { options, places } = this.#parts;
     return {
       audio: options.audio,
-      audioReaches: (host) => audio.reaches(host),
       tls: places.at('msrps', 'tcp', local) !== undefined,
       plain: !room.rules.requiresTls,
       bareText,

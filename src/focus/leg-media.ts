@@ -239,8 +239,10 @@ export class LegMedia {
   }
 
   async #audioFor(peer: string): Promise<AudioLine | undefined> {
+    const { audio, local } = this.#parts;
     const current = this.#audio;
-    return current?.reaches(peer) === true ? current : await this.#parts.audio.open(this.#parts.local, peer);
+    const stays = current !== undefined && (current.reaches(peer) || !audio.reaches(peer));
+    return stays ? current : await audio.open(local, peer);
   }
 
   #fileFor({ media, file }: FileLine): FileTransfer | undefined {

@@ -15,8 +15,6 @@ export type AudioMode = 'silence' | 'inactive' | 'decline';
 /** What a room can take. */
 export interface MediaPolicy {
   readonly audio: AudioMode;
-  /** Whether audio can be sent to this address. */
-  readonly audioReaches: (host: string) => boolean;
   /** Whether there is an address for `TCP/TLS/MSRP`. */
   readonly tls: boolean;
   /** Whether chat sessions without TLS are taken (RFC 7701 §11). */
@@ -120,8 +118,7 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy, 
       if (media instanceof MediaFault) faults.push(media);
       else message = { index, media };
     } else if (line.media === 'audio' && audio === undefined) {
-      const peer =
-        policy.audio === 'decline' ? new MediaFault(304, 'no audio here') : readAudio(description, line, policy);
+      const peer = policy.audio === 'decline' ? new MediaFault(304, 'no audio here') : readAudio(description, line);
       if (peer instanceof MediaFault) faults.push(peer);
       else audio = { index, peer, direction: isNowhere(peer.host) ? 'inactive' : directionOf(description, line) };
     } else {
@@ -184,19 +181,12 @@ function readMsrp(description: SessionDescription, line: SdpMedia, policy: Media
   }
 }
 
-function readAudio(
-  description: SessionDescription,
-  line: SdpMedia,
-  policy: MediaPolicy,
-): Omit<AudioPeer, 'direction'> | MediaFault {
+function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioPeer, 'direction'> | MediaFault {
   if (line.protocol !== 'RTP/AVP') return new MediaFault(302, `no ${line.protocol} here`);
   const connection = connectionOf(description, line);
   // A name would be looked up for each packet; what listens nowhere (RFC 3264 §8.4 of old) is not spoken to.
   if (connection === undefined || !ADDRESS.test(connection.address)) {
     return new MediaFault(301, 'no address for the audio line');
-  }
-  if (!policy.audioReaches(connection.address)) {
-    return new MediaFault(301, `no audio by ${connection.address.includes(':') ? 'IPv6' : 'IPv4'} here`);
   }
   const chosen = codecOf(line);
   if (chosen === undefined) return new MediaFault(305, 'PCMU or PCMA must be among the audio formats');

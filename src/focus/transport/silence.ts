@@ -43,8 +43,10 @@ export class SilenceBridge implements AudioBridge {
   }
 
   async open(local: string, peer = local): Promise<AudioLine | undefined> {
-    const places = this.#options.places.filter(({ host }) => isSameFamily(host, peer));
-    const place = places.find(({ host }) => host === local) ?? places[0];
+    const { places } = this.#options;
+    const near = places.filter(({ host }) => isSameFamily(host, peer));
+    const place =
+      near.find(({ host }) => host === local) ?? near[0] ?? places.find(({ host }) => host === local) ?? places[0];
     if (place === undefined) return undefined;
     const pairs = Math.floor((this.#options.lastPort - evenAtLeast(this.#options.firstPort) + 1) / 2);
     for (let tries = 0; tries < pairs; tries += 1) {
@@ -136,13 +138,13 @@ class SilentLine implements AudioLine {
     if (now - this.#sentUntil > MAX_CATCH_UP * PACKET_MS) this.#sentUntil = now - PACKET_MS;
     while (this.#sentUntil + PACKET_MS <= now) {
       this.#sentUntil += PACKET_MS;
-      if (peer.direction === 'sendrecv' || peer.direction === 'sendonly') {
+      if (this.reaches(peer.host) && (peer.direction === 'sendrecv' || peer.direction === 'sendonly')) {
         this.#rtp.send(this.#sender.next(peer.payloadType, peer.codec.silence), peer.port, peer.host);
       } else {
         this.#sender.skip();
       }
     }
-    if (now < this.#reportAt) return;
+    if (now < this.#reportAt || !this.reaches(peer.host)) return;
     this.#reportAt = now + reportInterval(Math.random());
     const report = this.#sender.report(now, this.#cname, this.#receiver.report(now));
     this.#rtcp.send(report, peer.rtcpPort, peer.host);
@@ -154,7 +156,7 @@ class SilentLine implements AudioLine {
     const now = Date.now();
     this.#rtp.close();
     this.#onClose();
-    if (this.#peer === undefined) {
+    if (this.#peer === undefined || !this.reaches(this.#peer.host)) {
       this.#rtcp.close();
       return;
     }
