@@ -71,7 +71,6 @@ export interface CpimLimits {
 const [TAB, LF, CR, SPACE, DOT, COLON, SEMICOLON, EQUALS, DELETE] = [9, 10, 13, 32, 46, 58, 59, 61, 127] as const;
 const BYTE_ORDER_MARK = 0xfeff;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const lenient = new TextDecoder();
 /** By its code, whether a character may stand in the name of a message header between dots. */
 const IN_NAME: readonly boolean[] = Array.from({ length: 128 }, (_, code) =>
   /[!#-'*+\-0-9A-Z^-`a-z|~]/.test(String.fromCharCode(code)),
@@ -420,15 +419,15 @@ function subjectOf(header: CpimHeader): CpimSubject {
 }
 
 function decodeText(charset: string, bytes: Uint8Array): string {
-  if (charset === 'utf-8') {
-    const text = decodeUtf8(octets(bytes));
-    return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
+  if (charset !== 'utf-8') {
+    try {
+      return new TextDecoder(charset).decode(bytes);
+    } catch {
+      // As UTF-8, then.
+    }
   }
-  try {
-    return new TextDecoder(charset).decode(bytes);
-  } catch {
-    return lenient.decode(bytes);
-  }
+  const text = decodeUtf8(octets(bytes));
+  return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
 }
 
 function fromBase64(bytes: Uint8Array): Uint8Array {

@@ -144,6 +144,7 @@ export class Framer {
       const octet = bytes[from + id] ?? 0;
       if (octet === SPACE) {
         if (id < 4) break;
+        // A view of what has just been written: with an id as long as the last one it shows that already.
         if (this.#needle.length !== BEFORE_ID + id) this.#needle = this.#endLine.subarray(0, BEFORE_ID + id);
         this.#state = 'inside';
         this.#endSearched = this.#headSearched = START.length + id;

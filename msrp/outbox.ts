@@ -57,13 +57,17 @@ export class Outbox {
     return this.hasSmall || this.#sendings.some((sending) => sending.ready);
   }
 
-  /** Queues a message; false when the bound would be passed, unless nothing else waits. */
-  add(message: PreparedMessage): boolean {
-    const octets = message.tail?.length ?? message.size;
+  /** Whether `add` would queue it. */
+  hasRoomFor(message: PreparedMessage): boolean {
     // The sum is not taken where small messages alone wait, as they mostly do.
     const waiting = this.#sendings.length === 0 ? this.#smallBytes : this.bytes;
     // What is larger than the bound would never be sent to anybody, however fast he reads.
-    if (waiting > 0 && waiting + octets > this.maxBytes) {
+    return waiting === 0 || waiting + (message.tail?.length ?? message.size) <= this.maxBytes;
+  }
+
+  /** Queues a message; false when the bound would be passed, unless nothing else waits. */
+  add(message: PreparedMessage): boolean {
+    if (!this.hasRoomFor(message)) {
       this.#wasFull = true;
       return false;
     }

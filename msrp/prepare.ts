@@ -1,6 +1,6 @@
 import { allocateBriefly, encodeText, findAscii, octets, octetsOf, writeText } from './bytes.ts';
 import { ID_PART, idWord, newMessageId, newMessagePart } from './ids.ts';
-import type { FailureReport, Header, MessageId } from './message.ts';
+import type { FailureReport, MessageId } from './message.ts';
 import type { MessageOptions, Outgoing, StreamOptions } from './outgoing.ts';
 
 /** A chunk larger than this must be interruptible, so its range-end is `*` (RFC 4975 §7.1.1). */
@@ -92,15 +92,13 @@ export interface ChunkFields {
 /** Characters of the header fields of a message of ours at most. */
 const MAX_FIELDS = 12_288;
 
-const NONE: readonly Header[] = [];
-
 /** Renders what all chunks of a message share. Throws a TypeError. */
 export function chunkFields(messageId: MessageId, options: Omit<StreamOptions, 'total'>): ChunkFields {
   let before = `Message-ID: ${messageId}\r\n`;
   if (options.successReport === true) before += 'Success-Report: yes\r\n';
   if ((options.failureReport ?? 'yes') !== 'yes') before += `Failure-Report: ${options.failureReport ?? 'yes'}\r\n`;
   let after = '';
-  for (const { name, value } of options.headers ?? NONE) {
+  for (const { name, value } of options.headers ?? []) {
     if (OWN_FIELDS.has(name.toLowerCase())) throw new TypeError(`${name} is not for the caller to set`);
     after += formatField(name, value);
   }

@@ -186,11 +186,9 @@ export class Session implements MsrpSession, ReceiverHost {
 
   send(message: PreparedMessage): Queued {
     if (this.#state.is === 'closed') return 'closed';
-    if (!this.outbox.add(message)) {
-      // It may be full of what came in this very turn, of which the peer could not have read anything yet.
-      this.line?.flush();
-      if (!this.outbox.add(message)) return 'full';
-    }
+    // It may be full of what came in this very turn, of which the peer could not have read anything yet.
+    if (!this.outbox.hasRoomFor(message)) this.line?.flush();
+    if (!this.outbox.add(message)) return 'full';
     this.#askToWrite();
     return 'queued';
   }

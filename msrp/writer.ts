@@ -99,7 +99,7 @@ export class Writer implements Speaker {
   /** Writes at once, rather than when the turn ends; that there is room again is told then all the same. */
   flush(): void {
     if (this.#blocked || this.#turn.at > 0) return;
-    this.#write(this.#turn);
+    this.#writeNow(this.#turn);
     this.ask();
   }
 
@@ -114,13 +114,13 @@ export class Writer implements Speaker {
     this.#asked = false;
     // Somebody who was asked for octets has closed a session: not in the middle of another one's.
     if (turn.at > 0) return this.ask();
-    const clear = this.#write(turn);
+    const clear = this.#writeNow(turn);
     if (clear === undefined) this.ask();
     else this.#host.spoken(clear);
   }
 
   /** As `#speak`, with an end to the connection when something throws. */
-  #write(turn: Turn): boolean | undefined {
+  #writeNow(turn: Turn): boolean | undefined {
     turn.prepare();
     try {
       return this.#speak(turn, this.#host.now());
@@ -165,7 +165,7 @@ export class Writer implements Speaker {
     const [session] = this.#ready;
     if (session === undefined) return false;
     this.#ready.delete(session);
-    this.#writeOf(session, turn, now);
+    this.#write(session, turn, now);
     return true;
   }
 
@@ -184,7 +184,7 @@ export class Writer implements Speaker {
     this.#host.answersWait(0);
   }
 
-  #writeOf(session: Session, turn: Turn, now: number): void {
+  #write(session: Session, turn: Turn, now: number): void {
     if (!session.mayWrite) return;
     const before = turn.at;
     session.writeSmall(turn, now, this.#single ? 1 : SMALL_BUDGET);

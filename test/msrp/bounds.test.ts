@@ -39,6 +39,7 @@ t.test('what comes in one turn is written in it where it would not find room: it
   t.ok(flow.writes.length <= 25, 'gathered all the same');
   t.equal(told.drains, 0, 'nobody is called from within');
   rig.settle();
+  t.equal(told.drains, 0, 'nor afterwards, since nobody was told that it is full');
   t.same(
     framesOf(flow.read()).map(({ body }) => body),
     texts,
