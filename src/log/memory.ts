@@ -176,7 +176,6 @@ class RoomPast {
       this.#happenings.shift();
     }
     const most = this.#messages.length + this.#happenings.length === 0 ? 0 : MOST_POSITIONS;
-    if (this.#positions.size <= most) return;
     for (const key of this.#positions.keys()) {
       if (this.#positions.size <= most) break;
       this.#positions.delete(key);
