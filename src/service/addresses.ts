@@ -6,12 +6,17 @@ export interface Advertised {
   readonly port: number | null;
 }
 
+/** Whether two literals are both of IPv6, or both of IPv4. */
+export function isSameFamily(one: string, other: string): boolean {
+  return one.includes(':') === other.includes(':');
+}
+
 /** The host that peers are given: the advertised one, else the one bound, else the first address of this machine, if it can be of its family. */
 export function reachableHost(bound: string, advertise: Advertised): string {
   if (advertise.host !== null) return advertise.host;
   if (!isAny(bound)) return bound;
   const addresses = machineAddresses();
-  const own = addresses.find((address) => address.includes(':') === bound.includes(':'));
+  const own = addresses.find((address) => isSameFamily(address, bound));
   return own ?? addresses[0] ?? '127.0.0.1';
 }
 

@@ -4,7 +4,7 @@ import type { Config } from '../config/schema.ts';
 import type { MsrpPlaces } from '../focus/msrp-places.ts';
 import type { AudioPlace } from '../focus/transport/silence.ts';
 import { isLoopback } from '../config/units.ts';
-import { bracketed, isAny, reachableHost } from './addresses.ts';
+import { bracketed, isAny, isSameFamily, reachableHost } from './addresses.ts';
 import type { Certificates } from './certificates.ts';
 
 /** One address that the service listens at. */
@@ -81,8 +81,8 @@ async function listenAt(
 export function audioPlaces({ sip: { host: hosts, advertise } }: Config): readonly AudioPlace[] {
   return hosts.map((host) => {
     const isBetter = (local: string): boolean =>
-      advertise.host === null && isAny(host) && local.includes(':') === host.includes(':') && !isLoopback(local);
-    const isOther = LITERAL.test(advertise.host ?? '') && advertise.host?.includes(':') !== host.includes(':');
+      advertise.host === null && isAny(host) && isSameFamily(local, host) && !isLoopback(local);
+    const isOther = LITERAL.test(advertise.host ?? '') && !isSameFamily(advertise.host ?? '', host);
     return {
       host,
       // Bound to every address: the best to give is the one by which the peer already reaches us, if it is no proxy here.

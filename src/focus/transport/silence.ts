@@ -45,8 +45,8 @@ export class SilenceBridge implements AudioBridge {
   async open(local: string, peer = local): Promise<AudioLine | undefined> {
     const { places } = this.#options;
     const near = places.filter(({ host }) => isSameFamily(host, peer));
-    const place =
-      near.find(({ host }) => host === local) ?? near[0] ?? places.find(({ host }) => host === local) ?? places[0];
+    const among = near.length > 0 ? near : places;
+    const place = among.find(({ host }) => host === local) ?? among[0];
     if (place === undefined) return undefined;
     const pairs = Math.floor((this.#options.lastPort - evenAtLeast(this.#options.firstPort) + 1) / 2);
     for (let tries = 0; tries < pairs; tries += 1) {
@@ -136,15 +136,17 @@ class SilentLine implements AudioLine {
     const peer = this.#peer;
     if (peer === undefined) return;
     if (now - this.#sentUntil > MAX_CATCH_UP * PACKET_MS) this.#sentUntil = now - PACKET_MS;
+    const isReached = this.reaches(peer.host);
+    const isSentTo = isReached && (peer.direction === 'sendrecv' || peer.direction === 'sendonly');
     while (this.#sentUntil + PACKET_MS <= now) {
       this.#sentUntil += PACKET_MS;
-      if (this.reaches(peer.host) && (peer.direction === 'sendrecv' || peer.direction === 'sendonly')) {
+      if (isSentTo) {
         this.#rtp.send(this.#sender.next(peer.payloadType, peer.codec.silence), peer.port, peer.host);
       } else {
         this.#sender.skip();
       }
     }
-    if (now < this.#reportAt || !this.reaches(peer.host)) return;
+    if (now < this.#reportAt || !isReached) return;
     this.#reportAt = now + reportInterval(Math.random());
     const report = this.#sender.report(now, this.#cname, this.#receiver.report(now));
     this.#rtcp.send(report, peer.rtcpPort, peer.host);
