@@ -83,9 +83,14 @@ export class Outbox {
     return true;
   }
 
+  /** Whether `addStream` would queue it. */
+  get hasRoomForStream(): boolean {
+    return this.#sendings.length < this.#maxStreams;
+  }
+
   /** Queues a message that comes piece by piece; undefined when too many of them are under way. */
   addStream(options: StreamOptions, source: StreamSource): Sending | undefined {
-    if (this.#sendings.length >= this.#maxStreams) {
+    if (!this.hasRoomForStream) {
       this.#wasFull = true;
       return undefined;
     }

@@ -195,6 +195,8 @@ export class Session implements MsrpSession, ReceiverHost {
 
   stream(options: StreamOptions, source: StreamSource): OutgoingStream | 'full' | 'closed' {
     if (this.#state.is === 'closed') return 'closed';
+    // As in `send`: whole messages that go in pieces take places, too.
+    if (!this.outbox.hasRoomForStream) this.line?.flush();
     const sending = this.outbox.addStream(options, source);
     if (sending !== undefined) this.#askToWrite();
     return sending ?? 'full';

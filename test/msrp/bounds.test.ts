@@ -48,6 +48,19 @@ t.test('what comes in one turn is written in it where it would not find room: it
   t.end();
 });
 
+t.test('the same of a stream: whole messages that go in pieces, and came in this turn, do not keep it out', (t) => {
+  const rig = new Rig();
+  const { session, flow } = bindSession(rig, { maxStreams: 2 });
+  for (const letter of ['a', 'b', 'c']) t.equal(session.send(plain(letter.repeat(4000))), 'queued');
+  t.type(session.stream({ contentType: 'a/b' }, { pull: () => 'later' }), 'object');
+  rig.settle();
+  t.same(
+    framesOf(flow.read()).map(({ body }) => body?.[0]),
+    ['a', 'b', 'c'],
+  );
+  t.end();
+});
+
 t.test('RFC 4975 §10.5: messages refused whose senders say no more take no place from others', async (t) => {
   const rig = new Rig();
   const { flow, ask, told } = bindSession(rig, { assembler: new Assembler({ maxMessages: 2, maxMessageBytes: 100 }) });
