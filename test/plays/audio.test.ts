@@ -141,6 +141,8 @@ t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one
   const lost = await call(only, 'phone', bySix(six));
   t.match(lost.answer, /^c=IN IP4 127\.0\.0\.1\r$/m, 'the call stands, as text can reach it');
   lost.phone.ack(lost.dialog);
+  // The answer shows that the ACK has come: what is heard before that is not followed.
+  await lost.phone.within(lost.dialog, 'OPTIONS');
   const [, port = ''] = /^m=audio (\d+) /m.exec(lost.answer) ?? [];
   four.rtp.send(Buffer.concat([Buffer.from('8000000100000001000000ff', 'hex'), Buffer.alloc(160)]), Number(port));
   t.equal((await datagram(four.rtp)).length, 172, 'and is sent to where it is heard from');
