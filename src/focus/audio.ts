@@ -21,8 +21,8 @@ export interface AudioPeer {
   readonly host: string;
   /** Its RTP port. */
   readonly port: number;
-  /** Its RTCP port: the RTP port plus one unless `a=rtcp` says otherwise (RFC 3605). */
-  readonly rtcpPort: number;
+  /** Its RTCP port; undefined where there can be none: it is sent no reports. */
+  readonly rtcpPort: number | undefined;
   /** The codec agreed, and the payload type number the peer gave it. */
   readonly codec: AudioCodec;
   /** The payload type number the peer mapped the codec to. */

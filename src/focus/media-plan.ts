@@ -8,6 +8,7 @@ import {
   SipError,
 } from '../../sip/index.ts';
 import { AUDIO_CODECS, type AudioPeer, type Direction } from './audio.ts';
+import { isPort, portAfter } from './rtp.ts';
 
 /** What the service does with lines of audio. */
 export type AudioMode = 'silence' | 'inactive' | 'decline';
@@ -190,9 +191,14 @@ function readAudio(description: SessionDescription, line: SdpMedia): Omit<AudioP
   }
   const chosen = codecOf(line);
   if (chosen === undefined) return new MediaFault(305, 'PCMU or PCMA must be among the audio formats');
-  const rtcp = line.attributes.find(({ name }) => name === 'rtcp')?.value;
-  const rtcpPort = rtcp === undefined ? line.port + 1 : Number.parseInt(rtcp, 10);
-  return { host: connection.address, port: line.port, rtcpPort: rtcpPort > 0 ? rtcpPort : line.port + 1, ...chosen };
+  return { host: connection.address, port: line.port, rtcpPort: rtcpPortOf(line), ...chosen };
+}
+
+/** RTCP is next to RTP (RFC 3550 §11), unless the line says where it is (RFC 3605 §2.1). Undefined: there is no such port. */
+function rtcpPortOf({ attributes, port }: SdpMedia): number | undefined {
+  const said = attributes.find(({ name }) => name === 'rtcp')?.value;
+  const named = Number(/^\d+(?= |$)/.exec(said ?? '')?.[0] ?? 0);
+  return isPort(named) ? named : portAfter(port);
 }
 
 const ADDRESS = /^(?:[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/;

@@ -15,6 +15,16 @@ const CNAME = 1;
 /** Seconds between 1900 (NTP) and 1970 (RFC 3550 §4). */
 const NTP_EPOCH = 2_208_988_800;
 
+/** Whether there is such a port. */
+export function isPort(port: number): boolean {
+  return port > 0 && port <= 0xffff;
+}
+
+/** The port on which RTCP goes with RTP at this one (RFC 3550 §11); undefined after the last there is. */
+export function portAfter(port: number): number | undefined {
+  return isPort(port + 1) ? port + 1 : undefined;
+}
+
 /**
  * One outgoing RTP stream: sequence number, timestamp and the counts that its sender reports give (RFC 3550 §5.1, §6.4.1).
  * Start values are random, as §5.1 asks.
@@ -121,11 +131,18 @@ export class RtpReceiver {
     return ssrc;
   }
 
-  /** Takes a datagram from the RTCP port; only the time of a sender report matters to us. */
-  receiveReport(packet: Buffer, now: number): void {
-    if (packet.length < 28 || packet[1] !== SENDER_REPORT || packet.readUInt32BE(4) !== this.#ssrc) return;
-    this.#lastReport = packet.readUInt32BE(10);
-    this.#lastReportAt = now;
+  /**
+   * Takes a datagram from the RTCP port, and tells whether it is from the source that is heard. Only the time of a sender
+   * report matters to us.
+   */
+  receiveReport(packet: Buffer, now: number): boolean {
+    const isReport = packet[1] === SENDER_REPORT || packet[1] === RECEIVER_REPORT;
+    if (packet.length < 8 || !isReport || packet.readUInt32BE(4) !== this.#ssrc) return false;
+    if (packet[1] === SENDER_REPORT && packet.length >= 28) {
+      this.#lastReport = packet.readUInt32BE(10);
+      this.#lastReportAt = now;
+    }
+    return true;
   }
 
   /** The report block for what was heard since the last call; undefined while nothing was heard. */

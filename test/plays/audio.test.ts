@@ -28,6 +28,9 @@ function sdp(ear: Ear, format = '0', direction = 'sendrecv'): { contentType: str
   return { contentType: 'application/sdp', body: lines.join('\r\n') };
 }
 
+/** A packet of one sample, from the stream of this number. */
+const rtp = (source: number): Buffer => Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, source, 0xff]);
+
 const datagram = (socket: Socket): Promise<Buffer> => new Promise((resolve) => socket.once('message', resolve));
 
 async function call(stage: Stage, name: string, offer: { contentType: string; body: string }) {
@@ -98,20 +101,74 @@ t.test('RFC 4961: silence goes to where the telephone sends from, and to no stra
   const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear));
   phone.ack(dialog);
   const port = Number(/^m=audio (\d+)/m.exec(answer)?.[1]);
-  const packet = (source: number): Buffer => Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, source, 0xff]);
   const goesOn = async (): Promise<void> => {
     for (let i = 0; i < 10; i += 1) await datagram(ear.rtp);
   };
   stranger.rtp.send('not RTP', port, '127.0.0.1');
   await goesOn();
-  ear.rtp.send(packet(1), port, '127.0.0.1');
+  ear.rtp.send(rtp(1), port, '127.0.0.1');
   await goesOn();
-  stranger.rtp.send(packet(2), port, '127.0.0.1');
+  stranger.rtp.send(rtp(2), port, '127.0.0.1');
   await goesOn();
-  moved.rtp.send(packet(1), port, '127.0.0.1');
+  moved.rtp.send(rtp(1), port, '127.0.0.1');
   t.equal((await datagram(moved.rtp)).length, 172, 'the same stream from another address');
   await phone.within(dialog, 'BYE');
 });
+
+t.test(
+  'RFC 3605: RTCP goes where the telephone says, next to where it is heard, or nowhere if there is no such port',
+  async (t) => {
+    const stage = await raise('audio.first_port=42800', 'audio.last_port=42899');
+    t.teardown(() => stage.close());
+    const [ear, moved] = [await listen(), await listen()];
+    t.teardown(() => {
+      for (const each of [ear, moved]) each.close();
+    });
+    const port = String(ear.port);
+    for (const [named, said] of [
+      [port, '1'],
+      [port, '99999'],
+      [port, '-1 IN IP4 127.0.0.1'],
+      ['65535', '0'],
+    ] as const) {
+      const { body } = sdp(ear);
+      const offer = body.replace(`m=audio ${port}`, `m=audio ${named}`).replace(/a=rtcp:\d+/, `a=rtcp:${said}`);
+      const { phone, dialog, answer } = await call(stage, 'phone', { contentType: 'application/sdp', body: offer });
+      phone.ack(dialog);
+      await phone.within(dialog, 'OPTIONS');
+      moved.rtp.send(rtp(1), Number(/^m=audio (\d+)/m.exec(answer)?.[1]), '127.0.0.1');
+      await datagram(moved.rtp);
+      await phone.within(dialog, 'BYE');
+      t.equal((await phone.request('OPTIONS', ROOM)).response.status, 200);
+    }
+  },
+);
+
+t.test(
+  'RFC 4961: reports go to where reports come from; an offer that names the same place changes nothing',
+  async (t) => {
+    const stage = await raise('audio.first_port=42900', 'audio.last_port=42999');
+    t.teardown(() => stage.close());
+    const [ear, moved] = [await listen(), await listen()];
+    t.teardown(() => {
+      for (const each of [ear, moved]) each.close();
+    });
+    const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear));
+    phone.ack(dialog);
+    await phone.within(dialog, 'OPTIONS');
+    const port = Number(/^m=audio (\d+)/m.exec(answer)?.[1]);
+    moved.rtp.send(rtp(7), port, '127.0.0.1');
+    await datagram(moved.rtp);
+    moved.rtcp.send(Buffer.from([0x80, 201, 0, 1, 0, 0, 0, 7]), port + 1, '127.0.0.1');
+    await phone.within(dialog, 'INVITE', sdp(ear));
+    phone.ack(dialog);
+    await phone.within(dialog, 'OPTIONS');
+    for (let i = 0; i < 5; i += 1) await datagram(moved.rtp);
+    const bye = datagram(moved.rtcp);
+    await phone.within(dialog, 'BYE');
+    t.ok((await bye).includes(Buffer.from([0x81, 203])), 'RTCP BYE');
+  },
+);
 
 t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one after a re-INVITE', async (t) => {
   const stage = await raise("sip.host=[127.0.0.1, '::1']", 'audio.first_port=42500', 'audio.last_port=42599');
@@ -144,7 +201,7 @@ t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one
   // The answer shows that the ACK has come: what is heard before that is not followed.
   await lost.phone.within(lost.dialog, 'OPTIONS');
   const [, port = ''] = /^m=audio (\d+) /m.exec(lost.answer) ?? [];
-  four.rtp.send(Buffer.concat([Buffer.from('8000000100000001000000ff', 'hex'), Buffer.alloc(160)]), Number(port));
+  four.rtp.send(rtp(1), Number(port));
   t.equal((await datagram(four.rtp)).length, 172, 'and is sent to where it is heard from');
   await lost.phone.within(lost.dialog, 'BYE');
 });

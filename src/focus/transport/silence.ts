@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
+import { isIP } from 'node:net';
 import type { AudioBridge, AudioLine, AudioPeer } from '../audio.ts';
-import { PACKET_MS, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
+import { PACKET_MS, portAfter, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
 
 /** Where the silent audio lines live. */
 export interface SilenceOptions {
@@ -97,6 +98,9 @@ class SilentLine implements AudioLine {
   readonly #sender = new RtpSender();
   readonly #receiver = new RtpReceiver();
   readonly #cname = `${randomBytes(9).toString('base64url')}@focus`;
+  /** Where the peer has said that it is. */
+  #said: AudioPeer | undefined;
+  /** Where it is. */
   #peer: AudioPeer | undefined;
   /** SSRC of the stream by which the peer is followed; unknown until one is heard. */
   #source: number | undefined;
@@ -114,8 +118,8 @@ class SilentLine implements AudioLine {
       const source = this.#receiver.receive(packet, Date.now());
       if (source !== undefined) this.#follow(source, from.address, from.port);
     });
-    this.#rtcp.on('message', (packet) => {
-      this.#receiver.receiveReport(packet, Date.now());
+    this.#rtcp.on('message', (packet, from) => {
+      if (this.#receiver.receiveReport(packet, Date.now())) this.#followReports(from.address, from.port);
     });
   }
 
@@ -124,8 +128,12 @@ class SilentLine implements AudioLine {
   }
 
   direct(peer: AudioPeer): void {
-    this.#peer = peer;
-    this.#source = undefined;
+    const { host, port, rtcpPort } = this.#peer ?? peer;
+    const before = this.#said;
+    const stays = before?.host === peer.host && before.port === peer.port && before.rtcpPort === peer.rtcpPort;
+    this.#said = peer;
+    this.#peer = stays ? { ...peer, host, port, rtcpPort } : peer;
+    if (!stays) this.#source = undefined;
     const now = Date.now();
     this.#sentUntil = now;
     // The first report waits half the interval (RFC 3550 §6.2).
@@ -149,21 +157,22 @@ class SilentLine implements AudioLine {
     if (now < this.#reportAt || !isReached) return;
     this.#reportAt = now + reportInterval(Math.random());
     const report = this.#sender.report(now, this.#cname, this.#receiver.report(now));
-    this.#rtcp.send(report, peer.rtcpPort, peer.host);
+    if (peer.rtcpPort !== undefined) this.#rtcp.send(report, peer.rtcpPort, peer.host);
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     const now = Date.now();
+    const peer = this.#peer;
     this.#rtp.close();
     this.#onClose();
-    if (this.#peer === undefined || !this.reaches(this.#peer.host)) {
+    if (peer?.rtcpPort === undefined || !this.reaches(peer.host)) {
       this.#rtcp.close();
       return;
     }
     const bye = this.#sender.goodbye(now, this.#cname, this.#receiver.report(now));
-    this.#rtcp.send(bye, this.#peer.rtcpPort, this.#peer.host, () => {
+    this.#rtcp.send(bye, peer.rtcpPort, peer.host, () => {
       this.#rtcp.close();
     });
   }
@@ -180,7 +189,14 @@ class SilentLine implements AudioLine {
     if (isThere) this.#source = source;
     this.#source ??= source;
     if (isThere || source !== this.#source) return;
-    this.#peer = { ...peer, host, port, rtcpPort: port + (peer.rtcpPort - peer.port) };
+    this.#peer = { ...peer, host, port, rtcpPort: portAfter(port) };
+  }
+
+  /** An address translator gives RTCP a port of its own, which need not be next to that of RTP. */
+  #followReports(host: string, rtcpPort: number): void {
+    const peer = this.#peer;
+    if (this.#source === undefined || peer?.host !== host || peer.rtcpPort === rtcpPort) return;
+    this.#peer = { ...peer, rtcpPort };
   }
 }
 
@@ -209,8 +225,9 @@ function bind(host: string, port: number): Promise<Socket | undefined> {
   });
 }
 
+/** Both are literals of one family: what only looks like one would be looked up as a name for each packet. */
 function isSameFamily(one: string, other: string): boolean {
-  return one.includes(':') === other.includes(':');
+  return isIP(one) === isIP(other);
 }
 
 function evenAtLeast(port: number): number {
