@@ -1,5 +1,6 @@
 /** What a running service can take over from a changed configuration. */
 import { type Config, keepsOnDisk } from './schema.ts';
+import { isSection } from './sources.ts';
 
 /** Which keys have changed, as dotted paths. */
 export interface ConfigChange {
@@ -67,6 +68,3 @@ function differences(a: unknown, b: unknown, path: readonly string[]): readonly 
   }
   return JSON.stringify(a) === JSON.stringify(b) ? [] : [path.join('.')];
 }
-
-const isSection = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

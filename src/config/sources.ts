@@ -175,8 +175,11 @@ function broken(fault: ConfigFault): Source {
 }
 
 /** Whether a value has names of its own. */
-export const isSection = (value: Value | undefined): value is { readonly [key: string]: Value } =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+export function isSection(value: Value | undefined): value is { readonly [key: string]: Value };
+export function isSection(value: unknown): value is Readonly<Record<string, unknown>>;
+export function isSection(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 /** Lays one value over another: sections are merged key by key, all else is replaced. An empty section changes nothing. */
 export function overlay(below: Value | undefined, above: Value): Value {

@@ -71,7 +71,9 @@ export class HttpServer {
   readonly #log: Logger;
   readonly #http: FastifyInstance;
   readonly #webSockets: Readonly<Record<SubProtocol, WebSocketServer>>;
-  readonly #open = new Map<WebSocket, { readonly address: string; answered: boolean }>();
+  readonly #open = new Map<WebSocket, { answered: boolean }>();
+  /** How many of them there are from each address. */
+  readonly #openFrom = new Map<string, number>();
   readonly #secure: boolean;
   #pings: NodeJS.Timeout | undefined;
   #closing = false;
@@ -164,7 +166,7 @@ export class HttpServer {
       return;
     }
     this.#webSockets[chosen].handleUpgrade(request, socket, head, (webSocket) =>
-      this.#opened(chosen, webSocket, socket),
+      this.#opened(chosen, webSocket, socket, address),
     );
   }
 
@@ -175,7 +177,7 @@ export class HttpServer {
     if (!this.#welcomes(request)) {
       return { status: 403, reason: 'pages of this origin may not open a WebSocket here (http.origins)' };
     }
-    const open = [...this.#open.values()].filter((other) => other.address === address).length;
+    const open = this.#openFrom.get(address) ?? 0;
     if (!this.#options.proxies.includes(address) && open >= this.#options.webSocketsPerAddress) {
       return { status: 503, reason: 'too many WebSockets from this address' };
     }
@@ -192,21 +194,31 @@ export class HttpServer {
     return URL.canParse(origin) && new URL(origin).host === host;
   }
 
-  #opened(protocol: SubProtocol, webSocket: WebSocket, socket: Socket): void {
-    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket;
-    const state = { address: remoteAddress, answered: true };
+  #opened(protocol: SubProtocol, webSocket: WebSocket, socket: Socket, address: string): void {
+    const { remotePort = 0, localAddress = '', localPort = 0 } = socket;
+    const state = { answered: true };
     this.#open.set(webSocket, state);
+    this.#count(address, 1);
     webSocket.on('pong', () => (state.answered = true));
-    webSocket.on('close', () => this.#open.delete(webSocket));
+    webSocket.on('close', () => {
+      this.#open.delete(webSocket);
+      this.#count(address, -1);
+    });
     webSocket.on('error', (error) =>
-      this.#log.info('WebSocket fault', { peer: remoteAddress, protocol, reason: error.message }),
+      this.#log.info('WebSocket fault', { peer: address, protocol, reason: error.message }),
     );
     this.#handlers.webSocket(protocol, webSocket, {
-      address: remoteAddress,
+      address,
       port: remotePort,
       local: { address: localAddress, port: localPort },
       secure: this.#secure,
     });
+  }
+
+  #count(address: string, more: 1 | -1): void {
+    const open = (this.#openFrom.get(address) ?? 0) + more;
+    if (open === 0) this.#openFrom.delete(address);
+    else this.#openFrom.set(address, open);
   }
 
   /** Ends those who have not answered since the last round, and asks the others. */

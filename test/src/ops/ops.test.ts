@@ -176,14 +176,21 @@ t.test('a message above the bound closes its WebSocket with 1009', async (t) => 
 });
 
 t.test('one address opens no more WebSockets than the bound', async (t) => {
-  const { at } = await serve(t, {}, { webSocketsPerAddress: 1, proxies: [] });
+  const gone: Promise<unknown>[] = [];
+  const webSocket = (_: string, socket: WebSocket): void => void gone.push(once(socket, 'close'));
+  const { at } = await serve(t, { webSocket }, { webSocketsPerAddress: 1, proxies: [] });
   const first = new WebSocket(`ws://${at}/ws`, ['sip']);
   await once(first, 'open');
   t.match(await refusalOf(`ws://${at}/ws`, ['sip']), { status: 503, body: /too many/ });
+  first.close();
+  await gone[0];
+  const next = new WebSocket(`ws://${at}/ws`, ['msrp']);
+  await once(next, 'open');
+  t.match(await refusalOf(`ws://${at}/ws`, ['sip']), { status: 503 }, 'the place of one that has gone is given once');
   const trusting = await serve(t, {}, { webSocketsPerAddress: 1 });
   const sockets = [1, 2].map(() => new WebSocket(`ws://${trusting.at}/ws`, ['sip']));
   await Promise.all(sockets.map((socket) => once(socket, 'open')));
-  for (const socket of [first, ...sockets]) socket.terminate();
+  for (const socket of [next, ...sockets]) socket.terminate();
 });
 
 t.test('a peer that does not answer pings is ended', async (t) => {
