@@ -54,7 +54,8 @@ export interface AudioBridge {
    * @param local the address of ours to which the peer's SIP came
    * @param peer where the peer listens, once that is known. What cannot reach it there is a line all the same: a telephone
    *   that names its IPv6 address mostly has one of IPv4, too, and is sent to where it is heard from.
-   * @returns undefined when the configured range is used up: the line is then declined with port 0.
+   * @returns undefined when the configured range is used up: the line is then declined with port 0, or the call for a while
+   *   where there is no other.
    */
   open(local: string, peer?: string): Promise<AudioLine | undefined>;
   /** Ends every line. */

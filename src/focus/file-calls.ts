@@ -77,7 +77,7 @@ export class FileCalls implements Watcher {
     });
     this.#alive.add(call);
     const answer = await call.media.answer(offer);
-    if ('faults' in answer) invite.refuse(noMediaAnswer(answer));
+    if ('faults' in answer) invite.refuse(noMediaAnswer(answer, 'no call'));
     else {
       const session = invite.accept({ ...sdpContent(answer), contact: FOCUS_CONTACT, session: call });
       if (session !== undefined) call.answered(session);
@@ -174,7 +174,7 @@ class FileCall implements SessionHandlers {
   async onOffer({ offer, request }: IncomingOffer): Promise<Answer> {
     const description = offer ? sdpOf(request) : undefined;
     const answer = description === undefined ? await this.media.offer() : await this.media.answer(description);
-    if ('faults' in answer) return noMediaAnswer(answer);
+    if ('faults' in answer) return noMediaAnswer(answer, 'call');
     this.#linger();
     return { status: 200, ...sdpContent(answer) };
   }

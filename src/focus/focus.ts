@@ -310,7 +310,7 @@ export class Focus implements UserAgentHandlers {
     }
     const description = offer === undefined ? await leg.media.offer() : await leg.media.answer(offer);
     if ('faults' in description) {
-      invite.refuse(noMediaAnswer(description));
+      invite.refuse(noMediaAnswer(description, 'no call'));
       return;
     }
     const session = invite.accept({

@@ -132,8 +132,8 @@ export class LegMedia {
       return noMedia('the call is over');
     }
     if (chat === undefined && audio === undefined && !(filesOnly && plan.files.length > 0)) {
-      const why = plan.audio === undefined ? 'a message line for the chat is needed' : 'no port for audio is free';
-      return plan.faults.length > 0 ? plan : noMedia(why);
+      if (plan.audio !== undefined) return { ...noMedia('no port for audio is free'), forNow: true };
+      return plan.faults.length > 0 ? plan : noMedia('a message line for the chat is needed');
     }
     this.#use(plan, chat, audio);
     this.#files.use(plan.files);

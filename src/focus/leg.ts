@@ -209,7 +209,7 @@ export class Leg implements SessionHandlers {
     if (unsupported !== undefined) return unsupported;
     const offer = incoming.offer ? sdpOf(request) : undefined;
     const answer = offer === undefined ? await this.media.offer() : await this.media.answer(offer);
-    if ('faults' in answer) return noMediaAnswer(answer);
+    if ('faults' in answer) return noMediaAnswer(answer, 'call');
     if (offer !== undefined) this.#mediaChanged();
     this.#readSubject(request);
     return { status: 200, ...sdpContent(answer) };

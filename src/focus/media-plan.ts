@@ -78,6 +78,8 @@ export class MediaFault {
 /** A description that cannot be used: what a 488 says. */
 export interface NoMedia {
   readonly faults: readonly MediaFault[];
+  /** It could be used if we had what it takes: the same may do in a while. */
+  readonly forNow?: true;
 }
 
 /** A description that cannot be used for a reason that has no code of its own. */

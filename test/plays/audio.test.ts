@@ -1,7 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import t from 'tap';
 import { SipPhone } from './sip-phone.ts';
-import { join, raise, ROOM, type Stage } from './stage.ts';
+import { join, messageSdp, raise, ROOM, type Stage } from './stage.ts';
 
 /** A telephone's RTP and RTCP sockets. */
 interface Ear {
@@ -222,7 +222,7 @@ t.test('audio: inactive, and audio: decline', async (t) => {
   t.equal((await call(deaf, 'phone', sdp(ear))).response.status, 488);
 });
 
-t.test('a range of ports that is used up refuses, and gives back what ends', async (t) => {
+t.test('a range of ports that is used up refuses for a while, and gives back what ends', async (t) => {
   const stage = await raise('audio.first_port=42300', 'audio.last_port=42301');
   t.teardown(() => stage.close());
   const ear = await listen();
@@ -231,7 +231,22 @@ t.test('a range of ports that is used up refuses, and gives back what ends', asy
   });
   const one = await call(stage, 'one', sdp(ear));
   one.phone.ack(one.dialog);
-  t.equal((await call(stage, 'two', sdp(ear))).response.status, 488);
+  const { response: two } = await call(stage, 'two', sdp(ear));
+  t.equal(two.status, 480, 'the offer is well');
+  t.equal(two.headers.get('Retry-After'), '30');
+  t.match(two.headers.get('Warning'), /no port for audio is free/);
+  const alice = await join(stage, 'alice');
+  const audio = sdp(ear).body.slice(sdp(ear).body.indexOf('m=audio'));
+  const both = { contentType: 'application/sdp', body: messageSdp(alice.line.own) + audio };
+  const beside = await alice.phone.within(alice.dialog, 'INVITE', both);
+  alice.phone.ack(alice.dialog);
+  t.equal(beside.status, 200);
+  t.match(Buffer.from(beside.body).toString(), /^m=audio 0 /m, 'a chat does without it');
+  const chatless = both.body.replace('m=message 9', 'm=message 0');
+  const instead = await alice.phone.within(alice.dialog, 'INVITE', { ...both, body: chatless });
+  t.equal(instead.status, 500, 'which ends no call (RFC 5057 §5.1)');
+  t.equal(instead.headers.get('Retry-After'), '30');
+  t.equal(await alice.say('still here'), '200');
   await one.phone.within(one.dialog, 'BYE');
   const three = await call(stage, 'three', sdp(ear));
   t.equal(three.response.status, 200);
