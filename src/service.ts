@@ -55,6 +55,7 @@ import { peerFamily } from './service/peers.ts';
 import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
 import { openRoomLog } from './service/room-log.ts';
 import { settingsOf } from './service/room-settings.ts';
+import { sipTrace } from './service/sip-trace.ts';
 
 export type { ServedAddress } from './service/listen.ts';
 
@@ -220,6 +221,7 @@ async function wire(
     dialer: (target) => tcpDialer({ tls: certificates.current.tls })(target),
   });
   const transports: SocketTransport[] = [];
+  const trace = sipTrace(log.child('sip'));
   const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
     const { secure, local } = peer;
     if (protocol === 'msrp') {
@@ -327,7 +329,7 @@ async function wire(
       transport: (handlers) => {
         const limits = sipTransportLimits(config);
         const congested = (): boolean => roomLog.backlog > LOG_BUSY || legs.congested;
-        const sockets = new SocketTransport({ log: log.child('sip'), limits, congested }, handlers);
+        const sockets = new SocketTransport({ log: log.child('sip'), limits, congested, trace }, handlers);
         transports.push(sockets);
         return sockets;
       },

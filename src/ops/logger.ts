@@ -46,6 +46,11 @@ export class Logger {
     this.#root.level = level;
   }
 
+  /** Whether lines of `trace` are written now, so that who would have to make them may save that. */
+  get traces(): boolean {
+    return this.#root.isLevelEnabled('trace');
+  }
+
   /** What only a developer wants to know, such as each message. */
   trace(text: string, fields?: LogFields): void {
     this.#root.trace(this.#with(fields), text);

@@ -110,3 +110,24 @@ t.test('what is said to be taken over is, and nothing else', async (t) => {
   t.same([reloadable.length, fixed.length], [taken.length, restart.length]);
   t.same(compareConfigs(before, afterReload(before, after)), { reloadable, fixed: [] });
 });
+
+t.test('logging.level: trace tells each SIP message as it is on the wire, debug none', async (t) => {
+  for (const level of ['trace', 'debug']) {
+    const stage = await raise(`logging.level=${level}`);
+    t.teardown(() => stage.close());
+    const phone = await SipPhone.connect('alice', stage.sip);
+    t.teardown(() => {
+      phone.hangUp();
+    });
+    await phone.request('OPTIONS', ROOM);
+    const told = stage.lines.filter((line) => / trace sip: /.test(line));
+    if (level === 'debug') t.same(told, []);
+    else {
+      t.match(told, [
+        /received flow=tcp-1 peer="127\.0\.0\.1 \d+" message="OPTIONS sip:lobby@127\.0\.0\.1 SIP\/2\.0\\r\\nVia: .*\\r\\n\\r\\n"\n$/,
+        /sent flow=tcp-1 peer="127\.0\.0\.1 \d+" message="SIP\/2\.0 \d{3} .*Content-Length: 0\\r\\n\\r\\n"\n$/,
+      ]);
+      t.equal(told.length, 2);
+    }
+  }
+});

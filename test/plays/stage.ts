@@ -24,7 +24,6 @@ export interface Stage {
 /** Starts a service with ports of its own choice and nothing on disk, but for what `options` say (`KEY=VALUE`). */
 export async function raise(...options: readonly string[]): Promise<Stage> {
   const lines: string[] = [];
-  const log = Logger.create({ level: 'info', format: 'text', write: (line) => lines.push(line) });
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-play-'));
   const config = loadConfig({
     options: [
@@ -34,6 +33,8 @@ export async function raise(...options: readonly string[]): Promise<Stage> {
       ...options,
     ],
   });
+  const { level } = config.logging;
+  const log = Logger.create({ level, format: 'text', write: (line) => lines.push(line) });
   const service = await startService({ config, log });
   const sip = service.addresses.find(({ protocol, transport }) => protocol === 'SIP' && transport === 'TCP');
   return {
