@@ -8,7 +8,7 @@ import type { MediaDirection, Medium, Role } from './events.ts';
 import type { AbsoluteUri, UserUri } from './ids.ts';
 import { isPresent } from './roster.ts';
 import type { Endpoint, Participant, Removal, Revision } from './roster.ts';
-import type { AvailableMedium, UriEntry } from './settings.ts';
+import type { UriEntry } from './settings.ts';
 import { container, dateTime, element, textElement } from './xml.ts';
 
 /** The media type of the document. */
@@ -40,9 +40,11 @@ export interface Heading {
   readonly version: number;
 }
 
-const DEFAULT_MEDIA: readonly AvailableMedium[] = [
-  { label: 'chat', type: 'message', status: 'sendrecv', displayText: 'Chat' },
-];
+/**
+ * What everybody can be heard by (RFC 4575 §5.3.4). Audio is not among it: there is silence on it, until a mixer stands behind
+ * `AudioBridge`, which belongs here then.
+ */
+const CHAT = { label: 'chat', type: 'message', status: 'sendrecv', displayText: 'Chat' } as const;
 
 /** Writes the documents of one style. What was written of a user is kept and used again until the user changes. */
 export class DocumentWriter {
@@ -121,7 +123,7 @@ export class DocumentWriter {
       uriList('conf-uris', [participation, ...(settings.confUris ?? [])]),
       uriList('service-uris', [chat, ...(settings.serviceUris ?? [])]),
       textElement('maximum-user-count', maximum === undefined ? undefined : unsigned(maximum)),
-      container('available-media', availableMedia(conference).map(formatAvailable).join('')),
+      container('available-media', AVAILABLE_MEDIA),
     );
   }
 
@@ -149,7 +151,7 @@ export class DocumentWriter {
   #fullUserList(conference: Conference): string {
     return this.#remembered(conference, -1, () => {
       let users = '';
-      for (const user of conference.users()) users += this.#fullUser(conference, user);
+      for (const user of conference.users()) users += this.#fullUser(user);
       return element('users', {}, users);
     });
   }
@@ -158,7 +160,7 @@ export class DocumentWriter {
     return this.#remembered(conference, since, () => {
       let users = '';
       for (const user of conference.users()) {
-        if (user.touched > since) users += this.#changedUser(conference, user, since, removals);
+        if (user.touched > since) users += this.#changedUser(user, since, removals);
       }
       for (const { entity, endpointKey } of removals) {
         if (endpointKey === undefined) users += element('user', { entity, state: 'deleted' });
@@ -176,21 +178,21 @@ export class DocumentWriter {
     return xml;
   }
 
-  #fullUser(conference: Conference, user: Participant): string {
+  #fullUser(user: Participant): string {
     const known = this.#fullUsers.get(user);
     if (known !== undefined) return known;
-    const endpoints = user.endpoints.map((endpoint) => this.#endpoint(conference, user, endpoint));
+    const endpoints = user.endpoints.map((endpoint) => this.#endpoint(user, endpoint));
     const xml = this.#user(user, 'full', endpoints.join(''));
     this.#fullUsers.set(user, xml);
     return xml;
   }
 
-  #changedUser(conference: Conference, user: Participant, since: Revision, removals: readonly Removal[]): string {
+  #changedUser(user: Participant, since: Revision, removals: readonly Removal[]): string {
     // A partial element cannot take a name away, so a change of the user itself is told in full.
-    if (user.changed > since) return this.#fullUser(conference, user);
+    if (user.changed > since) return this.#fullUser(user);
     const changed = user.endpoints
       .filter((endpoint) => endpoint.changed > since)
-      .map((endpoint) => this.#endpoint(conference, user, endpoint));
+      .map((endpoint) => this.#endpoint(user, endpoint));
     const removed = removals.flatMap(({ entity, endpointKey }) =>
       entity === user.entity && endpointKey !== undefined ? [deletedEndpoint(endpointKey)] : [],
     );
@@ -209,14 +211,14 @@ export class DocumentWriter {
     );
   }
 
-  #endpoint(conference: Conference, user: Participant, endpoint: Endpoint): string {
+  #endpoint(user: Participant, endpoint: Endpoint): string {
     const silent = user.muted || user.role === 'visitor';
     // An endpoint is written anew when it changes, and all of a user's when the user does.
     const known = this.#endpoints.get(endpoint);
     if (known !== undefined && endpoint.changed >= user.changed) return known;
     const { departure, callInfo } = endpoint;
     const showCall = this.#style.callInfo === 'all' && endpoint.entity === endpoint.user;
-    const media = endpoint.media.map((medium) => shownMedium(conference, medium, silent));
+    const media = endpoint.media.map((medium) => shownMedium(medium, silent));
     const xml = element(
       'endpoint',
       { entity: endpoint.key, state: 'full' },
@@ -257,20 +259,13 @@ export class DocumentWriter {
   }
 }
 
-function availableMedia(conference: Conference): readonly AvailableMedium[] {
-  const configured = conference.settings.availableMedia ?? DEFAULT_MEDIA;
-  return configured.filter((medium, i) => configured.findIndex((other) => other.label === medium.label) === i);
-}
-
-function formatAvailable(medium: AvailableMedium): string {
-  return element(
-    'entry',
-    { label: medium.label },
-    textElement('display-text', medium.displayText),
-    textElement('type', medium.type),
-    textElement('status', medium.status),
-  );
-}
+const AVAILABLE_MEDIA = element(
+  'entry',
+  { label: CHAT.label },
+  textElement('display-text', CHAT.displayText),
+  textElement('type', CHAT.type),
+  textElement('status', CHAT.status),
+);
 
 /** RFC 4575 §5.3.1: each URI once. */
 function uriList(name: string, entries: readonly UriEntry[]): string {
@@ -288,10 +283,10 @@ function uriList(name: string, entries: readonly UriEntry[]): string {
   return container(name, formatted.join(''));
 }
 
-/** RFC 4575 §5.8.3: a label of available-media where the conference offers a medium of that type. */
-function shownMedium(conference: Conference, medium: Medium, silent: boolean): Medium {
-  const label = availableMedia(conference).find((available) => available.type === medium.type)?.label ?? medium.label;
-  const status = silent && medium.type === 'message' ? withoutSending(medium.status) : medium.status;
+/** RFC 4575 §5.8.3: its label is the one of available-media, where the conference offers a medium of that type. */
+function shownMedium(medium: Medium, silent: boolean): Medium {
+  const label = medium.type === CHAT.type ? CHAT.label : medium.label;
+  const status = silent && medium.type === CHAT.type ? withoutSending(medium.status) : medium.status;
   return { ...medium, status, ...(label === undefined ? {} : { label }) };
 }
 

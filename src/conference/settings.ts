@@ -1,5 +1,5 @@
 /** What the configuration says of one conference, as far as its state and its document show it. */
-import type { MediaDirection, Role, SettingValues } from './events.ts';
+import type { Role, SettingValues } from './events.ts';
 import type { AbsoluteUri, UserUri } from './ids.ts';
 
 /** One entry of conf-uris, service-uris or host-info (RFC 4575 §5.3.1, §5.3.2, §5.4.3). */
@@ -8,15 +8,6 @@ export interface UriEntry {
   readonly displayText?: string;
   /** `participation`, `streaming`, `web-page`, `recording`, `event`, `grouptextchat` (RFC 7106)… */
   readonly purpose?: string;
-}
-
-/** A medium that the conference offers (RFC 4575 §5.3.4). */
-export interface AvailableMedium {
-  /** Unique in the conference. */
-  readonly label: string;
-  readonly type: string;
-  readonly status: MediaDirection;
-  readonly displayText?: string;
 }
 
 /** Who hosts the conference (RFC 4575 §5.4). */
@@ -38,8 +29,6 @@ export interface ConferenceSettings extends Partial<SettingValues> {
   /** More services than the conference's own chat, which is always advertised. */
   readonly serviceUris?: readonly UriEntry[];
   readonly hostInfo?: HostInfo;
-  /** Default: one `message` medium. */
-  readonly availableMedia?: readonly AvailableMedium[];
   /** Roles by identity; a role given in the conference goes before it. */
   readonly roles?: ReadonlyMap<UserUri, Role>;
   /** Role of everybody else. Default `participant`. */

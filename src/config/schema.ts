@@ -38,24 +38,28 @@ const role = z.enum(['owner', 'moderator', 'participant', 'visitor']);
  */
 export const LOG_BUSY = 1_048_576;
 
-const service = z.strictObject({
+/** An entry of one of the lists of URIs of the conference document (RFC 4575 §5.3.1). */
+const uriEntry = z.strictObject({
   uri: absoluteUri,
-  purpose: z.string().min(1),
-  display_text: z.string().nullable(),
+  purpose: z.string().min(1).nullable().default(null),
+  display_text: z.string().nullable().default(null),
 });
 
-const serviceInput = service.extend({
-  purpose: service.shape.purpose.default('grouptextchat'),
-  display_text: service.shape.display_text.default(null),
-});
+/** The same, with the purpose that it has where none is given. */
+const uriEntryFor = (purpose: string): typeof uriEntry =>
+  uriEntry.extend({ purpose: uriEntry.shape.purpose.unwrap().default(purpose) });
 
 const room = z.strictObject({
   permanent: z.boolean(),
   display_text: z.string().nullable(),
   subject: z.string().nullable(),
+  free_text: z.string().nullable(),
   keywords: z.array(z.string().min(1)),
   web_page: absoluteUri.nullable(),
-  services: z.array(serviceInput),
+  host_display_text: z.string().nullable(),
+  host_uris: z.array(uriEntry),
+  conf_uris: z.array(uriEntryFor('participation')),
+  services: z.array(uriEntryFor('grouptextchat')),
   maximum_users: count.nullable(),
   maximum_devices: count,
   messages_per_second: count,
@@ -90,6 +94,9 @@ const room = z.strictObject({
   missed_messages: z.int().min(0).max(10_000),
   aggregate_notifications: duration,
 });
+
+/** One entry of such a list. */
+export type UriEntryConfig = z.infer<typeof uriEntry>;
 
 /** All that is configured of one room. */
 export type RoomConfig = z.infer<typeof room>;

@@ -3,7 +3,8 @@ import type { RoomSettings } from '../chat/host.ts';
 import { identityOf } from '../chat/who.ts';
 import { absoluteUri, type RoomUri, userUri, type UserUri } from '../conference/ids.ts';
 import type { Role } from '../conference/events.ts';
-import { type Config, FACTORY, type RoomConfig, roomConfig } from '../config/schema.ts';
+import type { UriEntry } from '../conference/settings.ts';
+import { type Config, FACTORY, type RoomConfig, roomConfig, type UriEntryConfig } from '../config/schema.ts';
 import { hashPin } from '../policy/pin.ts';
 import { DEFAULT_ROOM_POLICY, type RoomPolicy } from '../policy/room-policy.ts';
 import type { RoomKeeping } from '../log/room-log.ts';
@@ -96,14 +97,16 @@ function conferenceSettings(
   return {
     ...(room.display_text === null ? {} : { displayText: room.display_text }),
     ...(room.subject === null ? {} : { subject: room.subject }),
+    ...(room.free_text === null ? {} : { freeText: room.free_text }),
     ...(room.keywords.length === 0 ? {} : { keywords: room.keywords }),
-    ...(room.web_page === null ? {} : { hostInfo: { webPage: absoluteUri(room.web_page) } }),
+    hostInfo: {
+      ...(room.host_display_text === null ? {} : { displayText: room.host_display_text }),
+      ...(room.web_page === null ? {} : { webPage: absoluteUri(room.web_page) }),
+      uris: room.host_uris.map(uriEntry),
+    },
     ...(room.maximum_users === null ? {} : { maximumUsers: room.maximum_users }),
-    serviceUris: room.services.map(({ uri, purpose, display_text }) => ({
-      uri: absoluteUri(uri),
-      purpose,
-      ...(display_text === null ? {} : { displayText: display_text }),
-    })),
+    confUris: room.conf_uris.map(uriEntry),
+    serviceUris: room.services.map(uriEntry),
     roles,
     defaultRole: room.default_role,
     membersOnly: room.members_only,
@@ -111,6 +114,14 @@ function conferenceSettings(
     slowMode: room.slow_mode / 1000,
     ...(room.pin === null ? {} : { pinHash: hashOf(room.pin) }),
     privateMessages: room.private_messages,
+  };
+}
+
+function uriEntry({ uri, purpose, display_text }: UriEntryConfig): UriEntry {
+  return {
+    uri: absoluteUri(uri),
+    ...(purpose === null ? {} : { purpose }),
+    ...(display_text === null ? {} : { displayText: display_text }),
   };
 }
 

@@ -88,6 +88,7 @@ function viewJson(view: ConferenceView): object {
     entity: view.entity,
     version: view.version,
     description: view.description,
+    host: view.host,
     state: view.conferenceState,
     users: view.users,
   };
@@ -95,20 +96,21 @@ function viewJson(view: ConferenceView): object {
 
 /** The document for people. */
 export function formatView(view: ConferenceView, dress: Dress, now: Date): string {
-  const { description, conferenceState, users } = view;
+  const { entity, description, host, conferenceState, users } = view;
   const state = [
     conferenceState?.active === false ? 'not active' : 'active',
     ...(conferenceState?.locked === true ? ['locked'] : []),
     `${conferenceState?.userCount ?? users.length} here`,
   ];
-  const lines = [
-    `${dress.bold(harmlessLine(view.entity ?? ''))}  ${dress.dim(`${state.join(', ')}, ${timeOf(now, now)}`)}`,
-  ];
+  const lines = [`${dress.bold(harmlessLine(entity ?? ''))}  ${dress.dim(`${state.join(', ')}, ${timeOf(now, now)}`)}`];
   const add = (label: string, text: string | undefined): void => {
     if (text !== undefined && text !== '') lines.push(`  ${dress.dim(`${label}:`)} ${harmlessLine(text)}`);
   };
   add('name', description?.displayText);
   add('subject', description?.subject);
+  add('about', description?.freeText);
+  add('page', host?.webPage);
+  add('host', host?.displayText);
   lines.push(dress.dim('  people:'));
   for (const user of users) {
     const name = user.nickname ?? user.displayText ?? user.entity;
@@ -122,7 +124,8 @@ export function formatView(view: ConferenceView, dress: Dress, now: Date): strin
   }
   if (users.length === 0) lines.push('    nobody');
   lines.push(dress.dim('  addresses:'));
-  for (const entry of description?.serviceUris ?? []) {
+  const ways = description?.confUris.filter(({ uri }) => uri !== entity) ?? [];
+  for (const entry of [...(description?.serviceUris ?? []), ...ways, ...(host?.uris ?? [])]) {
     lines.push(`    ${[entry.purpose ?? '', entry.uri, entry.displayText ?? ''].map(harmlessLine).join('  ').trim()}`);
   }
   return lines.join('\n');

@@ -44,14 +44,9 @@ const settings: fc.Arbitrary<ConferenceSettings> = fc.record(
       }),
       { maxLength: 4 },
     ),
-    hostInfo: fc.record({ displayText: hostile, webPage: uri }, { requiredKeys: [] }),
-    availableMedia: fc.array(
-      fc.record({
-        label: hostile,
-        type: fc.constantFrom('message', 'audio'),
-        status: fc.constant('sendrecv' as const),
-      }),
-      { maxLength: 3 },
+    hostInfo: fc.record(
+      { displayText: hostile, webPage: uri, uris: fc.array(fc.record({ uri }), { maxLength: 2 }) },
+      { requiredKeys: [] },
     ),
     maximumUsers: fc.oneof(fc.integer(), fc.constantFrom(1e12, -1, NaN)),
     roles: user.map((one) => new Map([[one, 'owner' as const]])),

@@ -95,13 +95,18 @@ t.test('RFC 4575: a conference document in words', async (t) => {
     description: {
       displayText: 'Tea room',
       subject: 'tea\u001b',
-      confUris: [],
+      freeText: 'at four',
+      confUris: [
+        { uri: 'sip:r@x', purpose: 'participation' },
+        { uri: 'tel:+1', purpose: 'participation' },
+      ],
       serviceUris: [
         { uri: 'sip:r@x', purpose: 'grouptextchat', displayText: 'Chat' },
         { uri: 'https://x/r', purpose: 'web-page' },
       ],
       availableMedia: [],
     },
+    host: { displayText: 'The house', webPage: 'https://x/', uris: [{ uri: 'mailto:h@x' }] },
     conferenceState: { userCount: 1, active: true, locked: true },
     users: {
       state: 'full',
@@ -135,6 +140,9 @@ t.test('RFC 4575: a conference document in words', async (t) => {
       'sip:r@x  active, locked, 1 here, 12:34',
       '  name: Tea room',
       '  subject: tea',
+      '  about: at four',
+      '  page: https://x/',
+      '  host: The house',
       '  people:',
       '    Zo  sip:zoe@x  moderator',
       '      connected, message sendrecv',
@@ -143,6 +151,8 @@ t.test('RFC 4575: a conference document in words', async (t) => {
       '  addresses:',
       '    grouptextchat  sip:r@x  Chat',
       '    web-page  https://x/r',
+      '    participation  tel:+1',
+      '    mailto:h@x',
     ].join('\n'),
   );
   t.same(roomEvent(view, 'sip:r@x', [zoe]), {
