@@ -163,10 +163,11 @@ async function wire(
     redirects: config.factory.answer === 'redirect',
     rooms: () => host.size,
     maxRooms: config.rooms.maximum,
+    rate: { perSecond: config.factory.rooms_per_minute / 60, burst: config.factory.rooms_at_once },
     domains,
     now,
   });
-  const fileCalls = new FileCalls({ legs: () => legs, grace: config.msrp.grace });
+  const fileCalls = new FileCalls({ legs: () => legs, grace: config.msrp.grace, maxCalls: config.msrp.files_at_once });
   const host: ConferenceHost = new ConferenceHost({
     log: roomLog,
     domains,
@@ -175,6 +176,7 @@ async function wire(
     newConference: (settings) => new Conference(settings),
     watchers: [events, new ModeratedLegs(() => legs), fileCalls, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
+    pinTries: { caller: config.rooms.pin_tries, address: config.rooms.pin_tries_per_address },
     texts: ENGLISH,
     deliveryFailed: failureCounter(metrics),
     duplicateWindow: config.log.duplicate_window,
@@ -306,6 +308,7 @@ async function wire(
       congestedFor: config.msrp.congested_for,
       maxQueuedBytes: config.msrp.queue_bytes,
       relayedChunkBytes: config.msrp.relayed_chunk,
+      filesAtOnce: config.msrp.files_at_once,
     },
     endpoint,
     places: msrpPlaces(config, certificates, msrp, httpAddress),

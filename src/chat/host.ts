@@ -4,7 +4,7 @@ import { eventNumber, type RoomUri } from '../conference/ids.ts';
 import { type Logged, LogReadError } from '../log/room-log.ts';
 import type { RoomPolicy } from '../policy/room-policy.ts';
 import { ReplayPump } from './replay-pump.ts';
-import { Doors } from './rules.ts';
+import { Doors, type PinTryLimits } from './rules.ts';
 import { ChatRoom, type ChatRoomParts } from './room.ts';
 import type { Welcome } from './arrivals.ts';
 
@@ -36,6 +36,8 @@ export interface ConferenceHostParts extends Pick<
   readonly watchers: readonly Watcher[];
   /** Rooms alive at once. */
   readonly maxRooms: number;
+  /** Default: five by one caller, twenty from one address. */
+  readonly pinTries?: PinTryLimits;
 }
 
 /** A room that is alive, and what keeps it so. */
@@ -61,12 +63,13 @@ export type Release = () => void;
 export class ConferenceHost {
   readonly #parts: ConferenceHostParts;
   readonly #pump = new ReplayPump();
-  readonly #doors = new Doors();
+  readonly #doors: Doors;
   readonly #live = new Map<RoomUri, Live>();
   readonly #opening = new Map<RoomUri, Promise<Live>>();
 
   constructor(parts: ConferenceHostParts) {
     this.#parts = parts;
+    this.#doors = new Doors(parts.pinTries);
   }
 
   /** The room, if it is alive. */

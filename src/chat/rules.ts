@@ -24,17 +24,34 @@ export interface Seat {
 /** Who wants to come in, and what he shows. */
 export type Newcomer = Pick<JoinRequest, 'user' | 'proven' | 'address' | 'pin' | 'pinProof' | 'invited' | 'replaces'>;
 
+/** How many wrong PINs may be given in a room before one has to wait for a minute with each. */
+export interface PinTryLimits {
+  /** By one caller. */
+  readonly caller: number;
+  /** By all who share an address. */
+  readonly address: number;
+}
+
 /** What is counted at the doors of all rooms; it outlives each of them, since a room that is empty may be forgotten at once. */
 export class Doors {
-  /** How often a wrong PIN may be tried in a room: by one, and by all who share an address. */
-  readonly pinTries = new PinTries({ perSecond: 1 / 60, burst: 5 }, { perSecond: 1 / 60, burst: 20 });
+  /** How often a wrong PIN may be tried in a room. */
+  readonly pinTries: PinTries;
   /** The PINs of rooms, as far as they are known. */
   readonly pins = new KnownPins();
   /** How many lines there are about who is not let in: whoever tries out PINs shall not fill the disk. */
   readonly refusalLines = new RateLimiter({ perSecond: 0.2, burst: 20 });
+
+  constructor({ caller, address }: PinTryLimits = { caller: 5, address: 20 }) {
+    // One a minute guesses the half of 10,000 PINs in three days and a half, and lets in who has mistyped his.
+    const perSecond = 1 / 60;
+    this.pinTries = new PinTries({ perSecond, burst: caller }, { perSecond, burst: address });
+  }
 }
 
-/** How often one user may ask for a nickname. */
+/**
+ * How often one user may ask for a nickname, beside how fast he may speak. Fixed: everybody is told of each new name, and
+ * nobody needs more of them.
+ */
 const NICKNAME_TRIES = { perSecond: 1, burst: 5 };
 
 /** All that may say no in one room, with the counts that such rules keep. */
@@ -77,6 +94,11 @@ export class RoomRules {
   /** Whether texts that machines give back, or answer to everything, are refused. */
   get stopsLoops(): boolean {
     return this.#policy.loops === 'refuse';
+  }
+
+  /** Messages of the past that a telephone is sent which does not ask for more or less. */
+  get historyByMessage(): number {
+    return this.#policy.historyByMessage;
   }
 
   /** Octets of a message at most. */

@@ -34,9 +34,10 @@ export function compareConfigs(before: Config, after: Config): ConfigChange {
 
 /** The configuration that holds when another one has been taken over: what needs a restart is as it was at the start. */
 export function afterReload(started: Config, changed: Config): Config {
+  const { on_demand, defaults, named } = changed.rooms;
   return {
     ...started,
-    rooms: { ...changed.rooms, maximum: started.rooms.maximum },
+    rooms: { ...started.rooms, on_demand, defaults, named },
     peers: changed.peers,
     logging: { ...started.logging, level: changed.logging.level },
     tls: bothCertified(started, changed) ? changed.tls : started.tls,

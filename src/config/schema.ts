@@ -92,6 +92,7 @@ const room = z.strictObject({
   history_messages: z.int().min(0).max(10_000),
   history_within: duration.nullable(),
   missed_messages: z.int().min(0).max(10_000),
+  history_by_message: z.int().min(0).max(10_000),
   aggregate_notifications: duration,
 });
 
@@ -175,6 +176,7 @@ export const schema = z.strictObject({
     congested_for: period,
     unbound_per_address: count,
     sessions_per_connection: count,
+    files_at_once: count,
   }),
 
   http: z.strictObject({ host, port, tls: z.boolean(), origins: z.array(origin), websockets_per_address: count }),
@@ -192,6 +194,8 @@ export const schema = z.strictObject({
   rooms: z.strictObject({
     on_demand: z.boolean(),
     maximum: count,
+    pin_tries: count,
+    pin_tries_per_address: count,
     defaults: room,
     named: z.record(roomName, room.partial()),
   }),
@@ -199,6 +203,8 @@ export const schema = z.strictObject({
   factory: z.strictObject({
     creators: z.union([z.enum(['anybody', 'authenticated', 'nobody']), z.array(identity).min(1)]),
     answer: z.enum(['accept', 'redirect']),
+    rooms_per_minute: count,
+    rooms_at_once: count,
   }),
 
   dialling: z.strictObject({

@@ -6,6 +6,7 @@ import { Recent } from '../conference/recent.ts';
 import { CREATE_RULES, type CreateRequest } from '../policy/join.ts';
 import { RateLimiter } from '../policy/rate.ts';
 import type { Refusal } from '../policy/refusal.ts';
+import type { Rate } from '../policy/room-policy.ts';
 import { firstRefusal } from '../policy/rule.ts';
 import { type Caller, isNameless } from './caller.ts';
 import { contributionIn } from './group-names.ts';
@@ -21,25 +22,25 @@ export interface FactoryParts {
   readonly rooms: () => number;
   /** Most rooms alive, and most names given out that are remembered. */
   readonly maxRooms: number;
+  /** How often one user may have a conference made. */
+  readonly rate: Rate;
   readonly domains: Domains;
   readonly now: () => number;
 }
-
-/** How often one user may have a conference made. */
-const MAKING = { perSecond: 0.2, burst: 20 };
 
 /** Makes conferences for those who call the conference factory (RFC 4579 §3.2, §5.4). */
 export class Factory {
   readonly #parts: FactoryParts;
   /** Rooms that were made, and who has asked for them, where that is known. */
   readonly #made = new Map<RoomUri, UserUri | undefined>();
-  readonly #rate = new RateLimiter(MAKING);
+  readonly #rate: RateLimiter;
   /** By user and Contribution-ID. */
   readonly #groups: Recent<string, SipUri>;
   readonly #names: Recent<RoomUri, readonly HeaderLine[]>;
 
   constructor(parts: FactoryParts) {
     this.#parts = parts;
+    this.#rate = new RateLimiter(parts.rate);
     this.#groups = new Recent(parts.maxRooms);
     this.#names = new Recent(parts.maxRooms);
   }

@@ -25,14 +25,13 @@ import type { PinGate } from './pin-gate.ts';
 import { sdpContent, sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
 
-/** Calls for files that one user may have going in a room, each with up to `MAX_FILES` of them. */
-const MAX_FILE_CALLS = 8;
-
 /** What the calls for files are made with. */
 export interface FileCallsParts {
   readonly legs: () => LegMaker;
   /** Milliseconds after its last file in which the peer may end its call, or bring another file. */
   readonly grace: number;
+  /** Such calls that one user may have going in a room. */
+  readonly maxCalls: number;
 }
 
 /** Who calls, where and how. */
@@ -115,7 +114,7 @@ export class FileCalls implements Watcher {
     if (own !== undefined && 'refused' in own) return pins.answer(request, room, own, shown);
     const { user } = own?.speaker ?? caller;
     const going = [...this.#alive].filter((call) => call.room === room && call.speaker.user === user);
-    if (going.length >= MAX_FILE_CALLS) return { status: 486, reason: 'Too Many Files At Once' };
+    if (going.length >= this.#parts.maxCalls) return { status: 486, reason: 'Too Many Files At Once' };
     if (own !== undefined) {
       const instance = instanceOf(request);
       const isOther = instance !== undefined && own.instance !== undefined && instance !== own.instance;

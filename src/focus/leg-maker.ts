@@ -47,6 +47,8 @@ export interface LegOptions {
   readonly maxQueuedBytes: number;
   /** Octets of one chunk at most to who is behind a relay (RFC 4976). */
   readonly relayedChunkBytes: number;
+  /** Files that one leg may be sending at once. */
+  readonly filesAtOnce: number;
 }
 
 /** What the maker of legs is made with. */
@@ -253,6 +255,7 @@ export class LegMaker {
       plain: !room.rules.requiresTls,
       bareText,
       maxFile: room.rules.maxMessage,
+      maxFiles: options.filesAtOnce,
     };
   }
 

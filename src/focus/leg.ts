@@ -349,7 +349,7 @@ export class Leg implements SessionHandlers {
       if (chat !== undefined && !this.media.hasAudio) return;
       const byMessage = this.#parts.texts.recipient(this.#state.session);
       if (byMessage === undefined) return;
-      const { messages = MESSAGES_BEFORE, within } = this.#parts.wish;
+      const { messages = this.room.rules.historyByMessage, within } = this.#parts.wish;
       // What waits there since it had no line before goes on from there.
       this.#hears(byMessage, { messages, ...(within === undefined ? {} : { within }) }, this.#parts.texts.given);
       return;
@@ -471,11 +471,9 @@ export class Leg implements SessionHandlers {
   }
 }
 
-/** How much of the past comes by SIP MESSAGE, one after the other, to a telephone that does not ask for more or less. */
-const MESSAGES_BEFORE = 5;
 /** RFC 4575 §5.8: the id is that of no m= line. */
 const BY_MESSAGE: Medium = { id: 'texts', type: 'message', displayText: 'SIP MESSAGE', status: 'sendrecv' };
-/** Texts and orders that may wait for their author's place in the room. */
+/** Texts and orders that may wait for their author's place in the room: for the moment that the log takes, so that nobody needs more. */
 const MAX_EARLY = 32;
 const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value: '1' }] };
 

@@ -24,6 +24,8 @@ export interface MediaPolicy {
   readonly bareText: boolean;
   /** Octets of the largest file taken. */
   readonly maxFile: number;
+  /** Files that one leg may be sending at once. */
+  readonly maxFiles: number;
 }
 
 /** A message line that will be the chat session. */
@@ -36,9 +38,6 @@ export interface MessageLine {
 export interface FileLine extends MessageLine {
   readonly file: FileDescription;
 }
-
-/** Files that one leg may be sending at once. */
-export const MAX_FILES = 8;
 
 /** An audio line that will carry silence, or nothing. */
 export interface AudioOffer {
@@ -111,7 +110,9 @@ export function planMedia(description: SessionDescription, policy: MediaPolicy, 
     if (isRejected(line)) continue;
     if (isForFile(line)) {
       const file =
-        files.length < MAX_FILES ? readFile(description, line, policy) : new MediaFault(399, 'too many files at once');
+        files.length < policy.maxFiles
+          ? readFile(description, line, policy)
+          : new MediaFault(399, 'too many files at once');
       if (file instanceof MediaFault) faults.push(file);
       else files.push({ index, ...file });
     } else if (filesOnly) {

@@ -12,7 +12,10 @@ export interface PinShown extends Pick<Newcomer, 'pin' | 'pinProof'> {
   readonly challenge: DigestChallenge['challenge'] | undefined;
 }
 
-/** Rooms whose nonces are known at a time, and nonces of each whose counts are remembered. */
+/**
+ * Rooms whose nonces are known at a time, and nonces of each whose counts are remembered. What is forgotten is asked for once
+ * more, as stale, so nobody needs another number.
+ */
 const ROOMS = 1000;
 const NONCES = 1000;
 

@@ -34,7 +34,10 @@ export interface TextLimits {
   readonly lookAgain: number;
 }
 
-/** The limits unless told otherwise. */
+/**
+ * The limits unless told otherwise; no configuration does. They are what telephones bear, and keep one of them to 1 MiB;
+ * whoever reads much has MSRP, where `msrp.queue_bytes` and `msrp.congested_for` say how much, and for how long.
+ */
 export const DEFAULT_TEXT_LIMITS: TextLimits = {
   waiting: 100,
   waitingBytes: 1_048_576,

@@ -42,6 +42,8 @@ export interface RoomPolicy {
   readonly endsWithCreator: boolean;
   /** How long a nickname that was given up is kept for who had it, in milliseconds. */
   readonly nicknameQuarantine: Millis;
+  /** How much of the past comes by SIP MESSAGE, one after the other, to a telephone that does not ask for more or less. */
+  readonly historyByMessage: number;
   /** How long notifications about one message wait for others, to go together (RFC 5438 §8.3); 0: each goes at once. */
   readonly notificationPeriod: Millis;
 }
@@ -59,6 +61,7 @@ export const DEFAULT_ROOM_POLICY: RoomPolicy = {
   reservedNicknames: [],
   accountNicknames: new Map(),
   nicknameQuarantine: 60_000,
+  historyByMessage: 5,
   notificationPeriod: 0,
   requireTls: false,
   endsWithCreator: false,

@@ -79,6 +79,7 @@ function roomPolicy(config: Config, room: RoomConfig, domains: Domains): RoomPol
       Object.entries(room.account_nicknames).map(([name, user]) => [name, userOf(user, domains)]),
     ),
     nicknameQuarantine: room.nickname_quarantine,
+    historyByMessage: room.history_by_message,
     notificationPeriod: room.aggregate_notifications,
     ...(room.creator_role === null || room.permanent ? {} : { creatorRole: room.creator_role }),
     requireTls: room.require_tls,

@@ -604,6 +604,18 @@ t.test('RFC 4579 §5.4: the factory may redirect, and may not be for everybody',
   t.ok(closed.lines.some((line) => /mallory.*may-not-create/.test(line)));
 });
 
+t.test('how often one may have a conference made is configured', async (t) => {
+  const stage = await stageWith(t, 'factory.answer=redirect', 'factory.rooms_at_once=2', 'factory.rooms_per_minute=6');
+  const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+  const [alice, bob] = [await SipPhone.connect('alice', stage.sip), await SipPhone.connect('bob', stage.sip)];
+  const statuses = [];
+  for (let i = 0; i < 2; i++) statuses.push((await alice.request('INVITE', FACTORY, offer)).response.status);
+  const { response } = await alice.request('INVITE', FACTORY, offer);
+  t.same([...statuses, response.status], [302, 302, 480]);
+  t.match(response.headers.get('Retry-After'), /^(?:9|10)$/, 'six a minute');
+  t.equal((await bob.request('INVITE', FACTORY, offer)).response.status, 302, 'nobody else waits for it');
+});
+
 t.test('RFC 4579 §5.4: who was sent to a new conference owns it, whoever comes first', async (t) => {
   const stage = await stageWith(t, 'factory.answer=redirect');
   const alice = await SipPhone.connect('alice', stage.sip);

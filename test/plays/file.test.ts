@@ -387,3 +387,22 @@ t.test('RFC 3264 §8: offers of the room keep the line of a file while it lives,
   t.equal(await alice.say('the call goes on'), '200');
   await bob.hears('the call goes on');
 });
+
+t.test('RFC 5547: how many files at a time is configured', async (t) => {
+  const stage = await raise('msrp.files_at_once=1');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const own = newPath();
+  const [chat, ...files] = [messageSdp(alice.line.own), fileLine(own, { size: 10 }), fileLine(own, { size: 10 })];
+  const body = [chat.trimEnd(), ...files.flat(), ''].join('\r\n');
+  const response = await alice.phone.within(alice.dialog, 'INVITE', { contentType: 'application/sdp', body });
+  alice.phone.ack(alice.dialog);
+  t.match(linesOf(response.body), [/^message (?!0 )/, /^message (?!0 )/, /^message 0 /], 'lines of one call');
+  const calls = [];
+  for (let i = 0; i < 2; i += 1) calls.push(await callForFile(stage, 'alice', { size: 10 }));
+  t.same(
+    calls.map((call) => call.response.status),
+    [200, 486],
+    'calls of one user',
+  );
+});

@@ -1249,6 +1249,25 @@ t.test('who comes by telephone is told some of what was said before', async (t) 
   t.equal(await tom.reads(), 'zoe: text 9');
 });
 
+t.test(
+  'how much of the past a telephone is sent is configured, and asked for, up to what the room gives',
+  async (t) => {
+    const stage = await raise('rooms.defaults.history_messages=4', 'rooms.defaults.history_by_message=2');
+    t.teardown(() => stage.close());
+    const zoe = await join(stage, 'zoe');
+    for (let i = 1; i <= 5; i++) await zoe.say(`text ${String(i)}`);
+    for (const [name, room, first] of [
+      ['tom', ROOM, 4],
+      ['max', `${ROOM};history=1`, 5],
+      ['ann', `${ROOM};history=50`, 2],
+    ] as const) {
+      const caller = await call(stage, name, [], room);
+      await caller.reads();
+      for (let i = first; i <= 5; i++) t.equal(await caller.reads(), `zoe: text ${String(i)}`, name);
+    }
+  },
+);
+
 t.test('what is replayed to a telephone says what it answers', async (t) => {
   const stage = await raise('rooms.defaults.history_messages=20');
   t.teardown(() => stage.close());

@@ -155,3 +155,10 @@ t.test('one who guesses locks nobody out who shares his address', async (t) => {
   t.equal(await refused(stage, 'erin', `${ROOM};pin=4711`), 480);
   await (await join(stage, 'carol', `${ROOM};pin=4711`)).leave();
 });
+
+t.test('how many wrong PINs may be given is configured', async (t) => {
+  const stage = await stageWith(t, 'rooms.defaults.pin=4711', 'rooms.pin_tries=2', 'rooms.pin_tries_per_address=3');
+  const wrong = (name: string) => refused(stage, name, `${ROOM};pin=1`);
+  t.same([await wrong('mallory'), await wrong('mallory'), await wrong('mallory')], [403, 403, 480], 'by one caller');
+  t.same([await wrong('trudy'), await wrong('trudy')], [403, 480], 'by all behind an address');
+});

@@ -104,7 +104,7 @@ t.test('what is said to be taken over is, and nothing else', async (t) => {
     ...['rooms.on_demand=false', 'rooms.defaults.history_messages=0', 'rooms.named.lobby.subject=Tea'],
     ...['peers=[{user_agent: "Whole/*", chunks: false}]', 'logging.level=debug'],
   ];
-  const restart = ['rooms.maximum=3', 'logging.format=json', 'msrp.max_message=2KiB'];
+  const restart = ['rooms.maximum=3', 'rooms.pin_tries=3', 'logging.format=json', 'msrp.max_message=2KiB'];
   const after = loadConfig({ options: [inMemory, ...taken, ...restart] });
   const { reloadable, fixed } = compareConfigs(before, after);
   t.same([reloadable.length, fixed.length], [taken.length, restart.length]);
