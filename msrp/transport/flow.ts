@@ -9,7 +9,7 @@ export interface PeerAddress {
 export interface FlowHandlers {
   /** Octets that came in; the owner may keep neither the array nor a view of it beyond the call. */
   receive(bytes: Uint8Array): void;
-  /** The octets of the `write` that returned false have been handed to the system. */
+  /** The octets of the `write` that returned false have been handed to the system, or enough of them. */
   drained(): void;
   /** The peer has ended its direction, and still reads. `closed` comes when the flow is wholly gone. */
   ended(): void;
@@ -29,8 +29,8 @@ export interface Flow {
   /** To be called once, before anything else. */
   start(handlers: FlowHandlers): void;
   /**
-   * Hands octets over. True: they are with the system, and more may follow at once. False: the flow keeps the very
-   * array until `drained`, and no further `write` is allowed until then.
+   * Hands octets over. True: they are with the system, or the flow keeps them and has room for more, which may follow at
+   * once. False: the flow keeps the very array until `drained`, and no further `write` is allowed until then.
    */
   write(bytes: Uint8Array): boolean;
   /** Stops and restarts the delivery of incoming octets. */

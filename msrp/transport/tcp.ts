@@ -14,6 +14,12 @@ import type { Dialer, DialTarget, Flow, FlowHandlers, PeerAddress } from './flow
 /** First octet of a TLS record that carries a handshake (RFC 8446 §5.1); MSRP begins with `M`. */
 const TLS_HANDSHAKE = 0x16;
 
+/**
+ * Octets that a TLS connection may keep before we wait. OpenSSL tells only in the next turn of the event loop that it has
+ * passed something on, so with less than this a peer that reads at once would be given one write a turn.
+ */
+const TLS_AHEAD = 256 * 1024;
+
 /** What TLS is served with. */
 interface Secured {
   readonly options: TlsOptions;
@@ -82,12 +88,16 @@ class SocketFlow implements Flow {
 
   write(bytes: Uint8Array): boolean {
     this.#socket.write(bytes, this.#written);
-    this.#writing = this.#socket.writableLength > 0;
+    this.#writing = this.#socket.writableLength > this.#ahead;
     return !this.#writing;
   }
 
+  get #ahead(): number {
+    return this.secure ? TLS_AHEAD : 0;
+  }
+
   readonly #written = (): void => {
-    if (!this.#writing || this.#socket.writableLength > 0) return;
+    if (!this.#writing || this.#socket.writableLength > this.#ahead / 2) return;
     this.#writing = false;
     this.#handlers?.drained();
   };

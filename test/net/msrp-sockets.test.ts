@@ -192,6 +192,25 @@ t.test('RFC 4975 §5.4, §14.4: TLS and plain MSRP on one port', async (t) => {
   renewed.destroy();
 });
 
+t.test('what is said in one turn goes out over TLS as over TCP, though it is more than a queue holds', async (t) => {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const bob = await device(t, {}, { tls: { cert, key } });
+  const alice = await device(t);
+  for (const scheme of ['msrp', 'msrps'] as const) {
+    const b = bob.session({ at: bob.listener.address(scheme), maxQueuedBytes: 50_000 });
+    const fingerprints = [{ hash: 'SHA-256', value: new X509Certificate(cert).fingerprint256 }];
+    const a = alice.session({ remotePath: b.session.localPath, ...(scheme === 'msrps' && { fingerprints }) });
+    b.session.setRemotePath(a.session.localPath);
+    a.session.dial();
+    await b.told.until(() => b.session.state === 'bound');
+    await a.told.until(() => a.session.state === 'bound');
+    const texts = Array.from({ length: 100 }, (_, n) => `${n} ${'x'.repeat(2000)}`);
+    for (const text of texts) t.equal(b.session.send(plain(text)), 'queued', scheme);
+    await a.told.until(() => a.told.messages.length === texts.length);
+    t.same(a.told.texts, texts);
+  }
+});
+
 t.test('RFC 8122 §5, §5.1: fingerprints by any known hash function; the strongest decides', async (t) => {
   const own = await generate([{ name: 'commonName', value: 'localhost' }]);
   const other = await generate([{ name: 'commonName', value: 'localhost' }]);
