@@ -38,7 +38,17 @@ import type { Recipient } from './recipient.ts';
 import { msrpStatusOf, reasonOf } from './refusals.ts';
 import { rename } from './renaming.ts';
 import { RoomSession, type RoomSessionParts } from './room-session.ts';
-import type { Reader, SharedStream } from './shared-stream.ts';
+import type { Detached, Reader, SharedStream } from './shared-stream.ts';
+
+/** A large message on its way to the peer. */
+interface Passing {
+  readonly copy: LargeCopy;
+  readonly reader: Reader;
+  /** Why its peer gets no more of it: the line that stands for it comes then. */
+  ends?: Detached;
+}
+
+const SENT_TOO_SLOWLY = 'came too slowly for a client that takes no chunks';
 
 /** What a chat session is made with. */
 export interface ChatSessionParts extends RoomSessionParts {
@@ -60,9 +70,8 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   readonly #parts: ChatSessionParts;
   readonly #congestion: Congestion;
   /** Large messages on their way to the peer. */
-  readonly #reading = new Map<Outgoing, Reader>();
-  /** Their numbers, as long as the peer is to have the whole of them. */
-  readonly #passing = new Set<EventNumber>();
+  readonly #passing = new Map<Outgoing, Passing>();
+  readonly #passingNumbers = new Set<EventNumber>();
   #peer = UNMET;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
@@ -151,7 +160,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
    */
   deliver(copy: Copy): void {
     // Between its chunks the line that stands for it, which has the same Message-ID, would be taken for a part of it.
-    if (copy.n !== undefined && this.#passing.has(copy.n)) return;
+    if (copy.n !== undefined && this.#passingNumbers.has(copy.n)) return;
     if (copy instanceof Aggregate && !takes(this.#peer, AGGREGATE_MEDIA_TYPE)) {
       for (const notification of copy.apart) this.deliver(notification);
       return;
@@ -187,20 +196,15 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       return;
     }
     let wake = (): void => undefined;
-    const reader = stream.reader({
-      unbroken: manners.chunks === false,
-      wake: () => {
-        wake();
-      },
-      maximum,
-      detached: (why) => {
-        if (copy.n !== undefined) this.#passing.delete(copy.n);
-        if (why === 'too large') {
-          this.deliver(copy);
-          this.#notTaken(copy, tooLarge(maximum));
-        } else if (copy.n !== undefined) this.#miss(copy.n, { is: 'congested' });
-      },
-    });
+    const detached = (why: Detached): void => {
+      passing.ends = why;
+      if (why !== 'too slow') return this.#notTaken(copy, why === 'too large' ? tooLarge(maximum) : SENT_TOO_SLOWLY);
+      this.#leftOut(copy);
+      this.#congestion.leaveStream('begun');
+    };
+    const unbroken = manners.chunks === false;
+    const reader = stream.reader({ unbroken, wake: () => wake(), maximum, detached });
+    const passing: Passing = { copy, reader };
     const { messageId: id } = copy.msrp;
     const options = {
       messageId: id,
@@ -212,14 +216,27 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     if (copy.n !== undefined) this.#through = copy.n;
     if (typeof sending === 'string') {
       reader.close();
-      if (copy.n !== undefined) this.#miss(copy.n, { is: sending === 'full' ? 'congested' : 'left' });
+      if (sending === 'full') this.#overflows(copy);
+      else if (copy.n !== undefined) this.#miss(copy.n, { is: 'left' });
       return;
     }
-    this.#reading.set(sending, reader);
-    if (copy.n !== undefined) this.#passing.add(copy.n);
+    this.#passing.set(sending, passing);
+    if (copy.n !== undefined) this.#passingNumbers.add(copy.n);
     wake = () => {
       sending.wake();
     };
+  }
+
+  /** There is no place for a large message. The line that stands for it is all that would come of it later, too. */
+  #overflows(copy: LargeCopy): void {
+    this.#congestion.leaveStream('full');
+    this.deliver(copy);
+    this.#leftOut(copy);
+  }
+
+  #leftOut({ n }: Copy): void {
+    this.#parts.onCongestion('left_out');
+    if (n !== undefined) this.#failed(n, { is: 'congested' });
   }
 
   get underWay(): number {
@@ -237,11 +254,11 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   takeBack(n: EventNumber): void {
     const isIt = ({ messageId }: { readonly messageId: string }): boolean => numberOf(messageId) === n;
     const waiting = this.session.thin(0, isIt);
-    const passing = [...this.#reading].filter(([message]) => isIt(message));
-    for (const [message, reader] of passing) {
+    const passing = [...this.#passing].filter(([message]) => isIt(message));
+    for (const [message, { reader }] of passing) {
       reader.close();
-      this.#reading.delete(message);
-      this.#passing.delete(n);
+      this.#passing.delete(message);
+      this.#passingNumbers.delete(n);
       this.session.cancel(message);
     }
     if (waiting.length > 0 || passing.length > 0) this.#failed(n, { is: 'taken back' });
@@ -249,10 +266,15 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
 
   /** From the MSRP session: what was sent has not arrived. */
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
-    this.#reading.get(message)?.close();
-    this.#reading.delete(message);
+    const passing = this.#passing.get(message);
     const n = numberOf(message.messageId);
-    if (n !== undefined) this.#passing.delete(n);
+    if (passing !== undefined) {
+      passing.reader.close();
+      this.#passing.delete(message);
+      if (n !== undefined) this.#passingNumbers.delete(n);
+      // Only now: before its end the line, which has the same Message-ID, would be taken for a part of it.
+      if (passing.ends !== undefined && outcome.kind === 'aborted') this.deliver(passing.copy);
+    }
     if (n === undefined || outcome.kind === 'delivered' || outcome.kind === 'aborted') return;
     if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
     else this.#miss(n, { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' });

@@ -62,6 +62,15 @@ export class Congestion {
     return again === 'full' ? 'queued' : again;
   }
 
+  /** A stream was left out: since too many are under way, or, once it had begun, since the peer held up the others. */
+  leaveStream(when: 'full' | 'begun'): void {
+    this.#leftOut += 1;
+    if (when === 'full') return this.#begin();
+    if (this.#full !== undefined || this.#better !== undefined) return;
+    this.#watch();
+    this.#parts.began();
+  }
+
   #leave(message: PreparedMessage): void {
     this.#leftOut += 1;
     this.#parts.leftOut(message);

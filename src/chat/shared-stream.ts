@@ -22,6 +22,12 @@ export interface StreamSender {
   resume(): void;
 }
 
+/**
+ * Why a reader is let go: it has held up the others for too long, was kept waiting itself for too long, or there is more
+ * than its peer takes.
+ */
+export type Detached = 'too slow' | 'kept waiting' | 'too large';
+
 /** What a reader is made with. */
 export interface ReaderParts {
   /** Its peer can take nothing else until the message is complete: it is not kept waiting for octets for long. */
@@ -32,11 +38,8 @@ export interface ReaderParts {
   readonly brief?: boolean;
   /** Octets that its peer takes at most (RFC 4975 §8.6); what is larger shows only when it has come. */
   readonly maximum: number;
-  /**
-   * It gets no more: it has held up the others for too long, or was kept waiting itself for too long, or there is more
-   * than its peer takes.
-   */
-  readonly detached: (why: 'too slow' | 'too large') => void;
+  /** It gets no more. */
+  readonly detached: (why: Detached) => void;
 }
 
 /**
@@ -185,7 +188,7 @@ export class SharedStream {
         if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= bearable) reader.detach('too slow');
       }
     } else if (Date.now() - this.#quietSince > patience) {
-      for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('too slow');
+      for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('kept waiting');
     }
   }
 }
@@ -242,7 +245,7 @@ export class Reader implements StreamSource {
   }
 
   /** It is let go: its peer is told that the rest does not come. */
-  detach(why: 'too slow' | 'too large'): void {
+  detach(why: Detached): void {
     if (this.#state !== 'reading') return;
     this.#state = 'detached';
     this.#stream.leave(this);

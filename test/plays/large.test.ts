@@ -391,6 +391,44 @@ t.test('RFC 7701 §6.4: a reader that does not read is let go, and nobody waits 
   carol.line.close();
 });
 
+t.test('RFC 7701 §6.4: who has held up the others is told so, and what has been left out', async (t) => {
+  const stage = await raise('msrp.max_message=40MB', 'msrp.congested_for=1s');
+  t.teardown(() => stage.close());
+  const [alice, bob, carol] = [await join(stage, 'alice'), await join(stage, 'bob'), await join(stage, 'carol')];
+  carol.line.pause();
+  const heard = bob.line.next(({ what, flag }) => what === 'SEND' && flag === '$');
+  const sender = new Sender(alice, picture(alice.uri, 12_000_000));
+  t.equal(await sender.send(12_000_000), '200');
+  await heard;
+  carol.line.resume();
+  t.equal((await receive(carol)).flag, '#');
+  const { body = '' } = await carol.line.hears('[beach "1".jpg, image/jpeg, 11.4 MiB]');
+  t.match(body, `From: <${alice.uri}>`);
+  await carol.hears('More is said here than your client reads');
+  await carol.hears('One message left out');
+});
+
+t.test('RFC 7701 §6.4: what finds no place among many large messages is named, and its reader told why', async (t) => {
+  const stage = await raise('rooms.defaults.messages_per_second=100000', 'rooms.defaults.messages_at_once=100000');
+  t.teardown(() => stage.close());
+  const bob = await join(stage, 'bob');
+  const senders: Sender[] = [];
+  for (const name of ['alice', 'carol', 'dave']) {
+    const member = await join(stage, name);
+    for (let i = 0; i < 22; i += 1) senders.push(new Sender(member, picture(member.uri, 80_000)));
+  }
+  for (const sender of senders) t.equal(await sender.send(70_000), '200');
+  await bob.hears('More is said here than your client reads');
+  for (let i = 64; i < senders.length; i += 1) await bob.line.hears('[beach "1".jpg, image/jpeg, 78 KiB]');
+  const whole = senders
+    .slice(0, 64)
+    .map(() =>
+      bob.line.next(({ flag, headers }) => flag === '$' && headers.get('Byte-Range')?.endsWith('/80000') === true),
+    );
+  for (const sender of senders) t.equal(await sender.send(10_000), '200');
+  await Promise.all(whole);
+});
+
 t.test(
   'RFC 7701 §6.1: a slow reader who goes on holds up the sender, with his other sessions on the connection',
   async (t) => {

@@ -80,3 +80,23 @@ t.test('one that makes no room is let go, however often it did before', async (t
   mock.timers.tick(100_000);
   t.equal(told.length, 2);
 });
+
+t.test('a stream that is left out counts; one whose reader held up the others is no full queue', async (t) => {
+  const { told, congestion, drain } = stage();
+  congestion.leaveStream('begun');
+  congestion.leaveStream('begun');
+  t.same(told, ['began'], 'once');
+  mock.timers.tick(10_000);
+  t.same(told, ['began', 'over, 2 left out']);
+  mock.timers.tick(100_000);
+  t.equal(told.length, 2, 'it is not let go');
+
+  congestion.leaveStream('full');
+  drain(0);
+  congestion.leaveStream('begun');
+  mock.timers.tick(10_000);
+  t.same(told.slice(2), ['began', 'over, 2 left out']);
+  congestion.leaveStream('full');
+  mock.timers.tick(30_000);
+  t.same(told.slice(4), ['began', 'hopeless']);
+});
