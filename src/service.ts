@@ -8,15 +8,13 @@ import type { WebSocket } from 'ws';
 import { newNodeEndpoint, tcpDialer, webSocketFlow } from '../msrp/node.ts';
 import { SocketTransport, UserAgent } from '../sip/index.ts';
 import { Domains } from './chat/domains.ts';
-import { recordedFates } from './chat/recorded.ts';
 import { ConferenceHost } from './chat/host.ts';
 import { sipReason } from './chat/sip-reason.ts';
 import { ENGLISH } from './chat/texts.ts';
 import { Conference } from './conference/conference.ts';
 import { makeDirectory } from './config/directories.ts';
 import type { RoomUri } from './conference/ids.ts';
-import { nearest } from './config/faults.ts';
-import { afterReload, compareConfigs, type ConfigChange } from './config/reload.ts';
+import type { ConfigChange } from './config/reload.ts';
 import { type Config, dataPath, FACTORY, LOG_BUSY } from './config/schema.ts';
 import { Factory } from './focus/factory.ts';
 import { ConferenceEvents, conferencePackage } from './focus/event-package.ts';
@@ -30,12 +28,10 @@ import { RECIPIENT_LIST_INVITE } from './focus/recipient-list.ts';
 import { PinGate } from './focus/pin-gate.ts';
 import { Referrals } from './focus/referrals.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
-import { adminToken, type ApiRoute } from './ops/api.ts';
+import { adminToken } from './ops/api.ts';
 import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
-import { messageRoutes } from './ops/message-routes.ts';
 import { Metrics } from './ops/metrics.ts';
-import { roomRoutes } from './ops/room-routes.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
 import {
   audioPlaces,
@@ -47,12 +43,22 @@ import {
 } from './service/listen.ts';
 import { withAddresses } from './service/hosts.ts';
 import { dialledLine, dialledRoom } from './service/dialled.ts';
+import { apiRoutes } from './service/api.ts';
 import { Certificates } from './service/certificates.ts';
-import { creatorsOf, inviteByApi, targetsOf } from './service/dialling.ts';
+import { creatorsOf, dialOutOptions, targetsOf } from './service/dialling.ts';
 import { congestionCounter, countingWatcher, failureCounter, showFigures } from './service/figures.ts';
 import { accountDomain, gateOf } from './service/gate.ts';
+import { LivingConfig } from './service/living-config.ts';
 import { peerFamily } from './service/peers.ts';
-import { msrpLimits, sipTimers, sipTransportLimits, userAgentLimits, webSocketBytes } from './service/limits.ts';
+import {
+  legOptions,
+  msrpLimits,
+  rosterTimes,
+  sipTimers,
+  sipTransportLimits,
+  userAgentLimits,
+  webSocketBytes,
+} from './service/limits.ts';
 import { openRoomLog } from './service/room-log.ts';
 import { settingsOf } from './service/room-settings.ts';
 import { sipTrace } from './service/sip-trace.ts';
@@ -133,7 +139,7 @@ async function wire(
 ): Promise<Service> {
   makeDirectory('data', resolve(configured.data));
   const config = await withAddresses(configured);
-  let current = configured;
+  const living = new LivingConfig(configured);
   const now = Date.now;
   const names = servedNames(hostname(), config.domains, config.sip);
   const domains = new Domains(names, config.auth.mode === 'digest' ? accountDomain(config) : undefined);
@@ -146,7 +152,7 @@ async function wire(
   const peers = new PeerTable(config.peers.map(peerFamily));
   const gate = gateOf(config, domains, log);
 
-  const roomLog = await openRoomLog(() => current, log.child('log'));
+  const roomLog = await openRoomLog(() => living.current, log.child('log'));
   ofLog.push(() => roomLog.close());
 
   const events: ConferenceEvents = new ConferenceEvents({
@@ -172,7 +178,7 @@ async function wire(
     log: roomLog,
     domains,
     settingsOf: (uri) =>
-      settingsOf(current, uri, domains, factory.hasMade(uri) ? { owner: factory.ownerOf(uri) } : undefined),
+      settingsOf(living.current, uri, domains, factory.hasMade(uri) ? { owner: factory.ownerOf(uri) } : undefined),
     newConference: (settings) => new Conference(settings),
     watchers: [events, new ModeratedLegs(() => legs), fileCalls, countingWatcher(metrics)],
     maxRooms: config.rooms.maximum,
@@ -199,12 +205,7 @@ async function wire(
 
   const sip: ServedAddress[] = [];
   const dialOut = new DialOut({
-    options: {
-      calls: config.dialling.calls,
-      callsPerUser: config.dialling.calls_per_user,
-      ring: config.dialling.ring,
-      redirects: config.dialling.redirects,
-    },
+    options: dialOutOptions(config),
     targets: targetsOf(config, domains, sip),
     host,
     peers,
@@ -233,22 +234,6 @@ async function wire(
     const advertised = { host: bracketed(local.address), port: local.port };
     for (const transport of transports) transport.accept(socket, { secure, local, remote: peer, advertised });
   };
-  const api: readonly ApiRoute[] = [
-    ...messageRoutes(async (id) => {
-      const remembered = [...host.rooms()].flatMap((room) => room.why(id));
-      return remembered.length > 0 ? remembered : recordedFates(roomLog, id);
-    }, dialled),
-    ...roomRoutes({
-      rooms: () => host.rooms(),
-      dialled,
-      nearest,
-      open: async (name) => {
-        const uri = domains.roomCalled(name);
-        return uri === undefined ? undefined : host.open(uri, 'watcher');
-      },
-      invite: (room, uri) => inviteByApi(dialOut, room, uri),
-    }),
-  ];
   showFigures(metrics, host, endpoint);
   const http = new HttpServer(
     {
@@ -265,7 +250,7 @@ async function wire(
         const health = roomLog.health();
         return health === 'well' ? { well: true } : { well: false, reason: health.reason };
       },
-      api,
+      api: apiRoutes({ host, domains, roomLog, dialOut, dialled }),
       webSocket: (protocol, socket, peer) => {
         accept(protocol, socket, peer);
       },
@@ -299,17 +284,7 @@ async function wire(
   });
 
   const legs: LegMaker = new LegMaker({
-    options: {
-      audio: config.audio.mode,
-      grace: config.msrp.grace,
-      bindTimeout: config.msrp.bind_timeout,
-      collected: config.msrp.stream_above,
-      chunkTimeout: config.msrp.chunk_timeout,
-      congestedFor: config.msrp.congested_for,
-      maxQueuedBytes: config.msrp.queue_bytes,
-      relayedChunkBytes: config.msrp.relayed_chunk,
-      filesAtOnce: config.msrp.files_at_once,
-    },
+    options: legOptions(config),
     endpoint,
     places: msrpPlaces(config, certificates, msrp, httpAddress),
     audio,
@@ -340,13 +315,7 @@ async function wire(
       product: 'grouptextchat',
       supported: ['replaces', RECIPIENT_LIST_INVITE, 'multiple-refer'],
       accept: ['application/sdp', 'application/resource-lists+xml', 'multipart/mixed'],
-      events: [
-        conferencePackage({
-          expires: config.roster.expires / 1000,
-          expiresMinimum: config.roster.expires_minimum / 1000,
-          interval: config.roster.interval,
-        }),
-      ],
+      events: [conferencePackage(rosterTimes(config))],
       limits: userAgentLimits(config),
       timers: sipTimers(config),
       sessionTimer: { interval: config.sip.session_expires / 1000, min: config.sip.session_minimum / 1000 },
@@ -374,24 +343,7 @@ async function wire(
       })),
       { protocol: 'HTTP', transport: 'TCP', host: httpAddress.address, port: httpAddress.port },
     ],
-    reload: (changed) => {
-      const { reloadable } = compareConfigs(current, changed);
-      // What needs a restart still is as it was at the start.
-      const { fixed } = compareConfigs(configured, changed);
-      const next = afterReload(configured, changed);
-      peers.configure(next.peers.map(peerFamily));
-      const renewal = certificates.renew(next);
-      if (renewal === 'unchanged' || renewal === 'renewed') {
-        current = next;
-        if (renewal === 'renewed')
-          log.info('the certificate is another', { expires: certificates.current.expires.toISOString() });
-        return { reloadable, fixed };
-      }
-      current = { ...next, tls: current.tls };
-      log.error('the certificate stays as it was', { reason: renewal.message });
-      const isFile = (key: string): boolean => key.startsWith('tls.');
-      return { reloadable: reloadable.filter((key) => !isFile(key)), fixed, unusable: reloadable.filter(isFile) };
-    },
+    reload: (changed) => living.reload(changed, { certificates, peers, log }),
     close,
   };
 }

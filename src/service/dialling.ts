@@ -3,7 +3,7 @@ import type { ChatRoom } from '../chat/room.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { Config } from '../config/schema.ts';
 import { isLoopback } from '../config/units.ts';
-import { type DialOut, NOT_CONNECTED } from '../focus/dial-out.ts';
+import { type DialOptions, type DialOut, NOT_CONNECTED } from '../focus/dial-out.ts';
 import { FOREIGN_DOMAIN, readTarget, Targets } from '../focus/targets.ts';
 import type { CreateRequest } from '../policy/join.ts';
 import type { ServedAddress } from './listen.ts';
@@ -25,6 +25,16 @@ export function targetsOf(
     },
     domains,
   );
+}
+
+/** How much the focus calls at a time, and how long it rings. */
+export function dialOutOptions({ dialling }: Config): DialOptions {
+  return {
+    calls: dialling.calls,
+    callsPerUser: dialling.calls_per_user,
+    ring: dialling.ring,
+    redirects: dialling.redirects,
+  };
 }
 
 /** Who may have conferences made. */

@@ -7,6 +7,8 @@ import {
   type TransportLimits,
 } from '../../sip/index.ts';
 import type { Config } from '../config/schema.ts';
+import type { RosterOptions } from '../focus/event-package.ts';
+import type { LegOptions } from '../focus/leg-maker.ts';
 
 /** What the SIP user agent may be made to keep. */
 export function userAgentLimits({ sip, roster }: Config): Partial<Limits> {
@@ -20,6 +22,27 @@ export function userAgentLimits({ sip, roster }: Config): Partial<Limits> {
     subscriptions: roster.subscriptions,
     parser: { ...DEFAULT_PARSER_LIMITS, messageBytes: sip.message_bytes, headerLine: sip.header_line },
   };
+}
+
+/** What one call may make us hold, and how long it is waited for. */
+export function legOptions({ audio, msrp }: Config): LegOptions {
+  return {
+    audio: audio.mode,
+    grace: msrp.grace,
+    bindTimeout: msrp.bind_timeout,
+    collected: msrp.stream_above,
+    chunkTimeout: msrp.chunk_timeout,
+    congestedFor: msrp.congested_for,
+    maxQueuedBytes: msrp.queue_bytes,
+    relayedChunkBytes: msrp.relayed_chunk,
+    filesAtOnce: msrp.files_at_once,
+  };
+}
+
+/** How long a subscription lasts, in seconds, and how often its document is sent, in ms. */
+export function rosterTimes({ roster }: Config): RosterOptions {
+  const { expires, expires_minimum, interval } = roster;
+  return { expires: expires / 1000, expiresMinimum: expires_minimum / 1000, interval };
 }
 
 /** RFC 3261 §17.1.1.1. */
