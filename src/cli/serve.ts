@@ -24,22 +24,38 @@ export async function serve(load: () => Config, version: string): Promise<void> 
     );
   });
   const service = await starting;
-  const stop = (signal: string): void => {
-    log.info('stopping', { signal });
-    process.once('SIGINT', () => process.exit(1));
-    process.once('SIGTERM', () => process.exit(1));
+  const leave = leaver(service, config.shutdown + LAST_RESORT, log);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      log.info('stopping', { signal });
+      process.once('SIGINT', () => process.exit(1));
+      process.once('SIGTERM', () => process.exit(1));
+      leave(0);
+    });
+  }
+  // Nobody knows what state is left, so nothing is taken any more; but people are told, and what was said is kept.
+  process.on('uncaughtException', (fault) => {
+    log.error('a fault of this program: stopping, to be started again', { fault: fault.stack ?? String(fault) });
+    leave(1);
+  });
+  process.stdout.write(greeting(config, service.addresses, version));
+}
+
+/** Ends the service and then the process, once: with this code, or with 1 if it takes longer than so many milliseconds. */
+function leaver(service: Service, within: number, log: Logger): (code: number) => void {
+  let leaving = false;
+  return (code) => {
+    if (leaving) return;
+    leaving = true;
     setTimeout(() => {
       log.error('not everything could be ended in time');
       process.exit(1);
-    }, config.shutdown + LAST_RESORT).unref();
+    }, within).unref();
     void service.close().then(() => {
       log.info('stopped');
-      process.exit(0);
+      process.exit(code);
     });
   };
-  process.once('SIGINT', () => stop('SIGINT'));
-  process.once('SIGTERM', () => stop('SIGTERM'));
-  process.stdout.write(greeting(config, service.addresses, version));
 }
 
 /** Takes a changed configuration over, as far as that goes without a restart; one with faults changes nothing. */

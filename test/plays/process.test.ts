@@ -21,6 +21,10 @@ interface Process {
 
 /** Starts the service with its rooms in a directory, and waits until it serves. */
 async function serve(data: string, ...more: readonly string[]): Promise<Process> {
+  return serveWith([], data, ...more);
+}
+
+async function serveWith(node: readonly string[], data: string, ...more: readonly string[]): Promise<Process> {
   const keys = [
     'sip.port=0',
     'msrp.port=0',
@@ -30,7 +34,12 @@ async function serve(data: string, ...more: readonly string[]): Promise<Process>
     'rooms.defaults.history_messages=100',
     ...more,
   ];
-  const child = spawn(process.execPath, ['dist/src/cli.js', 'serve', ...keys.flatMap((key) => ['--set', key])]);
+  const child = spawn(process.execPath, [
+    ...node,
+    'dist/src/cli.js',
+    'serve',
+    ...keys.flatMap((key) => ['--set', key]),
+  ]);
   let output = '';
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
@@ -74,6 +83,41 @@ t.test('SIGTERM: no new joins, BYE and terminated NOTIFY to all, exit 0 within 5
   t.ok(performance.now() - start < 5_000);
   t.notMatch(errors(), /error/);
 });
+
+for (const [what, fault] of [
+  ['an exception', 'throw new Error("a bug")'],
+  ['a promise that nobody waits for', 'void Promise.reject(new Error("a bug"))'],
+]) {
+  t.test(
+    `a fault of the program itself, by ${what ?? ''}: people are told, what was said is kept, exit 1`,
+    async (t) => {
+      const data = directory();
+      t.teardown(() => {
+        rmSync(data, { recursive: true, force: true });
+      });
+      const code = `process.on("SIGUSR2", () => { ${fault ?? ''}; })`;
+      const { child, sip, errors } = await serveWith(
+        ['--import', `data:text/javascript,${encodeURIComponent(code)}`],
+        data,
+      );
+      const alice = await join({ sip, host }, 'alice');
+      t.equal(await alice.say('before the fault'), '200');
+      const exit = once(child, 'exit');
+      child.kill('SIGUSR2');
+      await alice.phone.next('BYE');
+      const [status] = (await exit) as [number | null];
+      t.equal(status, 1);
+      t.match(errors(), /^\S+ error a fault of this program: .*a bug/m);
+
+      const again = await serve(data);
+      t.teardown(() => {
+        again.child.kill('SIGTERM');
+      });
+      const bob = await join({ sip: again.sip, host }, 'bob');
+      await bob.hears('before the fault');
+    },
+  );
+}
 
 t.test(
   'SIGTERM: peers that answer nothing and close nothing delay the end, and do not make it a failure',
