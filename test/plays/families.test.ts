@@ -1,5 +1,8 @@
 /** Stand-ins for real clients: their own bytes and manners, as seen on the wire. */
 import t from 'tap';
+import { loadConfig } from '../../src/config/load.ts';
+import { PeerTable } from '../../src/focus/peers.ts';
+import { peerFamily } from '../../src/service/peers.ts';
 import { cpim, MsrpLine } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
 import { join, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
@@ -291,4 +294,18 @@ t.test('the configuration knows more families', async (t) => {
   t.equal((await phone.line.hears('zzz')).flag, '$');
   t.equal(await freeSwitchSays(phone.line, 'Zoe::\nmine'), '200');
   t.match((await bob.line.hears('mine')).body, /\r\n\r\nZoe::\nmine$/, 'who speaks for many, it has not said');
+});
+
+t.test('where several configured families match, the later one has the say, key by key', async (t) => {
+  const { peers } = loadConfig({
+    options: [
+      'peers=[{user_agent: "MyPhone*", chunks: false, message: none}, {user_agent: "*/2", message: in-dialog}]',
+    ],
+  });
+  const table = new PeerTable(peers.map(peerFamily));
+  const of = (userAgent: string) => table.profileOf({ userAgent, featureTags: [] });
+  t.match(of('MyPhone/1'), { chunks: false, message: 'none' });
+  t.match(of('MYPHONE/2'), { chunks: false, message: 'in-dialog' });
+  t.match(of('Another/2'), { chunks: true, message: 'in-dialog' });
+  t.equal(of('NotMyPhone/1').family, 'any', 'the whole of it is matched');
 });
