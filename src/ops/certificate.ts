@@ -1,5 +1,5 @@
 /** Certificates for TLS: the operator's own, or one made on the spot and named by its fingerprint (RFC 4975 §14.4). */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
@@ -12,6 +12,11 @@ export interface Certificate {
   readonly tls: { readonly cert: string; readonly key: string };
   /** SHA-256 of the certificate as `a=fingerprint` has it: pairs of capital hex digits with colons (RFC 8122 §5). */
   readonly fingerprint: string;
+  /**
+   * The same, and that by the hash function of the certificate's own signature where it is another, as RFC 8122 §5.1 has
+   * both given.
+   */
+  readonly fingerprints: readonly { readonly hash: string; readonly value: string }[];
   /** Whether we made it ourselves, so that only the fingerprint vouches for it. */
   readonly selfSigned: boolean;
   readonly expires: Date;
@@ -64,16 +69,54 @@ export function readCertificate(certificateFile: string, keyFile: string): Certi
 }
 
 function described(certificate: string, key: string, selfSigned: boolean): Certificate {
-  const { fingerprint256, validTo } = new X509Certificate(certificate);
+  const { fingerprint256, raw, validTo } = new X509Certificate(certificate);
+  const hashes = new Set(['sha-256', signatureHash(raw) ?? 'sha-256']);
   return {
     certificate,
     key,
     tls: { cert: certificate, key },
     fingerprint: fingerprint256,
+    fingerprints: Array.from(hashes, (hash) => ({ hash, value: digestOf(hash, raw) })),
     selfSigned,
     expires: new Date(validTo),
   };
 }
+
+function digestOf(hash: string, raw: Buffer): string {
+  const digest = createHash(hash.replace('-', '')).update(raw).digest('hex').toUpperCase();
+  return digest.match(/../g)?.join(':') ?? '';
+}
+
+/**
+ * The hash function with which a certificate in DER is signed, by its names in RFC 8122 §5; undefined for one that has none
+ * there. A certificate is a sequence of what is signed, the algorithm, and the signature (RFC 5280 §4.1).
+ */
+function signatureHash(raw: Buffer): string | undefined {
+  const signed = contentAt(raw, contentAt(raw, 0).start);
+  const { start, end } = contentAt(raw, signed.end);
+  const algorithm = raw.toString('hex', start, end);
+  return SIGNATURES.find(([oid]) => algorithm.includes(oid))?.[1];
+}
+
+/** Where the content of the element at `at` begins and ends. */
+function contentAt(der: Buffer, at: number): { readonly start: number; readonly end: number } {
+  const first = der[at + 1] ?? 0;
+  const more = first < 0x80 ? 0 : first & 0x7f;
+  const start = at + 2 + more;
+  return { start, end: start + (more === 0 ? first : der.readUIntBE(at + 2, more)) };
+}
+
+/** Object identifiers as they stand there: of ECDSA (RFC 5758), of RSA (RFC 4055), and as a parameter of RSASSA-PSS. */
+const SIGNATURES: readonly (readonly [string, string])[] = [
+  ...(['sha-224', 'sha-256', 'sha-384', 'sha-512'] as const).map(
+    (hash, index) => [`06082a8648ce3d04030${String(index + 1)}`, hash] as const,
+  ),
+  ...(['sha-256', 'sha-384', 'sha-512', 'sha-224'] as const).flatMap((hash, index) => [
+    [`06092a864886f70d01010${(11 + index).toString(16)}`, hash] as const,
+    [`060960864801650304020${String(index + 1)}`, hash] as const,
+  ]),
+  ['06092a864886f70d010105', 'sha-1'],
+];
 
 function read(file: string): string {
   try {

@@ -155,7 +155,7 @@ export function msrpPlaces(
       return { scheme, host: isAny(http.address) ? local : http.address, port: http.port, transport };
     },
     get fingerprints() {
-      return [{ hash: 'sha-256', value: certificates.current.fingerprint }];
+      return certificates.current.fingerprints;
     },
     maxSize: config.msrp.max_message,
   };

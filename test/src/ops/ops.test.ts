@@ -1,10 +1,11 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { request } from 'node:http';
 import { statSync, writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { connect as connectTls, createServer } from 'node:tls';
+import { generate } from 'selfsigned';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { adminToken, type ApiRoute } from '../../../src/ops/api.ts';
@@ -259,6 +260,36 @@ t.test('RFC 4975 §14.4, RFC 8122 §5: the made certificate is the one its finge
   t.equal(client.authorized, true);
   t.equal(client.getPeerCertificate().fingerprint256, made.fingerprint);
   client.destroy();
+});
+
+t.test('RFC 8122 §5.1: a fingerprint by SHA-256, and by the hash function of the signature', async (t) => {
+  const dir = t.testdir();
+  for (const keyType of ['ec', 'rsa'] as const) {
+    for (const algorithm of ['sha1', 'sha256', 'sha384', 'sha512']) {
+      if (keyType === 'ec' && algorithm === 'sha1') continue;
+      const made = await generate([{ name: 'commonName', value: 'a.example' }], { keyType, algorithm });
+      const [crt, key] = [join(dir, 'one.crt'), join(dir, 'one.key')];
+      writeFileSync(crt, made.cert);
+      writeFileSync(key, made.private);
+      const { fingerprints } = readCertificate(crt, key);
+      const parsed = new X509Certificate(made.cert);
+      const known: Record<string, string> = {
+        sha1: parsed.fingerprint,
+        sha256: parsed.fingerprint256,
+        sha512: parsed.fingerprint512,
+        sha384: createHash('sha384')
+          .update(parsed.raw)
+          .digest('hex')
+          .toUpperCase()
+          .replace(/..(?=.)/g, '$&:'),
+      };
+      const expected = [...new Set(['sha256', algorithm])].map((name) => ({
+        hash: name.replace('sha', 'sha-'),
+        value: known[name],
+      }));
+      t.same(fingerprints, expected, `${keyType}, signed by ${algorithm}`);
+    }
+  }
 });
 
 t.test("the operator's certificate and key are read, or it is said what is wrong with them", async (t) => {
