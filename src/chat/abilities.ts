@@ -41,8 +41,10 @@ export const UNMET: ChatAbilities = {
 
 /** Whether the peer takes content of that type, wrapped or bare. */
 export function takes({ acceptTypes, acceptWrappedTypes }: ChatAbilities, type: string): boolean {
-  // RFC 7701 §5.2 only recommends accept-wrapped-types: where the peer says nothing, nothing is known to be refused.
-  return acceptWrappedTypes.empty || acceptWrappedTypes.accepts(type) || acceptTypes.accepts(type);
+  if (acceptWrappedTypes.accepts(type) || acceptTypes.accepts(type)) return true;
+  // Deviation: RFC 4975 §8.6 has nothing sent that was not signalled. RFC 7701 §5.2 only recommends accept-wrapped-types:
+  // who has none, and no text among accept-types, would be sent nothing at all.
+  return acceptWrappedTypes.empty && !acceptTypes.accepts('text/plain');
 }
 
 /** Whether the peer can read a message that wraps content of that type: as it is, or its bare text. */

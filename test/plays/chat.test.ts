@@ -92,6 +92,29 @@ t.test('RFC 7701 §5.2, §6.1: a wrapped type goes only where it is accepted', a
   t.same(bob.line.heard(), []);
 });
 
+t.test('RFC 4975 §8.6: who lists text, and no wrapped types, is sent nothing else', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const listing = (name: string, accepts: string) => {
+    const own = newPath();
+    const body = messageSdp(own)
+      .replace(/a=accept-wrapped-types:.*\r\n/, '')
+      .replace('accept-types:message/cpim', `accept-types:${accepts}`);
+    return join(stage, name, ROOM, { body }, own);
+  };
+  const bob = await listing('bob', 'message/cpim text/plain');
+  const carol = await listing('carol', 'message/cpim');
+  const picture = `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: image/png\r\n\r\npixels`;
+  const size = String(picture.length);
+  const headers = ['Message-ID: m-picture', `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+  t.equal((await alice.line.request('SEND', headers, picture)).what, '200');
+  t.match((await bob.line.hears('image/png')).body, /Content-Type: text\/plain[^]*\[image\/png, 6 bytes\]$/);
+  t.match((await carol.line.hears('image/png')).body, /pixels$/, 'of her nothing is known');
+  t.equal(await alice.say('plain'), '200');
+  await bob.hears('plain');
+});
+
 t.test('RFC 4975 §7.1.3, §7.2: reports and responses as the sender asks for them', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
