@@ -222,13 +222,9 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
 
   #bind(session: Session, head: RequestHead): Session | undefined {
     if (session.line === undefined) {
-      const { fingerprints = [] } = session;
-      // Deviation: RFC 8122 §6.2 wants a connection without a certificate ended, too. Clients that show none are common,
-      // and they know the path, which nobody else was told.
-      if (fingerprints.length > 0 && shownCertificate(this.flow, fingerprints) === 'another') {
-        const detail = 'the certificate is not the one announced';
-        this.#refuse(head, 481, detail);
-        this.fail('protocol', detail);
+      if (this.#isAnothers(session)) {
+        this.#refuse(head, 481, ANOTHERS);
+        this.fail('protocol', ANOTHERS);
         return undefined;
       }
       this.#join(session);
@@ -236,6 +232,16 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     }
     this.#last = session;
     return session;
+  }
+
+  prove(session: Session): void {
+    if (this.#isAnothers(session)) this.fail('protocol', ANOTHERS);
+  }
+
+  #isAnothers({ fingerprints = [] }: Session): boolean {
+    // Deviation: RFC 8122 §6.2 wants a connection without a certificate ended, too. Clients that show none are common,
+    // and they know the path, which nobody else was told.
+    return fingerprints.length > 0 && shownCertificate(this.flow, fingerprints) === 'another';
   }
 
   #refuse(head: RequestHead, status: StatusCode, comment?: string): void {
@@ -356,6 +362,8 @@ export class Connection implements Line, WriterHost, FrameHandlers, FlowHandlers
     }
   }
 }
+
+const ANOTHERS = 'the certificate is not the one announced';
 
 function names(uri: MsrpUri, session: Session): boolean {
   return session.matchBySessionId || sameMsrpUri(uri, session.localUri);

@@ -136,6 +136,12 @@ export interface MsrpSession {
    * kind of peer it is. What is queued already goes out as it would have.
    */
   setRemotePath(path: MsrpPath, manners?: PeerManners): void;
+  /**
+   * The certificates that the peer announces have become known: as `SessionOptions.fingerprints`, for who learns them by
+   * the answer to an offer. Those that are known already stay. Who is connected and has shown another is let go (RFC 8122
+   * §6.2).
+   */
+  setFingerprints(fingerprints: NonNullable<SessionOptions['fingerprints']>): void;
   /** Makes this the active endpoint: connects and sends a SEND at once (RFC 4975 §5.4). `via`: connect there (CEMA). */
   dial(via?: { readonly host: string; readonly port: number }): void;
   /**

@@ -44,6 +44,8 @@ export interface Line {
   leave(session: Session): void;
   pause(session: Session): void;
   resume(session: Session): void;
+  /** The certificates that the session's peer announces are known now. */
+  prove(session: Session): void;
   /** When a response to what was handed over at `sentAt` can have been awaited from. */
   awaitedFrom(sentAt: number): number;
 }
@@ -88,6 +90,7 @@ export class Session implements MsrpSession, ReceiverHost {
   readonly #handlers: SessionHandlers;
   readonly #options: SessionOptions;
   readonly localText: string;
+  #fingerprints: SessionOptions['fingerprints'];
   readonly #relays: readonly MsrpUri[];
   #remotePath: MsrpPath | undefined;
   #manners: PeerManners = {};
@@ -114,6 +117,7 @@ export class Session implements MsrpSession, ReceiverHost {
     const [first, ...rest] = [...this.#relays].reverse().concat(this.localUri);
     this.localPath = first === undefined ? [this.localUri] : [first, ...rest];
     this.matchBySessionId = options.matchBySessionId ?? false;
+    this.#fingerprints = options.fingerprints;
     this.receiver = new Receiver(this, this, options);
     this.outbox = new Outbox(this, options.maxQueuedBytes ?? 1024 * 1024, options.maxStreams ?? 64);
     this.transactions = new Transactions(home.limits.maxOutstanding);
@@ -175,7 +179,12 @@ export class Session implements MsrpSession, ReceiverHost {
   }
 
   get fingerprints(): SessionOptions['fingerprints'] {
-    return this.#options.fingerprints;
+    return this.#fingerprints;
+  }
+
+  setFingerprints(fingerprints: NonNullable<SessionOptions['fingerprints']>): void {
+    this.#fingerprints ??= fingerprints;
+    this.line?.prove(this);
   }
 
   /** Where to connect (RFC 4975 §8.3). */

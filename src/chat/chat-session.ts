@@ -2,6 +2,7 @@ import {
   AGGREGATE_MEDIA_TYPE,
   ISCOMPOSING_MEDIA_TYPE,
   type CloseReason,
+  type Fingerprint,
   type Incoming,
   type IncomingMessage,
   type MessageOpening,
@@ -147,6 +148,11 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   meet(path: MsrpPath, abilities: ChatAbilities): void {
     this.#peer = abilities;
     this.session.setRemotePath(path, abilities.manners);
+  }
+
+  /** The certificates that it announces have become known by its answer (RFC 8122 §6.2). */
+  vouch(fingerprints: readonly Fingerprint[]): void {
+    this.session.setFingerprints(fingerprints);
   }
 
   /** Connects to the peer, when it is us who connect (RFC 4145 §4). */

@@ -86,7 +86,7 @@ export class FileLines {
     return msrpLine({
       path: localPath,
       acceptTypes: ANYTHING,
-      acceptWrappedTypes: ANYTHING,
+      acceptWrappedTypes: NOTHING_ELSE,
       maxSize: this.#parts.maxSize,
       setup: answerSetup(media.setup),
       direction: 'recvonly',
@@ -143,6 +143,8 @@ export function refusedFile(line: SdpMedia): SdpMedia | undefined {
 }
 
 const ANYTHING = new AcceptedTypes(['message/cpim', '*']);
+/** RFC 4975 §8.6: what stands in accept-types is not repeated. */
+const NOTHING_ELSE = new AcceptedTypes([]);
 
 function isSame(known: FileTransfer, { file, media }: FileLine): boolean {
   if (known.file.transferId !== file.transferId) return false;

@@ -155,7 +155,7 @@ export class LegMaker {
       manners: () => mannersOf(leg.profile),
       newChat: (place) => this.#newChat(room, speaker, place, assembler, () => leg),
       newFile: (place, file) => this.#newFile(room, speaker, place, file),
-      chatroom: room.rules.features,
+      chatroom: () => room.rules.features,
       title: sessionName(room),
       now,
     });
@@ -241,7 +241,7 @@ export class LegMaker {
       audio,
       manners: () => mannersOf(profile),
       newFile: (place, file) => this.#newFile(room, speaker, place, file, over),
-      chatroom: [],
+      chatroom: () => [],
       title: sessionName(room),
       now,
     });

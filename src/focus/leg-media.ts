@@ -1,6 +1,7 @@
 import {
   answerSetup,
   AcceptedTypes,
+  decisiveFingerprints,
   type FileDescription,
   type MsrpDescription,
   type MsrpMedia,
@@ -53,8 +54,8 @@ export interface LegMediaParts {
   readonly manners: () => ChatManners;
   /** The session of a file that the peer sends. */
   readonly newFile: (place: MsrpPlace, file: FileDescription) => FileTransfer;
-  /** Tokens of our `chatroom` attribute (RFC 7701 §8). */
-  readonly chatroom: readonly string[];
+  /** Tokens of our `chatroom` attribute, as the room's rules are now (RFC 7701 §8). */
+  readonly chatroom: () => readonly string[];
   /** Printed as `s=`. */
   readonly title: string;
   readonly now: () => number;
@@ -74,6 +75,8 @@ export class LegMedia {
   /** Our offer has no answer yet. */
   #offered = false;
   #silenced = false;
+  /** What we take of the peer. */
+  #acceptTypes = CPIM_ONLY;
   #closed = false;
   #plan: MediaPlan = { message: undefined, audio: undefined, files: [], faults: [] };
 
@@ -157,13 +160,12 @@ export class LegMedia {
    */
   async offer(start: 'called' | 'calling' = 'called'): Promise<SessionDescription> {
     this.#offered = true;
-    if (this.#local !== undefined) return this.#say(this.#directed(this.#local));
+    if (this.#local !== undefined) return this.#say(this.#offeredAgain(this.#local));
     const lines: SdpMedia[] = [];
     const scheme = this.#parts.policy.plain ? 'msrp' : 'msrps';
     const at = this.#parts.places.at(scheme, 'tcp', this.#parts.local);
     this.#chat = at === undefined ? undefined : this.#parts.newChat?.({ at });
-    if (this.#chat !== undefined)
-      lines.push(this.#messageLine(this.#chat, { setup: 'actpass', acceptTypes: CPIM_ONLY }));
+    if (this.#chat !== undefined) lines.push(this.#messageOffer(this.#chat));
     this.#audio = this.#parts.policy.audio === 'decline' ? undefined : await this.#parts.audio.open(this.#parts.local);
     if (this.#closed) this.close('the call is over');
     const direction = start === 'called' ? 'inactive' : this.#audioWish();
@@ -184,6 +186,8 @@ export class LegMedia {
     const chat = plan.message === undefined ? undefined : this.#chat;
     const audio = plan.audio === undefined ? undefined : this.#audio;
     this.#use(plan, chat, audio);
+    const fingerprints = decisiveFingerprints(plan.message?.media.fingerprints ?? []);
+    if (fingerprints.length > 0) chat?.vouch(fingerprints);
     this.#files.settle(answer);
     if (chat !== undefined && setupAfterAnswer('actpass', plan.message?.media.setup) === 'active' && !chat.isBound) {
       chat.dial();
@@ -280,33 +284,46 @@ export class LegMedia {
   }
 
   #messageAnswer(chat: ChatSession, offered: MsrpMedia): SdpMedia {
-    const acceptTypes = offered.acceptTypes.accepts('message/cpim') ? CPIM_ONLY : CPIM_OR_TEXT;
+    this.#acceptTypes = offered.acceptTypes.accepts('message/cpim') ? CPIM_ONLY : CPIM_OR_TEXT;
     const direction = answerDirection(offered.direction, this.#chatWish());
-    return this.#messageLine(chat, { setup: answerSetup(offered.setup), acceptTypes, direction });
+    return this.#messageLine(chat, {
+      setup: answerSetup(offered.setup),
+      acceptTypes: this.#acceptTypes,
+      direction,
+    });
   }
 
   #messageLine(
     { localPath }: ChatSession,
     said: Pick<MsrpDescription, 'setup' | 'acceptTypes' | 'direction'>,
   ): SdpMedia {
-    const { chatroom, places } = this.#parts;
-    const { maxSize, fingerprints } = places;
-    return msrpLine({ path: localPath, acceptWrappedTypes: ANYTHING, maxSize, chatroom, fingerprints, ...said });
+    const { maxSize, fingerprints } = this.#parts.places;
+    const chatroom = this.#parts.chatroom();
+    // RFC 4975 §8.6: what stands in accept-types is not repeated.
+    const acceptWrappedTypes = said.acceptTypes === CPIM_ONLY ? ANYTHING : ANYTHING_ELSE;
+    return msrpLine({ path: localPath, acceptWrappedTypes, maxSize, chatroom, fingerprints, ...said });
   }
 
   #chatWish(): 'sendrecv' | 'sendonly' {
     return this.#silenced ? 'sendonly' : 'sendrecv';
   }
 
-  /** The same description, with the chat in the direction that we want now. */
-  #directed(description: SessionDescription): SessionDescription {
-    const chat = this.#plan.message?.index;
+  /** The same description as an offer of ours, with the chat as we want it now. */
+  #offeredAgain(description: SessionDescription): SessionDescription {
+    const { message } = this.#plan;
+    // RFC 4975 §5.4, §8.4: a session that has failed is not bound again, so its path would lead nowhere.
+    if (message !== undefined && this.#chat?.open === false) this.#chat = this.#chatFor(message);
+    const chat = this.#chat;
     const media = description.media.map((line, index) =>
-      index === chat
-        ? { ...line, attributes: withDirection(line.attributes, this.#chatWish()) }
-        : this.#files.offered(line, index),
+      chat !== undefined && message?.index === index ? this.#messageOffer(chat) : this.#files.offered(line, index),
     );
     return { ...description, media };
+  }
+
+  /** RFC 6135 §4.2.2: an offer never says `passive`, also where an answer of ours did. */
+  #messageOffer(chat: ChatSession): SdpMedia {
+    const line = this.#messageLine(chat, { setup: 'actpass', acceptTypes: this.#acceptTypes });
+    return { ...line, attributes: withDirection(line.attributes, this.#chatWish()) };
   }
 
   #describer(): Describer {
@@ -326,3 +343,4 @@ const CPIM_ONLY = new AcceptedTypes(['message/cpim']);
 /** Deviation: RFC 7701 §5.2 wants the first alone, but who cannot write CPIM would be told that nothing is taken of it. */
 const CPIM_OR_TEXT = new AcceptedTypes(['message/cpim', 'text/plain']);
 const ANYTHING = new AcceptedTypes(['text/plain', 'text/html', '*']);
+const ANYTHING_ELSE = new AcceptedTypes(['text/html', '*']);

@@ -257,8 +257,9 @@ export class Leg implements SessionHandlers {
   /** From the chat session: its first request has been answered. */
   chatBound(): void {
     this.#calm();
-    // Only our 200 could tell the peer where to connect, so it has come: the ACK may still be on its way.
-    this.#join();
+    // Only our 200 could tell the peer where to connect, so it has come: the ACK may still be on its way. Where it has to
+    // bring the answer to our offer, that tells first whose certificate it must be (RFC 8122 §6.2).
+    if (!this.media.awaitsAnswer) this.#join();
     if (!this.#joined && !this.#parts.seat.waits) this.progress.connected();
     this.#attach();
   }

@@ -227,6 +227,7 @@ t.test('who takes bare text only hears the room as bare text that names who spea
   const { line, answer = '', phone } = await freeSwitch(stage, 'text/plain text/html');
   if (line === undefined) throw new Error('not let in');
   t.match(answer, /^a=accept-types:message\/cpim text\/plain\r$/m, 'it may write what it can');
+  t.match(answer, /^a=accept-wrapped-types:text\/html \*\r$/m, 'RFC 4975 §8.6: no type stands in both');
   t.equal(await bob.say('hi all'), '200');
   const heard = await line.hears('hi all');
   t.equal(heard.headers.get('Content-Type'), 'text/plain;charset=utf-8');

@@ -104,6 +104,8 @@ t.test('RFC 5547 §8.3.1: a second message line brings a file to all, in CPIM, a
     t.match(line, /^a=file-transfer-id:transfer\d+\r$/m);
     t.match(line, /^a=max-size:\d+\r$/m);
     t.notMatch(line, /file-(?:disposition|date|icon)/);
+    t.match(line, /^a=accept-types:message\/cpim \*\r$/m);
+    t.notMatch(line, /accept-wrapped-types/, 'RFC 4975 §8.6: no type stands in both');
     const heard = receive(bob, 'beach');
     const session = await MsrpLine.bind(own, path);
     t.same(new Set(await send(session, content)), new Set(['200']));

@@ -191,6 +191,42 @@ t.test('RFC 3264 §5, RFC 6135 §4.2: an INVITE without offer is made one', asyn
   await line.hears('welcome');
 });
 
+t.test('RFC 6135 §4.2.2, RFC 7701 §8: an offer in a call says actpass, and what the room allows by then', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  t.match(bob.answer, /^a=setup:passive\r$/m);
+  const offered = async (order: string): Promise<string> => {
+    t.equal(await alice.say(order), '200');
+    return Buffer.from((await bob.phone.next('INVITE')).body).toString();
+  };
+  const first = await offered('/mute bob');
+  t.match(first, /^a=setup:actpass\r$/m, 'never passive');
+  t.match(first, /^a=chatroom:nickname private-messages\r$/m);
+  t.equal(pathOf(Buffer.from(first)), bob.line.room);
+  t.equal(await alice.say('/private off'), '200');
+  const second = await offered('/unmute bob');
+  t.match(second, /^a=setup:actpass\r$/m);
+  t.match(second, /^a=chatroom:nickname\r$/m);
+});
+
+t.test('RFC 4975 §5.4, §8.4: after its session was lost, an offer of ours has a path that can be bound', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  bob.line.close();
+  while (!stage.lines.some((line) => line.includes('chat session lost'))) await alice.say('are you there?');
+  const response = await bob.phone.within(bob.dialog, 'INVITE');
+  t.not(pathOf(response.body), bob.line.room);
+  const own = newPath();
+  bob.phone.ack(bob.dialog, sdp(...messageLine(own)));
+  const line = await MsrpLine.bind(own, pathOf(response.body));
+  t.equal(await alice.say('here you are'), '200');
+  await line.hears('here you are');
+});
+
 t.test('RFC 3261 §13.3.1.4: an offer of ours that is refused ends the call', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
@@ -603,6 +639,79 @@ t.test('RFC 8122 §6.2: the certificate of who is connected to must be the one i
   );
   t.match((await mallory.next('BYE')).headers.get('Reason'), /chat session lost/);
   socket.destroy();
+});
+
+t.test('RFC 8122 §6.2, RFC 4975 §14.4: whose certificate it must be, the answer to our offer says', async (t) => {
+  const stage = await raise('rooms.named.lobby.require_tls=true', 'msrp.grace=50ms');
+  t.teardown(() => stage.close());
+  const [hers, another] = [await makeCertificate(['alice.example']), await makeCertificate(['mallory.example'])];
+  const secure = (path: string, setup: string): readonly string[] => [
+    ...messageLine(path, 'TCP/TLS/MSRP').map((line) => line.replace('setup:active', `setup:${setup}`)),
+    `a=fingerprint:sha-256 ${hers.fingerprint}`,
+  ];
+  const offered = async () => {
+    const alice = await phone(stage, 'alice');
+    const { response, dialog } = await alice.request('INVITE', ROOM);
+    const path = pathOf(response.body);
+    t.match(path, /^msrps:/);
+    return {
+      alice,
+      dialog,
+      path,
+      audio: linesOf(response.body)
+        .slice(1)
+        .map(() => 'm=audio 0 RTP/AVP 0'),
+    };
+  };
+
+  await t.test('we connect to who has said so, though only the fingerprint vouches for it', async (t) => {
+    const server = createTlsServer({ cert: hers.certificate, key: hers.key }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const { port } = server.address() as { readonly port: number };
+    const { alice, dialog, audio } = await offered();
+    const secured = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+    alice.ack(dialog, sdp(...secure(`msrps://127.0.0.1:${String(port)}/alice1;tcp`, 'passive'), ...audio));
+    const [socket] = await secured;
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    t.match(first.toString(), /^MSRP \S+ SEND\r\nTo-Path: msrps:\/\/127\.0\.0\.1:\d+\/alice1;tcp\r\n/);
+    socket.destroy();
+    await alice.next('BYE');
+  });
+
+  for (const [who, { certificate, key }, heard] of [
+    ['she', hers, true],
+    ['another', another, false],
+  ] as const) {
+    await t.test(`${who} connects before the answer has come, and nothing is believed until then`, async (t) => {
+      const { alice, dialog, path, audio } = await offered();
+      const own = newPath('msrps');
+      const port = Number(/:(\d+)\//.exec(path)?.[1]);
+      const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, cert: certificate, key });
+      const closed = once(socket, 'close');
+      socket.on('error', () => undefined);
+      const body = `From: <${alice.uri}>\r\nTo: <${ROOM}>\r\n\r\nContent-Type: text/plain\r\n\r\nso early`;
+      const paths = `To-Path: ${path}\r\nFrom-Path: ${own}\r\n`;
+      socket.write(
+        `MSRP tlsbind1 SEND\r\n${paths}Message-ID: bind1234\r\nByte-Range: 1-0/0\r\n-------tlsbind1$\r\n` +
+          `MSRP tlssend1 SEND\r\n${paths}Message-ID: early123\r\nByte-Range: 1-${String(body.length)}/${String(body.length)}\r\n` +
+          `Content-Type: message/cpim\r\n\r\n${body}\r\n-------tlssend1$\r\n`,
+      );
+      const [bound] = (await once(socket, 'data')) as [Buffer];
+      t.match(bound.toString(), /^MSRP tlsbind1 200 OK\r\n/);
+      t.notMatch(bound.toString(), /tlssend1/, 'not believed yet');
+      alice.ack(dialog, sdp(...secure(own, 'active'), ...audio));
+      if (heard) {
+        const [taken] = (await once(socket, 'data')) as [Buffer];
+        t.match(taken.toString(), /MSRP tlssend1 200 OK\r\n/);
+        await alice.within(dialog, 'BYE');
+      } else {
+        await closed;
+        t.match((await alice.next('BYE')).headers.get('Reason'), /chat session lost/);
+      }
+      socket.destroy();
+    });
+  }
 });
 
 t.test('RFC 3264 §8.4: audio on hold by the address that is none, or at a name', async (t) => {
