@@ -29,7 +29,7 @@ import { PinGate } from './focus/pin-gate.ts';
 import { Referrals } from './focus/referrals.ts';
 import { SilenceBridge } from './focus/transport/silence.ts';
 import { adminToken } from './ops/api.ts';
-import { HttpServer, type SubProtocol, type WebSocketPeer } from './ops/http.ts';
+import { HttpServer, type SubProtocol, THIS_MACHINE, type WebSocketPeer } from './ops/http.ts';
 import type { Logger } from './ops/logger.ts';
 import { Metrics } from './ops/metrics.ts';
 import { bracketed, reachableHost, servedNames } from './service/addresses.ts';
@@ -226,9 +226,10 @@ async function wire(
   const transports: SocketTransport[] = [];
   const trace = sipTrace(log.child('sip'));
   const accept = (protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void => {
-    const { secure, local } = peer;
+    const { secure, proxied, local } = peer;
     if (protocol === 'msrp') {
-      endpoint.accept(webSocketFlow(socket, { secure, peer }));
+      // RFC 4975 §6: `msrps` wants TLS on each hop. Most proxies of this machine that have ended it do not say so.
+      endpoint.accept(webSocketFlow(socket, { secure: secure || proxied, peer }));
       return;
     }
     const advertised = { host: bracketed(local.address), port: local.port };
@@ -240,6 +241,7 @@ async function wire(
       host: config.http.host,
       port: config.http.port,
       ...(config.http.tls ? { tls: certificates.current } : {}),
+      proxies: [...THIS_MACHINE, ...config.http.proxies],
       origins: config.http.origins,
       webSocketsPerAddress: config.http.websockets_per_address,
       maxMessageBytes: webSocketBytes(config),

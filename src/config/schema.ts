@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { count, duration, host, hosts, period, port, size, sizeFrom } from './units.ts';
+import { count, duration, host, hosts, network, period, port, size, sizeFrom } from './units.ts';
 
 const advertise = z.strictObject({ host: host.nullable(), port: port.nullable() });
 
@@ -179,7 +179,14 @@ export const schema = z.strictObject({
     files_at_once: count,
   }),
 
-  http: z.strictObject({ host, port, tls: z.boolean(), origins: z.array(origin), websockets_per_address: count }),
+  http: z.strictObject({
+    host,
+    port,
+    tls: z.boolean(),
+    proxies: z.array(network),
+    origins: z.array(origin),
+    websockets_per_address: count,
+  }),
 
   tls: z.strictObject({ certificate: z.string().min(1).nullable(), key: z.string().min(1).nullable() }),
 

@@ -56,6 +56,11 @@ export const hosts = z.union([host.transform((one) => [one]), z.array(host).min(
   error: 'expected an IP address (IPv6 without brackets), a host name, or a list of them',
 });
 
+/** One IP address, or a network of them. */
+export const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], {
+  error: 'expected an IP address, or a network such as 10.0.0.0/8',
+});
+
 /** Whether a listener at this host is reached only from this machine. */
 export function isLoopback(address: string): boolean {
   return (

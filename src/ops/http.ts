@@ -2,8 +2,8 @@
  * The HTTP side of the service: health and metrics for whoever runs it, and `/ws`, where SIP (RFC 7118) and MSRP
  * (RFC 7977) come in over WebSocket. What a WebSocket carries is none of its business.
  */
-import type { IncomingMessage } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { type AddressInfo, BlockList, type Socket } from 'node:net';
 import { Server } from 'node:tls';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -19,8 +19,10 @@ export interface WebSocketPeer {
   readonly address: string;
   readonly port: number;
   readonly local: { readonly address: string; readonly port: number };
-  /** Whether TLS protects it. */
+  /** Whether TLS protects it: here, or up to a proxy that says so (`X-Forwarded-Proto: https`). */
   readonly secure: boolean;
+  /** It comes from a proxy that does not say whether it came to it by TLS, or from a program of this machine. */
+  readonly proxied: boolean;
 }
 
 /** Where and how the server listens, and what it bears. */
@@ -34,7 +36,10 @@ export interface HttpOptions {
   readonly origins?: readonly string[];
   /** Open WebSockets from one address. Default 1000. */
   readonly webSocketsPerAddress?: number;
-  /** Addresses to which that bound does not apply, since they may be a proxy's. Default: this machine's own. */
+  /**
+   * Addresses and networks that may be a proxy's: that bound does not apply to them, and what they say of TLS counts. Default:
+   * `THIS_MACHINE`.
+   */
   readonly proxies?: readonly string[];
   /** Largest WebSocket message in octets; a larger one closes the WebSocket (1009). Default 64 KiB and 11 MiB. */
   readonly maxMessageBytes?: Readonly<Record<SubProtocol, number>>;
@@ -56,6 +61,9 @@ export interface HttpHandlers {
   webSocket(protocol: SubProtocol, socket: WebSocket, peer: WebSocketPeer): void;
 }
 
+/** Where a proxy is that runs beside the service. */
+export const THIS_MACHINE: readonly string[] = ['127.0.0.0/8', '::1'];
+
 const STATUS = { 400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' } as const;
 
 /** What a peer is told instead of an upgrade. */
@@ -67,6 +75,7 @@ interface UpgradeRefusal {
 /** The server. It owns its listening socket and the WebSockets that it has opened. */
 export class HttpServer {
   readonly #options: Required<Omit<HttpOptions, 'tls' | 'apiToken'>>;
+  readonly #proxies: BlockList;
   readonly #handlers: HttpHandlers;
   readonly #log: Logger;
   readonly #http: FastifyInstance;
@@ -83,11 +92,12 @@ export class HttpServer {
     this.#options = {
       origins: [],
       webSocketsPerAddress: 1000,
-      proxies: ['127.0.0.1', '::1', '::ffff:127.0.0.1'],
+      proxies: THIS_MACHINE,
       maxMessageBytes: { sip: 64 * 1024, msrp: 11 * 1024 * 1024 },
       pingInterval: 30_000,
       ...rest,
     };
+    this.#proxies = networksOf(this.#options.proxies);
     this.#handlers = handlers;
     this.#log = log;
     this.#secure = tls !== undefined;
@@ -166,7 +176,7 @@ export class HttpServer {
       return;
     }
     this.#webSockets[chosen].handleUpgrade(request, socket, head, (webSocket) =>
-      this.#opened(chosen, webSocket, socket, address),
+      this.#opened(chosen, webSocket, request, address),
     );
   }
 
@@ -178,7 +188,7 @@ export class HttpServer {
       return { status: 403, reason: 'pages of this origin may not open a WebSocket here (http.origins)' };
     }
     const open = this.#openFrom.get(address) ?? 0;
-    if (!this.#options.proxies.includes(address) && open >= this.#options.webSocketsPerAddress) {
+    if (!this.#isProxy(address) && open >= this.#options.webSocketsPerAddress) {
       return { status: 503, reason: 'too many WebSockets from this address' };
     }
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
@@ -194,8 +204,9 @@ export class HttpServer {
     return URL.canParse(origin) && new URL(origin).host === host;
   }
 
-  #opened(protocol: SubProtocol, webSocket: WebSocket, socket: Socket, address: string): void {
+  #opened(protocol: SubProtocol, webSocket: WebSocket, { socket, headers }: IncomingMessage, address: string): void {
     const { remotePort = 0, localAddress = '', localPort = 0 } = socket;
+    const forwarded = this.#isProxy(address) ? forwardedBy(headers) : 'directly';
     const state = { answered: true };
     this.#open.set(webSocket, state);
     this.#count(address, 1);
@@ -211,8 +222,13 @@ export class HttpServer {
       address,
       port: remotePort,
       local: { address: localAddress, port: localPort },
-      secure: this.#secure,
+      secure: this.#secure || forwarded === 'https',
+      proxied: forwarded === undefined,
     });
+  }
+
+  #isProxy(address: string): boolean {
+    return this.#proxies.check(address, familyOf(address));
   }
 
   #count(address: string, more: 1 | -1): void {
@@ -230,6 +246,24 @@ export class HttpServer {
     }
   }
 }
+
+/** The scheme by which a request came to the first proxy that says so; undefined: none does. */
+function forwardedBy({ 'x-forwarded-proto': said = '' }: IncomingHttpHeaders): string | undefined {
+  return /^[^\s,]+/.exec(String(said).trim())?.[0].toLowerCase();
+}
+
+/** Addresses, and networks such as 10.0.0.0/8; an IPv4 address is known in its form as IPv6, too. */
+function networksOf(texts: readonly string[]): BlockList {
+  const networks = new BlockList();
+  for (const text of texts) {
+    const [address = '', bits] = text.split('/');
+    if (bits === undefined) networks.addAddress(address, familyOf(address));
+    else networks.addSubnet(address, Number(bits), familyOf(address));
+  }
+  return networks;
+}
+
+const familyOf = (address: string): 'ipv4' | 'ipv6' => (address.includes(':') ? 'ipv6' : 'ipv4');
 
 /** Answers an upgrade with an HTTP error instead. */
 function refuse(socket: Socket, { status, reason }: UpgradeRefusal): void {

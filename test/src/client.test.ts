@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap';
 import type { URI } from 'sip.js';
-import { type WebSocket, WebSocketServer } from 'ws';
-import type { AddressInfo } from 'node:net';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type AddressInfo, connect } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -28,6 +29,7 @@ import { defaultServer, identityOf, parseRoomUri } from '../../src/client/identi
 import { movedTo, Targets } from '../../src/client/redirect.ts';
 import { changeBetween, type Participant } from '../../src/client/roster.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
+import { makeCertificate } from '../../src/ops/certificate.ts';
 import { join, raise, ROOM, type Stage } from '../plays/stage.ts';
 
 /** What a room has told, and a way to wait for it. */
@@ -131,6 +133,31 @@ t.test('RFC 7977 and RFC 7701: people talk over WebSocket', async (t) => {
   t.match(await bob.room.say('too late'), { said: false });
   await carol.leave();
   await alice.room.leave();
+  await alice.room.leave();
+});
+
+t.test('RFC 4975 §6: people talk over wss where a proxy of this machine ends the TLS', async (t) => {
+  const stage = await raise('rooms.defaults.require_tls=true');
+  t.teardown(() => stage.close());
+  const { port } = new URL(serverOf(stage));
+  const { certificate: cert, key } = await makeCertificate(['localhost']);
+  const proxy = createTlsServer({ cert, key }, (outside) => {
+    const inside = connect(Number(port), '127.0.0.1');
+    outside.pipe(inside).pipe(outside);
+    for (const socket of [outside, inside]) socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => proxy.close());
+  const server = `wss://127.0.0.1:${String((proxy.address() as AddressInfo).port)}/ws`;
+  const webSocket: ClientOptions['webSocket'] = (url, protocol) =>
+    new WebSocket(url, protocol, { rejectUnauthorized: false });
+  const [alice, bob] = [
+    await enter(stage, 'Alice', { server, webSocket }),
+    await enter(stage, 'Bob', { server, webSocket }),
+  ];
+  t.match(await alice.room.say('behind a proxy'), { said: true });
+  await bob.diary.heard('behind a proxy');
+  await bob.room.leave();
   await alice.room.leave();
 });
 

@@ -154,8 +154,10 @@ t.test('what a room could not be opened with is a fault of the configuration, no
     'a: b',
   ];
   for (const uri of uris) {
-    const service = { rooms: { defaults: { services: [{ uri }] } } };
-    t.match([...faultsOf(file(JSON.stringify(service)))], [/services\.0\.uri: expected an absolute URI/], uri);
+    for (const list of ['services', 'conf_uris', 'host_uris']) {
+      const fault = new RegExp(`${list}\\.0\\.uri: expected an absolute URI`);
+      t.match([...faultsOf(file(JSON.stringify({ rooms: { defaults: { [list]: [{ uri }] } } })))], [fault], uri);
+    }
   }
   for (const user of ['sip:ö@b', 'sip:a"@b', 'sip:a@b@c', 'sip:%@b', 'tel:+49 1']) {
     const roles = { rooms: { defaults: { roles: { [user]: 'owner' } } } };
@@ -392,6 +394,16 @@ t.test('loopback is what only this machine reaches', async (t) => {
   for (const host of ['127.0.0.1', '127.9.9.9', '::1', 'localhost']) t.ok(isLoopback(host), host);
   for (const host of ['0.0.0.0', '::', '10.0.0.1', '127.example.org', '127.0.0.1.nip.io'])
     t.notOk(isLoopback(host), host);
+});
+
+t.test('proxies are addresses or networks', async (t) => {
+  const proxies = ['10.0.0.1', '172.17.0.0/16', '::1', 'fd00::/8'];
+  t.same(readConfig(file(`http: { proxies: ${JSON.stringify(proxies)} }`)).http.proxies, proxies);
+  for (const wrong of ['proxy.example.org', '10.0.0.0/33', '10.0.0']) {
+    t.match(faultsOf(file(`http: { proxies: ['${wrong}'] }`)), [
+      /http\.proxies\.0: expected an IP address, or a network/,
+    ]);
+  }
 });
 
 t.test('durations and sizes need sense', async (t) => {

@@ -241,6 +241,27 @@ t.test('https and wss with a certificate', async (t) => {
   socket.terminate();
 });
 
+t.test('what a proxy of this machine says of TLS counts, and of nobody else', async (t) => {
+  const peers: unknown[] = [];
+  const handlers: Partial<HttpHandlers> = {
+    webSocket: (_protocol, _socket, { secure, proxied }) => peers.push({ secure, proxied }),
+  };
+  const [near, far] = [await serve(t, handlers), await serve(t, handlers, { proxies: ['192.0.2.0/24', '::2'] })];
+  const says = async ({ at }: Running, headers: Record<string, string>): Promise<unknown> => {
+    const socket = new WebSocket(`ws://${at}/ws`, ['msrp'], { headers });
+    await once(socket, 'open');
+    socket.terminate();
+    return peers.pop();
+  };
+  t.same(await says(near, {}), { secure: false, proxied: true }, 'it does not say');
+  t.same(await says(near, { 'X-Forwarded-Proto': 'https' }), { secure: true, proxied: false });
+  t.same(await says(near, { 'X-Forwarded-Proto': 'HTTPS, http' }), { secure: true, proxied: false }, 'the first proxy');
+  t.same(await says(near, { 'X-Forwarded-Proto': 'http' }), { secure: false, proxied: false });
+  t.same(await says(far, { 'X-Forwarded-Proto': 'https' }), { secure: false, proxied: false }, 'anybody can say so');
+  const both = await serve(t, handlers, { host: '::', proxies: ['127.0.0.0/24'] });
+  t.same(await says({ ...both, at: `127.0.0.1:${both.port}` }, {}), { secure: false, proxied: true }, 'IPv4 as IPv6');
+});
+
 t.test('RFC 4975 §14.4, RFC 8122 §5: the made certificate is the one its fingerprint names', async (t) => {
   const made = await makeCertificate(['localhost', '127.0.0.1', '::1']);
   t.match(made.fingerprint, /^(?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/);
