@@ -114,8 +114,8 @@ export class ClientInvite implements OutgoingInvite {
   }
 
   #headers(): readonly HeaderLine[] {
-    const { allow, supported, allowEvents } = this.#core.capabilities;
-    return [allow, supported, ...allowEvents, ...askTimer(this.#timerOptions)];
+    const { allow, allowEvents } = this.#core.capabilities;
+    return [allow, ...allowEvents, ...askTimer(this.#timerOptions)];
   }
 
   /** Another try, where the response shows a way. */

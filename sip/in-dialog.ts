@@ -48,11 +48,12 @@ export function sendInDialog(core: Core, dialog: LiveDialog, what: InDialogReque
       });
       return;
     }
-    const { userAgent } = core.capabilities;
+    // RFC 4028 §7.1: each request but ACK tells that session timers are understood.
+    const { userAgent, supported } = core.capabilities;
     const outgoing = new OutgoingRequest(
       core,
       {
-        ...dialog.createRequest(method, { ...content, headers: [...userAgent, ...(content.headers ?? [])] }),
+        ...dialog.createRequest(method, { ...content, headers: [...userAgent, supported, ...(content.headers ?? [])] }),
         dialog,
         contact: WITH_CONTACT.has(method) ? (by: Flow) => dialog.contactFor(by) : undefined,
         nextSeq: () => dialog.nextSeq(),

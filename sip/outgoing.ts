@@ -126,6 +126,8 @@ export class OutgoingRequest {
     this.#cancelSent = true;
     this.#cancelled?.();
     const cancel = derived('CANCEL', this.request);
+    const { name, value } = this.#core.capabilities.supported;
+    cancel.headers.add(name, value); // RFC 4028 §7.1
     const branch = cancel.branch ?? '';
     const user = { onResponse: () => undefined, onFailure: () => undefined, ackFor: () => new Uint8Array(0) };
     this.#core.transactions.request(user, flow, branch, 'CANCEL', formatMessage(cancel)).start();

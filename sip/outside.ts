@@ -1,6 +1,7 @@
 import type { OutgoingParts, OutgoingRequestParts, Outcome } from './api.ts';
 import { contactFor } from './contact.ts';
 import type { Core } from './core.ts';
+import { isSips } from './dialog.ts';
 import { DigestClient } from './digest-client.ts';
 import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
@@ -30,6 +31,8 @@ export function outside(
 ): Sending {
   const { uri, from, to, flow, credentials } = parts;
   const { requestUri, route, hop } = applyRoute(uri, parts.route ?? core.outboundRoute);
+  // RFC 4028 §7.1: each request but ACK tells that session timers are understood.
+  const { userAgent, supported } = core.capabilities;
   let { seq } = same;
   const request = createRequest({
     ...(parts.body === undefined ? undefined : { body: parts.body }),
@@ -41,12 +44,14 @@ export function outside(
     to: to ?? addressOf(parts),
     callId: same.callId,
     seq,
-    headers: [...core.capabilities.userAgent, ...headers, ...(parts.headers ?? [])],
+    headers: [...userAgent, supported, ...headers, ...(parts.headers ?? [])],
   });
-  const secure = uri.kind === 'sip' && uri.scheme === 'sips';
+  // RFC 3261 §8.1.1.8: a sips URI to call, or a sips hop to call by, wants a sips Contact.
+  const secure = isSips(uri) || isSips((route[0] ?? { uri }).uri);
   return {
     request,
-    flow,
+    // What goes to a sips URI takes no way without TLS (§8.1.2, §26.2.2).
+    flow: secure && flow?.secure === false ? undefined : flow,
     hop,
     dialog: undefined,
     contact:

@@ -39,8 +39,8 @@ export class Redirects {
     if (named.kind !== 'sip') return 'only sip and sips URIs are called';
     // §8.1.3.4
     if (this.#secure && named.scheme !== 'sips') return 'from sips nobody is led to sip';
-    // §19.1.1: headers in the URI would be of the redirector's choice.
-    const uri = { ...named, headers: [] };
+    // Without `method` and headers: they are not for a Request-URI, and would be of the redirector's choice.
+    const uri = { ...named, params: named.params.without('method'), headers: [] };
     // Or it would go in circles.
     if (this.#known.some((known) => uriEquals(known, uri))) return 'was called already';
     return this.#left <= this.#waiting.length ? 'one address too many' : uri;

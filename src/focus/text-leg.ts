@@ -220,7 +220,7 @@ export class TextLeg {
 }
 
 /** Octets in the head of a MESSAGE besides the URIs. */
-const HEAD = 400;
+const HEAD = 450;
 /** Of each Route, besides its URI and the parameters of that. */
 const ROUTE = 'Route: <>\r\n'.length;
 

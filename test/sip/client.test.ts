@@ -519,6 +519,83 @@ t.test('RFC 3261 §8.1.2: the outbound route comes first', (t) => {
   t.end();
 });
 
+t.test('RFC 3261 §8.1.1.8: who is called by a sips hop is given a sips Contact', (t) => {
+  const outboundRoute = [parseNameAddr('<sips:10.0.0.9;lr>')];
+  for (const [uri, options, scheme] of [
+    ['sip:bob@example.com', { outboundRoute }, 'sips'],
+    ['sips:bob@10.0.0.9', {}, 'sips'],
+    ['sip:bob@10.0.0.9', {}, 'sip'],
+  ] as const) {
+    const { agent, clock, network } = stage({}, options, { transport: 'TLS' });
+    const hop = new RawPeer(network, '10.0.0.9', '10.0.0.2');
+    agent.invite(
+      { uri: parseUri(uri), from: ROOM, ...SDP },
+      { onAccepted: () => undefined, onFailed: () => undefined },
+    );
+    clock.advance(1);
+    t.match(hop.request('INVITE').contact?.uri, { scheme, user: 'room' }, uri);
+    agent.transactions.drop();
+  }
+  t.end();
+});
+
+t.test('RFC 3261 §8.1.2, §26.2.2: a flow without TLS leads to no sips URI', (t) => {
+  const { agent, clock, network, peer } = stage();
+  const flow = network.hosts.get('10.0.0.2')?.flowTo('10.0.0.1');
+  const outcomes: string[] = [];
+  for (const scheme of ['sip', 'sips']) {
+    const uri = parseUri(`${scheme}:bob@elsewhere.example`);
+    agent.request({ method: 'OPTIONS', uri, from: ROOM, flow }, (outcome) => outcomes.push(told(outcome)));
+  }
+  clock.advance(1);
+  t.strictSame(
+    peer.requests.map(({ requestUri }) => requestUri),
+    ['sip:bob@elsewhere.example'],
+  );
+  t.equal(outcomes.length, 1, 'no other way is known');
+  agent.transactions.drop();
+  t.end();
+});
+
+t.test('RFC 4028 §7.1: each request but ACK tells that session timers are understood', (t) => {
+  const { agent, peer, clock } = stage();
+  const [uri, from] = [BOB, ROOM];
+  const nothing = (): undefined => undefined;
+  agent.request({ method: 'MESSAGE', uri, from, contentType: 'text/plain', body: 'x' }, nothing);
+  agent.invite(
+    { uri, from, ...SDP },
+    {
+      onAccepted: (session) => {
+        session.request('MESSAGE', { contentType: 'text/plain', body: 'x' }, nothing);
+        session.update(SDP, nothing);
+        session.close();
+        return undefined;
+      },
+      onFailed: nothing,
+    },
+  );
+  clock.advance(1);
+  peer.answer(peer.request('MESSAGE'), 200);
+  peer.answer(peer.request('INVITE'), 200, { toTag: 'bob', ...SDP });
+  clock.advance(1);
+  const given = agent.invite({ uri, from, ...SDP }, { onAccepted: nothing, onFailed: nothing });
+  clock.advance(1);
+  peer.answer(peer.request('INVITE'), 180, { toTag: 'bob' });
+  clock.advance(1);
+  given.cancel();
+  clock.advance(1);
+  const methods = new Set<string>();
+  for (const request of peer.requests) {
+    methods.add(request.method);
+    const told = request.headers.all('Supported');
+    t.equal(told.length, request.method === 'ACK' ? 0 : 1, `${request.method}: once`);
+    t.equal(request.supported.includes('timer'), request.method !== 'ACK', request.method);
+  }
+  t.strictSame([...methods].sort(), ['ACK', 'BYE', 'CANCEL', 'INVITE', 'MESSAGE']);
+  agent.transactions.drop();
+  t.end();
+});
+
 t.test('RFC 3263 §4.3: the next address after a failure, a 503 or silence', (t) => {
   const { agent, clock, network } = stage();
   const hosts = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((address) => new RawPeer(network, address, '10.0.0.2'));
@@ -875,6 +952,7 @@ t.test('RFC 3311 §5.2: an offer in an early UPDATE is answered once the exchang
   peer.say(`${head('UPDATE', { ...inEarly, 'Content-Type': 'application/sdp' }, 'sip:room@10.0.0.2:5060')}\n\nv=1`);
   clock.advance(1);
   t.equal(peer.statuses.at(-1), '488 UPDATE', 'nobody takes it');
+  t.match(peer.response(488).warnings, [{ code: 399, agent: 'sip' }], 'and why');
   invite.cancel();
   await agent.close(0);
 });
@@ -884,12 +962,12 @@ t.test('RFC 3261 §8.1.3.4: the addresses of a 3xx are tried, best first', (t) =
   const others = ['10.0.0.11', '10.0.0.12'].map((address) => new RawPeer(network, address, '10.0.0.2'));
   const first = peer.request('INVITE');
   const contacts =
-    '<sip:second@10.0.0.12>;q=0.5, <tel:+1234>, <sip:first@10.0.0.11?Subject=x>;q=0.9, <sip:bob@10.0.0.1>';
+    '<sip:second@10.0.0.12>;q=0.5, <tel:+1234>, <sip:first@10.0.0.11;method=BYE?Subject=x>;q=0.9, <sip:bob@10.0.0.1>';
   peer.answer(first, 302, { toTag: 'bob', headers: [{ name: 'Contact', value: contacts }] });
   clock.advance(1);
   t.equal(peer.request('ACK').branch, first.branch);
   const second = others[0]?.request('INVITE');
-  t.equal(second?.requestUri, 'sip:first@10.0.0.11', 'without its headers');
+  t.equal(second?.requestUri, 'sip:first@10.0.0.11', 'without its method and headers');
   t.equal(second?.callId, first.callId);
   t.equal(second?.fromTag, first.fromTag);
   t.equal(second?.headers.get('To'), first.headers.get('To'));
