@@ -125,6 +125,7 @@ export class DigestServer {
         { name: 'opaque', value: this.#opaque, quoted: true },
         { name: 'qop', value: 'auth', quoted: true },
         { name: 'algorithm', value: algorithm },
+        { name: 'charset', value: 'UTF-8' }, // RFC 7616 §4
         ...(stale ? [{ name: 'stale', value: 'true' }] : []),
       ];
       return { name: 'WWW-Authenticate', value: formatAuthValue({ scheme: 'Digest', params: new Params(list) }) };

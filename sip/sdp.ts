@@ -2,8 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import { SipError } from './errors.ts';
 
 /*
- * Session descriptions (RFC 8866, which replaces RFC 4566): the whole of one, both ways. Attributes are kept as they
- * came, all of them, in their order: what they mean is for those who use them to say.
+ * Session descriptions (RFC 8866, which replaces RFC 4566): the whole of one, both ways, but for `k=`. Attributes are
+ * kept as they came, all of them, in their order: what they mean is for those who use them to say.
  */
 
 /** `a=name` or `a=name:value` (RFC 8866 §5.13). */
@@ -55,8 +55,6 @@ interface SdpSection {
   /** `c=`: for a medium its own; `connectionOf` tells which one holds. */
   readonly connection?: SdpConnection;
   readonly bandwidths: readonly SdpBandwidth[];
-  /** `k=`: obsolete (RFC 8866 §5.12), kept as it came. */
-  readonly key?: string;
   readonly attributes: readonly SdpAttribute[];
 }
 
@@ -176,7 +174,6 @@ export function parseSdp(body: Uint8Array | string): SessionDescription {
     ...given('connection', connection),
     bandwidths: [...head.bandwidths, ...tail.bandwidths],
     times,
-    ...given('key', head.key ?? tail.key),
     attributes: [...head.attributes, ...tail.attributes],
     media,
   };
@@ -199,7 +196,6 @@ interface Section {
   information?: string;
   readonly connections: SdpConnection[];
   readonly bandwidths: SdpBandwidth[];
-  key?: string;
   readonly attributes: SdpAttribute[];
 }
 
@@ -217,7 +213,7 @@ function parseSection(lines: Lines): Section {
         section.bandwidths.push(parseBandwidth(lines.take()));
         break;
       case 'k':
-        section.key = lines.take();
+        lines.take(); // RFC 8866 §5.12: obsolete, and to be discarded
         break;
       case 'a':
         section.attributes.push(parseAttribute(lines.take()));
@@ -312,7 +308,6 @@ export function formatSdp(session: SessionDescription): string {
       ...t.repeats.map((repeat) => `r=${repeat}`),
       ...line('z', t.zones),
     ]),
-    ...line('k', session.key),
     ...session.attributes.map(formatAttribute),
     ...session.media.flatMap(formatMedia),
   ];
@@ -341,7 +336,6 @@ function formatMedia(media: SdpMedia): string[] {
     ...line('i', media.information),
     ...connections.map((connection) => `c=${formatConnection(connection)}`),
     ...media.bandwidths.map((b) => `b=${b.type}:${b.value}`),
-    ...line('k', media.key),
     ...media.attributes.map(formatAttribute),
   ];
 }

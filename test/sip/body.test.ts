@@ -122,7 +122,7 @@ const EXAMPLE = [
 
 t.test('RFC 8866 §5: a whole description, both ways, nothing lost and nothing moved', (t) => {
   const session = parseSdp(EXAMPLE);
-  t.equal(formatSdp(session), EXAMPLE);
+  t.equal(formatSdp(session), EXAMPLE.replace(/k=.*\r\n/g, ''), '§5.12: but for keys, which are discarded');
   t.match(session, {
     origin: { username: 'jdoe', sessionId: '3724394400', sessionVersion: '3724394405', address: '198.51.100.1' },
     name: 'Call to John Smith',
@@ -211,7 +211,6 @@ t.test('RFC 8866: a printed description is the same description', (t) => {
   const section = {
     information: text,
     connection,
-    key: text,
     bandwidths: fc.array(fc.record({ type: token, value: digits }), { maxLength: 2 }),
     attributes,
   };

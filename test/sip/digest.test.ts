@@ -133,7 +133,8 @@ t.test(
     const [first] = new DigestServer({ realm: 'a "b"' }).challenge(newRequest(), 0);
     t.match(
       first?.value,
-      /^Digest realm="a \\"b\\"", nonce="[\w-]{38}", opaque="[0-9a-f]{32}", qop="auth", algorithm=SHA-256$/,
+      /^Digest realm="a \\"b\\"", nonce="[\w-]{38}", opaque="[0-9a-f]{32}", qop="auth", algorithm=SHA-256, charset=UTF-8$/,
+      'RFC 7616 §4: and what a name and a password are encoded in',
     );
     t.end();
   },
