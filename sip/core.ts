@@ -6,6 +6,7 @@ import type {
   UserAgentHandlers,
   UserAgentOptions,
 } from './api.ts';
+import { CONTENT_ENCODINGS } from './content-encoding.ts';
 import type { HeaderLine } from './errors.ts';
 import type { NameAddr } from './fields.ts';
 import type { Dialogs } from './dialog.ts';
@@ -58,6 +59,8 @@ export interface Capabilities {
   readonly allow: HeaderLine;
   readonly supported: HeaderLine;
   readonly accept: HeaderLine;
+  /** Accept-Encoding and Accept-Language: any language is as good as another. */
+  readonly reads: readonly HeaderLine[];
   /** None without event packages. */
   readonly allowEvents: readonly HeaderLine[];
   /** Server, or User-Agent; none without a product name. */
@@ -101,6 +104,10 @@ export function capabilitiesOf(options: UserAgentOptions, handlers: UserAgentHan
     allow: { name: 'Allow', value: methods.join(', ') },
     supported: { name: 'Supported', value: extensions.join(', ') },
     accept: { name: 'Accept', value: bodies.join(', ') },
+    reads: [
+      { name: 'Accept-Encoding', value: CONTENT_ENCODINGS.join(', ') },
+      { name: 'Accept-Language', value: '*' },
+    ],
     allowEvents: packages.size === 0 ? [] : [{ name: 'Allow-Events', value: [...packages.keys()].join(', ') }],
     server: product === undefined ? [] : [{ name: 'Server', value: product }],
     userAgent: product === undefined ? [] : [{ name: 'User-Agent', value: product }],

@@ -5,7 +5,7 @@ import { isSips, type LiveDialog } from './dialog.ts';
 import { SipError } from './errors.ts';
 import { aboutRequest, Incoming } from './incoming.ts';
 import { inspectBody, inspectRequest } from './inspect.ts';
-import { createResponse, type SipRequest } from './message.ts';
+import { createResponse, type SipRequest, statelessTag } from './message.ts';
 import { receiveSubscribe } from './notifier.ts';
 import { receiveRefer } from './refer.ts';
 import { viaAddress } from './routing.ts';
@@ -18,8 +18,11 @@ import { formatMessage } from './write.ts';
 /** The methods that a session answers, if only with 405. */
 const IN_DIALOG: ReadonlySet<string> = new Set(['INFO', 'MESSAGE', 'NOTIFY', 'REFER', 'SUBSCRIBE']);
 
-/** The methods whose bodies are those of sessions, which `accept` in the options names. */
-const BEARS_SESSION: ReadonlySet<string> = new Set(['INVITE', 'PRACK', 'UPDATE']);
+/** The methods whose bodies are those of sessions, which `accept` in the options names; OPTIONS is answered as INVITE. */
+const BEARS_SESSION: ReadonlySet<string> = new Set(['INVITE', 'OPTIONS', 'PRACK', 'UPDATE']);
+
+/** The headers by which a request that is answered without a transaction is the same when it comes again. */
+const IDENTIFYING = ['Via', 'From', 'Call-ID', 'CSeq'];
 
 /** RFC 5630 §5.1.2. */
 const SIPS_NOT_ALLOWED = [{ name: 'Warning', value: '380 sip "SIPS Not Allowed"' }];
@@ -118,8 +121,10 @@ export class Dispatcher {
   /** 503 without a transaction (RFC 3261 §8.2.7). */
   #overload(request: SipRequest, flow: Flow, limit: keyof Limits): void {
     this.#core.log.warn(`503: limit of ${limit}`, aboutRequest(request, flow));
-    if (request.method === 'ACK') return;
-    const response = createResponse(request, 503, { headers: [{ name: 'Retry-After', value: '10' }] });
+    // A CANCEL that is not answered comes again, and may then find its INVITE.
+    if (request.method === 'ACK' || request.method === 'CANCEL') return;
+    const toTag = statelessTag(IDENTIFYING.flatMap((name) => request.headers.all(name)));
+    const response = createResponse(request, 503, { toTag, headers: [{ name: 'Retry-After', value: '10' }] });
     this.#core.transport.respond(flow, viaAddress(request.topVia), formatMessage(response));
   }
 
@@ -233,9 +238,9 @@ export class Dispatcher {
   /** RFC 3261 §11.2. */
   #options(incoming: Incoming, session?: InviteSession): void {
     const { request, flow } = incoming;
-    const { allow, accept, supported, allowEvents } = this.#core.capabilities;
+    const { allow, accept, reads, supported, allowEvents } = this.#core.capabilities;
     const { handlers } = this.#core;
-    const ours = [allow, accept, supported, ...allowEvents];
+    const ours = [allow, accept, ...reads, supported, ...allowEvents];
     if (handlers.onOptions === undefined) {
       incoming.respond(200, { headers: ours });
       return;

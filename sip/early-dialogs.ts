@@ -2,10 +2,12 @@ import type { Answer, Answering, ContactParts, Content, EarlyDescription } from 
 import type { Core } from './core.ts';
 import { LiveDialog, type SessionUsage } from './dialog.ts';
 import type { DigestClient } from './digest-client.ts';
+import { includesToken } from './grammar.ts';
 import { sendInDialog } from './in-dialog.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { hasDescription } from './multipart.ts';
+import { NO_OFFER_TAKEN } from './offer-answer.ts';
 import type { Flow } from './transport/flow.ts';
 
 /**
@@ -77,7 +79,7 @@ export class EarlyDialogs {
    */
   take(response: SipResponse, sent: SentInvite, digest: DigestClient | undefined, answer: () => Content): boolean {
     const { rseq, toTag } = response;
-    if (rseq === undefined || toTag === undefined || !response.require.includes('100rel')) return true;
+    if (rseq === undefined || toTag === undefined || !includesToken(response.require, '100rel')) return true;
     const known = this.#byTag.get(toTag);
     if (known !== undefined && rseq !== known.rseq + 1) return false;
     if (known === undefined && this.#byTag.size >= this.#core.limits.branches) return true;
@@ -148,7 +150,7 @@ export class EarlyDialogs {
   #takeOffer(branch: EarlyDialog, incoming: Incoming): void {
     branch.exchange = 'theirs';
     incoming.settle(
-      () => this.#onUpdate({ request: incoming.request, offer: true }) ?? { status: 488 },
+      () => this.#onUpdate({ request: incoming.request, offer: true }) ?? NO_OFFER_TAKEN,
       (answer) => {
         branch.exchange = 'done';
         if (answer.status < 300) branch.description = answer;

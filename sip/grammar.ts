@@ -44,6 +44,12 @@ export function isToken(text: string): boolean {
   return isAll(text, TOKEN);
 }
 
+/** Whether a list of tokens has one: they are compared without regard to case (RFC 3261 §7.3.1). */
+export function includesToken(list: readonly string[], token: string): boolean {
+  const lower = token.toLowerCase();
+  return list.some((known) => known.toLowerCase() === lower);
+}
+
 /** Characters that stand in no URI (RFC 3986 §2), where something else than ASCII stands: text in UTF-8 is let pass. */
 const NOT_IN_A_URI = /[\s\p{Cc}"<>\\^`{|}]/u;
 

@@ -43,6 +43,7 @@ export class Incoming {
   readonly request: SipRequest;
   readonly flow: Flow;
   readonly transaction: ServerTransaction;
+  readonly #came: number;
   #trying: Timer | undefined;
   #provisional = false;
 
@@ -51,6 +52,7 @@ export class Incoming {
     this.request = request;
     this.flow = flow;
     this.transaction = transaction;
+    this.#came = core.clock.now();
   }
 
   /** Our tag: that of To, else one that all responses to this request will have (RFC 3261 §8.2.6.2). */
@@ -89,7 +91,7 @@ export class Incoming {
     const response = createResponse(this.request, status, {
       ...parts,
       headers,
-      ...(status > 100 ? { toTag: this.localTag } : undefined),
+      ...(status > 100 ? { toTag: this.localTag } : { delay: this.#core.clock.now() - this.#came }),
     });
     const bytes = formatMessage(response);
     this.transaction.respond(status, bytes);

@@ -1,5 +1,6 @@
 import { SipError } from './errors.ts';
 import type { MediaType } from './fields.ts';
+import { includesToken } from './grammar.ts';
 import type { SipMessage, SipRequest } from './message.ts';
 import { type BodyPart, bodyOf, type MultipartLimits } from './multipart.ts';
 
@@ -48,11 +49,6 @@ export function inspectRequest(request: SipRequest, can: Capabilities): void {
   ) {
     throw new SipError(400, `Replaces in ${method}`);
   }
-}
-
-function includesToken(list: readonly string[], token: string): boolean {
-  const lower = token.toLowerCase();
-  return list.some((known) => known.toLowerCase() === lower);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { createHmac, randomBytes, randomFillSync } from 'node:crypto';
 import { type HeaderLine, SipError } from './errors.ts';
 import * as fields from './fields.ts';
 import type { AuthValue, CSeq, DialogReference, Info, MediaType, NameAddr, RAck } from './fields.ts';
@@ -418,6 +418,8 @@ export interface ResponseParts {
   readonly reason?: string;
   /** Added to To when the request's has none (RFC 3261 §8.2.6.2). Default for any status but 100: a new random one. */
   readonly toTag?: string;
+  /** Milliseconds since the request came; a 100 tells them beside the Timestamp of the request (RFC 3261 §8.2.6.1). */
+  readonly delay?: number;
   readonly contact?: NameAddr;
   /** Further header lines, in their order. */
   readonly headers?: readonly HeaderLine[];
@@ -437,7 +439,7 @@ export function createResponse(request: SipRequest, status: number, parts: Respo
   for (const field of request.headers) {
     if (COPIED.includes(field.key)) copied.push(field);
     else if (field.key === 'to') copied.push(tagged(field, request, status, parts.toTag));
-    else if (field.key === 'timestamp' && status === 100) copied.push(field);
+    else if (field.key === 'timestamp' && status === 100) copied.push(delayed(field, parts.delay));
   }
   const headers = new Headers(copied);
   if (parts.contact !== undefined) headers.write(fields.CONTACT, [parts.contact]);
@@ -452,6 +454,12 @@ function tagged(to: HeaderField, request: SipRequest, status: number, toTag: str
   const tag = toTag ?? newTag();
   // A bare addr-spec takes header parameters just so; with brackets they stand behind them: both end the value.
   return { ...to, value: `${to.value};tag=${tag}` };
+}
+
+/** The Timestamp of a request with the time that it took to answer. One that has a delay already keeps it. */
+function delayed(timestamp: HeaderField, delay: number | undefined): HeaderField {
+  if (delay === undefined || !/^\d+(?:\.\d*)?$/.test(timestamp.value)) return timestamp;
+  return { ...timestamp, value: `${timestamp.value} ${String(delay / 1000)}` };
 }
 
 /** The answer that a SipError asks for: its status, its phrase, its headers. */
@@ -478,6 +486,17 @@ function randomHex(bytes: number): string {
 /** A From or To tag: 64 random bits (RFC 3261 §19.3 wants at least 32). */
 export function newTag(): string {
   return randomHex(8);
+}
+
+/** Nobody can tell a tag before he has it (RFC 3261 §19.3). */
+const TAG_SECRET = randomBytes(32);
+
+/**
+ * A To tag for an answer that leaves nothing behind: the same request gets the same one (RFC 3261 §8.2.7).
+ * @param request what came, as far as it tells that request from others
+ */
+export function statelessTag(request: readonly string[]): string {
+  return createHmac('sha256', TAG_SECRET).update(request.join('\n')).digest('hex').slice(0, 16);
 }
 
 /** A Call-ID: 128 random bits (RFC 3261 §8.1.1.4). */

@@ -1,3 +1,4 @@
+import type { Answer } from './api.ts';
 import { SipError } from './errors.ts';
 import { formatSdp, type SdpAttribute, type SdpConnection, type SdpMedia, type SdpOrigin } from './sdp.ts';
 import type { SessionDescription } from './sdp.ts';
@@ -6,6 +7,12 @@ import type { SessionDescription } from './sdp.ts';
  * What the offer/answer model (RFC 3264) says of every medium alike. Which media and formats are taken, and what their
  * attributes mean, is for those who serve the medium.
  */
+
+/** The answer to an offer that the application has no function for; it says why (RFC 3261 §13.3.1.3, RFC 3311 §5.2). */
+export const NO_OFFER_TAKEN: Answer = {
+  status: 488,
+  headers: [{ name: 'Warning', value: '399 sip "No other session description is taken here"' }],
+};
 
 /** Where a stream flows, seen from who describes it (RFC 3264 §5.1). */
 export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';

@@ -3,7 +3,7 @@ import { SipError } from './errors.ts';
 import { CONTENT_LENGTH, formatVia, parseVia, type Via } from './fields.ts';
 import { isToken, singleLine, splitList } from './grammar.ts';
 import { type HeaderField, headerKey, Headers } from './headers.ts';
-import { newTag, type SipMessage, SipRequest, SipResponse, stampedVia } from './message.ts';
+import { type SipMessage, SipRequest, SipResponse, stampedVia, statelessTag } from './message.ts';
 import { parseUri } from './uri.ts';
 
 /** What a message may be at most; beyond it is refused before anything is built from it. */
@@ -214,7 +214,9 @@ export function refuse(
   );
   if (!headers.has('CSeq') || !stampFirstVia(headers, source)) return undefined;
   const to = headers.get('To');
-  if (to !== undefined && !/;\s*tag\s*=/i.test(to)) headers.set('To', `${to};tag=${newTag()}`);
+  if (to !== undefined && !/;\s*tag\s*=/i.test(to)) {
+    headers.set('To', `${to};tag=${statelessTag([...headers].map(({ value }) => value))}`);
+  }
   for (const { name, value } of error.headers) headers.add(name, value);
   return new SipResponse(error.status, singleLine(error.reason), headers);
 }

@@ -3,9 +3,11 @@ import type { Core } from './core.ts';
 import type { EarlyExchange } from './early-dialogs.ts';
 import type { HeaderLine } from './errors.ts';
 import { RACK } from './fields.ts';
+import { includesToken } from './grammar.ts';
 import type { Incoming } from './incoming.ts';
 import type { SipRequest } from './message.ts';
 import { hasDescription } from './multipart.ts';
+import { NO_OFFER_TAKEN } from './offer-answer.ts';
 import type { Timer } from './timers.ts';
 
 /** Sends the provisional response with these headers; gives its bytes. */
@@ -24,8 +26,8 @@ interface Unacknowledged {
 
 /** Whether provisional responses to an INVITE must, or may, be sent reliably (RFC 3262 §3). */
 export function reliability(invite: SipRequest): 'required' | 'supported' | 'unknown' {
-  if (invite.require.includes('100rel')) return 'required';
-  return invite.supported.includes('100rel') ? 'supported' : 'unknown';
+  if (includesToken(invite.require, '100rel')) return 'required';
+  return includesToken(invite.supported, '100rel') ? 'supported' : 'unknown';
 }
 
 /** The reliable provisional responses to one INVITE (RFC 3262 §3), one after another. */
@@ -111,7 +113,7 @@ export class ReliableResponses {
   #answerPrack(incoming: Incoming): void {
     const offer = this.exchange !== 'ours';
     if (offer && this.exchange !== 'done') {
-      incoming.respond(488);
+      incoming.respond(NO_OFFER_TAKEN.status, NO_OFFER_TAKEN);
       this.#proceed();
       return;
     }
@@ -132,7 +134,7 @@ export class ReliableResponses {
     };
     this.#answering = true;
     incoming.settle(
-      () => this.#onDescription?.({ request, offer }) ?? { status: offer ? 488 : 200 },
+      () => this.#onDescription?.({ request, offer }) ?? (offer ? NO_OFFER_TAKEN : { status: 200 }),
       (answer) => {
         if (answer.status < 300) this.#note(answer);
         respond(answer);

@@ -1,5 +1,6 @@
 import type { Limits, Outcome, SessionTimerOptions } from './api.ts';
 import { type HeaderLine, SipError } from './errors.ts';
+import { includesToken } from './grammar.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import type { Clock, Timer } from './timers.ts';
 
@@ -40,7 +41,7 @@ export interface TimerAnswer {
  */
 export function answerTimer(request: SipRequest, options: SessionTimerOptions | undefined): TimerAnswer {
   const asked = request.sessionExpires;
-  const knows = request.supported.includes('timer') || request.require.includes('timer');
+  const knows = includesToken([...request.supported, ...request.require], 'timer');
   if (options === undefined) return { agreed: undefined, headers: [] };
   // §9: 422 only to those who know what it means; for the others a proxy has asked, and its value is taken.
   if (asked !== undefined && asked.seconds < options.min && knows)

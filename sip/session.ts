@@ -21,6 +21,7 @@ import type { Incoming } from './incoming.ts';
 import type { SipRequest, SipResponse } from './message.ts';
 import { hasDescription } from './multipart.ts';
 import { sendAck } from './outgoing.ts';
+import { NO_OFFER_TAKEN } from './offer-answer.ts';
 import { type Offer, type OfferingSession, OwnOffers } from './own-offers.ts';
 import type { ReliableResponses } from './reliable.ts';
 import type { ServerTransactionUser } from './server-transaction.ts';
@@ -238,7 +239,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
       const timer = this.#timer.answer(request);
       if (request.method === 'UPDATE' && !offer) return { status: 200, headers: timer.headers };
       if (handlers.onOffer === undefined) {
-        return offer ? { status: 488 } : { ...this.#description, status: 200, headers: timer.headers };
+        return offer ? NO_OFFER_TAKEN : { ...this.#description, status: 200, headers: timer.headers };
       }
       const answering = handlers.onOffer({ request, offer });
       const timed = (given: Answer): Answer =>
@@ -402,8 +403,7 @@ export class LiveSession implements InviteSession, SessionUsage, ServerTransacti
   }
 
   offerHeaders(): readonly HeaderLine[] {
-    const { allow, supported } = this.#core.capabilities;
-    return [allow, supported, ...this.#timer.ask()];
+    return [this.#core.capabilities.allow, ...this.#timer.ask()];
   }
 
   offerAccepted(sent: SipRequest, response: SipResponse, { method, content, ack }: Offer): void {

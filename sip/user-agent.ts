@@ -186,10 +186,10 @@ export class UserAgent<T extends TransportLayer = TransportLayer> implements Sip
     }
     this.#tellOfMore(bytes, message, flow);
     try {
+      dropUnreadable(message, this.log);
       if (message.kind === 'request') this.#dispatcher.receive(message, flow);
-      else {
-        dropUnreadable(message, this.log);
-        if (!this.transactions.receive(message)) this.log.debug?.('a response without transaction', { flow: flow.id });
+      else if (!this.transactions.receive(message)) {
+        this.log.debug?.('a response without transaction', { flow: flow.id });
       }
     } catch (error) {
       this.#stumbled(message, error, flow);

@@ -28,7 +28,7 @@ function throws(): never {
 t.test('an answer that comes later meets what cannot be read: the peer is refused, the application is told', (t) => {
   for (const [name, value, status] of [
     ['Record-Route', '<<<', 400],
-    ['Allow', '"', 400],
+    ['Min-SE', 'x', 400],
     ['Session-Expires', '60', 422],
   ] as const) {
     const made = stage({
@@ -68,6 +68,44 @@ t.test('an answer that comes later meets what cannot be read: the peer is refuse
   made.clock.advance(100);
   t.strictSame(subscribed, [undefined, undefined]);
   t.strictSame(made.peer.statuses, ['400 SUBSCRIBE', '400 REFER']);
+  t.end();
+});
+
+t.test('RFC 3261 §8.2.2: what cannot be read and is not needed is left aside', (t) => {
+  for (const [method, lines] of [
+    ['INVITE', { Allow: '"', 'User-Agent': 'one\nUser-Agent: two', Expires: 'soon' }],
+    ['SUBSCRIBE', { Allow: '"', 'User-Agent': 'one\nUser-Agent: two', Event: 'conference' }],
+  ] as const) {
+    const heard: (string | undefined)[] = [];
+    const {
+      peer,
+      clock,
+      agent,
+      lines: log,
+    } = stage(
+      {
+        onInvite: (invite) => {
+          heard.push(invite.request.userAgent);
+          invite.refuse({ status: 486 });
+        },
+        onSubscribe: (subscribe) => {
+          heard.push(subscribe.request.userAgent);
+          subscribe.refuse({ status: 486 });
+        },
+      },
+      {
+        events: [
+          { name: 'conference', defaultExpires: 60, minExpires: 1, maxExpires: 60, pacing: 0, contentTypes: ['a/b'] },
+        ],
+      },
+    );
+    peer.say(head(method, lines));
+    clock.advance(1);
+    t.strictSame(peer.statuses, [`486 ${method}`]);
+    t.strictSame(heard, [undefined]);
+    t.equal(log.filter((line) => line.startsWith('left aside')).length, method === 'INVITE' ? 3 : 2);
+    agent.transactions.drop();
+  }
   t.end();
 });
 

@@ -182,6 +182,73 @@ t.test('RFC 3261 §17.2.1: 100 after 200 ms, when nobody has answered', (t) => {
   t.end();
 });
 
+t.test('RFC 3261 §8.2.6.1: a 100 gives the Timestamp back, with the time that has passed', (t) => {
+  for (const [value, back] of [
+    ['54.1', '54.1 0.2'],
+    ['54.1 0.3', '54.1 0.3'],
+    ['noon', 'noon'],
+  ] as const) {
+    const { peer, clock } = stage();
+    peer.say(head('INVITE', { Timestamp: value }));
+    clock.advance(201);
+    t.equal(peer.response(100).headers.get('Timestamp'), back);
+  }
+  t.end();
+});
+
+t.test('RFC 3261 §8.2.7: what is refused without a trace is refused alike each time, and CANCEL is not heard', (t) => {
+  const { peer, clock } = stage({}, { limits: { serverTransactions: 0 } });
+  const tagsOf = (request: string): (string | undefined)[] => {
+    peer.heard.length = 0;
+    for (const _ of [1, 2]) peer.say(request);
+    clock.advance(1);
+    return peer.responses.map(({ toTag }) => toTag);
+  };
+  const tags = ['one', 'two'].flatMap((callId) => {
+    const [first, again, ...others] = tagsOf(head('INVITE', { 'Call-ID': callId }));
+    t.match(first, /^[0-9a-f]{16}$/);
+    t.equal(again, first, 'the same request, the same tag');
+    t.strictSame(others, []);
+    return [first];
+  });
+  t.not(tags[0], tags[1]);
+  t.strictSame(tagsOf(head('CANCEL', { 'Call-ID': 'one' })), []);
+  const [broken, again] = tagsOf(head('INVITE', { 'Max-Forwards': '70', CSeq: '1 OPTIONS' }));
+  t.match(broken, /^[0-9a-f]{16}$/, 'what cannot be read, too');
+  t.equal(again, broken);
+  t.end();
+});
+
+t.test('RFC 3261 §11.2: OPTIONS tells what is read, and is answered as an INVITE would be', (t) => {
+  const { peer, clock } = stage();
+  peer.say(head('OPTIONS'));
+  clock.advance(1);
+  const { headers } = peer.response(200);
+  t.equal(headers.get('Accept'), 'application/sdp');
+  t.equal(headers.get('Accept-Encoding'), 'identity, deflate, gzip');
+  t.equal(headers.get('Accept-Language'), '*');
+  t.match(headers.get('Supported'), /timer/);
+  t.match(headers.get('Allow'), /INVITE/);
+  for (const method of ['INVITE', 'OPTIONS']) {
+    peer.say(`${head(method, { 'Call-ID': method, 'Content-Type': 'text/unheard' })}\n\nx`);
+    clock.advance(1);
+    t.equal(peer.statuses.at(-1), `415 ${method}`);
+  }
+  t.end();
+});
+
+t.test('RFC 3261 §7.3.1: an option tag is the same in any case', (t) => {
+  const { peer, clock } = stage({
+    onInvite: (invite) => {
+      invite.ring({ status: 183, ...SDP });
+    },
+  });
+  peer.say(head('INVITE', { Require: '100REL', Supported: 'TIMER' }));
+  clock.advance(1);
+  t.equal(peer.response(183).headers.get('Require'), '100rel', 'RFC 3262 §3');
+  t.end();
+});
+
 t.test('RFC 4320 §4.1: to other methods 100 only after 3.5 s', (t) => {
   const { peer, clock, agent, lines } = stage({ onMessage: () => new Promise(() => undefined) });
   peer.say(head('MESSAGE'));
