@@ -127,7 +127,10 @@ export class HttpServer {
   async listen(): Promise<{ readonly address: string; readonly port: number }> {
     const { host, port, pingInterval } = this.#options;
     await this.#http.listen({ host, port });
-    this.#pings = setInterval(() => this.#ping(), pingInterval).unref();
+    this.#pings = setInterval(() => {
+      // After what has arrived is read: when we were held up, that is no fault of the peers'.
+      setImmediate(() => this.#ping());
+    }, pingInterval).unref();
     const bound = this.#http.server.address() as AddressInfo;
     return { address: bound.address, port: bound.port };
   }

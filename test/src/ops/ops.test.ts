@@ -4,6 +4,7 @@ import { statSync, writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { connect as connectTls, createServer } from 'node:tls';
 import { generate } from 'selfsigned';
 import t, { type Test } from 'tap';
@@ -195,13 +196,49 @@ t.test('one address opens no more WebSockets than the bound', async (t) => {
 });
 
 t.test('a peer that does not answer pings is ended', async (t) => {
-  const { at } = await serve(t, {}, { pingInterval: 20 });
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  const { at } = await serve(t, {
+    webSocket: (_protocol, socket) => socket.on('message', (data: Buffer) => socket.send(data.toString())),
+  });
   const deaf = new WebSocket(`ws://${at}/ws`, ['sip'], { autoPong: false });
   await once(deaf, 'open');
   const alive = new WebSocket(`ws://${at}/ws`, ['sip']);
   await once(alive, 'open');
-  await once(deaf, 'close');
+  const closed = once(deaf, 'close');
+  for (let round = 0; round < 3; round += 1) {
+    const pinged = once(alive, 'ping');
+    mock.timers.tick(30_000);
+    await pinged;
+    // What is said behind an answer comes behind it.
+    alive.send('hello');
+    await once(alive, 'message');
+  }
+  await closed;
   t.equal(alive.readyState, WebSocket.OPEN);
+  alive.terminate();
+});
+
+t.test('an answer to a ping counts that has arrived when the service was held up, and is not read yet', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  t.teardown(() => mock.timers.reset());
+  let answered = 0;
+  const { at } = await serve(t, { webSocket: (_protocol, socket) => socket.on('pong', () => (answered += 1)) });
+  const alive = new WebSocket(`ws://${at}/ws`, ['sip']);
+  await once(alive, 'open');
+  const pinged = once(alive, 'ping');
+  mock.timers.tick(30_000);
+  await pinged;
+  // Held up for longer than this timer runs, so that it comes before the sockets are read.
+  const due = new Promise((resolve) => setTimeout(resolve, 1));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  await due;
+  t.equal(answered, 0, 'it waits to be read');
+  const again = once(alive, 'ping');
+  mock.timers.tick(30_000);
+  await again;
+  t.equal(alive.readyState, WebSocket.OPEN);
+  t.equal(answered, 1);
   alive.terminate();
 });
 
