@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import t from 'tap';
+import { ownAddress } from '../own-address.ts';
 import { join, raise, ROOM } from '../plays/stage.ts';
 import { skipWithout } from './programs.ts';
 import { freePort } from './sipp.ts';
@@ -61,7 +62,7 @@ class Linphone {
       };
       const patience = setTimeout(() => {
         reject(new Error(`Linphone has not shown ${String(pattern)}:\n${this.#output}`));
-      }, 20_000);
+      }, 100_000);
       this.#waiting.add(look);
       look();
     });
@@ -82,7 +83,7 @@ t.test(
   { skip: skipWithout('linphonec') },
   async (t) => {
     // Without an account it writes to port 5060, whatever the port of the room: an address of our own has that one free.
-    const host = `127.77.${String((process.pid >> 8) & 255)}.${String(process.pid & 255 || 1)}`;
+    const host = ownAddress;
     const room = `sip:lobby@${host}`;
     const stage = await raise(`sip.host=[${host}]`, 'sip.port=5060', 'audio.mode=silence');
     t.teardown(() => stage.close());

@@ -27,6 +27,7 @@ import {
   UserAgent,
   type UserAgentHandlers,
 } from '../../sip/index.ts';
+import { ownAddress } from '../own-address.ts';
 
 /** Gives way for a moment: what is waited for shows in the state of things only. */
 const soon = (): Promise<void> => pause(2);
@@ -145,8 +146,8 @@ t.test('RFC 3261 §18.1.1: a large request goes by TCP; by UDP after all where T
   t.strictSame(both.messages, ['UDP 500', 'TCP 5000']);
 
   const old = await host(t, []);
-  const oldPort = await portOf(old.transport, { transport: 'UDP', host: local, port: 0 });
-  t.equal(statusOf(await message(caller, `sip:bob@${local}:${oldPort}`, 5_000)), 200);
+  const oldPort = await portOf(old.transport, { transport: 'UDP', host: ownAddress, port: 0 });
+  t.equal(statusOf(await message(caller, `sip:bob@${ownAddress}:${oldPort}`, 5_000)), 200);
   t.strictSame(old.messages, ['UDP 5000']);
 });
 

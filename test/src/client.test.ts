@@ -8,6 +8,7 @@ import { createServer } from 'node:http';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
+import { mock } from 'node:test';
 import { formatMsrpPath, parseMsrpMedia } from '../../msrp/index.ts';
 import {
   type ChatMessage,
@@ -30,6 +31,7 @@ import { movedTo, Targets } from '../../src/client/redirect.ts';
 import { changeBetween, type Participant } from '../../src/client/roster.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { makeCertificate } from '../../src/ops/certificate.ts';
+import { ownAddress } from '../own-address.ts';
 import { join, raise, ROOM, type Stage } from '../plays/stage.ts';
 
 /** What a room has told, and a way to wait for it. */
@@ -77,8 +79,8 @@ class Diary {
 }
 
 const serverOf = (stage: Stage): string => {
-  const { port } = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP') ?? { port: 0 };
-  return `ws://127.0.0.1:${port}/ws`;
+  const { host, port } = stage.service.addresses.find(({ protocol }) => protocol === 'HTTP') ?? { host: '', port: 0 };
+  return `ws://${host}:${port}/ws`;
 };
 const optionsFor = (stage: Stage, name: string): ClientOptions => ({
   name,
@@ -384,7 +386,11 @@ t.test(
 t.test('RFC 4975 §5.4: back by himself, nothing lost and nothing twice', async (t) => {
   const data = mkdtempSync(joinPath(tmpdir(), 'grouptextchat-'));
   t.teardown(() => rmSync(data, { recursive: true, force: true }));
-  const lasting = ['rooms.defaults.durability=disk', 'rooms.defaults.history_messages=20', `data=${data}`];
+  // Where nobody else can take its port while it is not there.
+  const lasting = [
+    ...['rooms.defaults.durability=disk', 'rooms.defaults.history_messages=20', `data=${data}`],
+    `http.host=${ownAddress}`,
+  ];
   const named = 'rooms.named.lobby.permanent=true';
   const first = await raise(...lasting, named);
   const port = new URL(serverOf(first)).port;
@@ -477,7 +483,8 @@ t.test('RFC 4575: a watcher sees who comes and goes', async (t) => {
 t.test(
   'RFC 6665 §4.1.3: a watcher whose subscription was deactivated subscribes anew, as often as it takes',
   async (t) => {
-    const first = await raise();
+    // Where nobody else can take its port while it is not there.
+    const first = await raise(`http.host=${ownAddress}`);
     const port = new URL(serverOf(first)).port;
     const diary = new Diary();
     const states: string[] = [];
@@ -493,7 +500,7 @@ t.test(
       },
     });
     await first.close();
-    const second = await raise(`http.port=${port}`);
+    const second = await raise(`http.host=${ownAddress}`, `http.port=${port}`);
     t.teardown(() => second.close());
     const alice = await enter(second, 'Alice');
     await diary.joined('Alice');
@@ -517,24 +524,32 @@ t.test(
   'RFC 6665 §4.1.3: what is lost again at once is not asked for in a hurry, nor before the server wants it',
   async (t) => {
     let wake: () => void = () => undefined;
+    let attempts = 0;
     const comingBack = new ComingBack(
       { pauses: [0, 60] },
       {
-        again: () => Promise.resolve(),
+        again: () => {
+          attempts += 1;
+          return Promise.resolve();
+        },
         back: () => wake(),
         gaveUp: () => undefined,
       },
     );
-    const tookToComeBack = async (why: ClientError): Promise<number> => {
-      const begun = performance.now();
-      const back = new Promise<void>((resolve) => (wake = resolve));
+    mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+    t.teardown(() => mock.timers.reset());
+    const comesBackAfter = async (ms: number, why: ClientError, what: string): Promise<void> => {
+      const [before, back] = [attempts, new Promise<void>((resolve) => (wake = resolve))];
       comingBack.begin(why);
+      if (ms > 0) mock.timers.tick(ms - 1);
+      t.equal(attempts, before, `${what}: not yet`);
+      mock.timers.tick(1);
+      t.equal(attempts, before + 1, what);
       await back;
-      return performance.now() - begun;
     };
-    await tookToComeBack(new ClientError('lost', 'ended'));
-    t.ok((await tookToComeBack(new ClientError('lost', 'ended'))) >= 59, 'the second time there is a pause');
-    t.ok((await tookToComeBack(new ClientError('lost', 'ended', 503, 0.2))) >= 199, 'retry-after is honoured');
+    await comesBackAfter(0, new ClientError('lost', 'ended'), 'the first time at once');
+    await comesBackAfter(60, new ClientError('lost', 'ended'), 'the second time there is a pause');
+    await comesBackAfter(200, new ClientError('lost', 'ended', 503, 0.2), 'retry-after is honoured');
   },
 );
 
@@ -760,6 +775,8 @@ t.test('RFC 3261 §9.1: a room that only lets it ring is not waited for, and the
   const heard: string[] = [];
   let cancelled: () => void;
   const cancel = new Promise<void>((resolve) => (cancelled = resolve));
+  let rings: () => void;
+  const ringing = new Promise<void>((resolve) => (rings = resolve));
   const options = await rawServer(t, (socket, request) => {
     heard.push(request.split(' ', 1)[0] ?? '');
     if (request.startsWith('CANCEL')) cancelled();
@@ -767,11 +784,31 @@ t.test('RFC 3261 §9.1: a room that only lets it ring is not waited for, and the
     const copied = request.split('\r\n').filter((line) => /^(?:via|from|call-id|cseq|to):/i.test(line));
     const head = copied.map((line) => (/^to:/i.test(line) ? `${line};tag=x` : line));
     socket.send(['SIP/2.0 183 Session Progress', ...head, 'Content-Length: 0', '', ''].join('\r\n'));
+    // What it has heard by the time it answers this.
+    socket.once('pong', () => {
+      rings();
+    });
+    socket.ping();
   });
-  await t.rejects(joinRoom(ROOM, { ...options, answerWithin: 50 }, new Diary().handlers), {
+  // Its patience ends when we say so, all other times as ever.
+  const answerWithin = 4711;
+  const { setTimeout: system } = globalThis;
+  let impatient: () => void = () => undefined;
+  const replaced = mock.method(globalThis, 'setTimeout', (...given: Parameters<typeof system>) => {
+    if (given[1] !== answerWithin) return system(...given);
+    impatient = given[0];
+    return system(() => undefined, 0);
+  });
+  t.teardown(() => {
+    replaced.mock.restore();
+  });
+  const refused = t.rejects(joinRoom(ROOM, { ...options, answerWithin }, new Diary().handlers), {
     fault: 'unreachable',
     message: /does not answer the call/,
   });
+  await ringing;
+  impatient();
+  await refused;
   await cancel;
   t.same(heard, ['INVITE', 'CANCEL']);
 });
