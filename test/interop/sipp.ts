@@ -10,8 +10,22 @@ export type SippTransport = (typeof transports)[number];
 
 /** Where ports are looked for: below those that the system gives to whoever asks for any. */
 const range = { from: 20_000, to: 32_000 };
-/** Ports handed out in this process: none is given twice. */
-const given = new Set<number>();
+/** Where a port that is taken here is taken for all processes that run these tests. */
+const registry = '127.0.0.254';
+
+/** Takes a port for this process until it ends; false if another process, or this one, has taken it. */
+function takes(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => {
+      resolve(false);
+    });
+    server.listen(port, registry, () => {
+      server.unref();
+      resolve(true);
+    });
+  });
+}
 
 function binds(port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -40,9 +54,7 @@ function binds(port: number): Promise<boolean> {
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = range.from + Math.floor(Math.random() * (range.to - range.from));
-    if (given.has(port)) continue;
-    given.add(port);
-    if (await binds(port)) return port;
+    if ((await takes(port)) && (await binds(port))) return port;
   }
 }
 
@@ -55,7 +67,7 @@ export async function sipp(
   return await run('sipp', [
     ...['-sf', `test/interop/sipp/${scenario}.xml`, '-t', transport === 'UDP' ? 'u1' : 't1'],
     ...['-i', '127.0.0.1', '-p', String(parts.port), '-cp', String(await freePort())],
-    ...['-m', '1', '-nostdin', '-nd', '-timeout', '15', '-timeout_error'],
+    ...['-m', '1', '-nostdin', '-nd', '-timeout', '80', '-timeout_error'],
     ...['-s', parts.service ?? 'room', `127.0.0.1:${parts.target}`],
   ]);
 }

@@ -3,6 +3,15 @@ import t from 'tap';
 import { SipPhone } from './sip-phone.ts';
 import { join, messageSdp, raise, ROOM, type Stage } from './stage.ts';
 
+/**
+ * Ports for the audio of one test: below those that the system gives to whoever asks for any, and no other's.
+ * @param nth the test
+ */
+function audioPorts(nth: number, count = 20): readonly string[] {
+  const first = 32_000 + 20 * nth;
+  return [`audio.first_port=${String(first)}`, `audio.last_port=${String(first + count - 1)}`];
+}
+
 /** A telephone's RTP and RTCP sockets. */
 interface Ear {
   readonly rtp: Socket;
@@ -33,6 +42,14 @@ const rtp = (source: number): Buffer => Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 1, 
 
 const datagram = (socket: Socket): Promise<Buffer> => new Promise((resolve) => socket.once('message', resolve));
 
+/** The RTCP that ends it (RFC 3550 §6.6), whatever reports come before. */
+const goodbye = (socket: Socket): Promise<Buffer> =>
+  new Promise((resolve) => {
+    socket.on('message', (packet) => {
+      if (packet.includes(Buffer.from([0x81, 203]))) resolve(packet);
+    });
+  });
+
 async function call(stage: Stage, name: string, offer: { contentType: string; body: string }) {
   const phone = await SipPhone.connect(name, stage.sip);
   const { response, dialog } = await phone.request('INVITE', ROOM, offer);
@@ -40,7 +57,7 @@ async function call(stage: Stage, name: string, offer: { contentType: string; bo
 }
 
 t.test('RFC 3550: a call without chat lives: the focus sends silence as RTP, and RTCP', async (t) => {
-  const stage = await raise('audio.first_port=42000', 'audio.last_port=42099');
+  const stage = await raise(...audioPorts(0));
   t.teardown(() => stage.close());
   for (const [format, codec, octet] of [
     ['0', 'PCMU', 0xff],
@@ -48,7 +65,7 @@ t.test('RFC 3550: a call without chat lives: the focus sends silence as RTP, and
   ] as const) {
     const ear = await listen();
     const { phone, dialog, answer } = await call(stage, `phone${format}`, sdp(ear, format));
-    t.match(answer, new RegExp(`^m=audio 42\\d\\d[02468] RTP/AVP ${format}\\r$`, 'm'));
+    t.match(answer, new RegExp(`^m=audio 320\\d[02468] RTP/AVP ${format}\\r$`, 'm'));
     t.match(answer, new RegExp(`^a=rtpmap:${format} ${codec}/8000\\r$`, 'm'));
     t.match(answer, /^a=sendrecv\r$/m, 'not on hold: Linphone reads no roster on hold');
     phone.ack(dialog);
@@ -62,18 +79,17 @@ t.test('RFC 3550: a call without chat lives: the focus sends silence as RTP, and
       first.subarray(12).every((each) => each === octet),
       'silence',
     );
-    const bye = datagram(ear.rtcp);
+    const bye = goodbye(ear.rtcp);
     await phone.within(dialog, 'BYE');
     const report = await bye;
     t.equal(report[1], 200, 'SR comes first (§6.1)');
     t.equal(report.readUInt32BE(4), first.readUInt32BE(8));
-    t.ok(report.includes(Buffer.from([0x81, 203])), 'BYE ends it (§6.6)');
     ear.close();
   }
 });
 
 t.test('RFC 3264 §6.1: directions of audio', async (t) => {
-  const stage = await raise('audio.first_port=42100', 'audio.last_port=42199');
+  const stage = await raise(...audioPorts(1));
   t.teardown(() => stage.close());
   const ear = await listen();
   t.teardown(() => {
@@ -92,7 +108,7 @@ t.test('RFC 3264 §6.1: directions of audio', async (t) => {
 });
 
 t.test('RFC 4961: silence goes to where the telephone sends from, and to no stranger', async (t) => {
-  const stage = await raise('audio.first_port=42700', 'audio.last_port=42799');
+  const stage = await raise(...audioPorts(7));
   t.teardown(() => stage.close());
   const [ear, moved, stranger] = [await listen(), await listen(), await listen()];
   t.teardown(() => {
@@ -118,7 +134,7 @@ t.test('RFC 4961: silence goes to where the telephone sends from, and to no stra
 t.test(
   'RFC 3605: RTCP goes where the telephone says, next to where it is heard, or nowhere if there is no such port',
   async (t) => {
-    const stage = await raise('audio.first_port=42800', 'audio.last_port=42899');
+    const stage = await raise(...audioPorts(8));
     t.teardown(() => stage.close());
     const [ear, moved] = [await listen(), await listen()];
     t.teardown(() => {
@@ -147,7 +163,7 @@ t.test(
 t.test(
   'RFC 4961: reports go to where reports come from; an offer that names the same place changes nothing',
   async (t) => {
-    const stage = await raise('audio.first_port=42900', 'audio.last_port=42999');
+    const stage = await raise(...audioPorts(9));
     t.teardown(() => stage.close());
     const [ear, moved] = [await listen(), await listen()];
     t.teardown(() => {
@@ -164,14 +180,15 @@ t.test(
     phone.ack(dialog);
     await phone.within(dialog, 'OPTIONS');
     for (let i = 0; i < 5; i += 1) await datagram(moved.rtp);
-    const bye = datagram(moved.rtcp);
+    const bye = goodbye(moved.rtcp);
     await phone.within(dialog, 'BYE');
-    t.ok((await bye).includes(Buffer.from([0x81, 203])), 'RTCP BYE');
+    await bye;
+    t.pass('RTCP BYE');
   },
 );
 
 t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one after a re-INVITE', async (t) => {
-  const stage = await raise("sip.host=[127.0.0.1, '::1']", 'audio.first_port=42500', 'audio.last_port=42599');
+  const stage = await raise("sip.host=[127.0.0.1, '::1']", ...audioPorts(5));
   t.teardown(() => stage.close());
   const four = await listen();
   const six = await listen('::1');
@@ -193,7 +210,7 @@ t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one
   t.equal((await datagram(four.rtp)).length, 172);
   await phone.within(dialog, 'BYE');
 
-  const only = await raise('audio.first_port=42600', 'audio.last_port=42699');
+  const only = await raise(...audioPorts(6));
   t.teardown(() => only.close());
   const lost = await call(only, 'phone', bySix(six));
   t.match(lost.answer, /^c=IN IP4 127\.0\.0\.1\r$/m, 'the call stands, as text can reach it');
@@ -211,7 +228,7 @@ t.test('audio: inactive, and audio: decline', async (t) => {
   t.teardown(() => {
     ear.close();
   });
-  const quiet = await raise('audio.mode=inactive', 'audio.first_port=42200', 'audio.last_port=42299');
+  const quiet = await raise('audio.mode=inactive', ...audioPorts(2));
   t.teardown(() => quiet.close());
   const { phone, dialog, answer } = await call(quiet, 'phone', sdp(ear));
   t.match(answer, /^a=inactive\r$/m);
@@ -223,7 +240,7 @@ t.test('audio: inactive, and audio: decline', async (t) => {
 });
 
 t.test('a range of ports that is used up refuses for a while, and gives back what ends', async (t) => {
-  const stage = await raise('audio.first_port=42300', 'audio.last_port=42301');
+  const stage = await raise(...audioPorts(3, 2));
   t.teardown(() => stage.close());
   const ear = await listen();
   t.teardown(() => {
@@ -255,7 +272,7 @@ t.test('a range of ports that is used up refuses for a while, and gives back wha
 });
 
 t.test('the lost chat of a call with audio does not end the call', async (t) => {
-  const stage = await raise('msrp.grace=50ms', 'audio.first_port=42400', 'audio.last_port=42499');
+  const stage = await raise('msrp.grace=50ms', ...audioPorts(4));
   t.teardown(() => stage.close());
   const ear = await listen();
   t.teardown(() => {
