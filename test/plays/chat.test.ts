@@ -1,6 +1,6 @@
 import t from 'tap';
 import { cpim } from './msrp-line.ts';
-import { join, type Member, messageSdp, newPath, raise, ROOM } from './stage.ts';
+import { join, type Member, messageSdp, newPath, raise, ROOM, stopTheClock } from './stage.ts';
 
 t.test('RFC 7701 §6: what the switch refuses, and with what', async (t) => {
   const stage = await raise();
@@ -253,6 +253,7 @@ t.test('RFC 7701 §6: one order for all', async (t) => {
 });
 
 t.test('rates: who talks too fast is told so', async (t) => {
+  stopTheClock(t);
   const stage = await raise('rooms.defaults.messages_at_once=3', 'rooms.defaults.messages_per_second=1');
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');

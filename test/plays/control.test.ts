@@ -101,7 +101,7 @@ t.test('RFC 4579 §5.2: the administrator has somebody called, who is in the cha
 
 t.test('RFC 4575 §5.7.6: who is busy, who rings, who does not come', async (t) => {
   const data = t.testdir();
-  const stage = await stageWith(t, `data=${data}`, 'dialling.ring=1s', 'sip.t1=20ms');
+  const stage = await stageWith(t, `data=${data}`, 'dialling.ring=3s', 'sip.t1=20ms');
   await join(stage, 'alice');
   const watcher = await watch(stage);
   const busy = await SipPhone.connect('busy', stage.sip);

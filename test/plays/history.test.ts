@@ -1,5 +1,5 @@
 import t from 'tap';
-import { messageSdp, join, newPath, pathOf, raise, ROOM, type Member, type Stage } from './stage.ts';
+import { messageSdp, join, newPath, pathOf, raise, ROOM, stopTheClock, type Member, type Stage } from './stage.ts';
 import { cpim, type Frame, MsrpLine } from './msrp-line.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
 
@@ -611,6 +611,7 @@ t.test('/history from a line on hold is refused in words', async (t) => {
 });
 
 t.test('/history: one at a time, no faster than one may speak, and not from outside', async (t) => {
+  stopTheClock(t);
   const stage = await raise(
     'rooms.defaults.history_messages=5',
     'rooms.defaults.messages_per_second=1',

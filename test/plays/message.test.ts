@@ -7,7 +7,7 @@ import { MsrpLine } from './msrp-line.ts';
 import { RawCaller } from './raw-caller.ts';
 import { RawServer } from './raw-server.ts';
 import { type Extra, type PhoneDialog, SipPhone } from './sip-phone.ts';
-import { join, type Member, messageSdp, newPath, pathOf, raise, ROOM, type Stage } from './stage.ts';
+import { join, type Member, messageSdp, newPath, pathOf, raise, ROOM, stopTheClock, type Stage } from './stage.ts';
 
 // Run by itself, a file has 30 s: not enough where others keep the machine busy.
 t.setTimeout(240_000);
@@ -1041,6 +1041,7 @@ t.test(
 );
 
 t.test('too fast: 480 out of the call, 500 within it, both with Retry-After', async (t) => {
+  stopTheClock(t);
   const stage = await raise('rooms.defaults.messages_per_second=1', 'rooms.defaults.messages_at_once=1');
   t.teardown(() => stage.close());
   const tom = await call(stage, 'tom');
@@ -1288,6 +1289,7 @@ t.test('what is replayed to a telephone says what it answers', async (t) => {
 });
 
 t.test('RFC 3428 §7: texts of strangers, where the room allows them', async (t) => {
+  stopTheClock(t);
   const stage = await raise(
     'rooms.defaults.strangers=allow',
     'rooms.defaults.messages_at_once=6',

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type Participant, watchRoom } from '../../src/client/index.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
-import { join, type Member, raise, ROOM, type Stage } from './stage.ts';
+import { join, type Member, raise, ROOM, stopTheClock, type Stage } from './stage.ts';
 
 /** Asks for a nickname as it stands; gives the status of the answer. */
 async function ask(member: Member, field: string): Promise<string> {
@@ -59,6 +59,7 @@ t.test('RFC 7701 §7.1: a nickname is asked for, and shown in the roster (§7.4,
 });
 
 t.test('RFC 7701 §11: nicknames are changed no faster than one may speak', async (t) => {
+  stopTheClock(t);
   const stage = await raise('rooms.defaults.messages_at_once=3', 'rooms.defaults.messages_per_second=1');
   t.teardown(() => stage.close());
   const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];

@@ -126,7 +126,7 @@ t.test(
     t.teardown(() => {
       rmSync(data, { recursive: true, force: true });
     });
-    const { child, sip, errors } = await serve(data);
+    const { child, sip, errors } = await serve(data, 'shutdown=1s');
     const alice = await join({ sip, host }, 'alice');
     // Nothing that comes is read any more: the BYE is not answered, the end of the connections is not seen.
     alice.phone.pause();

@@ -2,6 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
+import { mock } from 'node:test';
+import type { Test } from 'tap';
 import { loadConfig } from '../../src/config/load.ts';
 import { Logger } from '../../src/ops/logger.ts';
 import { type Service, startService } from '../../src/service.ts';
@@ -47,6 +49,17 @@ export async function raise(...options: readonly string[]): Promise<Stage> {
       rmSync(data, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * For a stage that is raised after it, no time passes for rates and the like until the test is over, however slow the
+ * machine is; timers run as ever.
+ */
+export function stopTheClock(t: Test): void {
+  mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  t.teardown(() => {
+    mock.timers.reset();
+  });
 }
 
 /** The port of its HTTP side. */

@@ -19,6 +19,7 @@ class Running {
   readonly exit: Promise<number | null>;
   output = '';
   errors = '';
+  #over = false;
   #wake: () => void = () => undefined;
 
   /** @param cwd the folder it runs in */
@@ -30,7 +31,9 @@ class Running {
       this.#wake();
     });
     this.process.stderr.setEncoding('utf8').on('data', (text: string) => (this.errors += text));
+    // Not `exit`: what it has written last may be read after that.
     this.exit = once(this.process, 'close').then(([code]) => {
+      this.#over = true;
       this.#wake();
       return code as number | null;
     });
@@ -41,8 +44,7 @@ class Running {
     for (;;) {
       const found = pattern.exec(this.output);
       if (found !== null) return found[1] ?? found[0];
-      if (this.process.exitCode !== null)
-        throw new Error(`ended without ${String(pattern)}: ${this.output}${this.errors}`);
+      if (this.#over) throw new Error(`ended without ${String(pattern)}: ${this.output}${this.errors}`);
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
@@ -240,7 +242,7 @@ t.test('scripts: who is too fast waits as long as the room says, and loses no li
 t.test('scripts: what was about to be said when the service died is named', async (t) => {
   const settings = ['sip.port=0', 'msrp.port=0', 'http.port=0', `data=${join(data, 'dying')}`];
   // After the first text, the next one waits for longer than the service lives.
-  settings.push('rooms.named.slow.messages_per_second=1', 'rooms.named.slow.messages_at_once=1');
+  settings.push('rooms.named.slow.slow_mode=5m', 'rooms.named.slow.creator_role=participant');
   const service = start('serve', ...settings.flatMap((setting) => ['--set', setting]));
   const there = ['--server', await service.shows(/(ws:\/\/127\.0\.0\.1:\d+\/ws)/)];
   const room = 'sip:slow@127.0.0.1';

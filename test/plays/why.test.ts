@@ -39,7 +39,7 @@ async function until(stage: Stage, data: string, id: string, fates: readonly str
 
 t.test('for each message it is known what became of it for each recipient', async (t) => {
   const data = t.testdir();
-  const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5');
+  const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5', 'msrp.grace=50ms');
   t.teardown(() => stage.close());
   const alice = await join(stage, 'alice');
   const bob = await join(stage, 'bob');
