@@ -28,7 +28,7 @@ export function skipWithout(program: string): string | false {
 }
 
 /** Runs a program to its end; its standard output and error in one. It is killed after so many seconds. */
-export function run(program: string, args: readonly string[], seconds = 30): Promise<Ended> {
+export function run(program: string, args: readonly string[], seconds = 100): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
