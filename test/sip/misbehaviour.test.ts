@@ -1,3 +1,4 @@
+import { mock } from 'node:test';
 import t from 'tap';
 import {
   createResponse,
@@ -165,12 +166,28 @@ function agentFlow(agent: UserAgent): Parameters<UserAgent['receive']>[1] {
   return flow;
 }
 
-t.test('a time longer than a timer of the system can be is waited for', async (t) => {
+t.test('a time longer than a timer of the system can be is waited for', (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => {
+    mock.timers.reset();
+  });
   let fired = 0;
-  const timer = systemClock.after(2 ** 32 * 1000, () => fired++);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const longest = 2 ** 31 - 1;
+  const timer = systemClock.after(3 * longest, () => fired++);
+  // More than this in one timer of the system fires at once.
+  for (const ms of [1, longest - 1, longest, longest - 1]) {
+    mock.timers.tick(ms);
+    t.equal(fired, 0);
+  }
+  mock.timers.tick(1);
+  t.equal(fired, 1);
   timer.stop();
-  t.equal(fired, 0);
+  systemClock.after(3 * longest, () => fired++).stop();
+  mock.timers.tick(longest);
+  mock.timers.tick(longest);
+  mock.timers.tick(longest);
+  t.equal(fired, 1, 'one that was stopped does not');
+  t.end();
 });
 
 t.test('RFC 4028 §5, §9: nobody makes us refresh more often than every 45 seconds, or later than we asked', (t) => {

@@ -491,14 +491,22 @@ t.test('how far a peer has come: up to the first that it has not had, but for wh
 
 t.test(
   'a text waits while its connection has enough to carry, which may be that of a proxy with many behind it',
-  async (t) => {
-    const way = newWay('plain', { flowBacklog: 100, lookAgain: 1, waiting: 2 });
+  (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    t.teardown(() => {
+      mock.timers.reset();
+    });
+    const way = newWay('plain', { flowBacklog: 100, lookAgain: 20, waiting: 2 });
     way.flow.queued = 101;
     for (const [at, text] of ['one', 'two', 'three'].entries()) way.say(text, at + 1);
     t.same(way.texts(), [], 'neither sent nor lost');
     t.ok(way.out.open);
+    mock.timers.tick(20);
+    t.same(way.texts(), [], 'it is looked again');
     way.flow.queued = 100;
-    while (way.sent.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    mock.timers.tick(19);
+    t.same(way.texts(), []);
+    mock.timers.tick(1);
     t.same(way.texts(), ['[One message was left out]\nzoe: two'], 'within the same bounds as ever');
     way.flow.queued = 101;
     way.answers(200);
@@ -507,6 +515,7 @@ t.test(
       [1, { is: 'congested' }],
       [3, { is: 'left' }],
     ]);
+    t.end();
   },
 );
 
