@@ -88,11 +88,15 @@ async function flood(t: Test, port: number, datagrams: Iterable<string | Uint8Ar
   socket.bind(0, '127.0.0.1');
   await once(socket, 'listening');
   t.teardown(() => socket.close());
-  let sent = 0;
+  let [sent, octets] = [0, 0];
   for (const datagram of datagrams) {
     socket.send(datagram, port, '127.0.0.1');
+    sent += 1;
+    octets += datagram.length;
     // No more on the way than a socket's buffer holds.
-    if ((sent += 1) % 50 === 0) await turn();
+    if (sent < 50 && octets < 100_000) continue;
+    [sent, octets] = [0, 0];
+    await turn();
   }
   for (let idle = 0; idle < 20; idle += 1) await turn();
   return statuses;

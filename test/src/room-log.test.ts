@@ -430,9 +430,13 @@ t.test('in memory: what a room forgets by its size is let go at once, also when 
   collect();
   const before = process.memoryUsage().arrayBuffers;
   for (let i = 0; i < 100; i++) await kept(log, said(`m${String(i)}`, NOW, MIB));
-  collect();
-  const grown = process.memoryUsage().arrayBuffers - before;
+  let grown = Infinity;
   // V8 frees in a thread of its own: not all is gone in the moment.
+  for (let tries = 0; tries < 100 && grown >= 40 * MIB; tries += 1) {
+    await setImmediate();
+    collect();
+    grown = process.memoryUsage().arrayBuffers - before;
+  }
   t.ok(grown < 40 * MIB, `${String(Math.round(grown / MIB))} MiB are held`);
   t.same(ids(await log.read(ROOM)), ['m98', 'm99']);
 });
