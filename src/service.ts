@@ -242,6 +242,7 @@ async function wire(
       port: config.http.port,
       ...(config.http.tls ? { tls: certificates.current } : {}),
       proxies: [...THIS_MACHINE, ...config.http.proxies],
+      forwardedFor: config.http.forwarded_for,
       origins: config.http.origins,
       webSocketsPerAddress: config.http.websockets_per_address,
       maxMessageBytes: webSocketBytes(config),

@@ -184,6 +184,7 @@ export const schema = z.strictObject({
     port,
     tls: z.boolean(),
     proxies: z.array(network),
+    forwarded_for: z.boolean(),
     origins: z.array(origin),
     websockets_per_address: count,
   }),

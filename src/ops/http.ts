@@ -3,7 +3,7 @@
  * (RFC 7977) come in over WebSocket. What a WebSocket carries is none of its business.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { type AddressInfo, BlockList, type Socket } from 'node:net';
+import { type AddressInfo, BlockList, isIP, type Socket } from 'node:net';
 import { Server } from 'node:tls';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { WebSocketServer, type WebSocket } from 'ws';
@@ -41,6 +41,11 @@ export interface HttpOptions {
    * `THIS_MACHINE`.
    */
   readonly proxies?: readonly string[];
+  /**
+   * Whether a proxy says whose a WebSocket is: the last address in `X-Forwarded-For` that is no proxy's is then its peer's.
+   * A proxy that passes on what clients write there would let them choose. Default false.
+   */
+  readonly forwardedFor?: boolean;
   /** Largest WebSocket message in octets; a larger one closes the WebSocket (1009). Default 64 KiB and 11 MiB. */
   readonly maxMessageBytes?: Readonly<Record<SubProtocol, number>>;
   /** What a request to the API must show. Default: none can be made. */
@@ -93,6 +98,7 @@ export class HttpServer {
       origins: [],
       webSocketsPerAddress: 1000,
       proxies: THIS_MACHINE,
+      forwardedFor: false,
       maxMessageBytes: { sip: 64 * 1024, msrp: 11 * 1024 * 1024 },
       pingInterval: 30_000,
       ...rest,
@@ -171,7 +177,7 @@ export class HttpServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const address = socket.remoteAddress ?? '';
+    const address = this.#addressOf(request);
     const chosen = this.#choose(request, address);
     if (typeof chosen !== 'string') {
       this.#log.info('WebSocket refused', { peer: address, status: chosen.status, reason: chosen.reason });
@@ -208,8 +214,8 @@ export class HttpServer {
   }
 
   #opened(protocol: SubProtocol, webSocket: WebSocket, { socket, headers }: IncomingMessage, address: string): void {
-    const { remotePort = 0, localAddress = '', localPort = 0 } = socket;
-    const forwarded = this.#isProxy(address) ? forwardedBy(headers) : 'directly';
+    const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket;
+    const forwarded = this.#isProxy(remoteAddress) ? forwardedBy(headers) : 'directly';
     const state = { answered: true };
     this.#open.set(webSocket, state);
     this.#count(address, 1);
@@ -228,6 +234,16 @@ export class HttpServer {
       secure: this.#secure || forwarded === 'https',
       proxied: forwarded === undefined,
     });
+  }
+
+  /** Whose a request is: a proxy adds the address of its peer at the end. */
+  #addressOf({ socket: { remoteAddress = '' }, headers }: IncomingMessage): string {
+    if (!this.#options.forwardedFor || !this.#isProxy(remoteAddress)) return remoteAddress;
+    const said = String(headers['x-forwarded-for'] ?? '')
+      .split(',')
+      .map((each) => each.trim());
+    const last = said.findLast((each) => isIP(each) === 0 || !this.#isProxy(each));
+    return last === undefined || isIP(last) === 0 ? remoteAddress : last;
   }
 
   #isProxy(address: string): boolean {

@@ -163,6 +163,24 @@ t.test('RFC 4975 §6: people talk over wss where a proxy of this machine ends th
   await alice.room.leave();
 });
 
+t.test('who comes through a proxy is known by his own address, where that is configured', async (t) => {
+  for (const [forwarded, address] of [
+    ['true', '203.0.113.7'],
+    ['false', '127.0.0.1'],
+  ] as const) {
+    const stage = await raise('rooms.defaults.pin=4711', `http.forwarded_for=${forwarded}`);
+    t.teardown(() => stage.close());
+    const webSocket: ClientOptions['webSocket'] = (url, protocol) =>
+      new WebSocket(url, protocol, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
+    await t.rejects(enter(stage, 'Eve', { webSocket, password: '1234' }));
+    const line = stage.lines.find((each) => each.includes('is not let in: pin-wrong'));
+    t.match(line, `sip:eve@127.0.0.1 from ${address} `);
+    const { room } = await enter(stage, 'Eve', { webSocket, password: '4711' });
+    t.match(await room.say('it was 4711'), { said: true });
+    await room.leave();
+  }
+});
+
 t.test('RFC 7701 §6.2: what is said to one alone', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

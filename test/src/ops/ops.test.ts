@@ -299,6 +299,37 @@ t.test('what a proxy of this machine says of TLS counts, and of nobody else', as
   t.same(await says({ ...both, at: `127.0.0.1:${both.port}` }, {}), { secure: false, proxied: true }, 'IPv4 as IPv6');
 });
 
+t.test('whose a WebSocket is a proxy of this machine says, where that is configured, and nobody else', async (t) => {
+  const addresses: string[] = [];
+  const handlers: Partial<HttpHandlers> = { webSocket: (_protocol, _socket, { address }) => addresses.push(address) };
+  const says = async ({ at }: Running, said: string): Promise<string | undefined> => {
+    const socket = new WebSocket(`ws://${at}/ws`, ['sip'], { headers: { 'X-Forwarded-For': said } });
+    t.teardown(() => {
+      socket.terminate();
+    });
+    await once(socket, 'open');
+    return addresses.pop();
+  };
+  const near = await serve(t, handlers, { forwardedFor: true, webSocketsPerAddress: 2 });
+  t.equal(await says(near, '203.0.113.7'), '203.0.113.7');
+  t.equal(
+    await says(near, '198.51.100.1, 203.0.113.7, 127.0.0.2'),
+    '203.0.113.7',
+    'what its peer has added is not asked',
+  );
+  t.match(
+    await refusalOf(`ws://${near.at}/ws`, ['sip'], { 'X-Forwarded-For': '203.0.113.7' }),
+    { status: 503 },
+    'its bounds are its own',
+  );
+  t.equal(await says(near, '2001:db8::7'), '2001:db8::7');
+  for (const none of ['', 'unknown', '203.0.113.7, unknown', '127.0.0.1'])
+    t.equal(await says(near, none), '127.0.0.1', none);
+  t.equal(await says(await serve(t, handlers), '203.0.113.7'), '127.0.0.1', 'unless configured');
+  const far = await serve(t, handlers, { forwardedFor: true, proxies: ['192.0.2.1'] });
+  t.equal(await says(far, '203.0.113.7'), '127.0.0.1', 'no proxy of ours');
+});
+
 t.test('RFC 4975 §14.4, RFC 8122 §5: the made certificate is the one its fingerprint names', async (t) => {
   const made = await makeCertificate(['localhost', '127.0.0.1', '::1']);
   t.match(made.fingerprint, /^(?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/);
