@@ -20,6 +20,7 @@ import { Leg } from './leg.ts';
 import { LegMedia } from './leg-media.ts';
 import type { AudioMode, MediaPolicy } from './media-plan.ts';
 import type { MsrpPlace, MsrpPlaces } from './msrp-places.ts';
+import { OnePerUri } from './one-per-uri.ts';
 import type { PeerProfile } from './peers.ts';
 import { plainText } from './text-in.ts';
 import { TextLeg } from './text-leg.ts';
@@ -91,6 +92,7 @@ export class LegMaker {
   readonly #parts: LegMakerParts;
   readonly #alive = new Set<Leg>();
   readonly #textTurns = new Turns(LARGE_TEXTS);
+  readonly #onePerUri = new OnePerUri();
   readonly #byId = new Map<EndpointId, Leg>();
   /** They are asked for several times by each who comes in. */
   readonly #byUser = new Map<UserUri, Set<Leg>>();
@@ -168,6 +170,7 @@ export class LegMaker {
       profile: () => leg.profile,
       userAgent,
       turns: this.#textTurns,
+      onePerUri: this.#onePerUri,
       limits,
       now,
       info,

@@ -19,6 +19,7 @@ import type { Speaker } from '../chat/speaker.ts';
 import type { EventNumber } from '../conference/ids.ts';
 import { MOST_BY_UDP, wantsPrivacy } from './caller.ts';
 import { LoopGuard } from './loop-guard.ts';
+import type { OnePerUri } from './one-per-uri.ts';
 import type { PeerProfile } from './peers.ts';
 import { messageRefusal } from './refusals.ts';
 import { readMessage } from './text-in.ts';
@@ -44,6 +45,8 @@ export interface TextLegParts {
   readonly userAgent: () => Pick<SipUserAgent, 'request'>;
   /** For large texts that go out; shared with all other legs. */
   readonly turns: Turns;
+  /** For texts that go out of dialogs; shared with all other legs. */
+  readonly onePerUri: OnePerUri;
   readonly limits: TextLimits;
   readonly now: () => number;
   /** A line for the operator. */
@@ -196,18 +199,22 @@ export class TextLeg {
    * the roster is known by, since a client that has chat and roster under one URI is known to crash.
    */
   #sendOutside(session: InviteSession, content: Content, done: (outcome: Outcome) => void): void {
+    const { onePerUri, userAgent } = this.#parts;
     const { dialog } = session;
-    this.#parts.userAgent().request(
-      {
-        method: 'MESSAGE',
-        uri: dialog.remoteTarget,
-        ...this.#ends(),
-        route: dialog.routeSet,
-        ...(dialog.flow === undefined ? {} : { flow: dialog.flow }),
-        ...content,
-      },
-      done,
-    );
+    const out = this.#out;
+    const uri = dialog.remoteTarget;
+    onePerUri.take(formatUri(uri), (over) => {
+      if (out?.open === false) {
+        over();
+        return;
+      }
+      const { flow, routeSet: route } = dialog;
+      const way = { uri, route, ...(flow === undefined ? {} : { flow }) };
+      userAgent().request({ method: 'MESSAGE', ...way, ...this.#ends(), ...content }, (outcome) => {
+        done(outcome);
+        over();
+      });
+    });
   }
 
   #ends(): { readonly from: NameAddr; readonly to: NameAddr } {

@@ -562,6 +562,31 @@ t.test('Linphone: out of the call, to its address of record, not From the roster
   await zoe.hears('answer');
 });
 
+t.test('RFC 3428 §8: out of calls one text at a time goes to one URI, in however many rooms', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const other = 'sip:other@127.0.0.1';
+  const [zoe, tom] = [await join(stage, 'zoe'), await join(stage, 'tom', other)];
+  const { phone } = await call(stage, 'lin', ['User-Agent: Linphone']);
+  const offer = { contentType: 'application/sdp', body: AUDIO, headers: ['User-Agent: Linphone'] };
+  phone.ack((await phone.request('INVITE', other, offer)).dialog);
+  phone.late.add('MESSAGE');
+  await zoe.say('in the lobby');
+  const first = await phone.next('MESSAGE');
+  t.equal(textOf(first), 'zoe: in the lobby');
+  await tom.say('elsewhere');
+  await zoe.say('and more');
+  // What the service sends after it comes after what it has sent before.
+  await phone.request('OPTIONS', ROOM);
+  t.equal(phone.waiting('MESSAGE'), 0, 'while it has not been answered');
+  phone.answer(first);
+  const second = await phone.next('MESSAGE');
+  await phone.request('OPTIONS', ROOM);
+  t.equal(phone.waiting('MESSAGE'), 0);
+  phone.answer(second);
+  t.same([textOf(second), textOf(await phone.next('MESSAGE'))], ['tom: elsewhere', 'zoe: and more']);
+});
+
 t.test(
   'RFC 3428 §8: out of the call by proxies no MESSAGE has more than 1300 octets, however long the way',
   async (t) => {
