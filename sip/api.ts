@@ -202,6 +202,11 @@ export interface OutgoingRequestParts extends OutgoingParts {
 
 /** An INVITE of ours. */
 export interface OutgoingInviteParts extends OutgoingParts {
+  /**
+   * Its session description, where `body` has more in it: brought alone to who refuses the body as a whole (415, RFC 3261
+   * §7.4.1, §8.1.3.5), and by what refreshes the session.
+   */
+  readonly description?: Required<Pick<Content, 'contentType' | 'body'>>;
   /** Ends it by CANCEL when no final response has come, in milliseconds. Default 180,000. */
   readonly ringing?: number;
   /**

@@ -122,6 +122,7 @@ export class ClientInvite implements OutgoingInvite {
   #tryAgain(response: SipResponse): boolean {
     if (!this.#wanted) return false;
     if (response.status === 422) return this.#tryLonger(response);
+    if (response.status === 415) return this.#tryDescription();
     if (response.status < 400) {
       this.#redirects.note(response, (uri, why) => {
         this.#tell(() => this.#handlers.onPassedOver?.(uri, why));
@@ -221,7 +222,7 @@ export class ClientInvite implements OutgoingInvite {
       dialog,
       handlers,
       timer: this.#timerOptions,
-      description: descriptionOf(early?.description ?? this.#parts),
+      description: descriptionOf(early?.description ?? this.#parts.description ?? this.#parts),
       digest: this.#sending.digest,
       peer: response,
     });
@@ -229,16 +230,35 @@ export class ClientInvite implements OutgoingInvite {
     return session;
   }
 
+  /** RFC 3261 §8.1.3.5: once more, with nothing but the session description. */
+  #tryDescription(): boolean {
+    const { description, ...parts } = this.#parts;
+    if (description === undefined) return false;
+    this.#parts = { ...parts, ...description };
+    const { request } = this.#sending;
+    request.setBody(description.contentType, description.body);
+    this.#repeat();
+    return true;
+  }
+
+  /** The same INVITE again, with what was changed in it. */
+  #repeat(): void {
+    const { request, nextSeq } = this.#sending;
+    request.headers.write(CSEQ, { seq: nextSeq(), method: 'INVITE' });
+    this.#early.end();
+    this.#state = { is: 'calling' };
+    this.#outgoing = this.#send();
+    this.#outgoing.start();
+  }
+
   /** RFC 4028 §7.3: once more with the interval that the peer can bear. */
   #tryLonger(response: SipResponse): boolean {
     const longer = this.#timerOptions && raised(this.#timerOptions, response);
     if (longer === undefined || ++this.#prolonged > this.#core.limits.repeats) return false;
     this.#timerOptions = longer;
-    const { request, nextSeq } = this.#sending;
+    const { request } = this.#sending;
     for (const { name, value } of askTimer(longer)) request.headers.set(name, value);
-    request.headers.write(CSEQ, { seq: nextSeq(), method: 'INVITE' });
-    this.#outgoing = this.#send();
-    this.#outgoing.start();
+    this.#repeat();
     return true;
   }
 

@@ -97,6 +97,19 @@ function recipientOf(node: Node): Recipient | undefined {
   return { uri, copyControl, anonymize, ...(displayName === undefined ? {} : { displayName }) };
 }
 
+/**
+ * Several lists as if they were one (RFC 5363 §4.1): each recipient once, as openly as any of them names him.
+ * @param entries how many they may be at most
+ */
+export function joinLists(
+  lists: readonly (readonly Recipient[])[],
+  entries: number,
+): readonly Recipient[] | ListRefusal {
+  const found = new Map<string, Recipient>();
+  for (const recipient of lists.flat()) found.set(recipient.uri, moreOpen(found.get(recipient.uri), recipient));
+  return found.size > entries ? { refused: 413, reason: `more than ${entries} recipients` } : [...found.values()];
+}
+
 function moreOpen(known: Recipient | undefined, next: Recipient): Recipient {
   if (known === undefined) return next;
   return PRECEDENCE.indexOf(next.copyControl) < PRECEDENCE.indexOf(known.copyControl) ? next : known;

@@ -1,8 +1,10 @@
 import {
   type Answer,
+  formatSdp,
   formatUri,
   type HeaderLine,
   type Outcome,
+  type OutgoingInviteParts,
   Params,
   parseUri,
   formatMultipart,
@@ -31,7 +33,7 @@ import type { LegMaker } from './leg-maker.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { refusalAnswer } from './refusals.ts';
 import type { LegEnd } from './roster-entry.ts';
-import { sdpContent, sdpOf } from './sdp-body.ts';
+import { sdpOf } from './sdp-body.ts';
 import type { Target, Targets } from './targets.ts';
 import { shortTitleOf, titleOf } from './title.ts';
 
@@ -210,7 +212,7 @@ export class DialOut {
         to: { uri: called.target.uri, params: Params.none },
         from: { uri: from, params: Params.none, ...(title === undefined ? {} : { displayName: title }) },
         contact: FOCUS_CONTACT,
-        ...contentOf(sdpContent(offer), invitation.together),
+        ...contentOf(offer, invitation.together),
         headers: [...headersOf(invitation), ...callInfo(room.conference, from), ...namesOf(room.uri)],
         ringing: options.ring,
         redirects: options.redirects,
@@ -219,7 +221,9 @@ export class DialOut {
       {
         onProgress: (response) => {
           const description = sdpOf(response);
-          if (description !== undefined && early.size < BRANCHES) early.set(response.toTag ?? '', description);
+          const branch = response.toTag ?? '';
+          // RFC 3261 §13.2.1: the first description is the answer.
+          if (description !== undefined && !early.has(branch) && early.size < BRANCHES) early.set(branch, description);
           if (response.status === 180) leg.alerting();
           report(response.status, response.reason);
         },
@@ -240,6 +244,8 @@ export class DialOut {
         },
         onAccepted: (session, response) => {
           done();
+          // Deviation: §13.2.1 has it ignored after an earlier one. Only gateways that play something before the answer
+          // give another one here, and it is this one that they keep to.
           const answer = sdpOf(response) ?? early.get(response.toTag ?? '');
           leg.accepted(session, answer, peers.profileOf(signsOf(response)));
           if (passed.any) warn(`${room.uri}: ${called.user} has answered elsewhere; passed over: ${passed.text}`);
@@ -363,19 +369,20 @@ function headersOf({ room, by, referredBy, replaces }: Invitation): readonly Hea
 
 /** Our offer, with the list of those called where there is one (RFC 5366 §5: recipient-list-history). */
 function contentOf(
-  offer: { readonly contentType?: string; readonly body?: Uint8Array | string },
+  offer: SessionDescription,
   together: readonly Recipient[] = [],
-): { readonly contentType: string; readonly body: Uint8Array | string } {
-  const { contentType = 'application/sdp', body = '' } = offer;
-  if (!together.some(({ copyControl }) => copyControl !== 'bcc')) return { contentType, body };
-  return formatMultipart('mixed', [
-    { contentType, body },
+): Pick<OutgoingInviteParts, 'contentType' | 'body' | 'description'> {
+  const description = { contentType: 'application/sdp', body: formatSdp(offer) };
+  if (!together.some(({ copyControl }) => copyControl !== 'bcc')) return description;
+  const both = formatMultipart('mixed', [
+    description,
     {
       contentType: 'application/resource-lists+xml',
       disposition: 'recipient-list-history;handling=optional',
       body: formatRecipientHistory(together),
     },
   ]);
+  return { ...both, description };
 }
 
 function statusOf(outcome: Outcome): { readonly status: number; readonly reason: string } {

@@ -1,5 +1,5 @@
-import { type Answer, bodyOf, type BodyPart, findPart, type SipRequest } from '../../sip/index.ts';
-import { parseResourceLists, type Recipient } from '../conference/resource-lists.ts';
+import { type Answer, bodyOf, type BodyPart, findPart, leafParts, type SipRequest } from '../../sip/index.ts';
+import { joinLists, parseResourceLists, type Recipient } from '../conference/resource-lists.ts';
 
 /** Option tag of lists in an INVITE (RFC 5366 §8). */
 export const RECIPIENT_LIST_INVITE = 'recipient-list-invite';
@@ -11,12 +11,24 @@ const LISTS = 'application/resource-lists+xml';
  * @param entries how many they may be at most
  */
 export function recipientsOf(request: SipRequest, entries: number): readonly Recipient[] | Answer {
-  const part = findPart(bodyOf(request), LISTS);
-  if (part?.type.type !== LISTS || part.disposition === 'recipient-list-history') return [];
-  if (!isForRecipients(part))
-    return part.optional ? [] : { status: 415, reason: 'A List for Nothing That Is Done Here' };
-  const recipients = parseResourceLists(part.body, { entries });
-  return 'refused' in recipients ? { status: recipients.refused, reason: recipients.reason } : recipients;
+  const lists: (readonly Recipient[])[] = [];
+  for (const part of listsIn(request)) {
+    if (part.disposition === 'recipient-list-history') continue;
+    if (!isForRecipients(part)) {
+      if (part.optional) continue;
+      return { status: 415, reason: 'A List for Nothing That Is Done Here' };
+    }
+    const recipients = parseResourceLists(part.body, { entries });
+    if ('refused' in recipients) return { status: recipients.refused, reason: recipients.reason };
+    lists.push(recipients);
+  }
+  const all = joinLists(lists, entries);
+  return 'refused' in all ? { status: all.refused, reason: all.reason } : all;
+}
+
+function listsIn(request: SipRequest): readonly BodyPart[] {
+  const body = bodyOf(request);
+  return body === undefined ? [] : leafParts(body).filter(({ type }) => type.type === LISTS);
 }
 
 /** Whether a body holds nothing but a list, which does not ask for a session of its own. */

@@ -2,8 +2,10 @@ import {
   type Answer,
   bodyOf,
   decodeEscaped,
+  formatNameAddr,
   formatUri,
   type IncomingRefer,
+  inspectBody,
   partById,
   type ReferProgress,
   type Uri,
@@ -15,7 +17,7 @@ import type { ConferenceHost } from '../chat/host.ts';
 import type { Order } from '../chat/orders.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import type { UserUri } from '../conference/ids.ts';
-import { parseResourceLists } from '../conference/resource-lists.ts';
+import { parseResourceLists, type Recipient } from '../conference/resource-lists.ts';
 import { dialledUri } from './arrival.ts';
 import { canonicalUser, type Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
@@ -40,6 +42,14 @@ export interface ReferralParts {
   readonly warn: (line: string) => void;
 }
 
+/** What a REFER may bring: a list (RFC 5368), and a token of who refers (RFC 3892 §4), at which nobody looks. */
+const REFER_TYPES = [
+  'application/resource-lists+xml',
+  'message/sipfrag',
+  'application/pkcs7-mime',
+  'application/pkcs7-signature',
+];
+
 /** Who refers, and in which room. */
 interface Referrer {
   readonly room: ChatRoom;
@@ -55,8 +65,17 @@ interface Reference {
   readonly uri: Uri;
   readonly method: string;
   readonly displayName?: string | undefined;
+  /** The others shall not learn who it is (RFC 5364 §4). */
+  readonly anonymize?: boolean;
   /** Linphone's `admin` parameter: whether the user is to be a moderator. */
   readonly admin?: boolean;
+}
+
+/** All that a REFER asks for. */
+interface Request {
+  readonly references: readonly Reference[];
+  /** The list that they are shown who are called by it (RFC 5368 §8: not within a call). */
+  readonly together: readonly Recipient[];
 }
 
 /** How one reference ended. */
@@ -82,18 +101,18 @@ export class Referrals {
       refer.refuse(refusalAnswer(tooFast));
       return;
     }
-    const references = this.#referencesOf(refer, referrer);
-    if ('status' in references) {
-      this.#refuse(refer, referrer, references);
+    const asked = this.#asked(refer, referrer);
+    if ('status' in asked) {
+      this.#refuse(refer, referrer, asked);
       return;
     }
-    const unserved = references.find(({ method }) => method !== 'INVITE' && method !== 'BYE');
+    const unserved = asked.references.find(({ method }) => method !== 'INVITE' && method !== 'BYE');
     if (unserved !== undefined) {
       // RFC 3515 §2.4.2: nobody is made to send requests that he would not send for himself, REFER least of all.
       this.#refuse(refer, referrer, { status: 403, reason: `${unserved.method.slice(0, 20)} Is Not Referred` });
       return;
     }
-    this.#carryOut(refer, referrer, references);
+    this.#carryOut(refer, referrer, asked);
   }
 
   /** Whoever is in the room may ask, and whoever proves to have a say in it; the rules judge what for. */
@@ -127,11 +146,13 @@ export class Referrals {
   }
 
   /** What a REFER asks for: one thing, or all of a list (RFC 5368 §8). */
-  #referencesOf({ request, referTo, method }: IncomingRefer, { room, user }: Referrer): readonly Reference[] | Answer {
+  #asked({ request, session, referTo, method }: IncomingRefer, { room, user }: Referrer): Request | Answer {
+    inspectBody(request, REFER_TYPES);
     const { uri, displayName, params } = referTo;
     if (uri.kind !== 'other' || uri.scheme !== 'cid') {
       const admin = params.get('admin') ?? (uri.kind === 'sip' ? uri.params.get('admin') : undefined);
-      return [{ uri, method, displayName, ...(admin === undefined ? {} : { admin: admin !== 'false' }) }];
+      const reference = { uri, method, displayName, ...(admin === undefined ? {} : { admin: admin !== 'false' }) };
+      return { references: [reference], together: [] };
     }
     const part = partById(bodyOf(request), uri.text);
     if (part?.type.type !== 'application/resource-lists+xml') {
@@ -139,16 +160,17 @@ export class Referrals {
     }
     const list = parseResourceLists(part.body, { entries: this.#parts.listEntries });
     if ('refused' in list) return { status: list.refused, reason: list.reason };
-    const references = list.flatMap(({ uri: text, displayName: name }) => {
+    const references = list.flatMap(({ uri: text, displayName: name, anonymize }) => {
       const entry = readTarget(text);
-      if (entry !== undefined) return [{ uri: entry, method: methodIn(entry), displayName: name }];
+      if (entry !== undefined) return [{ uri: entry, method: methodIn(entry), displayName: name, anonymize }];
       this.#parts.warn(`${room.uri}: ${user} by REFER: ${text.slice(0, 200)} is no URI`);
       return [];
     });
-    return references.length > 0 ? references : { status: 400, reason: 'A List without a URI' };
+    if (references.length === 0) return { status: 400, reason: 'A List without a URI' };
+    return { references, together: session === undefined ? list : [] };
   }
 
-  #carryOut(refer: IncomingRefer, referrer: Referrer, references: readonly Reference[]): void {
+  #carryOut(refer: IncomingRefer, referrer: Referrer, { references, together }: Request): void {
     let progress: ReferProgress | undefined;
     let open = references.length;
     let best: Answer | undefined;
@@ -173,14 +195,14 @@ export class Referrals {
     let dialling = false;
     const endpoints = new EndpointUris(referrer.room);
     for (const reference of references) {
-      if (this.#begin(referrer, reference, endpoints, done, ringing) === 'dialling') dialling = true;
+      if (this.#begin(referrer, { ...reference, together }, endpoints, done, ringing) === 'dialling') dialling = true;
     }
     if (dialling) accept();
   }
 
   #begin(
     { room, user, roomUri, referredBy: asked }: Referrer,
-    { uri, method, displayName, admin }: Reference,
+    { uri, method, displayName, anonymize = false, admin, together }: Reference & Pick<Request, 'together'>,
     endpoints: EndpointUris,
     done: Done,
     ringing: (status: number, reason?: string) => void,
@@ -200,6 +222,8 @@ export class Referrals {
       room,
       target: uri,
       displayName,
+      anonymize,
+      together,
       by: user,
       way: 'REFER',
       roomUri,
@@ -224,9 +248,14 @@ export class Referrals {
   }
 }
 
-/** Referred-By as it came, if it names the referrer; nobody refers in the name of another (RFC 3892 §2.3). */
-function referredBy({ referredBy: said }: IncomingRefer, user: UserUri): string | undefined {
-  return said !== undefined && canonicalUser(said.uri) === user ? `<${formatUri(said.uri)}>` : undefined;
+/**
+ * Referred-By as it came (RFC 3892 §2.2), if it names the referrer. Deviation: §2.2 has any copied, but nobody refers in the
+ * name of another here; and a token (§4), which `cid` points to, is not passed on, since who could verify it has S/MIME.
+ */
+function referredBy({ request, referredBy: said }: IncomingRefer, user: UserUri): string | undefined {
+  if (said === undefined || canonicalUser(said.uri) !== user) return undefined;
+  if (!said.params.has('cid')) return request.headers.get('Referred-By');
+  return formatNameAddr({ ...said, params: said.params.without('cid') });
 }
 
 /** The identity behind a URI of the roster, of a user or of one of his endpoints, or of somebody who is not in it. */

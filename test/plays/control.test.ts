@@ -517,6 +517,82 @@ t.test('RFC 4579 §5.4, RFC 5366 §5: the factory makes a conference and calls t
   t.equal(re.headers.get('Unsupported'), 'recipient-list-invite');
 });
 
+t.test('RFC 5363 §4.1: several lists in one INVITE are as one', async (t) => {
+  const stage = await stageWith(t);
+  const [carol, dave] = [await Callee.wait(stage, 'carol'), await Callee.wait(stage, 'dave')];
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const { contentType, body } = withList(messageSdp(newPath()), listOf([carol.phone.address]));
+  const list = listOf([carol.phone.address, dave.phone.address]);
+  const second = `--cut\r\nContent-Type: application/resource-lists+xml\r\nContent-Disposition: recipient-list\r\n\r\n${list}\r\n`;
+  const lists = { contentType, body: body.replace('--cut--', `${second}--cut--`) };
+  const { dialog } = await alice.request('INVITE', FACTORY, lists);
+  alice.ack(dialog);
+  const [first] = await Promise.all([carol.comes(), dave.comes()]);
+  t.match(Buffer.from(first.invite.body).toString(), /carol@[^]*dave@/);
+  t.equal(carol.phone.waiting('INVITE'), 0, 'each is called once');
+});
+
+t.test(
+  'RFC 5368 §8, RFC 5364 §4: a list by REFER shows who else is called, and hides who is to be hidden',
+  async (t) => {
+    const stage = await stageWith(t);
+    const alice = await join(stage, 'alice');
+    const watcher = await watch(stage);
+    const [carol, dave] = [await Callee.wait(stage, 'carol'), await Callee.wait(stage, 'dave')];
+    const hidden = `<p1:entry uri="${dave.phone.address}" cp:copyControl="to" cp:anonymize="true"/></p1:list>`;
+    const response = await alice.phone.request('REFER', ROOM, {
+      headers: ['Refer-To: <cid:list@example.com>', 'Refer-Sub: false', 'Content-ID: <list@example.com>'],
+      contentType: 'application/resource-lists+xml',
+      body: listOf([carol.phone.address]).replace('</p1:list>', hidden),
+    });
+    t.equal(response.response.status, 200);
+    const [first] = await Promise.all([carol.comes(), dave.comes()]);
+    const shown = Buffer.from(first.invite.body).toString();
+    t.match(shown, /Content-Disposition: recipient-list-history;handling=optional/);
+    t.match(shown, /carol@/);
+    t.match(shown, /sip:anonymous@anonymous\.invalid/);
+    t.notMatch(shown, /dave@/);
+    t.notMatch(await until(watcher, /anonymous-[^]*<status>connected/), /dave/);
+  },
+);
+
+t.test('RFC 3892 §2.2: Referred-By goes on as it came, but for a token', async (t) => {
+  const stage = await stageWith(t);
+  const alice = await join(stage, 'alice');
+  const called = async (name: string, referredBy: string): Promise<string | undefined> => {
+    const callee = await Callee.wait(stage, name);
+    const headers = [`Refer-To: <${callee.phone.address}>`, `Referred-By: ${referredBy}`, 'Refer-Sub: false'];
+    await alice.phone.within(alice.dialog, 'REFER', { headers });
+    return (await callee.comes()).invite.headers.get('Referred-By');
+  };
+  const said = `"Alice A." <${alice.uri}>;x=y`;
+  t.equal(await called('carol', said), said);
+  t.equal(await called('dave', `${said};cid="2UWQFN309shb3@ref.example"`), said, 'which nobody could verify');
+  t.equal(await called('erin', '<sip:somebody@else.example>'), `<${alice.uri}>`, 'in nobody else’s name');
+});
+
+t.test('RFC 3261 §7.4.1: who takes no multipart is given the description alone', async (t) => {
+  const stage = await stageWith(t);
+  const own = newPath();
+  const simple = await RawServer.listen(t, 'tcp', (request, answer) => {
+    if (request.method !== 'INVITE') answer(200);
+    else if (request.contentType?.type === 'application/sdp') {
+      answer(200, { contentType: 'application/sdp', body: calleeSdp(own) });
+    } else answer(415, { headers: [{ name: 'Accept', value: 'application/sdp' }] });
+  });
+  const alice = await SipPhone.connect('alice', stage.sip);
+  const list = listOf([simple.address('carol'), simple.address('dave')]);
+  const { dialog } = await alice.request('INVITE', ROOM, withList(messageSdp(newPath()), list));
+  alice.ack(dialog);
+  const calls = new Map<string, (string | undefined)[]>();
+  for (let i = 0; i < 4; i++) {
+    const { callId, contentType, cseq } = await simple.next('INVITE');
+    calls.set(callId, [...(calls.get(callId) ?? []), `${String(cseq.seq)} ${contentType?.type ?? ''}`]);
+  }
+  t.equal(calls.size, 2, '§8.1.3.5: the same Call-ID');
+  for (const call of calls.values()) t.same(call, ['1 multipart/mixed', '2 application/sdp']);
+});
+
 t.test('RFC 5366 §5: who sends a list is told in one text whom it does not reach', async (t) => {
   const stage = await stageWith(t);
   const carol = await Callee.wait(stage, 'carol');
