@@ -1,5 +1,5 @@
 import type { EventPackage, IncomingSubscribe, SipRequest, Subscription, Uri } from '../../sip/index.ts';
-import { formatUri, type SipUserAgent } from '../../sip/index.ts';
+import { formatUri, inspectBody, type SipUserAgent } from '../../sip/index.ts';
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -69,6 +69,8 @@ export class ConferenceEvents implements Watcher {
       subscribe.refuse(caller);
       return;
     }
+    // RFC 4575 §3.2 has filters, of which none is known here: who sends one is told so, and would else be told too much.
+    inspectBody(request, []);
     const named = this.#named(subscribe);
     const opened = named === undefined ? undefined : await openRoom(this.#parts.host(), named.uri, 'watcher');
     if (named === undefined || opened === undefined) {

@@ -54,15 +54,21 @@ export class Factory {
     return uri.kind === 'sip' && uri.user === this.#parts.name && this.#parts.domains.serves(uri.host);
   }
 
+  /** Why somebody has no conference made; undefined: he may. */
+  refusal({ user, proven: authenticated }: Caller): Refusal | undefined {
+    const { creators, rooms, maxRooms } = this.#parts;
+    return firstRefusal(CREATE_RULES, { user, authenticated, rooms: rooms(), maxRooms, creators });
+  }
+
   /**
    * The URI of a new conference, at the same host: 120 random bits that nobody guesses. Who asks again under the same
    * Contribution-ID gets the one that was made for him, or his group would be in two.
    * @param names what the request calls the group chat
    */
   make(factory: SipUri, caller: Caller, names: readonly HeaderLine[] = []): SipUri | Refusal {
-    const { user, proven: authenticated } = caller;
-    const { creators, rooms, maxRooms, domains, now } = this.#parts;
-    const refusal = firstRefusal(CREATE_RULES, { user, authenticated, rooms: rooms(), maxRooms, creators });
+    const { user } = caller;
+    const { domains, maxRooms, now } = this.#parts;
+    const refusal = this.refusal(caller);
     if (refusal !== undefined) return refusal;
     const contribution = contributionIn(names);
     const group = contribution === undefined ? undefined : `${user} ${contribution}`;

@@ -16,6 +16,7 @@ import {
 import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Release } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
+import type { Seat } from '../chat/rules.ts';
 import { sipReason } from '../chat/sip-reason.ts';
 import type { RoomUri } from '../conference/ids.ts';
 import type { Recipient } from '../conference/resource-lists.ts';
@@ -127,17 +128,33 @@ export class Focus implements UserAgentHandlers {
     return this.#parts.events.onSubscribe(subscribe);
   }
 
-  /** From the user agent: is this a conference (RFC 4579 §4.3)? */
-  onOptions({ request, session }: IncomingRequest): OptionsAnswer {
-    const { host, domains } = this.#parts;
-    const uri = session === undefined ? domains.roomOf(request.uri) : undefined;
-    // RFC 5366 §5.1: the factory is no conference, and understands lists.
-    if (session === undefined && this.#parts.factory.isMeant(request.uri)) return { status: 200 };
-    if (session === undefined && request.uri.kind === 'sip' && request.uri.user !== undefined) {
-      if (uri === undefined || !host.exists(uri)) return { status: 404, reason: 'No Such Conference' };
-      return { status: 200, contact: FOCUS_CONTACT };
+  /**
+   * From the user agent: is this a conference (RFC 4579 §4.3), and would it take who asks? The status is that of an INVITE
+   * (RFC 3261 §11.2), but for the service itself, which has no user part (§11): that is there.
+   */
+  async onOptions({ request, flow, session }: IncomingRequest): Promise<OptionsAnswer> {
+    const { gate, factory, domains, host } = this.#parts;
+    if (session !== undefined) return { status: 200, contact: FOCUS_CONTACT };
+    if (request.uri.kind !== 'sip' || request.uri.user === undefined) return { status: 200 };
+    const caller = await gate.admit(request, flow);
+    if ('status' in caller) return caller;
+    if (factory.isMeant(request.uri)) {
+      // RFC 5366 §5.1: it is no conference, and understands lists. Nothing is made of the question.
+      const refusal = factory.refusal(caller);
+      return refusal === undefined ? { status: 200 } : refusalAnswer(refusal);
     }
-    return { status: 200 };
+    const uri = domains.roomOf(request.uri);
+    if (uri !== undefined && domains.isRoom(uri, caller.user)) return THE_ROOM_ITSELF;
+    const opened = uri === undefined ? undefined : await openRoom(host, uri, 'watcher');
+    if (opened === undefined) return { status: 404, reason: 'No Such Conference' };
+    try {
+      const seat = this.#seatFor(request, opened.room, caller);
+      if ('status' in seat) return seat;
+      seat.free();
+      return { status: 200, contact: FOCUS_CONTACT };
+    } finally {
+      opened.release();
+    }
   }
 
   /** From the user agent: a text from outside of a call, by somebody who is in one (RFC 3428). */
@@ -203,9 +220,9 @@ export class Focus implements UserAgentHandlers {
 
   async #join(entry: Entry, newUser: string | undefined): Promise<void> {
     const { invite, room, release, caller } = entry;
-    const { pins } = this.#parts;
     if (isForFiles(invite.request)) {
-      const profile = this.#parts.peers.profileOf(signsOf(invite.request));
+      const { pins, peers } = this.#parts;
+      const profile = peers.profileOf(signsOf(invite.request));
       const roomUri = dialledUri(invite.request, this.#parts.domains);
       await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, pins });
       return;
@@ -221,13 +238,10 @@ export class Focus implements UserAgentHandlers {
       invite.refuse(no);
       return;
     }
-    const shown = pins.shownBy(invite.request, room);
-    const seat = room.rules.join({ ...caller, ...shown, replaces: replaced?.caller.user === caller.user });
-    if ('refused' in seat) {
-      const answer = pins.answer(invite.request, room, seat, shown);
-      if (answer.status !== 401 || seat.refused === 'pin-wrong') room.moderation.turnedAway(caller, seat);
+    const seat = this.#seatFor(invite.request, room, caller, replaced?.caller.user === caller.user);
+    if ('status' in seat) {
       release();
-      invite.refuse(answer);
+      invite.refuse(seat);
       return;
     }
     const profile = this.#parts.peers.profileOf(signsOf(invite.request));
@@ -256,6 +270,17 @@ export class Focus implements UserAgentHandlers {
     } finally {
       if (leg.session === undefined) leg.abandon();
     }
+  }
+
+  /** A place in the room for who asks for one, or the answer that he gets none. */
+  #seatFor(request: SipRequest, room: ChatRoom, caller: Caller, replaces = false): Seat | Answer {
+    const { pins } = this.#parts;
+    const shown = pins.shownBy(request, room);
+    const seat = room.rules.join({ ...caller, ...shown, replaces });
+    if (!('refused' in seat)) return seat;
+    const answer = pins.answer(request, room, seat, shown);
+    if (answer.status !== 401 || seat.refused === 'pin-wrong') room.moderation.turnedAway(caller, seat);
+    return answer;
   }
 
   /** The Subject of the call for which a conference was made is that of the conference. */
@@ -303,7 +328,8 @@ export class Focus implements UserAgentHandlers {
     const headers = [...callInfo(leg.room.conference, uri), ...this.#parts.factory.namesOf(leg.room.uri)];
     const contact = user === undefined ? FOCUS_CONTACT : { ...FOCUS_CONTACT, user };
     if (listAlone && signsOf(request).featureTags.includes('text')) {
-      // A chat by MESSAGE alone, as Linphone makes it: a description in the answer would break it.
+      // A chat by MESSAGE alone, as Linphone makes it. Deviation: RFC 3261 §13.3.1.4 wants an offer in the answer to an
+      // INVITE without one, which would break it; it sends its own INVITE so, and expects the like.
       const silent = invite.accept({ headers, contact, session: leg });
       if (silent !== undefined) leg.answered(silent);
       return;

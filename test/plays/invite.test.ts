@@ -542,6 +542,62 @@ t.test('RFC 4579 §4.3: OPTIONS tells a conference', async (t) => {
   t.equal((await alice.request('INVITE', 'sip:nothere@127.0.0.1')).response.status, 404);
 });
 
+t.test('RFC 3261 §11.2: OPTIONS has the status that an INVITE would have', async (t) => {
+  const stage = await raise(
+    'rooms.named.members.members_only=true',
+    'rooms.named.pinned={pin: "4711", permanent: true}',
+    'rooms.named.small.maximum_users=1',
+    'factory.creators=authenticated',
+  );
+  t.teardown(() => stage.close());
+  const boss = await join(stage, 'boss', 'sip:small@127.0.0.1');
+  t.equal(await boss.say('/move sip:elsewhere@127.0.0.1'), '200');
+  await join(stage, 'bob', 'sip:elsewhere@127.0.0.1');
+  const alice = await phone(stage, 'alice');
+  for (const [user, status] of [
+    ['members', 403],
+    ['pinned', 401],
+    ['small', 302],
+    ['conference-factory', 403],
+    ['elsewhere', 200],
+    ['nobody-is-here', 200],
+  ] as const) {
+    const uri = `sip:${user}@127.0.0.1`;
+    const asked = await alice.request('OPTIONS', uri);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    const called = await alice.request('INVITE', uri, offer);
+    t.equal(called.response.status, status, user);
+    t.equal(asked.response.status, status, `OPTIONS ${user}`);
+    if (status === 302) t.equal(asked.response.headers.get('Contact'), '<sip:elsewhere@127.0.0.1>');
+    if (status !== 200) continue;
+    alice.ack(called.dialog);
+    const within = await alice.within(called.dialog, 'OPTIONS');
+    t.match(within.headers.get('Contact'), /;isfocus/, 'RFC 4579 §4.3, in the call as well');
+  }
+  t.equal((await alice.request('OPTIONS', 'sip:pinned@127.0.0.1;pin=4711')).response.status, 200);
+  t.equal((await alice.request('OPTIONS', 'sip:127.0.0.1')).response.status, 200, '§11: the service itself');
+});
+
+t.test('RFC 3261 §8.2.3: a body that is not understood is refused, whatever it comes with', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const body = { contentType: 'application/simple-filter+xml', body: '<filter-set/>' };
+  for (const [method, ...headers] of [
+    ['SUBSCRIBE', 'Event: conference'],
+    ['REFER', 'Refer-To: <sip:carol@127.0.0.1:9;transport=tcp>'],
+    ['OPTIONS'],
+    ['MESSAGE'],
+  ] as const) {
+    const { response } = await alice.phone.request(method, ROOM, { ...body, headers });
+    t.equal(response.status, 415, method);
+    t.not(response.headers.get('Accept'), undefined, 'with what is');
+    const aside = [...headers, 'Content-Disposition: render;handling=optional'];
+    if (method === 'MESSAGE') continue;
+    t.not((await alice.phone.request(method, ROOM, { ...body, headers: aside })).response.status, 415);
+  }
+});
+
 t.test('RFC 5621 §3: the offer may be one of several parts of the body', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());
