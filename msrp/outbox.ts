@@ -17,7 +17,7 @@ const FIRST_SIZE = 8;
 export class Outbox {
   readonly #owner: SendingOwner;
   readonly maxBytes: number;
-  /** While so many messages go piece by piece, no further stream is taken: its octets are not counted. */
+  /** While so many streams are under way, no further one has a place: its octets are not counted. */
   readonly #maxStreams: number;
   /** Octets of one chunk of what is queued from now on. */
   maxChunkBytes: number | 'unbroken' = Infinity;
@@ -25,9 +25,12 @@ export class Outbox {
   #first = 0;
   #next = 0;
   readonly #sendings: Sending[] = [];
-  #smallBytes = 0;
-  /** `send` has said `full` since it was last half empty. */
-  #wasFull = false;
+  /** How many of them are streams. */
+  #streams = 0;
+  /** Octets of messages that wait, wholly or in part. */
+  #bytes = 0;
+  /** What it has been found full of, since there was room again. */
+  readonly #fullOf = { octets: false, streams: false };
 
   constructor(owner: SendingOwner, maxBytes: number, maxStreams: number) {
     this.#owner = owner;
@@ -37,9 +40,12 @@ export class Outbox {
 
   /** Octets of messages that wait, wholly or in part. */
   get bytes(): number {
-    let sum = this.#smallBytes;
-    for (const sending of this.#sendings) sum += unsent(sending);
-    return sum;
+    return this.#bytes;
+  }
+
+  /** It has been found full of octets, and is not half empty yet. */
+  get isFull(): boolean {
+    return this.#fullOf.octets;
   }
 
   /** How many messages wait, wholly or in part, with those that were taken back and would be next to go. */
@@ -57,49 +63,45 @@ export class Outbox {
     return this.hasSmall || this.#sendings.some((sending) => sending.ready);
   }
 
-  /** Whether `add` would queue it. */
+  /** Whether it is within the bound. */
   hasRoomFor(message: PreparedMessage): boolean {
-    // The sum is not taken where small messages alone wait, as they mostly do.
-    const waiting = this.#sendings.length === 0 ? this.#smallBytes : this.bytes;
     // What is larger than the bound would never be sent to anybody, however fast he reads.
-    return waiting === 0 || waiting + (message.tail?.length ?? message.size) <= this.maxBytes;
+    return this.#bytes === 0 || this.#bytes + (message.tail?.length ?? message.size) <= this.maxBytes;
   }
 
-  /** Queues a message; false when the bound would be passed, unless nothing else waits. */
-  add(message: PreparedMessage): boolean {
-    if (!this.hasRoomFor(message)) {
-      this.#wasFull = true;
-      return false;
-    }
+  /** One more was not taken. */
+  overflows(of: 'octets' | 'streams'): void {
+    this.#fullOf[of] = true;
+  }
+
+  /** Queues a message. */
+  add(message: PreparedMessage): void {
     if (message.tail === undefined) {
       const { messageId, failureReport, outcomes } = message;
       const options = { messageId, contentType: '', failureReport, outcomes, total: message.size };
       this.#queue(new Sending(options, sourceOf(message.body), this.#owner, this.maxChunkBytes, message));
-      return true;
+      return;
     }
     if (this.#next - this.#first === this.#ring.length) this.#grow();
     this.#ring[this.#next++ & (this.#ring.length - 1)] = message;
-    this.#smallBytes += message.tail.length;
-    return true;
+    this.#bytes += message.tail.length;
   }
 
-  /** Whether `addStream` would queue it. */
+  /** Whether one more stream is within the bound. */
   get hasRoomForStream(): boolean {
-    return this.#sendings.length < this.#maxStreams;
+    return this.#streams < this.#maxStreams;
   }
 
-  /** Queues a message that comes piece by piece; undefined when too many of them are under way. */
-  addStream(options: StreamOptions, source: StreamSource): Sending | undefined {
-    if (!this.hasRoomForStream) {
-      this.#wasFull = true;
-      return undefined;
-    }
+  /** Queues a message that comes piece by piece. */
+  addStream(options: StreamOptions, source: StreamSource): Sending {
     return this.#queue(new Sending(options, source, this.#owner, this.maxChunkBytes));
   }
 
   #queue(sending: Sending): Sending {
     sending.behind = this.#next;
     this.#sendings.push(sending);
+    this.#bytes += sending.unsent;
+    if (sending.message === undefined) this.#streams++;
     return sending;
   }
 
@@ -112,11 +114,14 @@ export class Outbox {
     return end;
   }
 
-  /** Whether it has just become half empty after having been full; true once. */
+  /** Whether there is room again for what there was none: it is half empty, or has a place for a stream; true once. */
   becameFree(): boolean {
-    if (!this.#wasFull || this.bytes > this.maxBytes / 2 || this.#sendings.length >= this.#maxStreams) return false;
-    this.#wasFull = false;
-    return true;
+    const full = this.#fullOf;
+    const octets = full.octets && this.#bytes <= this.maxBytes / 2;
+    const streams = full.streams && this.hasRoomForStream;
+    if (octets) full.octets = false;
+    if (streams) full.streams = false;
+    return octets || streams;
   }
 
   /** Renders small messages as far as there is room, budget, and place among the transactions. */
@@ -137,7 +142,7 @@ export class Outbox {
         this.#ring[place] = message;
         return;
       }
-      this.#smallBytes -= tail.length;
+      this.#bytes -= tail.length;
       turn.view.setInt32(render(turn, head) + SEND_PLACE, message.idHigh);
       turn.view.setInt32(turn.at - head.length + SEND_PLACE + 4, message.idLow);
       render(turn, tail);
@@ -154,8 +159,14 @@ export class Outbox {
   nextSending(): Sending | undefined {
     if (this.#sendings.length === 0) return undefined;
     const first = this.#first;
-    const due = this.#sendings.filter((sending) => sending.ready && (sending.begun || sending.behind <= first));
-    return (this.hasSmall ? due.find((sending) => !sending.begun) : undefined) ?? due[0];
+    const isDue = (sending: Sending) => sending.ready && (sending.begun || sending.behind <= first);
+    const isFresh = (sending: Sending) => !sending.begun && isDue(sending);
+    return (this.hasSmall ? this.#sendings.find(isFresh) : undefined) ?? this.#sendings.find(isDue);
+  }
+
+  /** So many octets more of those that wait have been written. */
+  wrote(octets: number): void {
+    this.#bytes -= octets;
   }
 
   /** Whether a message other than this one could go on piece by piece. */
@@ -174,7 +185,10 @@ export class Outbox {
   /** It is over: nothing more of it will be written. */
   drop(sending: Sending): void {
     const at = this.#sendings.indexOf(sending);
-    if (at >= 0) this.#sendings.splice(at, 1);
+    if (at < 0) return;
+    this.#sendings.splice(at, 1);
+    this.#bytes -= sending.unsent;
+    if (sending.message === undefined) this.#streams--;
   }
 
   /** Whether a message waits, wholly or in part. */
@@ -203,7 +217,7 @@ export class Outbox {
       const waiting = this.#ring[at & mask];
       if (waiting === undefined || waiting !== message) continue;
       this.#ring[at & mask] = undefined;
-      this.#smallBytes -= waiting.tail?.length ?? 0;
+      this.#bytes -= waiting.tail?.length ?? 0;
       return 'dropped';
     }
     return 'absent';
@@ -217,7 +231,7 @@ export class Outbox {
       const waiting = this.#ring[at & mask];
       if (waiting === undefined || !mayDrop(waiting)) continue;
       this.#ring[at & mask] = undefined;
-      this.#smallBytes -= waiting.tail?.length ?? 0;
+      this.#bytes -= waiting.tail?.length ?? 0;
       dropped.push(waiting);
     }
     for (const sending of [...this.#sendings]) {
@@ -239,7 +253,7 @@ export class Outbox {
     }
     rest.push(...this.#sendings.splice(0));
     this.#ring = [];
-    this.#first = this.#next = this.#smallBytes = 0;
+    this.#first = this.#next = this.#bytes = this.#streams = 0;
     return rest;
   }
 
@@ -268,9 +282,4 @@ function render(turn: Turn, bytes: Uint8Array): number {
   turn.bytes.set(bytes, at);
   turn.at = at + bytes.length;
   return at;
-}
-
-/** A stream from a source waits in its source, not here. */
-function unsent(sending: Sending): number {
-  return sending.message === undefined ? 0 : sending.message.size - sending.sentBytes;
 }

@@ -114,9 +114,9 @@ export class Sending implements OutgoingStream {
     return this.#fate;
   }
 
-  /** Octets written so far. */
-  get sentBytes(): number {
-    return this.#sent;
+  /** Octets that wait here: those of a stream wait in its source. */
+  get unsent(): number {
+    return this.message === undefined ? 0 : this.message.size - this.#sent;
   }
 
   wake(): void {

@@ -103,6 +103,8 @@ export class Session implements MsrpSession, ReceiverHost {
   #seenFrom = '';
   /** When the peer was last asked whether it is there. */
   #provedAt: number;
+  /** Since when more octets wait than should; undefined while no more do. */
+  #beyondSince: number | undefined;
   /** Octets of the last 200 that came, a good guess for the next. */
   #responseLength = 0;
 
@@ -195,20 +197,38 @@ export class Session implements MsrpSession, ReceiverHost {
 
   send(message: PreparedMessage): Queued {
     if (this.#state.is === 'closed') return 'closed';
-    // It may be full of what came in this very turn, of which the peer could not have read anything yet.
-    if (!this.outbox.hasRoomFor(message)) this.line?.flush();
-    if (!this.outbox.add(message)) return 'full';
+    const { outbox } = this;
+    if (!outbox.hasRoomFor(message)) this.line?.flush();
+    if (outbox.hasRoomFor(message)) this.#beyondSince = undefined;
+    else if (this.#isFull()) return this.#overflow('octets');
+    outbox.add(message);
     this.#askToWrite();
     return 'queued';
   }
 
   stream(options: StreamOptions, source: StreamSource): OutgoingStream | 'full' | 'closed' {
     if (this.#state.is === 'closed') return 'closed';
-    // As in `send`: whole messages that go in pieces take places, too.
-    if (!this.outbox.hasRoomForStream) this.line?.flush();
-    const sending = this.outbox.addStream(options, source);
-    if (sending !== undefined) this.#askToWrite();
-    return sending ?? 'full';
+    const { outbox } = this;
+    if (!outbox.hasRoomForStream) this.line?.flush();
+    if (!outbox.hasRoomForStream) return this.#overflow('streams');
+    const sending = outbox.addStream(options, source);
+    this.#askToWrite();
+    return sending;
+  }
+
+  /**
+   * More waits than should. What came in this very turn has been written as far as it could be, but what is said in one
+   * moment takes more turns than one, however fast the peer reads.
+   */
+  #isFull(): boolean {
+    const now = this.#home.now();
+    this.#beyondSince ??= now;
+    return this.outbox.isFull || now - this.#beyondSince >= (this.#options.fullAfter ?? 0);
+  }
+
+  #overflow(of: 'octets' | 'streams'): 'full' {
+    this.outbox.overflows(of);
+    return 'full';
   }
 
   cancel(message: Outgoing): boolean {
@@ -500,10 +520,10 @@ export class Session implements MsrpSession, ReceiverHost {
     if (sending.failureReport === 'yes') this.#stop(sending, outcome);
   }
 
-  /** It has failed: the rest of it is not sent. */
+  /** It has failed: the rest of it is not sent. Who has refused it awaits nothing more; else its end goes out first. */
   #stop(sending: Sending, outcome: Outcome): void {
     sending.giveUp(outcome);
-    this.#settleSending(sending, outcome);
+    if (sending.over || outcome.kind === 'refused') this.#settleSending(sending, outcome);
   }
 
   #settleSending(sending: Sending, outcome: Outcome): void {

@@ -201,7 +201,9 @@ export class Writer implements Speaker {
     // One write is one chunk, so an unbroken one takes all its room at once.
     const unbroken = this.#single ? sending.roomUnbroken(session.envelope) : 0;
     if (unbroken > turn.room) turn.grow(unbroken);
+    const waited = sending.unsent;
     const ended = sending.write(turn, session.envelope, Math.max(PIECE_BUDGET, unbroken));
+    session.outbox.wrote(waited - sending.unsent);
     if (ended !== undefined) session.awaitResponse(ended, now);
     this.#open = sending.chunk === undefined ? undefined : chunk;
     if (sending.chunk !== undefined && this.#single) this.#interrupt(chunk, turn, now);

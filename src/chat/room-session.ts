@@ -21,7 +21,7 @@ export interface RoomSessionParts {
   readonly endpoint: MsrpEndpoint;
   readonly room: ChatRoom;
   readonly speaker: Speaker;
-  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports'>;
+  readonly session: Omit<SessionOptions, 'handlers' | 'remotePath' | 'successReports' | 'fullAfter'>;
   /** Octets up to which a message is collected; a larger one is passed on as it comes (RFC 7701 §6.1). */
   readonly collected: number;
   /** Milliseconds for which a recipient may read too slowly (RFC 7701 §6.4). */
@@ -41,7 +41,9 @@ export abstract class RoomSession implements SessionHandlers {
 
   constructor(parts: RoomSessionParts) {
     this.#parts = parts;
-    this.session = parts.endpoint.session({ ...parts.session, handlers: this });
+    // Nobody reads too slowly who has been given no time to read.
+    const fullAfter = parts.congestedFor / 30;
+    this.session = parts.endpoint.session({ ...parts.session, fullAfter, handlers: this });
   }
 
   /** What stands in our `a=path`. */
