@@ -45,11 +45,10 @@ import type { Detached, Reader, SharedStream } from './shared-stream.ts';
 interface Passing {
   readonly copy: LargeCopy;
   readonly reader: Reader;
-  /** Why its peer gets no more of it: the line that stands for it comes then. */
-  ends?: Detached;
 }
 
 const SENT_TOO_SLOWLY = 'came too slowly for a client that takes no chunks';
+const TOO_MANY = 'too many large ones at once';
 
 /** What a chat session is made with. */
 export interface ChatSessionParts extends RoomSessionParts {
@@ -203,14 +202,13 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     }
     let wake = (): void => undefined;
     const detached = (why: Detached): void => {
-      passing.ends = why;
       if (why !== 'too slow') return this.#notTaken(copy, why === 'too large' ? tooLarge(maximum) : SENT_TOO_SLOWLY);
-      this.#leftOut(copy);
-      this.#congestion.leaveStream('begun');
+      this.#parts.onCongestion('left_out');
+      if (copy.n !== undefined) this.#failed(copy.n, { is: 'congested' });
+      this.#congestion.leaveStream();
     };
     const unbroken = manners.chunks === false;
     const reader = stream.reader({ unbroken, wake: () => wake(), maximum, detached });
-    const passing: Passing = { copy, reader };
     const { messageId: id } = copy.msrp;
     const options = {
       messageId: id,
@@ -222,27 +220,18 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     if (copy.n !== undefined) this.#through = copy.n;
     if (typeof sending === 'string') {
       reader.close();
-      if (sending === 'full') this.#overflows(copy);
-      else if (copy.n !== undefined) this.#miss(copy.n, { is: 'left' });
+      // They wait for their senders: where the peer is too slow, each of them finds out by itself.
+      if (sending === 'full') {
+        this.#notTaken(copy, TOO_MANY);
+        this.deliver(copy);
+      } else if (copy.n !== undefined) this.#miss(copy.n, { is: 'left' });
       return;
     }
-    this.#passing.set(sending, passing);
+    this.#passing.set(sending, { copy, reader });
     if (copy.n !== undefined) this.#passingNumbers.add(copy.n);
     wake = () => {
       sending.wake();
     };
-  }
-
-  /** There is no place for a large message. The line that stands for it is all that would come of it later, too. */
-  #overflows(copy: LargeCopy): void {
-    this.#congestion.leaveStream('full');
-    this.deliver(copy);
-    this.#leftOut(copy);
-  }
-
-  #leftOut({ n }: Copy): void {
-    this.#parts.onCongestion('left_out');
-    if (n !== undefined) this.#failed(n, { is: 'congested' });
   }
 
   get underWay(): number {
@@ -274,16 +263,22 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   outcome(_session: MsrpSession, message: Outgoing, outcome: Outcome): void {
     const passing = this.#passing.get(message);
     const n = numberOf(message.messageId);
+    if (n === undefined) return;
+    let isToldInWords = false;
     if (passing !== undefined) {
       passing.reader.close();
       this.#passing.delete(message);
-      if (n !== undefined) this.#passingNumbers.delete(n);
+      this.#passingNumbers.delete(n);
       // Only now: before its end the line, which has the same Message-ID, would be taken for a part of it.
-      if (passing.ends !== undefined && outcome.kind === 'aborted') this.deliver(passing.copy);
+      isToldInWords = this.open && outcome.kind !== 'refused' && passing.reader.hasMissed;
+      if (isToldInWords) this.deliver(passing.copy);
     }
-    if (n === undefined || outcome.kind === 'delivered' || outcome.kind === 'aborted') return;
-    if (outcome.kind === 'refused') this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
-    else this.#miss(n, { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' });
+    if (outcome.kind === 'delivered' || outcome.kind === 'aborted') return;
+    if (outcome.kind === 'refused')
+      return this.#failed(n, { is: 'refused', detail: `${outcome.status} ${outcome.comment}` });
+    const failure: Failure = { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' };
+    if (isToldInWords) this.#failed(n, failure);
+    else this.#miss(n, failure);
   }
 
   #failed(n: EventNumber, failure: Failure): void {

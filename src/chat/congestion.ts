@@ -62,10 +62,9 @@ export class Congestion {
     return again === 'full' ? 'queued' : again;
   }
 
-  /** A stream was left out: since too many are under way, or, once it had begun, since the peer held up the others. */
-  leaveStream(when: 'full' | 'begun'): void {
+  /** The rest of a stream was left out, since the peer held up the others. Its queue need not be full. */
+  leaveStream(): void {
     this.#leftOut += 1;
-    if (when === 'full') return this.#begin();
     if (this.#full !== undefined || this.#better !== undefined) return;
     this.#watch();
     this.#parts.began();
@@ -84,9 +83,10 @@ export class Congestion {
     if (!isKnown) this.#parts.began();
   }
 
-  /** From the session: there is room again. */
+  /** From the session: there is room again, for messages or for streams. */
   relieved(): void {
-    if (this.#full === undefined) return;
+    const { session } = this.#parts;
+    if (this.#full === undefined || session.queuedBytes > session.maxQueuedBytes / 2) return;
     this.stop();
     this.#watch();
   }

@@ -62,13 +62,13 @@ export class SharedStream {
   /** Readers may still come: everything is kept. */
   #open = true;
   #paused = false;
-  #quietSince: number;
+  /** Milliseconds for which nothing has come, in looks: where we ourselves are late, nobody is to blame. */
+  #quietFor = 0;
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(sender: StreamSender, limits: Partial<StreamLimits> = {}) {
     this.#sender = sender;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
-    this.#quietSince = Date.now();
     this.#timer = setInterval(() => this.#look(), LOOK);
     this.#timer.unref();
   }
@@ -87,11 +87,16 @@ export class SharedStream {
     return this.#readers.size;
   }
 
+  /** The rest of it does not come, for nobody. */
+  get isAborted(): boolean {
+    return this.#state === 'aborted';
+  }
+
   /** The next octets. They are copied. */
   append(bytes: Uint8Array): void {
     if (this.#state !== 'flowing' || bytes.length === 0) return;
     this.#size += bytes.length;
-    this.#quietSince = Date.now();
+    this.#quietFor = 0;
     if (!this.#open && this.#readers.size === 0) {
       this.#goneBytes = this.#size;
       return;
@@ -180,6 +185,7 @@ export class SharedStream {
   /** Who is to blame for a pause that lasts, and who waits in vain. */
   #look(): void {
     const { patience, window } = this.#limits;
+    this.#quietFor += LOOK;
     if (this.#paused && !this.#open) {
       // When all of them are behind, none holds up the others.
       if (![...this.#readers].some(({ bytes }) => this.#size - bytes < window / 4)) return;
@@ -187,7 +193,7 @@ export class SharedStream {
         const bearable = reader.brief ? 0 : patience;
         if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= bearable) reader.detach('too slow');
       }
-    } else if (Date.now() - this.#quietSince > patience) {
+    } else if (this.#quietFor > patience) {
       for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('kept waiting');
     }
   }
@@ -204,7 +210,7 @@ export class Reader implements StreamSource {
   bytes = 0;
   #offset = 0;
   #heldUp = 0;
-  #state: 'reading' | 'detached' | 'over' = 'reading';
+  #state: 'reading' | 'detached' | 'had all' | 'over' = 'reading';
 
   constructor(stream: SharedStream, parts: ReaderParts) {
     this.#stream = stream;
@@ -217,7 +223,7 @@ export class Reader implements StreamSource {
     if (this.#state !== 'reading') return 'abort';
     const piece = this.#stream.at(this.piece);
     if (typeof piece === 'string') {
-      if (piece !== 'later') this.close();
+      if (piece !== 'later') this.#leave(piece === 'end' ? 'had all' : 'over');
       return piece;
     }
     const given = piece.subarray(this.#offset, this.#offset + max);
@@ -247,16 +253,23 @@ export class Reader implements StreamSource {
   /** It is let go: its peer is told that the rest does not come. */
   detach(why: Detached): void {
     if (this.#state !== 'reading') return;
-    this.#state = 'detached';
-    this.#stream.leave(this);
+    this.#leave('detached');
     this.#parts.wake();
     this.#parts.detached(why);
   }
 
   /** It wants no more. Idempotent. */
   close(): void {
-    if (this.#state !== 'reading') return;
-    this.#state = 'over';
+    if (this.#state === 'reading') this.#leave('over');
+  }
+
+  #leave(state: 'detached' | 'had all' | 'over'): void {
+    this.#state = state;
     this.#stream.leave(this);
+  }
+
+  /** It has not had all of what others have, or will have. */
+  get hasMissed(): boolean {
+    return this.#state !== 'had all' && !this.#stream.isAborted;
   }
 }
