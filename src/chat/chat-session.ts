@@ -249,12 +249,12 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   takeBack(n: EventNumber): void {
     const isIt = ({ messageId }: { readonly messageId: string }): boolean => numberOf(messageId) === n;
     const waiting = this.session.thin(0, isIt);
-    const passing = [...this.#passing].filter(([message]) => isIt(message));
+    // Of what has gone out to its end only the answer is still to come.
+    const passing = [...this.#passing].filter(([message]) => isIt(message) && this.session.cancel(message));
     for (const [message, { reader }] of passing) {
       reader.close();
       this.#passing.delete(message);
       this.#passingNumbers.delete(n);
-      this.session.cancel(message);
     }
     if (waiting.length > 0 || passing.length > 0) this.#failed(n, { is: 'taken back' });
   }

@@ -37,6 +37,24 @@ async function until(stage: Stage, data: string, id: string, fates: readonly str
     await new Promise((resolve) => setImmediate(resolve));
 }
 
+t.test('what has gone out to its end before it was taken back is delivered, large as it may be', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`);
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  bob.line.answers = false;
+  const text = 'x'.repeat(100_000);
+  t.equal((await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', text, ['Message-ID: large1'])).what, '200');
+  const parts = [await bob.line.hears('xxx')];
+  while (parts.at(-1)?.flag !== '$') parts.push(await bob.line.hears('xxx'));
+  t.equal(await alice.say('/retract'), '200');
+  await bob.hears('was taken back');
+  t.same(await fatesOf(stage, data, 'large1'), ['sip:bob@127.0.0.1: waiting']);
+  for (const { id } of parts)
+    bob.line.write(`MSRP ${id} 200 OK\r\nTo-Path: ${bob.line.room}\r\nFrom-Path: ${bob.line.own}\r\n-------${id}$\r\n`);
+  await until(stage, data, 'large1', ['sip:bob@127.0.0.1: delivered']);
+});
+
 t.test('for each message it is known what became of it for each recipient', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5', 'msrp.grace=50ms');
