@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import {
   contentOf,

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import { parseCpim } from '../../msrp/cpim.ts';
 import { formatCpim } from '../../msrp/cpim-format.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import { AcceptedTypes, formatContentType, parameterOf, parseContentType } from '../../msrp/content-type.ts';
 import { MsrpError } from '../../msrp/errors.ts';

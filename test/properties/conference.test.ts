@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import { DocumentWriter } from '../../src/conference/document.ts';
 import type { DocumentStyle } from '../../src/conference/document.ts';

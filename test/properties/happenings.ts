@@ -1,5 +1,5 @@
 /** Arbitrary lives of a conference: events that may follow one another in any order, hostile texts among them. */
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import type { ConferenceEvent, Medium } from '../../src/conference/events.ts';
 import {
   absoluteUri,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import { Assembler, newMessageId, prepare, type MessageOpening, type StreamSource } from '../../msrp/index.ts';
 import { type MsrpError } from '../../msrp/errors.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import {
   anonymousFrom,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import t from 'tap';
 import { SipFramer } from '../../sip/framer.ts';
 import type { Frame } from '../../sip/framer.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import { commandHelp, type CommandContext, isCommand, readCommand } from '../../src/chat/commands.ts';
 import { readDuration } from '../../src/chat/past-wish.ts';
 import { Coming } from '../../src/chat/coming.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import { enforceNickname, nicknameKey } from '../../src/conference/nickname.ts';
 
 /** The text as visible ASCII, for the names of tests. */

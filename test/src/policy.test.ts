@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import { Conference } from '../../src/conference/conference.ts';
 import type { ConferenceEvent, EndpointStatus, Role } from '../../src/conference/events.ts';
 import {

@@ -10,7 +10,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
-import fc from 'fast-check';
+import fc from '../fast-check.ts';
 import Database from 'libsql';
 import type { ConferenceEvent, Millis } from '../../src/conference/events.ts';
 import { endpointId, eventNumber, messageId, roomUri, streamId, userUri } from '../../src/conference/ids.ts';
