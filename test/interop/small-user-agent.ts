@@ -11,6 +11,7 @@ import {
   type TraceEntry,
   UserAgent,
 } from '../../sip/index.ts';
+import { freePort, transports } from './sipp.ts';
 
 /** What we say of our media: none is ever sent. */
 export const sdp: Content = {
@@ -113,9 +114,10 @@ export class SmallUserAgent {
   }
 
   async listen(): Promise<void> {
-    const { port } = await this.transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
-    await this.transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
-    this.#port = port;
+    this.#port = await freePort();
+    for (const transport of transports) {
+      await this.transport.listen({ transport, host: '127.0.0.1', port: this.#port });
+    }
   }
 
   get transport(): SocketTransport {

@@ -5,11 +5,12 @@ import { SocketTransport, type ListenOptions } from '../../sip/index.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Certificates } from '../../src/service/certificates.ts';
 import { listenSip } from '../../src/service/listen.ts';
+import { ownAddress } from '../own-address.ts';
 
 t.test(
   'where the system chooses the port, UDP and TCP get the same one even if others hold the first tried',
   async (t) => {
-    const config = loadConfig({ options: ['sip.port=0'] });
+    const config = loadConfig({ options: ['sip.port=0', `sip.host=${ownAddress}`] });
     const none = () => undefined;
     const transport = new SocketTransport({}, { receive: none, unframeable: none, flowClosed: none });
     t.teardown(() => transport.close());
@@ -19,7 +20,7 @@ t.test(
     const listen = async (options: ListenOptions) => {
       tried.push(options.transport);
       if (tried.length === 2) {
-        others.bind(options.port, '127.0.0.1');
+        others.bind(options.port, ownAddress);
         await once(others, 'listening');
       }
       return transport.listen(options);

@@ -7,6 +7,7 @@ import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import type { Test } from 'tap';
 import { type Limits, SocketTransport, type TransportLimits, UserAgent } from '../../sip/index.ts';
+import { ownAddress } from '../own-address.ts';
 
 /** Gives way for a moment: what is waited for shows in the state of things only. */
 const soon = (): Promise<void> => pause(2);
@@ -55,8 +56,9 @@ async function victim(
     },
   );
   if (transport === undefined) throw new Error('no transport');
-  const { port } = await transport.listen({ transport: 'TCP', host: '127.0.0.1', port: 0 });
-  await transport.listen({ transport: 'UDP', host: '127.0.0.1', port });
+  // Where what is free for UDP is free for TCP, too.
+  const { port } = await transport.listen({ transport: 'UDP', host: ownAddress, port: 0 });
+  await transport.listen({ transport: 'TCP', host: ownAddress, port });
   t.teardown(() => userAgent.close(0));
   return { userAgent, transport, port, log, mostLines };
 }
@@ -90,7 +92,7 @@ async function flood(t: Test, port: number, datagrams: Iterable<string | Uint8Ar
   t.teardown(() => socket.close());
   let [sent, octets] = [0, 0];
   for (const datagram of datagrams) {
-    socket.send(datagram, port, '127.0.0.1');
+    socket.send(datagram, port, ownAddress);
     sent += 1;
     octets += datagram.length;
     // No more on the way than a socket's buffer holds.
@@ -104,7 +106,7 @@ async function flood(t: Test, port: number, datagrams: Iterable<string | Uint8Ar
 
 /** That the victim still serves: a request over a new connection is answered 200. */
 async function stillServes(t: Test, { port }: Victim): Promise<void> {
-  const socket = connect({ host: '127.0.0.1', port });
+  const socket = connect({ host: ownAddress, port });
   socket.write(request('OPTIONS', `after${Math.random().toString(36).slice(2)}`, 'TCP'));
   const [answer] = (await once(socket, 'data')) as [Buffer];
   t.match(answer.toString(), /^SIP\/2.0 200 /, 'it still serves');
@@ -168,7 +170,7 @@ t.test('UDP: noise is dropped, in few lines', async (t) => {
 
 t.test('TCP: connections without end are closed unheard above the limit', async (t) => {
   const it = await victim(t, {}, { maxConnectionsPerAddress: 50, firstMessageTimeout: 2_000 });
-  const sockets = [...times(300, () => connect({ host: '127.0.0.1', port: it.port }).on('error', () => undefined))];
+  const sockets = [...times(300, () => connect({ host: ownAddress, port: it.port }).on('error', () => undefined))];
   const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
   await Promise.all(
     sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve).once('close', resolve))),
@@ -182,7 +184,7 @@ t.test('TCP: connections without end are closed unheard above the limit', async 
 
 t.test('TCP: who asks and does not read is closed', async (t) => {
   const it = await victim(t, {}, { maxQueuedBytes: 200_000 });
-  const socket = connect({ host: '127.0.0.1', port: it.port });
+  const socket = connect({ host: ownAddress, port: it.port });
   socket.on('error', () => undefined);
   socket.pause();
   const tired = (): boolean => it.log.some((line) => line.includes('the peer does not read'));
@@ -199,7 +201,7 @@ t.test('TCP: who asks and does not read is closed', async (t) => {
 
 t.test('TCP: pings without end are answered or the peer is closed', async (t) => {
   const it = await victim(t, {}, { maxQueuedBytes: 50_000 });
-  const socket = connect({ host: '127.0.0.1', port: it.port });
+  const socket = connect({ host: ownAddress, port: it.port });
   socket.on('error', () => undefined);
   let pongs = 0;
   socket.on('data', (chunk) => (pongs += chunk.length));
@@ -212,7 +214,7 @@ t.test('TCP: pings without end are answered or the peer is closed', async (t) =>
 
 t.test('TCP: heads that drip, half-open and many, are closed in time', async (t) => {
   const it = await victim(t, {}, { messageTimeout: 50, firstMessageTimeout: 1_000 });
-  const sockets = [...times(100, () => connect({ host: '127.0.0.1', port: it.port }).on('error', () => undefined))];
+  const sockets = [...times(100, () => connect({ host: ownAddress, port: it.port }).on('error', () => undefined))];
   const closed = sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)));
   const drip = setInterval(() => {
     for (const socket of sockets) if (!socket.destroyed) socket.write('O');
