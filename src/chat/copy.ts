@@ -138,8 +138,9 @@ export function isIdOf(id: string, n: EventNumber, said: Pick<Said, 'at' | 'by' 
   return numberOf(id) === n && id === msrpId(n, said);
 }
 
-/** The number of the message that was sent under this Message-ID; undefined for one without. */
+/** The number of the message that was sent under this Message-ID, whoever wrote it; undefined for one without. */
 export function numberOf(id: string): EventNumber | undefined {
-  const [, digits] = /^n([0-9a-z]{1,11})\.[0-9a-z]+\.[0-9a-z]+$/.exec(id) ?? [];
-  return digits === undefined ? undefined : eventNumber(parseInt(digits, 36));
+  const [, digits = ''] = /^n([0-9a-z]{1,11})\.[0-9a-z]+\.[0-9a-z]+$/.exec(id) ?? [];
+  const n = parseInt(digits, 36);
+  return Number.isSafeInteger(n) ? eventNumber(n) : undefined;
 }

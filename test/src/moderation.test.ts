@@ -392,6 +392,9 @@ t.test('which message is meant: by id, or by count from the end', (t) => {
   t.equal(messages.find('private', ALICE), undefined);
   t.same(messages.find('imdn-b1', ALICE), { author: BOB, messageId: 'b1' });
   t.same([messages.find('same', BOB)?.author, messages.find('same', undefined)?.author], [BOB, ALICE]);
+  for (const id of ['nzzzzzzzzzzz.a.a', 'n.a.a', 'n-1.a.a']) {
+    t.equal(messages.find(id, ALICE), undefined, `${id}: whatever a peer writes is no fault of ours`);
+  }
   t.same(messages.last(BOB, 2), { author: BOB, messageId: 'b1' });
   messages.forget({ type: 'retracted', at: NOW, author: BOB, messageId: messageId('same') });
   t.same(messages.last(BOB, 1), { author: BOB, messageId: 'b1' });
