@@ -70,6 +70,10 @@ export function readPost(
   if (!/^message\/cpim *(?:;|$)/i.test(posting.contentType)) {
     return { refused: 'not-cpim', reason: 'this room takes message/cpim only' };
   }
+  // It goes on as it came, and has to leave room for what stands beside it in a head.
+  if (posting.contentType.length > MAX_CONTENT_TYPE) {
+    return { refused: 'head-too-large', reason: `a Content-Type of more than ${MAX_CONTENT_TYPE} characters` };
+  }
   if (posting.toNobody === true) return TO_NOBODY;
   const cpim = readCpim(posting.body);
   if ('refused' in cpim) return cpim;
@@ -144,6 +148,9 @@ function isFile(cpim: CpimMessage): boolean {
 }
 
 const SLASH = 0x2f;
+
+/** Longest Content-Type of what is said, parameters and all. */
+const MAX_CONTENT_TYPE = 1024;
 
 /** Longest text that is looked at as a command, in octets. */
 const MAX_COMMAND = 2048;
