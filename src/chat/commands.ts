@@ -1,7 +1,7 @@
 /** Orders as lines of text: what a moderator writes into the chat. */
 import type { Conference } from '../conference/conference.ts';
 import type { BanTarget, Millis, Role } from '../conference/events.ts';
-import { absoluteUri, type AbsoluteUri, IdError, readIpAddress, type UserUri } from '../conference/ids.ts';
+import { readAbsoluteUri, readIpAddress, type UserUri } from '../conference/ids.ts';
 import type { Domains } from './domains.ts';
 import type { Order } from './orders.ts';
 import { type PastWish, readDuration, readPastWish } from './past-wish.ts';
@@ -179,15 +179,6 @@ function onOff(words: Words, order: (on: boolean) => Order): Order | undefined {
   return word === 'on' || word === 'off' ? order(word === 'on') : undefined;
 }
 
-function orNothing<T>(make: () => T): T | undefined {
-  try {
-    return make();
-  } catch (fault) {
-    if (fault instanceof IdError) return undefined;
-    throw fault;
-  }
-}
-
 const COMMANDS: Readonly<Record<string, Command>> = {
   mute: {
     usage: '/mute NAME [REASON]',
@@ -325,7 +316,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     read: (words) => {
       const word = words.next();
       if (word === 'off') return { order: 'unmove' };
-      const to: AbsoluteUri | undefined = orNothing(() => absoluteUri(word ?? ''));
+      const to = readAbsoluteUri(word ?? '');
       return to === undefined ? undefined : { order: 'move', to, ...because(words.rest()) };
     },
   },

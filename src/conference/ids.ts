@@ -56,9 +56,13 @@ const ABSOLUTE_URI = new RegExp(
 );
 const VISIBLE = /^[\x21-\x7e]+$/;
 
+function isAbsolute(text: string): boolean {
+  return text.length <= MAX_ID_LENGTH && ABSOLUTE_URI.test(text);
+}
+
 /** An absolute URI of at most 2048 characters (RFC 3986). Throws `IdError`. */
 function absolute(text: string, what: string): string {
-  if (text.length > MAX_ID_LENGTH || !ABSOLUTE_URI.test(text)) throw new IdError(`not a ${what}: ${text.slice(0, 80)}`);
+  if (!isAbsolute(text)) throw new IdError(`not a ${what}: ${text.slice(0, 80)}`);
   return text;
 }
 
@@ -71,6 +75,11 @@ function visible(text: string, what: string): string {
 /** A URI as it stands. Throws `IdError` if it is not an absolute URI of at most 2048 characters. */
 export function absoluteUri(text: string): AbsoluteUri {
   return absolute(text, 'URI') as AbsoluteUri;
+}
+
+/** The same, where the text may be anybody's: undefined if it is none. */
+export function readAbsoluteUri(text: string): AbsoluteUri | undefined {
+  return isAbsolute(text) ? (text as AbsoluteUri) : undefined;
 }
 
 /** The canonical URI of a room. Throws `IdError` if it is not an absolute URI. */

@@ -4,7 +4,7 @@ import type { Domains } from '../chat/domains.ts';
 import type { ConferenceHost, Watcher } from '../chat/host.ts';
 import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
-import { absoluteUri, type AbsoluteUri, type EndpointId, type RoomUri } from '../conference/ids.ts';
+import { type AbsoluteUri, type EndpointId, readAbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
 import { reachedUri } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
@@ -71,6 +71,8 @@ export class ConferenceEvents implements Watcher {
     }
     // RFC 4575 §3.2 has filters, of which none is known here: who sends one is told so, and would else be told too much.
     inspectBody(request, []);
+    // Before the room is opened: nobody would let it go when the request cannot be read.
+    const profile = this.#parts.peers.profileOf(signsOf(request));
     const named = this.#named(subscribe);
     const opened = named === undefined ? undefined : await openRoom(this.#parts.host(), named.uri, 'watcher');
     if (named === undefined || opened === undefined) {
@@ -84,7 +86,6 @@ export class ConferenceEvents implements Watcher {
       subscribe.refuse(refusalAnswer(refusal));
       return;
     }
-    const profile = this.#parts.peers.profileOf(signsOf(request));
     const documents = new SubscriptionDocuments({
       room,
       shared: this.#writerFor(profile),
@@ -149,7 +150,8 @@ export class ConferenceEvents implements Watcher {
       session === undefined ? reachedUri(request, domains) : withinCall(session.dialog.localUri, request.uri);
     const uri = domains.roomOf(known) === undefined ? request.uri : known;
     const room = domains.roomOf(uri);
-    return room && { uri: room, entity: absoluteUri(formatUri(uri)) };
+    // What a SIP URI may hold and an XML document may not names the room all the same.
+    return room && { uri: room, entity: readAbsoluteUri(formatUri(uri)) ?? room };
   }
 
   #writerFor(profile: PeerProfile): SharedDocuments {

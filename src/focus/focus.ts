@@ -115,7 +115,13 @@ export class Focus implements UserAgentHandlers {
       invite.refuse({ status: 404, reason: 'No Such Conference' });
       return;
     }
-    await this.#join({ invite, ...opened, caller, uri: made ?? reachedUri(request, domains) }, made?.user);
+    try {
+      await this.#join({ invite, ...opened, caller, uri: made ?? reachedUri(request, domains) }, made?.user);
+    } catch (fault) {
+      // What cannot be read of the request may be found out late: a room that nobody comes into is let go.
+      opened.release();
+      throw fault;
+    }
   }
 
   /** From the user agent. */
@@ -220,9 +226,10 @@ export class Focus implements UserAgentHandlers {
 
   async #join(entry: Entry, newUser: string | undefined): Promise<void> {
     const { invite, room, release, caller } = entry;
+    // Before there is a seat: it would be taken for ever when the request cannot be read.
+    const profile = this.#parts.peers.profileOf(signsOf(invite.request));
     if (isForFiles(invite.request)) {
-      const { pins, peers } = this.#parts;
-      const profile = peers.profileOf(signsOf(invite.request));
+      const { pins } = this.#parts;
       const roomUri = dialledUri(invite.request, this.#parts.domains);
       await this.#parts.fileCalls.answer({ invite, room, release, caller, profile, roomUri, pins });
       return;
@@ -244,7 +251,6 @@ export class Focus implements UserAgentHandlers {
       invite.refuse(seat);
       return;
     }
-    const profile = this.#parts.peers.profileOf(signsOf(invite.request));
     const { local } = invite.flow;
     const leg = this.#parts.legs.make({
       room,

@@ -7,7 +7,7 @@ import { readConfig } from '../../src/config/load.ts';
 import { userAgentLimits } from '../../src/service/limits.ts';
 import { cpim } from './msrp-line.ts';
 import { SipPhone } from './sip-phone.ts';
-import { join, raise, ROOM } from './stage.ts';
+import { join, messageSdp, newPath, raise, ROOM } from './stage.ts';
 
 t.test('a participant vanishes in the middle of a chunk', async (t) => {
   const stage = await raise('msrp.grace=100ms');
@@ -179,6 +179,54 @@ t.test(
     t.match(about[0], /NOTIFY failed: connect ECONNREFUSED .* to=sip:dave@/);
   },
 );
+
+t.test('RFC 4975 §7.1: a Content-Type that leaves no room in a head is refused, and kept for nobody', async (t) => {
+  const stage = await raise('rooms.defaults.history_messages=20', 'msrp.stream_above=8KiB');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  for (const [type, status] of [
+    [`message/cpim;note="${'x'.repeat(13_000)}"`, '413'],
+    [`message/cpim;note="${'x'.repeat(1000)}"`, '200'],
+  ] as const) {
+    for (const text of ['small', 'large'.repeat(2000)]) {
+      const [headers, body] = cpim(alice.uri, ROOM, text);
+      const answer = await alice.line.request('SEND', [...headers.slice(0, -1), `Content-Type: ${type}`], body);
+      t.equal(answer.what, status);
+      if (status !== '200') t.match(answer.comment, /Content-Type/);
+    }
+  }
+  t.equal((await bob.line.hears('small')).headers.get('Content-Type')?.length, 1020, 'one that leaves room goes on');
+  const carol = await join(stage, 'carol');
+  await carol.hears('small');
+});
+
+t.test('a request that cannot be read keeps no room alive, and no place in one', async (t) => {
+  const twice = ['User-Agent: one', 'User-Agent: two'];
+  for (const [method, headers, with_ = []] of [
+    ['INVITE', ['Replaces: ;;']],
+    ['INVITE', twice],
+    ['INVITE', ['Authorization: Digest'], ['rooms.named.lobby={pin: "4711"}']],
+    ['SUBSCRIBE', ['Event: conference', ...twice]],
+  ] as const) {
+    const stage = await raise('rooms.maximum=1', ...with_);
+    t.teardown(() => stage.close());
+    const mallory = await SipPhone.connect('mallory', stage.sip);
+    const offer = method === 'INVITE' ? { contentType: 'application/sdp', body: messageSdp(newPath()) } : {};
+    const { response } = await mallory.request(method, ROOM, { headers, ...offer });
+    t.equal(response.status, 400, `${method} with ${headers.join()}`);
+    const alice = await join(stage, 'alice', 'sip:other@127.0.0.1');
+    t.equal(await alice.say('there is room for a room'), '200');
+  }
+  const stage = await raise('rooms.defaults.maximum_users=2');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+  const { response } = await alice.phone.request('INVITE', ROOM, { from: 'sip:m@127.0.0.1', headers: twice, ...offer });
+  t.equal(response.status, 400);
+  const bob = await join(stage, 'bob');
+  t.equal(await bob.say('there is a place'), '200');
+});
 
 t.test('RFC 3261 §18.1.2: responses that belong to nothing are no lines, since anybody can send them', async (t) => {
   const stage = await raise();

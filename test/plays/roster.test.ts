@@ -141,6 +141,10 @@ t.test('RFC 4353 §3.1: entity and chat URI stand in the form that the subscribe
   const dialog = { callId: 'to@play', localTag: 'dan', room: dialled, remote: `<${dialled}>`, target: ROOM, seq: 1 };
   await dan.within(dialog, 'SUBSCRIBE', { headers: ['Event: conference', 'Expires: 600'] });
   t.match(Buffer.from((await dan.next('NOTIFY')).body).toString(), new RegExp(`entity="${dialled}"`));
+  // A SIP URI may hold what an RFC 3986 one may not.
+  const odd = { ...dialog, callId: 'odd@play', localTag: 'odd', remote: `<${dialled};colour=grün>`, seq: 1 };
+  await dan.within(odd, 'SUBSCRIBE', { headers: ['Event: conference', 'Expires: 600'] });
+  t.match(Buffer.from((await dan.next('NOTIFY')).body).toString(), /entity="sip:lobby@[^"]*"/);
 });
 
 t.test('RFC 6665 §4.4.3: a fetch is answered by one NOTIFY, with the whole state', async (t) => {
