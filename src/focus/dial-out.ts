@@ -33,7 +33,7 @@ import type { LegMaker } from './leg-maker.ts';
 import { type PeerTable, signsOf } from './peers.ts';
 import { refusalAnswer } from './refusals.ts';
 import type { LegEnd } from './roster-entry.ts';
-import { sdpOf } from './sdp-body.ts';
+import { readSdp } from './sdp-body.ts';
 import type { Target, Targets } from './targets.ts';
 import { shortTitleOf, titleOf } from './title.ts';
 
@@ -220,10 +220,11 @@ export class DialOut {
       },
       {
         onProgress: (response) => {
-          const description = sdpOf(response);
+          const description = readSdp(response);
           const branch = response.toTag ?? '';
           // RFC 3261 §13.2.1: the first description is the answer.
-          if (description !== undefined && !early.has(branch) && early.size < BRANCHES) early.set(branch, description);
+          const isFirst = !early.has(branch) && early.size < BRANCHES;
+          if (description !== undefined && !('faults' in description) && isFirst) early.set(branch, description);
           if (response.status === 180) leg.alerting();
           report(response.status, response.reason);
         },
@@ -246,7 +247,7 @@ export class DialOut {
           done();
           // Deviation: §13.2.1 has it ignored after an earlier one. Only gateways that play something before the answer
           // give another one here, and it is this one that they keep to.
-          const answer = sdpOf(response) ?? early.get(response.toTag ?? '');
+          const answer = readSdp(response) ?? early.get(response.toTag ?? '');
           leg.accepted(session, answer, peers.profileOf(signsOf(response)));
           if (passed.any) warn(`${room.uri}: ${called.user} has answered elsewhere; passed over: ${passed.text}`);
           report(200);

@@ -22,7 +22,7 @@ import { type LegMaker, newEndpointId } from './leg-maker.ts';
 import type { LegMedia } from './leg-media.ts';
 import { ownLeg } from './own-leg.ts';
 import type { PinGate } from './pin-gate.ts';
-import { sdpContent, sdpOf } from './sdp-body.ts';
+import { readSdp, sdpContent, sdpOf } from './sdp-body.ts';
 import { noMediaAnswer } from './warnings.ts';
 
 /** What the calls for files are made with. */
@@ -75,13 +75,16 @@ export class FileCalls implements Watcher {
       },
     });
     this.#alive.add(call);
-    const answer = await call.media.answer(offer);
-    if ('faults' in answer) invite.refuse(noMediaAnswer(answer, 'no call'));
-    else {
-      const session = invite.accept({ ...sdpContent(answer), contact: FOCUS_CONTACT, session: call });
-      if (session !== undefined) call.answered(session);
+    try {
+      const answer = await call.media.answer(offer);
+      if ('faults' in answer) invite.refuse(noMediaAnswer(answer, 'no call'));
+      else {
+        const session = invite.accept({ ...sdpContent(answer), contact: FOCUS_CONTACT, session: call });
+        if (session !== undefined) call.answered(session);
+      }
+    } finally {
+      if (!call.stands) call.end('the call was not made');
     }
-    if (!call.stands) call.end('the call was not made');
   }
 
   /** From the host: who has left, or had to, sends no more. */
@@ -180,8 +183,8 @@ class FileCall implements SessionHandlers {
 
   /** From the dialog: the answer to an offer of ours, which may close lines. */
   onOfferAck(ack: SipRequest): void {
-    const answer = sdpOf(ack);
-    if (answer !== undefined) this.media.settle(answer);
+    const answer = readSdp(ack);
+    if (answer !== undefined && !('faults' in answer)) this.media.settle(answer);
   }
 
   /** From the dialog: it is over. */

@@ -7,7 +7,6 @@ import {
   type SessionDescription,
   type SessionEnd,
   type SessionHandlers,
-  SipError,
   type SipRequest,
 } from '../../sip/index.ts';
 import type { ChatSession } from '../chat/chat-session.ts';
@@ -28,7 +27,7 @@ import type { PeerProfile } from './peers.ts';
 import { Progress } from './progress.ts';
 import { noListHere } from './recipient-list.ts';
 import { type Comer, departureOf, type LegEnd, whenLeft, whenPresent, whileDialled } from './roster-entry.ts';
-import { sdpContent, sdpOf } from './sdp-body.ts';
+import { readSdp, sdpContent, sdpOf } from './sdp-body.ts';
 import type { TextLeg } from './text-leg.ts';
 import { noMediaAnswer, noMediaReason } from './warnings.ts';
 
@@ -165,14 +164,14 @@ export class Leg implements SessionHandlers {
   }
 
   /** Whom we call has answered: by this session, with this answer to our offer. */
-  accepted(session: InviteSession, answer: SessionDescription | undefined, profile: PeerProfile): void {
+  accepted(session: InviteSession, answer: SessionDescription | NoMedia | undefined, profile: PeerProfile): void {
     if (this.#state?.is !== 'dialling') {
       session.close();
       return;
     }
     this.#profile = profile;
     this.#state = { is: 'answered', session };
-    const refusal = answer === undefined ? noMedia('no answer to our offer') : this.media.settle(answer);
+    const refusal = this.#taken(answer);
     if (refusal === undefined) this.#join();
     else this.end({ method: 'failed', reason: noMediaReason(refusal) });
   }
@@ -315,8 +314,8 @@ export class Leg implements SessionHandlers {
     if (this.#state?.is !== 'present' || !this.profile.directions || !this.media.silence(silenced)) return;
     void this.media.offer().then((offer) => {
       session?.reInvite(sdpContent(offer), (outcome) => {
-        const answer = outcome.is === 'response' && outcome.response.status < 300 ? sdpOf(outcome.response) : undefined;
-        if (answer !== undefined && this.media.settle(answer) === undefined) this.#mediaChanged();
+        if (outcome.is !== 'response' || outcome.response.status >= 300) return;
+        if (this.#taken(readSdp(outcome.response)) === undefined) this.#mediaChanged();
       });
     });
   }
@@ -400,11 +399,16 @@ export class Leg implements SessionHandlers {
   /** Where the offer was ours, the ACK has the answer (RFC 3261 §13.2.2.4); one that has none, or junk, ends the call. */
   #settle(ack: SipRequest): boolean {
     if (!this.media.awaitsAnswer) return true;
-    const answer = answerIn(ack);
-    const refusal = 'faults' in answer ? answer : this.media.settle(answer);
+    const refusal = this.#taken(readSdp(ack));
     if (refusal === undefined) return true;
     this.end({ method: 'failed', reason: noMediaReason(refusal) });
     return false;
+  }
+
+  /** Takes the answer to our offer, or tells why it cannot. */
+  #taken(answer: SessionDescription | NoMedia | undefined): NoMedia | undefined {
+    if (answer === undefined) return noMedia('no answer to our offer');
+    return 'faults' in answer ? answer : this.media.settle(answer);
   }
 
   #mediaChanged(): void {
@@ -482,14 +486,4 @@ const COME_AGAIN: Answer = { status: 500, headers: [{ name: 'Retry-After', value
 function hangUp(state: Exclude<LegState, { readonly is: 'ended' }>, reason: string | undefined): void {
   if (state.is === 'dialling') state.call.cancel();
   else state.session.close(reason === undefined ? [] : [{ name: 'Reason', value: reason }]);
-}
-
-/** The answer to our offer that an ACK has to bring. */
-function answerIn(ack: SipRequest): SessionDescription | NoMedia {
-  try {
-    return sdpOf(ack) ?? noMedia('no answer to our offer');
-  } catch (fault) {
-    if (fault instanceof SipError) return noMedia(fault.message);
-    throw fault;
-  }
 }

@@ -381,6 +381,31 @@ t.test('RFC 3261 §13.2.2.4, RFC 3262 §4: two branches answer, one by a reliabl
   }
 });
 
+t.test('RFC 3264 §5: an answer that cannot be read ends the call, and who asked for it hears of it', async (t) => {
+  const data = t.testdir();
+  const stage = await stageWith(t, `data=${data}`);
+  const alice = await join(stage, 'alice');
+  const unreadable = { contentType: 'application/sdp', body: 'v=1' };
+  const carol = await RawServer.listen(t, 'udp', (request, answer) => {
+    if (request.method === 'INVITE') answer(183, unreadable);
+    answer(200, request.method === 'INVITE' ? unreadable : {});
+  });
+  const referred = alice.phone.within(alice.dialog, 'REFER', refer(`<${carol.address('carol')}>`));
+  t.match((await carol.next('BYE')).headers.get('Reason'), /cause=488;text=".*version is not 0"/);
+  t.equal((await referred).status, 200);
+  const lines = await progress(alice.phone);
+  t.ok(lines.includes('SIP/2.0 183 Session Progress'), 'what came before is told, too');
+  t.equal(lines.at(-1), 'SIP/2.0 200 OK');
+  const invited = invite(stage, data, carol.address('carol'));
+  await carol.next('BYE');
+  t.equal((await invited).status, 200);
+  t.same(
+    stage.lines.filter((line) => line.includes('threw')),
+    [],
+    'a fault of hers, and not of ours',
+  );
+});
+
 t.test('RFC 4579 §5.11: REFER with method=BYE, as Blink writes it, takes somebody out', async (t) => {
   const stage = await stageWith(t);
   const alice = await join(stage, 'alice');
