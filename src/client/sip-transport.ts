@@ -1,4 +1,4 @@
-import { EmitterImpl, type Transport, TransportState } from 'sip.js';
+import { type Core, EmitterImpl, type Transport, TransportState } from 'sip.js';
 import { openWebSocket, type WebSocketLike, type WebSocketMaker } from './web-socket.ts';
 
 /** What `SipTransport` is given through sip.js. */
@@ -22,8 +22,8 @@ function readable(message: string): string {
 }
 
 /**
- * Whether sip.js can bear a message. A response whose status has no class or whose CSeq cannot be read makes it throw where
- * nobody can catch that, which would end the program; after a 2xx to an INVITE that makes no dialog (RFC 3261 §12.1.1) it
+ * Whether sip.js can bear a message. A response whose status has no class or whose CSeq cannot be read makes it throw, which would
+ * end the connection; after a 2xx to an INVITE that makes no dialog (RFC 3261 §12.1.1) it
  * would wait for ever. Of all these nothing is known, as if they had not come.
  */
 function isBearable(message: string): boolean {
@@ -42,12 +42,14 @@ export class SipTransport implements Transport {
   onConnect: (() => void) | undefined;
   onDisconnect: ((error?: Error) => void) | undefined;
   onMessage: ((message: string) => void) | undefined;
+  readonly #logger: Pick<Core.Logger, 'error'>;
   readonly #options: SipTransportOptions;
   readonly #decoder = new TextDecoder();
   #state = TransportState.Disconnected;
   #socket: WebSocketLike | undefined;
 
-  constructor(_logger: unknown, options: SipTransportOptions) {
+  constructor(logger: Pick<Core.Logger, 'error'>, options: SipTransportOptions) {
+    this.#logger = logger;
     this.#options = options;
     this.protocol = options.url.startsWith('wss:') ? 'WSS' : 'WS';
   }
@@ -103,14 +105,25 @@ export class SipTransport implements Transport {
           ? this.#decoder.decode(data)
           : '';
     // Only line ends: a keep-alive (RFC 5626 §3.5.1).
-    if (text.trim() !== '' && isBearable(text)) this.onMessage?.(readable(text));
+    if (text.trim() === '' || !isBearable(text)) return;
+    try {
+      this.onMessage?.(readable(text));
+    } catch (fault) {
+      // Much of what sip.js takes to be impossible any server can say; what sip.js would do next nobody knows.
+      this.#logger.error(fault instanceof Error ? (fault.stack ?? fault.message) : String(fault));
+      const socket = this.#socket;
+      this.#closed(
+        `the server says what cannot be understood: ${fault instanceof Error ? fault.message : String(fault)}`,
+      );
+      socket?.close(1000);
+    }
   }
 
-  #closed(): void {
+  #closed(why = 'the server has ended the connection'): void {
     if (this.#socket === undefined) return;
     this.#socket = undefined;
     this.#enter(TransportState.Disconnected);
-    this.onDisconnect?.(new Error('the server ended the connection'));
+    this.onDisconnect?.(new Error(why));
   }
 
   #enter(state: TransportState): void {

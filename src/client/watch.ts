@@ -31,7 +31,7 @@ class OpenWatch implements Watch {
     this.#userAgent = newUserAgent(
       call,
       options,
-      { onDisconnect: () => this.#end(new ClientError('lost', 'the server has ended the connection')) },
+      { onDisconnect: (fault) => this.#end(new ClientError('lost', fault?.message ?? 'the connection has ended')) },
       () => {
         throw new Error('a watcher has no media');
       },

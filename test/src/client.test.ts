@@ -789,6 +789,28 @@ t.test('what no server may answer ends nothing, and keeps nobody waiting', async
   await t.rejects(joinRoom(ROOM, options, new Diary().handlers), { fault: 'refused', message: /486 Busy Here/ });
 });
 
+t.test('what sip.js takes to be impossible ends the connection, and no program', async (t) => {
+  const options = await rawServer(t, (socket, request) => {
+    const field = (name: string): string => new RegExp(`^${name}: *(.*)\r$`, 'im').exec(request)?.[1] ?? '';
+    const copied = ['Via', 'From', 'Call-ID', 'CSeq'].map((name) => `${name}: ${field(name)}`);
+    const own = ['Contact: <sip:lobby@127.0.0.1>', 'Content-Length: 3', '', 'v=0'];
+    // A body without its type.
+    if (request.startsWith('INVITE')) {
+      socket.send(['SIP/2.0 200 OK', ...copied, `To: ${field('To')};tag=x`, ...own].join('\r\n'));
+    }
+    // A NOTIFY of nobody's dialog (RFC 3261 §8.1.1.3).
+    if (request.startsWith('SUBSCRIBE')) {
+      const head = ['Via: SIP/2.0/WS server.invalid;branch=z9hG4bKx', 'Max-Forwards: 70', 'CSeq: 1 NOTIFY'];
+      const dialog = [`From: ${field('To')}`, `To: ${field('From')}`, `Call-ID: ${field('Call-ID')}`];
+      const state = ['Event: conference', 'Subscription-State: active;expires=600'];
+      socket.send(['NOTIFY sip:alice@127.0.0.1 SIP/2.0', ...head, ...dialog, ...state, ...own].join('\r\n'));
+    }
+  });
+  const lost = { name: 'ClientError', fault: 'lost', message: /says what cannot be understood/ };
+  await t.rejects(joinRoom(ROOM, options, new Diary().handlers), lost);
+  await t.rejects(watchRoom(ROOM, options, new Diary().handlers), lost);
+});
+
 t.test('RFC 3261 §9.1: a room that only lets it ring is not waited for, and the call is taken back', async (t) => {
   const heard: string[] = [];
   let cancelled: () => void;
