@@ -219,10 +219,11 @@ export function tcpDialer(options: DialerOptions = {}): Dialer {
       };
       const failed = (fault: Error) => fail(fault.message);
       const late = () => fail('no connection in time');
-      socket.once('error', failed);
+      // For good: TLS may have a second fault to tell after one, and one before anybody listens to the flow.
+      socket.on('error', failed);
       socket.setTimeout(options.timeout ?? 10_000, late);
       socket.once(target.secure ? 'secureConnect' : 'connect', () => {
-        socket.off('error', failed).off('timeout', late).setTimeout(0);
+        socket.off('timeout', late).setTimeout(0);
         const flow = new SocketFlow(socket);
         const { fingerprints = [] } = target;
         const known = fingerprints.length === 0 || shownCertificate(flow, fingerprints) === 'announced';

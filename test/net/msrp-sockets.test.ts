@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { X509Certificate, createHash } from 'node:crypto';
 import { generate } from 'selfsigned';
@@ -284,6 +284,46 @@ t.test('RFC 4975 §6.2: a port where nobody listens', async (t) => {
   await told.until(() => told.closings.length === 1);
   t.match(told.closings[0], { reason: 'unreachable', detail: /ECONNREFUSED/ });
 });
+
+t.test('RFC 5246 §7.2.2: a peer that breaks TLS when the handshake has failed already ends no program', async (t) => {
+  const own = await generate([{ name: 'commonName', value: 'localhost' }]);
+  const bob = await device(t, {}, { tls: { cert: own.cert, key: own.private, maxVersion: 'TLSv1.2' } });
+  const between = createServer((near) => {
+    const far = connect(bob.listener.port, '127.0.0.1');
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.on('data', (bytes) => far.write(bytes)).on('close', () => far.destroy());
+    let said = Buffer.alloc(0);
+    let change: Buffer | undefined;
+    far.on('data', (bytes) => {
+      said = Buffer.concat([said, bytes]);
+      for (let end = recordEnd(said); end !== undefined; end = recordEnd(said)) {
+        const record = Buffer.from(said.subarray(0, end));
+        said = said.subarray(end);
+        // ChangeCipherSpec waits for the Finished behind it, which ends the handshake: what breaks TLS comes with it.
+        if (record[0] === 20) change = record;
+        else near.write(change === undefined ? record : Buffer.concat([change, record, JUNK]));
+      }
+    });
+  });
+  between.listen(0, '127.0.0.1');
+  await once(between, 'listening');
+  t.teardown(() => between.close());
+  const { port } = between.address() as AddressInfo;
+  const alice = await device(t);
+  const { session, told } = alice.session({ remotePath: parseMsrpPath(`msrps://localhost:${port}/abcdefgh1234;tcp`) });
+  session.dial();
+  await told.until(() => told.closings.length === 1);
+  t.match(told.closings[0], { reason: 'unreachable', detail: /self-signed/ });
+});
+
+/** A TLS record of application data that fits no key. */
+const JUNK = Buffer.concat([Buffer.from([23, 3, 3, 0, 40]), Buffer.alloc(40, 7)]);
+
+/** Where the first TLS record ends, when it is there whole (RFC 5246 §6.2.1). */
+function recordEnd(bytes: Buffer): number | undefined {
+  const end = bytes.length < 5 ? Infinity : 5 + bytes.readUInt16BE(3);
+  return end <= bytes.length ? end : undefined;
+}
 
 t.test('RFC 7977 §5.2.1: a URI for WebSocket is not reached by bare TCP', async (t) => {
   const bob = await device(t);
