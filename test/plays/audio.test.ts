@@ -1,5 +1,6 @@
-import { createSocket, type Socket } from 'node:dgram';
-import t from 'tap';
+import { createSocket, Socket } from 'node:dgram';
+import { EventEmitter } from 'node:events';
+import t, { type Test } from 'tap';
 import { SipPhone } from './sip-phone.ts';
 import { join, messageSdp, raise, ROOM, type Stage } from './stage.ts';
 
@@ -130,6 +131,41 @@ t.test('RFC 4961: silence goes to where the telephone sends from, and to no stra
   t.equal((await datagram(moved.rtp)).length, 172, 'the same stream from another address');
   await phone.within(dialog, 'BYE');
 });
+
+t.test('RFC 768: what comes from port 0 leads nowhere, and ends nothing', async (t) => {
+  const stage = await raise(...audioPorts(14));
+  t.teardown(() => stage.close());
+  const ear = await listen();
+  t.teardown(() => {
+    ear.close();
+  });
+  const reports = Buffer.from([0x80, 201, 0, 1, 0, 0, 0, 2]);
+  fromPortZero(t, [rtp(1), reports]);
+  const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear));
+  phone.ack(dialog);
+  const port = Number(/^m=audio (\d+)/m.exec(answer)?.[1]);
+  for (const packet of [rtp(1), rtp(2)]) {
+    ear.rtp.send(packet, port, '127.0.0.1');
+    for (let i = 0; i < 10; i += 1) await datagram(ear.rtp);
+  }
+  ear.rtcp.send(reports, port + 1, '127.0.0.1');
+  for (let i = 0; i < 10; i += 1) await datagram(ear.rtp);
+  const bye = goodbye(ear.rtcp);
+  await phone.within(dialog, 'BYE');
+  await bye;
+});
+
+/** The system sends from no such port: here it is what is told of these datagrams. */
+function fromPortZero(t: Test, packets: readonly Buffer[]): void {
+  Object.defineProperty(Socket.prototype, 'emit', {
+    configurable: true,
+    value(this: Socket, event: string, packet: Buffer, from: { port: number }, ...more: unknown[]): boolean {
+      if (event === 'message' && packets.some((each) => each.equals(packet))) from.port = 0;
+      return EventEmitter.prototype.emit.call(this, event, packet, from, ...more);
+    },
+  });
+  t.teardown(() => Reflect.deleteProperty(Socket.prototype, 'emit'));
+}
 
 t.test(
   'RFC 3605: RTCP goes where the telephone says, next to where it is heard, or nowhere if there is no such port',

@@ -201,31 +201,20 @@ t.test('RFC 4975 §7.1: a Content-Type that leaves no room in a head is refused,
   await carol.hears('small');
 });
 
-t.test('a request that cannot be read keeps no room alive, and no place in one', async (t) => {
-  const twice = ['User-Agent: one', 'User-Agent: two'];
-  for (const [method, headers, with_ = []] of [
-    ['INVITE', ['Replaces: ;;']],
-    ['INVITE', twice],
-    ['INVITE', ['Authorization: Digest'], ['rooms.named.lobby={pin: "4711"}']],
-    ['SUBSCRIBE', ['Event: conference', ...twice]],
+t.test('a call that cannot be read keeps no room alive', async (t) => {
+  for (const [header, with_ = []] of [
+    ['Replaces: ;;'],
+    ['Authorization: Digest', ['rooms.named.lobby={pin: "4711"}']],
   ] as const) {
     const stage = await raise('rooms.maximum=1', ...with_);
     t.teardown(() => stage.close());
     const mallory = await SipPhone.connect('mallory', stage.sip);
-    const offer = method === 'INVITE' ? { contentType: 'application/sdp', body: messageSdp(newPath()) } : {};
-    const { response } = await mallory.request(method, ROOM, { headers, ...offer });
-    t.equal(response.status, 400, `${method} with ${headers.join()}`);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    const { response } = await mallory.request('INVITE', ROOM, { headers: [header], ...offer });
+    t.equal(response.status, 400, header);
     const alice = await join(stage, 'alice', 'sip:other@127.0.0.1');
     t.equal(await alice.say('there is room for a room'), '200');
   }
-  const stage = await raise('rooms.defaults.maximum_users=2');
-  t.teardown(() => stage.close());
-  const alice = await join(stage, 'alice');
-  const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
-  const { response } = await alice.phone.request('INVITE', ROOM, { from: 'sip:m@127.0.0.1', headers: twice, ...offer });
-  t.equal(response.status, 400);
-  const bob = await join(stage, 'bob');
-  t.equal(await bob.say('there is a place'), '200');
 });
 
 t.test('RFC 3261 §18.1.2: responses that belong to nothing are no lines, since anybody can send them', async (t) => {

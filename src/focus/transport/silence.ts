@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { isIP } from 'node:net';
 import type { AudioBridge, AudioLine, AudioPeer } from '../audio.ts';
-import { PACKET_MS, portAfter, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
+import { isPort, PACKET_MS, portAfter, reportInterval, RtpReceiver, RtpSender } from '../rtp.ts';
 
 /** Where the silent audio lines live. */
 export interface SilenceOptions {
@@ -114,12 +114,16 @@ class SilentLine implements AudioLine {
     this.port = port;
     [this.#rtp, this.#rtcp] = sockets;
     this.#onClose = onClose;
+    // RFC 768: a datagram may come from port 0, to which nothing can be sent.
     this.#rtp.on('message', (packet, from) => {
+      if (!isPort(from.port)) return;
       const source = this.#receiver.receive(packet, Date.now());
       if (source !== undefined) this.#follow(source, from.address, from.port);
     });
     this.#rtcp.on('message', (packet, from) => {
-      if (this.#receiver.receiveReport(packet, Date.now())) this.#followReports(from.address, from.port);
+      if (isPort(from.port) && this.#receiver.receiveReport(packet, Date.now())) {
+        this.#followReports(from.address, from.port);
+      }
     });
   }
 
