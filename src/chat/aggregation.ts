@@ -8,6 +8,7 @@ import {
   formatImdn,
   IMDN_MEDIA_TYPE,
   imdnExtensions,
+  MsrpError,
   newMessageId,
   parseCpim,
   parseImdn,
@@ -212,12 +213,18 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  * sender's URI, without which the author could not tell whose it is (§7.1.2). Undefined when that cannot be done.
  */
 function payloadOf({ said }: Copy): Uint8Array | undefined {
-  const cpim = parseCpim(said.cpim);
-  const { from } = cpim;
-  const content = contentOf(cpim);
-  const imdn = parseImdn(content);
-  if (from === undefined) return undefined;
-  if (imdn.recipientUri !== undefined && personKey(imdn.recipientUri) === personKey(from.uri)) return content;
-  if (imdn.disposition === undefined) return undefined;
-  return new TextEncoder().encode(formatImdn({ ...imdn, recipientUri: from.uri }));
+  try {
+    const cpim = parseCpim(said.cpim);
+    const { from } = cpim;
+    const content = contentOf(cpim);
+    const imdn = parseImdn(content);
+    if (from === undefined) return undefined;
+    if (imdn.recipientUri !== undefined && personKey(imdn.recipientUri) === personKey(from.uri)) return content;
+    if (imdn.disposition === undefined) return undefined;
+    return new TextEncoder().encode(formatImdn({ ...imdn, recipientUri: from.uri }));
+  } catch (fault) {
+    // One of somebody anonymous we have written ourselves: with its escapes it may be larger than what is read.
+    if (fault instanceof MsrpError) return undefined;
+    throw fault;
+  }
 }

@@ -29,9 +29,9 @@ function setUp(limits: Partial<AggregationLimits>): { aggregation: Aggregation; 
 let last = 0;
 
 /** What somebody tells of a message. */
-function notification(of: string, by = 'sip:bob@example.com', recipientUri = by): Copy {
+function notification(of: string, by = 'sip:bob@example.com', recipientUri = by, name = ''): Copy {
   const cpim = formatCpim({
-    from: { uri: by },
+    from: { name, uri: by },
     to: [{ uri: ALICE }],
     contentType: 'message/imdn+xml',
     content: formatImdn({
@@ -73,6 +73,12 @@ t.test('RFC 5438 §8.3: octets and messages are bounded; the oldest goes first',
     ['m1'],
   );
   few.aggregation.flush(ALICE);
+});
+
+t.test('RFC 5438 §8.3: one with more headers than are read goes alone', async (t) => {
+  const { aggregation, got } = setUp({});
+  aggregation.take(notification('m1', 'sip:bob@example.com', 'sip:bob@example.com', '"'.repeat(40_000)), ALICE, false);
+  t.same(got.map(told), [['alone']]);
 });
 
 t.test('RFC 5438 §8.3: none waits where the room does not want it, nor after the last', async (t) => {
