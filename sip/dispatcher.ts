@@ -142,7 +142,11 @@ export class Dispatcher {
     if (!cancelled.answered) cancelled.user?.onCancel();
   }
 
-  /** Method, Request-URI, Require and body (RFC 3261 §8.2.1–§8.2.3); throws SipError when something is not served. */
+  /**
+   * Method, Request-URI, Require and body (RFC 3261 §8.2.1–§8.2.3); throws SipError when something is not served.
+   * Deviation: §8.2 has authentication come first. That is the application's; what it could not serve in any case costs it
+   * nothing, and tells nobody more than OPTIONS would.
+   */
   #inspect(request: SipRequest, flow: Flow): void {
     const { capabilities, handlers } = this.#core;
     // Which methods a session serves it knows itself, and so does the application that serves others.

@@ -216,6 +216,8 @@ export class OutgoingRequest {
   #receive(response: SipResponse): void {
     if (this.#over) return;
     if (response.status < 200 && this.#cancelled !== undefined) this.#sendCancel();
+    // Deviation: RFC 3261 §21.5.4 has all others kept from that server for its Retry-After. Of a proxy it may be one callee
+    // that is meant, and those of a whole domain would not be reached.
     if (response.status === 503 && this.#targets.length > 0) this.#next('503');
     else if (!this.#answersChallenge(response)) this.#user.onResponse(response);
   }

@@ -20,13 +20,16 @@ import { reasonPhrase } from './status.ts';
 import type { LiveSubscription } from './subscription.ts';
 import type { Flow } from './transport/flow.ts';
 
-/** The implicit subscription of a REFER (RFC 3515 §3); it lasts as long as an INVITE may ring. */
+/**
+ * The implicit subscription of a REFER (RFC 3515 §3); it lasts as long as an INVITE may ring. One NOTIFY a second (§3.10).
+ * Deviation: the first news and the end do not wait for that, since who refers looks on.
+ */
 const REFER_PACKAGE: EventPackage = {
   name: 'refer',
   defaultExpires: 240,
   minExpires: 1,
   maxExpires: 240,
-  pacing: 0,
+  pacing: 1000,
   contentTypes: ['message/sipfrag'],
 };
 

@@ -88,6 +88,17 @@ export class DocumentWriter {
     );
   }
 
+  /** Whether what changed after the revision may take more than the whole state: at least as much has gone as has stayed. */
+  mayExceedFull(conference: Conference, since: Revision): boolean {
+    const gone = conference.removalsSince(since)?.length ?? Infinity;
+    let stayed = 0;
+    for (const user of conference.users()) {
+      if (user.touched <= since) stayed += 1;
+      if (stayed > gone) return false;
+    }
+    return true;
+  }
+
   /** The conference has ceased to exist (RFC 4575 §4.6). */
   deleted(heading: Heading): string {
     return this.#document(heading, 'deleted');

@@ -25,13 +25,15 @@ export class SharedDocuments {
     return this.#shared(conference, `full ${keyOf(heading)}`, () => this.#writer.full(conference, heading));
   }
 
-  /** What changed after a revision; the whole state if that is too long ago. */
+  /** What changed after a revision; the whole state if that is too long ago, or takes no more (RFC 6446 §5.5.1). */
   partial(conference: Conference, since: number, heading: Heading): Buffer {
-    return this.#shared(
-      conference,
-      `partial ${String(since)} ${keyOf(heading)}`,
-      () => this.#writer.partial(conference, since, heading) ?? this.#writer.full(conference, heading),
-    );
+    const writer = this.#writer;
+    return this.#shared(conference, `partial ${String(since)} ${keyOf(heading)}`, () => {
+      const partial = writer.partial(conference, since, heading);
+      if (partial !== undefined && !writer.mayExceedFull(conference, since)) return partial;
+      const full = writer.full(conference, heading);
+      return partial === undefined || full.length <= partial.length ? full : partial;
+    });
   }
 
   /** The conference has ceased to exist. */

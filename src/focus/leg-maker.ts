@@ -342,7 +342,10 @@ export function newEndpointId(): EndpointId {
   return endpointId(randomBytes(9).toString('base64url'));
 }
 
-/** RFC 8866 §5.3: `-` where there is none. */
+/**
+ * RFC 8866 §5.3: `-` where there is none. Deviation: RFC 3264 §5 recommends that for all calls; the name of a room means
+ * something, and some clients show it.
+ */
 function sessionName(room: ChatRoom): string {
   const title = titleOf(room) ?? '';
   return title.replace(/[\r\n\0]/g, ' ').trim() || '-';

@@ -28,7 +28,7 @@ import type { ChatSession } from '../chat/chat-session.ts';
 import type { Medium } from '../conference/events.ts';
 import type { AudioBridge, AudioLine } from './audio.ts';
 import { FileLines, type FileTransfer, refusedFile } from './file-lines.ts';
-import { audioAnswer, audioOffer, connectionTo, msrpLine } from './media-lines.ts';
+import { audioAnswer, audioOffer, connectionTo, msrpLine, withAllCodecs } from './media-lines.ts';
 import {
   faultOf,
   type FileLine,
@@ -171,6 +171,18 @@ export class LegMedia {
     const direction = start === 'called' ? 'inactive' : this.#audioWish();
     if (this.#audio !== undefined) lines.push(audioOffer(this.#audio, direction));
     return this.#say(createOffer(this.#describer(), lines));
+  }
+
+  /**
+   * The offer that a re-INVITE without one asks for. It may be for another telephone, which takes the place of the one that
+   * has called: so it has all codecs, as in a new call (RFC 3261 §14.2).
+   */
+  async offerAnew(): Promise<SessionDescription> {
+    const index = this.#audio === undefined ? undefined : this.#plan.audio?.index;
+    if (this.#local === undefined || index === undefined) return this.offer();
+    this.#offered = true;
+    const { media, ...session } = this.#offeredAgain(this.#local);
+    return this.#say({ ...session, media: media.map((line, at) => (at === index ? withAllCodecs(line) : line)) });
   }
 
   /** Takes the peer's answer to our offer. Undefined: at least one line is in use. */

@@ -207,7 +207,7 @@ export class Leg implements SessionHandlers {
     const unsupported = noListHere(request);
     if (unsupported !== undefined) return unsupported;
     const offer = incoming.offer ? sdpOf(request) : undefined;
-    const answer = offer === undefined ? await this.media.offer() : await this.media.answer(offer);
+    const answer = offer === undefined ? await this.media.offerAnew() : await this.media.answer(offer);
     if ('faults' in answer) return noMediaAnswer(answer, 'call');
     if (offer !== undefined) this.#mediaChanged();
     this.#readSubject(request);

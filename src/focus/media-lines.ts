@@ -29,6 +29,18 @@ export function audioAnswer(audio: AudioLine, { peer }: AudioOffer, offered: Sdp
   return audioLine(audio, offered.formats.includes(format) ? [format] : offered.formats, maps, direction);
 }
 
+/** A line of audio with all that we take, besides what it has already: its numbers keep their meaning (RFC 3264 §8.3.2). */
+export function withAllCodecs(line: SdpMedia): SdpMedia {
+  const known = line.attributes.flatMap(({ name, value = '' }) => (name === 'rtpmap' ? [value.toUpperCase()] : []));
+  const more = AUDIO_CODECS.filter(
+    ({ name, payloadType }) =>
+      !line.formats.includes(String(payloadType)) && !known.some((map) => map.includes(` ${name}/`)),
+  );
+  const maps = more.map(({ payloadType, name }) => ({ name: 'rtpmap', value: `${String(payloadType)} ${name}/8000` }));
+  const formats = [...line.formats, ...more.map(({ payloadType }) => String(payloadType))];
+  return { ...line, formats, attributes: [...maps, ...line.attributes] };
+}
+
 /** The address of a line, or of all lines. */
 export function connectionTo(host: string): SdpConnection {
   return { netType: 'IN', addressType: host.includes(':') ? 'IP6' : 'IP4', address: host };

@@ -81,7 +81,12 @@ interface Request {
 /** How one reference ended. */
 type Done = (answer: Answer) => void;
 
-/** REFER to a conference: people are called into it, sent out of it, and given a role (RFC 4579 §5.5, §5.11). */
+/**
+ * REFER to a conference: people are called into it, sent out of it, and given a role (RFC 4579 §5.5, §5.11).
+ *
+ * Deviation: RFC 5368 §8 has no subscription made for a list. Who does not say that he wants none (RFC 4488) waits for one,
+ * and is told how it ended.
+ */
 export class Referrals {
   readonly #parts: ReferralParts;
 

@@ -8,6 +8,9 @@ import { isOwn } from './own-leg.ts';
 /**
  * The leg whose place an INVITE wants to take (RFC 3891 §3): only one's own, and of the same conference. An answer says
  * why it is not given; undefined: it wants nobody's place.
+ *
+ * Deviation: §3 would let in who is sent by its owner, as Referred-By says, which anybody can write (RFC 3892 §2.3 asks for
+ * S/MIME). And §8 wants who asks authenticated: where nobody is, the call itself or its address shows whose it is.
  */
 export function replacedLeg(
   { request, flow }: IncomingInvite,

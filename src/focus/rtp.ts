@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 
-/** Samples in one packet: 20 ms at 8 kHz (RFC 3551 §4.2 and §4.5). */
+/**
+ * Samples in one packet: 20 ms at 8 kHz (RFC 3551 §4.2 and §4.5). Deviation: RFC 3264 §6.1 asks for the `ptime` of the peer;
+ * of silence 20 ms are as good as any.
+ */
 export const SAMPLES_PER_PACKET = 160;
 /** Milliseconds of sound in one packet. */
 export const PACKET_MS = 20;

@@ -40,7 +40,13 @@ export interface Target {
 /** To who wants somebody of a domain called that is none of ours and is not configured. */
 export const FOREIGN_DOMAIN: Answer = { status: 403, reason: 'That Domain Is Not Called from Here' };
 
-/** Tells whom the focus may call. */
+/**
+ * Tells whom the focus may call.
+ *
+ * Deviation: RFC 5363 §5.2 wants everybody asked first, as RFC 5360 has it. Here who is connected to this service, or is of a
+ * domain that its operator lists, counts as one who wants to be called. It also wants who asks authenticated: an open service
+ * cannot do that, and is one for this machine alone, or says so in its configuration.
+ */
 export class Targets {
   readonly #options: TargetOptions;
   readonly #domains: Domains;

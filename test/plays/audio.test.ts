@@ -259,6 +259,32 @@ t.test('audio by IPv6 and by IPv4, each as the telephone has it, and another one
   await lost.phone.within(lost.dialog, 'BYE');
 });
 
+t.test(
+  'RFC 3261 §14.2: a re-INVITE without offer is offered all codecs, for whoever is to take the call over',
+  async (t) => {
+    const stage = await raise(...audioPorts(9));
+    t.teardown(() => stage.close());
+    const [ear, other] = [await listen(), await listen()];
+    t.teardown(() => {
+      for (const each of [ear, other]) each.close();
+    });
+    const { phone, dialog, answer } = await call(stage, 'phone', sdp(ear, '8'));
+    t.match(answer, /^m=audio \d+ RTP\/AVP 8\r$/m);
+    phone.ack(dialog);
+    const offered = Buffer.from((await phone.within(dialog, 'INVITE')).body).toString();
+    t.match(offered, /^m=audio \d+ RTP\/AVP 8 0\r$/m, 'that in use is the preferred one');
+    t.match(offered, /^a=rtpmap:8 PCMA\/8000\r$/m);
+    t.match(offered, /^a=rtpmap:0 PCMU\/8000\r$/m);
+    const heard = datagram(other.rtp);
+    phone.ack(dialog, sdp(other, '0'));
+    t.equal((await heard).readUInt8(1) & 0x7f, 0, 'PCMU is what the other takes');
+    const again = Buffer.from((await phone.within(dialog, 'INVITE')).body).toString();
+    t.match(again, /^m=audio \d+ RTP\/AVP 8 0\r$/m, 'RFC 3264 §8.3.2: nothing comes twice');
+    phone.ack(dialog, sdp(other, '0'));
+    await phone.within(dialog, 'BYE');
+  },
+);
+
 t.test('audio: inactive, and audio: decline', async (t) => {
   const ear = await listen();
   t.teardown(() => {

@@ -495,6 +495,30 @@ t.test('RFC 3515 §2.4, RFC 7647 §5: REFER outside of dialogs', (t) => {
   t.end();
 });
 
+t.test('RFC 3515 §3.10: news of a reference come once a second, but for the first and the last', (t) => {
+  const { clock, peer, reports } = referring();
+  const lines = (): string[] => {
+    clock.advance(1);
+    for (const request of peer.requests.slice(answered)) peer.answer(request, 200);
+    answered = peer.requests.length;
+    clock.advance(1);
+    return peer.requests.map(({ body }) => Buffer.from(body).toString().slice(8, 11));
+  };
+  let answered = 0;
+  peer.say(head('REFER', { 'Refer-To': '<sip:carol@example.com>' }));
+  t.strictSame(lines(), ['100']);
+  for (const status of [180, 181, 182, 183]) {
+    reports[0]?.report(status);
+    lines();
+  }
+  t.strictSame(lines(), ['100', '180'], 'the first');
+  clock.advance(1000);
+  t.strictSame(lines(), ['100', '180', '183'], 'then the newest');
+  reports[0]?.report(200);
+  t.strictSame(lines(), ['100', '180', '183', '200'], 'and the last');
+  t.end();
+});
+
 t.test('RFC 4488: without subscription when the referrer wants none', (t) => {
   const { clock, peer, reports, agent } = referring();
   peer.say(head('REFER', { 'Refer-To': '<sip:carol@example.com>', 'Refer-Sub': 'false', Supported: 'norefersub' }));

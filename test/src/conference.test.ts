@@ -399,6 +399,26 @@ t.test(
   },
 );
 
+t.test('RFC 6446 §5.5.1: what would take more than the whole state is told as that', (t) => {
+  const tells = (stay: number, go: number): string => {
+    const story = new Story();
+    const come = (name: string): void => void story.joins(userUri(`sip:${name}@example.com`), endpointId(name));
+    for (let i = 0; i < stay; i++) come(`stays${String(i)}`);
+    for (let i = 0; i < go; i++) come(`goes${String(i)}`);
+    const shared = new SharedDocuments({});
+    const documents = new SubscriptionDocuments({ room: story, shared, partial: true, entity: ROOM, version: 0 });
+    documents.next('subscribed');
+    for (let i = 0; i < go; i++)
+      story.then({ type: 'left', endpoint: endpointId(`goes${String(i)}`), method: 'departed' });
+    story.conference.forgetDeparted(Infinity);
+    return parseConferenceInfo(Buffer.from(documents.next('changed')?.body ?? '').toString()).state;
+  };
+  t.equal(tells(1, 100), 'full', 'hardly anybody is left');
+  t.equal(tells(100, 1), 'partial');
+  t.equal(tells(20, 20), 'partial', 'a name takes less than what is shown of a user');
+  t.end();
+});
+
 t.test('peer families: names of roles, no free-text, no status within media', (t) => {
   const story = new Story({ freeText: 'long' });
   story.joins(ALICE, LAPTOP, { displayName: 'Alice' });
