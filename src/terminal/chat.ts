@@ -389,8 +389,14 @@ class Chat {
     };
   }
 
+  /**
+   * Whether one has said it to one person alone. From another device one may have called the room by another name of its
+   * domain, or by its port, so it is known by its user part.
+   */
   #isOwnAside({ from, to }: ChatMessage): boolean {
-    return from === this.#room?.ownUri && to !== this.#room.uri && to !== this.#room.view.entity;
+    if (this.#room === undefined || from !== this.#room.ownUri) return false;
+    const { uri, view } = this.#room;
+    return ![uri, view.entity ?? uri].some((name) => userPart(name) === userPart(to));
   }
 
   #person(uri: string): Person {

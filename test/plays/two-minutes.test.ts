@@ -192,6 +192,22 @@ t.test('scripts: --say, --json and pipes', async (t) => {
   t.equal(await listener.exit, 0);
 });
 
+t.test(
+  'what one has said to the room under another of its names is not taken for something said to one alone',
+  async (t) => {
+    const other = start('chat', 'sip:names@127.0.0.1:5099', '--name', 'Nora', '--say', 'to all', ...server);
+    t.equal(await other.exit, 0);
+    const again = start('chat', 'sip:names@127.0.0.1', '--name', 'Nora', '--json', '--stay', ...server);
+    again.process.stdin.end();
+    await again.shows(/"text":"to all"/);
+    const heard = again.json.find(({ text }) => text === 'to all');
+    t.match(heard, { from: { uri: 'sip:nora@127.0.0.1' }, private: false });
+    t.notOk(heard && 'to' in heard);
+    again.process.kill('SIGINT');
+    t.equal(await again.exit, 0);
+  },
+);
+
 t.test('scripts: what needs the roster waits for it, and what could not be done is in the exit code', async (t) => {
   const script = (lines: string, ...more: readonly string[]): Running => {
     const command = start('chat', ROOM, '--name', 'Dora', ...more, ...server);
