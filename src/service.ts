@@ -161,6 +161,7 @@ async function wire(
     domains,
     peers,
     gate,
+    legs: () => legs,
     callInfo: config.roster.call_info,
   });
   const factory = new Factory({

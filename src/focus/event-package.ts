@@ -6,10 +6,12 @@ import type { ChatRoom } from '../chat/room.ts';
 import { CONFERENCE_INFO_TYPE, type DocumentStyle } from '../conference/document.ts';
 import { type AbsoluteUri, type EndpointId, readAbsoluteUri, type RoomUri } from '../conference/ids.ts';
 import type { Logged } from '../log/room-log.ts';
+import type { Refusal } from '../policy/refusal.ts';
 import { reachedUri } from './arrival.ts';
 import type { Caller, Gate } from './caller.ts';
 import { FOCUS_CONTACT } from './contact.ts';
 import { SharedDocuments, SubscriptionDocuments } from './documents.ts';
+import type { LegMaker } from './leg-maker.ts';
 import { openRoom } from './open-room.ts';
 import { refusalAnswer } from './refusals.ts';
 import type { PeerProfile, PeerTable } from './peers.ts';
@@ -47,6 +49,7 @@ export interface ConferenceEventsParts {
   readonly domains: Domains;
   readonly peers: PeerTable;
   readonly gate: Gate;
+  readonly legs: () => LegMaker;
   /** Whether those who watch are told whose call is which (RFC 4575 §5.7.9). */
   readonly callInfo: boolean;
 }
@@ -80,7 +83,7 @@ export class ConferenceEvents implements Watcher {
       return;
     }
     const { room, release } = opened;
-    const refusal = room.rules.watch(caller.user, caller.address);
+    const refusal = await this.#judge(room, caller);
     if (refusal !== undefined) {
       release();
       subscribe.refuse(refusalAnswer(refusal));
@@ -105,6 +108,14 @@ export class ConferenceEvents implements Watcher {
     });
     if (subscription === undefined) release();
     else this.#callers.set(subscription, caller);
+  }
+
+  /** Where only participants may watch, who subscribes at once after his ACK may be on the way in still: he is waited for. */
+  async #judge(room: ChatRoom, { user, address }: Caller): Promise<Refusal | undefined> {
+    const refusal = room.rules.watch(user, address);
+    if (refusal === undefined) return undefined;
+    for (const leg of this.#parts.legs().of(room, user)) await leg.isIn();
+    return room.rules.watch(user, address);
   }
 
   /** From the host. */

@@ -3,7 +3,7 @@ import { parseConferenceInfo } from '../../src/conference/parse-document.ts';
 import { ConferenceView } from '../../src/conference/view.ts';
 import type { SipRequest } from '../../sip/index.ts';
 import { type PhoneDialog, SipPhone } from './sip-phone.ts';
-import { join, messageSdp, raise, ROOM, type Stage } from './stage.ts';
+import { join, messageSdp, newPath, raise, ROOM, type Stage } from './stage.ts';
 
 /** Somebody who watches a room, with what he has seen so far. */
 class Watcher {
@@ -266,6 +266,20 @@ t.test('watchers: participants', async (t) => {
   await own.until(({ users }) => users.some(({ entity }) => entity.includes('bob')));
   const again = await carol.phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
   t.equal(again.response.status, 403);
+});
+
+t.test('watchers: participants; who subscribes as soon as he has sent his ACK is one', async (t) => {
+  // What is kept on disk takes longer to be in the room than the next request takes to come.
+  const stage = await raise('rooms.defaults.watchers=participants', 'rooms.defaults.durability=disk');
+  t.teardown(() => stage.close());
+  for (const name of ['alice', 'bob', 'carol', 'dave']) {
+    const phone = await SipPhone.connect(name, stage.sip);
+    const offer = { contentType: 'application/sdp', body: messageSdp(newPath()) };
+    const { dialog } = await phone.request('INVITE', ROOM, offer);
+    phone.ack(dialog);
+    const { response } = await phone.request('SUBSCRIBE', ROOM, { headers: ['Event: conference', 'Expires: 600'] });
+    t.equal(response.status, 200, name);
+  }
 });
 
 t.test('RFC 6665 §4.2.1: refusals', async (t) => {
