@@ -207,8 +207,9 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       if (copy.n !== undefined) this.#failed(copy.n, { is: 'congested' });
       this.#congestion.leaveStream();
     };
-    const unbroken = manners.chunks === false;
-    const reader = stream.reader({ unbroken, wake: () => wake(), maximum, detached });
+    const holdsUp = (): boolean => this.session.queuedBytes > 0 || this.#passing.size > 1;
+    const unbroken = manners.chunks === false && { holdsUp };
+    const reader = stream.reader({ ...unbroken, wake: () => wake(), maximum, detached });
     const { messageId: id } = copy.msrp;
     const options = {
       messageId: id,

@@ -15,7 +15,7 @@ export class HeldStreams {
   /** Keeps the message of that number, which has just begun. */
   hold(n: EventNumber, stream: SharedStream): void {
     const detached = (): void => this.letGo(n);
-    const place = stream.reader({ unbroken: false, brief: true, maximum: Infinity, wake: ignore, detached });
+    const place = stream.reader({ brief: true, maximum: Infinity, wake: ignore, detached });
     this.#held.set(n, { stream, place });
     const [oldest] = this.#held.keys();
     if (this.#held.size > MOST && oldest !== undefined) this.letGo(oldest);

@@ -30,8 +30,11 @@ export type Detached = 'too slow' | 'kept waiting' | 'too large';
 
 /** What a reader is made with. */
 export interface ReaderParts {
-  /** Its peer can take nothing else until the message is complete: it is not kept waiting for octets for long. */
-  readonly unbroken: boolean;
+  /**
+   * For a peer that can take nothing else until the message is complete, and so is not kept waiting for octets for long:
+   * whether something else waits for it.
+   */
+  readonly holdsUp?: () => boolean;
   /** There are more octets, or there will be none: ask again. */
   readonly wake: () => void;
   /** It is not there for itself, and holds up nobody for longer than it takes to see that. Default false. */
@@ -193,8 +196,12 @@ export class SharedStream {
         const bearable = reader.brief ? 0 : patience;
         if (this.#size - reader.bytes > window / 2 && reader.blame(LOOK) >= bearable) reader.detach('too slow');
       }
-    } else if (this.#quietFor > patience) {
-      for (const reader of [...this.#readers]) if (reader.unbroken) reader.detach('kept waiting');
+      return;
+    }
+    for (const reader of [...this.#readers]) {
+      if (!reader.unbroken || reader.bytes < this.#size) continue;
+      const holdsUp = reader.holdsUpOthers && reader.blame(LOOK) >= patience;
+      if (holdsUp || this.#quietFor > patience) reader.detach('kept waiting');
     }
   }
 }
@@ -215,7 +222,7 @@ export class Reader implements StreamSource {
   constructor(stream: SharedStream, parts: ReaderParts) {
     this.#stream = stream;
     this.#parts = parts;
-    this.unbroken = parts.unbroken;
+    this.unbroken = parts.holdsUp !== undefined;
     this.brief = parts.brief === true;
   }
 
@@ -241,11 +248,16 @@ export class Reader implements StreamSource {
     return given;
   }
 
+  /** Something else waits for its peer until the message is complete. */
+  get holdsUpOthers(): boolean {
+    return this.#parts.holdsUp?.() === true;
+  }
+
   wake(): void {
     this.#parts.wake();
   }
 
-  /** It has held up the others for so much longer; gives for how long in all. */
+  /** It has held up others, or what else is for its peer, for so much longer; gives for how long in all. */
   blame(milliseconds: number): number {
     return (this.#heldUp += milliseconds);
   }

@@ -408,6 +408,25 @@ t.test('RFC 7701 §6.4: who has held up the others is told so, and what has been
   await carol.hears('One message left out');
 });
 
+t.test(
+  'who takes a message only in one piece gets what else is said, however slowly the large one comes',
+  async (t) => {
+    const stage = await raise('msrp.congested_for=1s');
+    t.teardown(() => stage.close());
+    const alice = await join(stage, 'alice');
+    const bob = await join(stage, 'bob', ROOM, { headers: ['User-Agent: Blink 6.0'] });
+    const sender = new Sender(alice, picture(alice.uri, 1_000_000));
+    t.equal(await sender.send(100_000), '200');
+    t.equal(await alice.say('are you there?'), '200');
+    let isHeard = false;
+    const heard = bob.hears('are you there?').then(() => (isHeard = true));
+    while (!isHeard) await sender.send(1);
+    await heard;
+    t.equal((await receive(bob)).flag, '#');
+    await bob.line.hears('[beach "1".jpg, image/jpeg, 977 KiB]');
+  },
+);
+
 t.test('RFC 4975 §10.4: whose part is given up since no answer came is told what it was', async (t) => {
   const stage = await raise();
   t.teardown(() => stage.close());

@@ -84,7 +84,7 @@ function setUp(
       onDelivery(messageId, log);
     },
     deliverLarge: ({ said: { messageId } }, stream) => {
-      const reader = stream.reader({ unbroken: false, maximum: Infinity, wake: ignore, detached: ignore });
+      const reader = stream.reader({ maximum: Infinity, wake: ignore, detached: ignore });
       heard.push(`${messageId}: ${Buffer.from(octetsOf(reader)).toString()}`);
     },
   };

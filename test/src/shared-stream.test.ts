@@ -9,9 +9,9 @@ function stage(limits: Partial<StreamLimits> = {}) {
     { pause: () => told.push('pause'), resume: () => told.push('resume') },
     { window: 1000, patience: 2000, ...limits },
   );
-  const reader = (name: string, unbroken = false, brief = false): Reader =>
+  const reader = (name: string, holdsUp?: () => boolean, brief = false): Reader =>
     stream.reader({
-      unbroken,
+      ...(holdsUp && { holdsUp }),
       brief,
       maximum: Infinity,
       wake: () => undefined,
@@ -101,8 +101,8 @@ t.test('RFC 7701 §6.4: who holds up others for too long is let go, and those wh
 
 t.test('who keeps a place for another holds up nobody for long, and who takes it has every octet', async (t) => {
   const { stream, told, reader } = stage();
-  const [fast, place] = [reader('fast'), reader('place', false, true)];
-  reader('a second place', false, true);
+  const [fast, place] = [reader('fast'), reader('place', undefined, true)];
+  reader('a second place', undefined, true);
   stream.start();
   stream.append(octets(900));
   drain(fast);
@@ -120,12 +120,32 @@ t.test('who keeps a place for another holds up nobody for long, and who takes it
 
 t.test('a peer that can take nothing else meanwhile is not kept waiting for octets for long', async (t) => {
   const { stream, told, reader } = stage();
-  const [chunked] = [reader('chunked'), reader('unbroken', true)];
+  const [chunked, unbroken] = [reader('chunked'), reader('unbroken', () => false)];
+  reader('one that has yet to read what is there', () => true);
   stream.start();
   stream.append(octets(100));
+  drain(unbroken);
   mock.timers.tick(3000);
   t.same(told, ['unbroken detached: kept waiting']);
   t.same(drain(chunked), { size: 100, then: 'later' });
+});
+
+t.test('nor is what else is for it, however little by little they come', async (t) => {
+  const { stream, told, reader } = stage();
+  let [one, other] = [false, true];
+  const readers = [reader('idle', () => one), reader('busy', () => other), reader('chunked')];
+  stream.start();
+  for (let i = 0; i < 4; i += 1) {
+    t.same(told, []);
+    stream.append(octets(1));
+    for (const each of readers) drain(each);
+    mock.timers.tick(500);
+  }
+  t.same(told, ['busy detached: kept waiting']);
+  [one, other] = [true, false];
+  stream.append(octets(900));
+  mock.timers.tick(1500);
+  t.equal(told.length, 1, 'nobody is kept waiting who has not had what is there');
 });
 
 t.test('who is let go has missed what the others have, unless they are given up on, too', async (t) => {
