@@ -80,6 +80,7 @@ export class Arrivals {
     if (arrival === undefined) this.#parts.switch.add(recipient);
     else {
       this.#welcome(recipient, arrival);
+      if (arrival.after !== undefined) recipient.goesOnAfter?.(arrival.after);
       this.#replay(recipient, arrival);
     }
   }

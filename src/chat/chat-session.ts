@@ -247,6 +247,11 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     return this.session.isInPieces((id) => numberOf(id) === n);
   }
 
+  goesOnAfter(n: EventNumber): void {
+    this.#through = n;
+    this.#missed = undefined;
+  }
+
   takeBack(n: EventNumber): void {
     const isIt = ({ messageId }: { readonly messageId: string }): boolean => numberOf(messageId) === n;
     const waiting = this.session.thin(0, isIt);

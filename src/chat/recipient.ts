@@ -31,6 +31,8 @@ export interface Recipient {
    * and the room's `fates` hear why.
    */
   deliverLarge(copy: LargeCopy, stream: SharedStream): void;
+  /** All that comes after that message is given to it now, so that what it had lost of that is lost no more. */
+  goesOnAfter?(n: EventNumber): void;
   /** The message of that number was taken back: as far as it has not gone out to its peer, it does not. */
   takeBack(n: EventNumber): void;
   /** Queues the message towards the peer, or drops it and says so to the room's `fates`. */

@@ -293,6 +293,24 @@ t.test('RFC 4975 §5.4, RFC 3264 §8: re-INVITE', async (t) => {
     t.same(bob.line.heard(), [], 'once, and in the order in which it was said');
   });
 
+  await t.test('what he has not taken comes after the hold, and not after each one again', async (t) => {
+    bob.line.answers = false;
+    t.equal(await alice.say('not taken'), '200');
+    const { id } = await bob.line.hears('not taken');
+    const paths = `To-Path: ${bob.line.room}\r\nFrom-Path: ${bob.line.own}`;
+    bob.line.write(`MSRP ${id} 408 late\r\n${paths}\r\n-------${id}$\r\n`);
+    bob.line.answers = true;
+    t.equal(await alice.say('behind it'), '200');
+    await bob.hears('behind it');
+    for (const texts of [['2 messages that you missed', 'not taken', 'behind it'], []]) {
+      await reInvite(bob, offer(bob.line.own, 'a=inactive'));
+      await reInvite(bob, offer(bob.line.own));
+      t.equal(await alice.say('now'), '200');
+      for (const text of [...texts, 'now']) await bob.hears(text);
+      t.same(bob.line.heard(), []);
+    }
+  });
+
   await t.test('RFC 7701 §6.2: nobody writes to one alone whose client has not said that it knows that', async (t) => {
     const own = newPath();
     const body = messageSdp(own).replace(' private-messages', '');
