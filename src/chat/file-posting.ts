@@ -16,6 +16,8 @@ export interface FilePostingParts extends LargePostingParts {
   readonly file: FileDescription;
   /** Its last octet has come, and it is what it was said to be. */
   readonly complete: () => void;
+  /** It was refused with 413 before its end: no more of it is wanted. */
+  readonly aborted: () => void;
   readonly now: number;
 }
 
@@ -56,6 +58,12 @@ export class FilePosting implements MessageSink {
   }
 
   write(piece: Uint8Array): MsrpRefusal | undefined {
+    const refusal = this.#take(piece);
+    if (refusal?.status === 413) this.#parts.aborted();
+    return refusal;
+  }
+
+  #take(piece: Uint8Array): MsrpRefusal | undefined {
     const content = this.#skip === undefined ? piece : this.#skip.rest(piece);
     this.#size += content.length;
     for (const { hash } of this.#hashes) hash.update(content);

@@ -20,6 +20,8 @@ export interface FileSessionParts extends RoomSessionParts {
   readonly chunkTimeout: number;
   /** The file has come, or will not. Comes when either is known first. */
   readonly onOver?: () => void;
+  /** The file was refused half-way. */
+  readonly onAborted?: () => void;
 }
 
 /** The MSRP session by which somebody sends one file to the room (RFC 5547). Nothing is sent to its peer. */
@@ -29,6 +31,7 @@ export class FileSession extends RoomSession implements SessionHandlers {
   readonly #assembler: Assembler;
   #taken = false;
   #over = false;
+  #aborted = false;
 
   constructor(parts: FileSessionParts) {
     const assembler = new Assembler({ maxMessages: 1, chunkTimeout: parts.chunkTimeout });
@@ -41,6 +44,11 @@ export class FileSession extends RoomSession implements SessionHandlers {
   /** The file has come, or will not. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** The file was refused half-way: its line is to be closed (RFC 5547 §8.4). */
+  get aborted(): boolean {
+    return this.#aborted;
   }
 
   /** The peer's side is known. `dial`: it is us who connect (RFC 4145 §4). */
@@ -59,6 +67,9 @@ export class FileSession extends RoomSession implements SessionHandlers {
         this.#taken = true;
         this.#end();
       },
+      aborted: () => {
+        this.#abort();
+      },
       file,
       now: now(),
     });
@@ -74,6 +85,13 @@ export class FileSession extends RoomSession implements SessionHandlers {
   closed(): void {
     this.#assembler.abort('its session is over');
     this.#end();
+  }
+
+  #abort(): void {
+    if (this.#aborted) return;
+    this.#aborted = true;
+    this.#end();
+    this.#parts.onAborted?.();
   }
 
   #end(): void {

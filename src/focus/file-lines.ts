@@ -3,11 +3,13 @@ import {
   answerSetup,
   type Fingerprint,
   type FileDescription,
+  type FileSelector,
   type MsrpPath,
   peerOf,
   sameMsrpPath,
 } from '../../msrp/index.ts';
 import { isRejected, rejectMedia, type SdpMedia, type SessionDescription } from '../../sip/index.ts';
+import { Recent } from '../conference/recent.ts';
 import { msrpLine } from './media-lines.ts';
 import type { FileLine } from './media-plan.ts';
 
@@ -19,6 +21,8 @@ export interface FileTransfer {
   readonly open: boolean;
   /** The file has come, or will not. */
   readonly over: boolean;
+  /** It was refused half-way. */
+  readonly aborted: boolean;
   meet(path: MsrpPath, how: { readonly dial: boolean }): void;
   admit(): void;
   close(detail: string): void;
@@ -39,6 +43,8 @@ export class FileLines {
   readonly #parts: FileLinesParts;
   #byIndex: ReadonlyMap<number, FileTransfer> = new Map();
   #admitted = false;
+  /** What each file-transfer-id stands for. */
+  readonly #selected = new Recent<string, FileSelector>(IDS);
 
   constructor(parts: FileLinesParts) {
     this.#parts = parts;
@@ -52,6 +58,7 @@ export class FileLines {
     const before = this.#byIndex;
     const now = new Map<number, FileTransfer>();
     for (const line of lines) {
+      if (this.#isError(line)) continue;
       const known = before.get(line.index);
       const transfer = known !== undefined && isSame(known, line) ? known : this.#parts.open(line);
       if (transfer !== undefined) now.set(line.index, transfer);
@@ -104,10 +111,26 @@ export class FileLines {
     });
   }
 
-  /** A line of an offer of ours: closed (port 0) when its session is over, and otherwise as it was. */
+  /**
+   * A line of an offer of ours: closed (port 0) when its session is over or its file was refused half-way (RFC 5547 §8.4),
+   * and otherwise as it was, but that an offer does not say `passive` (RFC 6135 §4.2.2).
+   */
   offered(line: SdpMedia, index: number): SdpMedia {
     const transfer = this.#byIndex.get(index);
-    return transfer === undefined || transfer.open ? line : { ...line, port: 0 };
+    if (transfer === undefined) return line;
+    if (!transfer.open || transfer.aborted) return { ...line, port: 0 };
+    const attributes = line.attributes.map((each) =>
+      each.name === 'setup' ? { name: 'setup', value: 'actpass' } : each,
+    );
+    return { ...line, attributes };
+  }
+
+  /** RFC 5547 §8.1: an id that stood for another file before is an error, for which its transfer is aborted. */
+  #isError({ file: { transferId, selector } }: FileLine): boolean {
+    if (transferId === undefined) return false;
+    const known = this.#selected.get(transferId);
+    if (known === undefined) this.#selected.set(transferId, selector);
+    return known !== undefined && !maySelectTheSame(known, selector);
   }
 
   /** Takes the peer's answer to an offer of ours: the lines that it has closed are over. */
@@ -145,6 +168,22 @@ export function refusedFile(line: SdpMedia): SdpMedia | undefined {
 const ANYTHING = new AcceptedTypes(['message/cpim', '*']);
 /** RFC 4975 §8.6: what stands in accept-types is not repeated. */
 const NOTHING_ELSE = new AcceptedTypes([]);
+
+/** Most file-transfer-ids of one leg that are remembered. */
+const IDS = 64;
+
+/** A selector may be added or left out as long as the file does not change (RFC 5547 §8.1). */
+function maySelectTheSame(one: FileSelector, other: FileSelector): boolean {
+  const agree = <T>(a: T | undefined, b: T | undefined): boolean => a === undefined || b === undefined || a === b;
+  const hashOf = (selector: FileSelector, name: string): string | undefined =>
+    selector.hashes.find(({ algorithm }) => algorithm === name)?.value;
+  return (
+    agree(one.name, other.name) &&
+    agree(one.size, other.size) &&
+    agree(one.type?.toLowerCase(), other.type?.toLowerCase()) &&
+    one.hashes.every(({ algorithm, value }) => agree(value, hashOf(other, algorithm)))
+  );
+}
 
 function isSame(known: FileTransfer, { file, media }: FileLine): boolean {
   if (known.file.transferId !== file.transferId) return false;

@@ -4,7 +4,7 @@ import type { SipUserAgent } from '../../sip/index.ts';
 import type { ChatManners } from '../chat/abilities.ts';
 import { ChatSession } from '../chat/chat-session.ts';
 import type { CongestionStep } from '../chat/congestion.ts';
-import { FileSession } from '../chat/file-session.ts';
+import { FileSession, type FileSessionParts } from '../chat/file-session.ts';
 import type { Release } from '../chat/host.ts';
 import type { PastWish } from '../chat/past-wish.ts';
 import type { ChatRoom } from '../chat/room.ts';
@@ -156,7 +156,12 @@ export class LegMaker {
       audio,
       manners: () => mannersOf(leg.profile),
       newChat: (place) => this.#newChat(room, speaker, place, assembler, () => leg),
-      newFile: (place, file) => this.#newFile(room, speaker, place, file),
+      newFile: (place, file) =>
+        this.#newFile(room, speaker, place, file, {
+          onAborted: () => {
+            leg.fileAborted();
+          },
+        }),
       chatroom: () => room.rules.features,
       title: sessionName(room),
       now,
@@ -243,7 +248,7 @@ export class LegMaker {
       local,
       audio,
       manners: () => mannersOf(profile),
-      newFile: (place, file) => this.#newFile(room, speaker, place, file, over),
+      newFile: (place, file) => this.#newFile(room, speaker, place, file, { onOver: over }),
       chatroom: () => [],
       title: sessionName(room),
       now,
@@ -309,7 +314,7 @@ export class LegMaker {
     speaker: Speaker,
     place: MsrpPlace,
     file: FileDescription,
-    onOver?: () => void,
+    told: Pick<FileSessionParts, 'onOver' | 'onAborted'>,
   ): FileSession {
     const { endpoint, options, now } = this.#parts;
     return new FileSession({
@@ -320,7 +325,7 @@ export class LegMaker {
       collected: options.collected,
       congestedFor: options.congestedFor,
       chunkTimeout: options.chunkTimeout,
-      ...(onOver === undefined ? {} : { onOver }),
+      ...told,
       session: {
         ...place,
         // As for chat sessions.

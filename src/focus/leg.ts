@@ -310,10 +310,18 @@ export class Leg implements SessionHandlers {
    * that refuses, it is told when it speaks.
    */
   silence(silenced: boolean): void {
-    const { session } = this;
     if (this.#state?.is !== 'present' || !this.profile.directions || !this.media.silence(silenced)) return;
+    this.#offer(this.#state.session);
+  }
+
+  /** From the session of a file that it sends: it was refused half-way, and so its line is closed (RFC 5547 §8.4). */
+  fileAborted(): void {
+    if (this.#state?.is === 'present') this.#offer(this.#state.session);
+  }
+
+  #offer(session: InviteSession): void {
     void this.media.offer().then((offer) => {
-      session?.reInvite(sdpContent(offer), (outcome) => {
+      session.reInvite(sdpContent(offer), (outcome) => {
         if (outcome.is !== 'response' || outcome.response.status >= 300) return;
         if (this.#taken(readSdp(outcome.response)) === undefined) this.#mediaChanged();
       });

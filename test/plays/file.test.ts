@@ -293,6 +293,50 @@ t.test(
   },
 );
 
+t.test('RFC 5547 §8.1: a file-transfer-id that stands for another file than before is refused', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const own = newPath();
+  const offer = async (wish: Wish) => {
+    const body = messageSdp(alice.line.own, fileLine(own, wish, 'once'));
+    const response = await alice.phone.within(alice.dialog, 'INVITE', { contentType: 'application/sdp', body });
+    alice.phone.ack(alice.dialog);
+    return linesOf(response.body)[1] ?? '';
+  };
+  const hash = sha1(small);
+  const path = /^a=path:(\S+)/m.exec(await offer({ size: small.length }))?.[1] ?? '';
+  const heard = receive(bob, 'beach');
+  t.same(await send(await MsrpLine.bind(own, path), small), ['200']);
+  t.ok((await heard).text.endsWith(small));
+  t.match(await offer({ size: small.length, sha1: hash }), `a=path:${path}`, 'the same, told more exactly');
+  for (const wish of [{ size: 7 }, { size: small.length, name: 'other.jpg' }, { size: small.length, type: 'a/b' }]) {
+    const line = await offer(wish);
+    t.match(line, /^message 0 /);
+    t.match(line, /^a=file-transfer-id:once\r$/m, 'RFC 5547 §8.3: as it was offered');
+  }
+  t.match(await offer({ size: small.length, sha1: hash }), /^message [1-9]/, 'the one that it always stood for');
+  t.equal(await alice.say('still here'), '200');
+  await bob.hears('still here');
+});
+
+t.test('RFC 5547 §8.4: the line of a file that is refused half-way is closed by an offer of ours', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const [alice, bob] = [await join(stage, 'alice'), await join(stage, 'bob')];
+  const { own, path } = await offerFile(alice, { size: large.length }, 'toolarge');
+  const line = await MsrpLine.bind(own, path);
+  const answers = await send(line, `${large}and more`);
+  t.match(answers.at(-1), /^413 larger than the 320000 octets announced/);
+  const [chat = '', file = ''] = linesOf((await alice.phone.next('INVITE')).body);
+  t.match(chat, `a=path:${alice.line.room}`);
+  t.match(file, /^message 0 TCP\/MSRP \*/);
+  for (const attribute of ['a=recvonly', 'a=file-transfer-id:toolarge']) t.match(file, `${attribute}\r\n`);
+  t.match(file, /^a=file-selector:.*size:320000\r$/m);
+  t.equal(await alice.say('as before'), '200');
+  await bob.hears('as before');
+});
+
 t.test('RFC 5547: where strangers may say something, they may send a file', async (t) => {
   const stage = await raise('rooms.defaults.strangers=allow');
   t.teardown(() => stage.close());
