@@ -11,7 +11,16 @@
  * | file on a server | a body of `application/vnd.gsma.rcs-ft-http+xml` |
  * | place | a body of `application/vnd.gsma.rcspushlocation+xml` |
  */
-import { contentOf, type CpimMessage, cpimValues, IMDN_NAMESPACE, mimeValue, MsrpError } from '../../msrp/index.ts';
+import {
+  contentOf,
+  CPIM_NAMESPACE,
+  type CpimMessage,
+  cpimValues,
+  IMDN_NAMESPACE,
+  mimeValue,
+  MsrpError,
+  notUnderstood,
+} from '../../msrp/index.ts';
 import { attribute, child, list, type Node, parseXml, text } from '../conference/read-xml.ts';
 
 const LINPHONE = 'tag:linphone.org,2020:params:groupchat';
@@ -47,6 +56,21 @@ export function marksOf(cpim: CpimMessage): Marks {
     ...(name === undefined || name === '' ? {} : { fileName: name }),
   };
 }
+
+/**
+ * What a message says must be understood (RFC 3862 §3.5) and cannot be told in words, as written there. Who takes CPIM
+ * judges that for himself.
+ */
+export function needsOf(cpim: CpimMessage): readonly string[] {
+  return notUnderstood(cpim, (namespace = '', name) => TOLD.get(namespace)?.has(name) === true);
+}
+
+/** What is shown in words, or has nothing that plain text would have to show. */
+const TOLD: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  [CPIM_NAMESPACE, new Set(['From', 'To', 'cc', 'DateTime', 'Subject', 'NS', 'Require'])],
+  [IMDN_NAMESPACE, new Set(['Message-ID', 'Disposition-Notification', 'Forward-Info', 'Original-To'])],
+  [LINPHONE, new Set(['Replying-To-Message-ID', 'Replying-To-Sender', 'In-Reply-To'])],
+]);
 
 /** A body that stands for something elsewhere, in a line of words; undefined for any other, or when it cannot be read. */
 export function describedBody(cpim: CpimMessage): string | undefined {

@@ -1,6 +1,6 @@
 import { type CpimMessage, htmlToText, MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
-import { describedBody, type Marks, marksOf, sizeOf } from './marks.ts';
+import { describedBody, type Marks, marksOf, needsOf, sizeOf } from './marks.ts';
 import { userPart } from './names.ts';
 
 /** Signs that programs make for programs: no text for people. */
@@ -26,6 +26,9 @@ export function plainTextOf(said: Said, quoteOf: QuoteOf = () => undefined): Pla
   if (cpim === undefined) return undefined;
   const { mediaType } = cpim.contentType;
   if (SIGNS.has(mediaType)) return undefined;
+  const needs = needsOf(cpim);
+  if (needs.length > 0)
+    return { text: `[a message that cannot be shown here, since it needs ${needs.join(', ')}]`, cpim };
   return { text: marked(cpim, marksOf(cpim), quoteOf), cpim };
 }
 

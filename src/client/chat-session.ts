@@ -2,6 +2,7 @@ import {
   Assembler,
   AcceptedTypes,
   contentOf,
+  CPIM_NAMESPACE,
   type CpimDraft,
   type CpimMessage,
   cpimValues,
@@ -10,11 +11,13 @@ import {
   formatIsComposing,
   htmlToText,
   IMDN_MEDIA_TYPE,
+  IMDN_NAMESPACE,
   imdnExtensions,
   imdnHeadersOf,
   type IncomingMessage,
   ISCOMPOSING_MEDIA_TYPE,
   type Imdn,
+  type ImdnHeaders,
   isAggregate,
   isImdn,
   isMessageId,
@@ -24,6 +27,7 @@ import {
   type MsrpDescription,
   type MsrpSession,
   newMessageId,
+  notUnderstood,
   type Outcome,
   type Outgoing,
   parseCpim,
@@ -50,6 +54,10 @@ export interface ChatHandlers {
   receipt(receipt: Receipt): void;
   closed(why: ClientError): void;
 }
+
+/** What is to be said of messages when they were read (RFC 5438 §7.2.1, §11.1.4), and those of which it was. */
+const asked = new WeakMap<ChatMessage, Pick<ImdnHeaders, 'originalTo' | 'recordRoute'>>();
+const told = new WeakSet<ChatMessage>();
 
 /** The MSRP half of being in a room: CPIM out and in (RFC 7701 §6). */
 export class ChatSession {
@@ -102,18 +110,22 @@ export class ChatSession {
 
   /** Tells the author of a message that it was read (RFC 5438 §7.2.1.2). */
   seen(message: ChatMessage): void {
-    if (!message.wantsReceipt || message.messageId === undefined) return;
+    // RFC 5438 §7.2.1: one notification of a kind.
+    if (!message.wantsReceipt || message.messageId === undefined || told.has(message)) return;
+    told.add(message);
+    const { originalTo, recordRoute = [] } = asked.get(message) ?? {};
     const body = formatCpim({
       from: this.#identity,
       to: [{ uri: message.from }],
       dateTime: new Date(),
-      extensions: imdnExtensions({ messageId: newMessageId() }),
+      extensions: imdnExtensions({ messageId: newMessageId(), route: recordRoute }),
       contentType: IMDN_MEDIA_TYPE,
       mimeHeaders: [{ name: 'Content-Disposition', value: 'notification' }],
       content: formatImdn({
         messageId: message.messageId,
         dateTime: message.at.toISOString(),
         recipientUri: this.#identity.uri,
+        ...(originalTo === undefined ? {} : { originalRecipientUri: originalTo.uri }),
         disposition: { kind: 'display', status: 'displayed' },
       }),
     });
@@ -175,17 +187,25 @@ export class ChatSession {
     }
     try {
       const message = parseCpim(incoming.body);
-      this.#tell(message, incoming.messageId);
-      incoming.respond(200);
+      const needs = notUnderstood(message, isUnderstood);
+      this.#tell(message, incoming.messageId, needs);
+      if (needs.length === 0) incoming.respond(200);
+      else incoming.respond(415, `not understood here: ${needs.join(', ')}`);
     } catch (fault) {
       if (!(fault instanceof MsrpError)) throw fault;
       incoming.respond(400, fault.message);
     }
   }
 
-  #tell(message: CpimMessage, sentAs: string): void {
+  #tell(message: CpimMessage, sentAs: string, needs: readonly string[]): void {
     const { from } = message;
     if (from === undefined) throw new MsrpError(400, 'nobody has written this');
+    if (needs.length > 0) {
+      // RFC 3862 §3.5: it might be shown as what it is not.
+      const text = `[a message that cannot be shown here, since it needs ${needs.join(', ')}]`;
+      this.#handlers.message({ ...this.#chatMessage(message, from, sentAs), text, wantsReceipt: false });
+      return;
+    }
     const { mediaType } = message.contentType;
     if (mediaType === ISCOMPOSING_MEDIA_TYPE) {
       const { state, refresh = 120 } = parseIsComposing(message.content);
@@ -210,7 +230,9 @@ export class ChatSession {
   ): ChatMessage {
     const { mediaType } = message.contentType;
     const to = message.to[0]?.uri ?? this.#room.uri;
-    const { messageId, dispositionNotification } = imdnHeadersOf(message);
+    const imdn = imdnHeadersOf(message);
+    const { messageId } = imdn;
+    const wantsReceipt = messageId !== undefined && imdn.dispositionNotification.includes('display');
     const subject = message.subjects[0]?.text;
     const isRooms = sameAddress(from.uri, this.#room.uri);
     const history = !isRooms && this.#past > 0;
@@ -219,7 +241,7 @@ export class ChatSession {
     const heads = isRooms && announced !== undefined ? Number(announced) : undefined;
     if (heads !== undefined) this.#past = heads;
     const fileName = /filename="?([^";]+)/i.exec(mimeValue(message, 'content-disposition') ?? '')?.[1];
-    return {
+    const shown: ChatMessage = {
       from: from.uri,
       fromName: from.name,
       to,
@@ -233,12 +255,22 @@ export class ChatSession {
       text: wordsOf(message),
       content: contentOf(message),
       sentAs,
-      wantsReceipt: messageId !== undefined && dispositionNotification.includes('display'),
+      wantsReceipt,
       ...(messageId === undefined ? {} : { messageId }),
       ...(subject === undefined ? {} : { subject }),
       ...(fileName === undefined ? {} : { fileName }),
     };
+    if (wantsReceipt) asked.set(shown, imdn);
+    return shown;
   }
+}
+
+/** What a message may say must be understood (RFC 3862 §3.5). */
+function isUnderstood(namespace: string | undefined, name: string): boolean {
+  if (namespace === CPIM_NAMESPACE) return ['From', 'To', 'cc', 'DateTime', 'Subject', 'NS', 'Require'].includes(name);
+  if (namespace === IMDN_NAMESPACE)
+    return ['Message-ID', 'Disposition-Notification', 'IMDN-Record-Route'].includes(name);
+  return namespace === PAST_NAMESPACE && name === 'History';
 }
 
 function wordsOf(message: CpimMessage): string | undefined {

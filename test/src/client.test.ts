@@ -32,7 +32,7 @@ import { changeBetween, type Participant } from '../../src/client/roster.ts';
 import { nodeWebSocket } from '../../src/client/transport/node.ts';
 import { makeCertificate } from '../../src/ops/certificate.ts';
 import { ownAddress } from '../own-address.ts';
-import { join, raise, ROOM, type Stage } from '../plays/stage.ts';
+import { join, messageSdp, newPath, raise, ROOM, type Stage } from '../plays/stage.ts';
 
 /** What a room has told, and a way to wait for it. */
 class Diary {
@@ -254,6 +254,66 @@ t.test('RFC 5438: who has read what', async (t) => {
   alice.room.seen(plain);
   t.match(alice.room.server, /^grouptextchat/);
   await Promise.all([alice.room.leave(), bob.room.leave()]);
+});
+
+t.test('RFC 5438 §7.2.1, §11.1.4: a notification goes the way that the message came, once', async (t) => {
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await enter(stage, 'Bob');
+  const body = [
+    ...[`From: <${alice.uri}>`, `To: <${ROOM}>`, 'DateTime: 2026-01-01T00:00:00Z', 'NS: imdn <urn:ietf:params:imdn>'],
+    ...[
+      'imdn.Message-ID: read12345',
+      'imdn.Disposition-Notification: display',
+      'imdn.Original-To: <sip:b@old.example>',
+    ],
+    ...['imdn.IMDN-Record-Route: <sip:second@example.com>', 'imdn.IMDN-Record-Route: <sip:first@example.com>'],
+    ...['', 'Content-Type: text/plain', '', 'read this'],
+  ].join('\r\n');
+  const size = String(body.length);
+  const headers = ['Message-ID: read12345', `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+  t.equal((await alice.line.request('SEND', headers, body)).what, '200');
+  const heard = await bob.diary.heard('read this');
+  bob.room.seen(heard);
+  bob.room.seen(heard);
+  await bob.room.say('that was it');
+  const notification = (await alice.line.hears('<displayed/>')).body ?? '';
+  const routes = notification.split('\r\n').filter((line) => line.includes('Route'));
+  t.same(routes, ['imdn.IMDN-Route: <sip:second@example.com>', 'imdn.IMDN-Route: <sip:first@example.com>']);
+  t.match(notification, '<original-recipient-uri>sip:b@old.example</original-recipient-uri>');
+  await alice.hears('that was it');
+  t.same(alice.line.heard(), [], 'once');
+  await bob.room.leave();
+});
+
+t.test('RFC 3862 §3.5, RFC 4975 §13: what must be understood and is not is not shown as if it were', async (t) => {
+  const stage = await raise('peers=[{user_agent: "Bare/*", bare_text: true}]');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await enter(stage, 'Bob');
+  const own = newPath();
+  const plain = messageSdp(own).replace('message/cpim', 'text/plain');
+  const carol = await join(stage, 'carol', ROOM, { body: plain, headers: ['User-Agent: Bare/1.0'] }, own);
+  const say = async (head: readonly string[], text: string): Promise<string> => {
+    const from = [`From: <${alice.uri}>`, `To: <${ROOM}>`];
+    const body = [...from, ...head, '', 'Content-Type: text/plain', '', text].join('\r\n');
+    const size = String(body.length);
+    const headers = [`Message-ID: ${text}`, `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+    return (await alice.line.request('SEND', headers, body)).what;
+  };
+  const vital = ['NS: My <mid:MessageFeatures@id.foo.com>', 'Require: My.VitalMessageOption'];
+  t.equal(await say(vital, 'negated'), '200', 'the room passes it on');
+  t.equal(await say(['NS: imdn <urn:ietf:params:imdn>', 'Require: imdn.Message-ID,To'], 'as-usual'), '200');
+  const words = '[a message that cannot be shown here, since it needs My.VitalMessageOption]';
+  t.equal((await carol.line.hears('alice')).body, `alice: ${words}`);
+  t.equal((await carol.line.hears('alice')).body, 'alice: as-usual');
+  await bob.diary.heard('as-usual');
+  t.same(
+    bob.diary.messages.map(({ text }) => text),
+    [words, 'as-usual'],
+  );
+  await bob.room.leave();
 });
 
 t.test('RFC 5438 §8.3: who has read what, told together', async (t) => {
