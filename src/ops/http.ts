@@ -167,13 +167,18 @@ export class HttpServer {
   }
 
   #webSocketServer(protocol: SubProtocol): WebSocketServer {
-    return new WebSocketServer({
+    const server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: this.#options.maxMessageBytes[protocol],
       handleProtocols: () => protocol,
     });
+    // RFC 7977 §7: the page is told that it is one of those that are welcome.
+    server.on('headers', (lines, { headers: { origin } }) => {
+      if (protocol === 'msrp' && origin !== undefined) lines.push(`Access-Control-Allow-Origin: ${origin}`);
+    });
+    return server;
   }
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {

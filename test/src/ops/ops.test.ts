@@ -1,5 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { statSync, writeFileSync } from 'node:fs';
 import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -128,6 +128,19 @@ t.test('what is not wanted is refused before the upgrade, with an HTTP error and
   t.match(await refusalOf(`ws://${at}//`, ['sip']), { status: 404 });
   t.equal((await fetch(`http://${at}/ws`)).status, 426);
   t.equal((await fetch(`http://${at}/other`)).status, 404);
+});
+
+t.test('RFC 7977 §7: a page that is welcome is told so in the 101', async (t) => {
+  const { at } = await serve(t, {}, { origins: ['https://chat.example.org'] });
+  const allowed = async (origin?: string): Promise<string | undefined> => {
+    const socket = new WebSocket(`ws://${at}/ws`, ['msrp'], origin === undefined ? {} : { origin });
+    const [response] = (await once(socket, 'upgrade')) as [IncomingMessage];
+    socket.on('error', () => undefined).terminate();
+    return response.headers['access-control-allow-origin'];
+  };
+  t.equal(await allowed('https://chat.example.org'), 'https://chat.example.org');
+  t.equal(await allowed(`http://${at}`), `http://${at}`);
+  t.equal(await allowed(), undefined);
 });
 
 t.test('pages of other origins are refused, as browsers do not do it', async (t) => {
