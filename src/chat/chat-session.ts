@@ -12,6 +12,7 @@ import {
   type Outcome,
   type Outgoing,
   type Reception,
+  type Report,
   type SessionHandlers,
 } from '../../msrp/index.ts';
 import { type EndpointId, type EventNumber, eventNumber, type UserUri } from '../conference/ids.ts';
@@ -285,6 +286,13 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     const failure: Failure = { is: outcome.kind === 'timeout' ? 'unanswered' : 'left' };
     if (isToldInWords) this.#failed(n, failure);
     else this.#miss(n, failure);
+  }
+
+  /** From the MSRP session. RFC 4975 §7.3.2: a report of failure counts like an answer with that code, also after a 200. */
+  report(_session: MsrpSession, { messageId, status }: Report): void {
+    const n = numberOf(messageId);
+    if (n === undefined || n > (this.#through ?? 0) || status.namespace !== '000' || status.code < 300) return;
+    this.#failed(n, { is: 'refused', detail: `${status.code} ${status.comment}` });
   }
 
   #failed(n: EventNumber, failure: Failure): void {

@@ -120,8 +120,10 @@ export class Fates {
 
   /** A message could not be delivered. */
   failed(n: EventNumber, endpoint: EndpointId, failure: Failure): void {
-    this.#failed(failure);
     const entry = this.#newest((each) => each.n === n);
+    // A peer may say it twice: by its answer, and by a REPORT.
+    if (entry?.failures?.get(endpoint)?.is === failure.is) return;
+    this.#failed(failure);
     if (entry !== undefined) (entry.failures ??= new Map()).set(endpoint, failure);
   }
 

@@ -33,6 +33,9 @@ const VALID_DAYS = 3650;
 /**
  * Makes a certificate that signs itself, for the given host names and IP addresses, with an EC key (P-256). It is good
  * for ten years from an hour ago, for clocks that are slow.
+ *
+ * Deviation: RFC 4975 §14.2 wants TLS_RSA_WITH_AES_128_CBC_SHA, which no EC key can serve, and which has no forward secrecy
+ * (RFC 9325 §4.1 advises against it). With an RSA certificate of the operator's own it is there.
  */
 export async function makeCertificate(hosts: readonly string[], now: Date = new Date()): Promise<Certificate> {
   const notBeforeDate = new Date(now.getTime() - 3_600_000);

@@ -55,6 +55,29 @@ t.test('what has gone out to its end before it was taken back is delivered, larg
   await until(stage, data, 'large1', ['sip:bob@127.0.0.1: delivered']);
 });
 
+t.test('RFC 4975 §7.3.2: a report of failure counts like an answer, also after a 200', async (t) => {
+  const data = t.testdir();
+  const stage = await raise(`data=${data}`);
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await join(stage, 'bob');
+  const said = await alice.line.say(alice.uri, 'sip:lobby@127.0.0.1', 'hi', ['Message-ID: first1']);
+  t.equal(said.what, '200');
+  const copy = await bob.line.hears('hi');
+  await until(stage, data, 'first1', ['sip:bob@127.0.0.1: delivered']);
+  const about = `Message-ID: ${copy.headers.get('Message-ID') ?? ''}`;
+  for (const status of ['000 200 OK', '001 413 No', '000 413 Not shown', '000 413 Not shown']) {
+    bob.line.send('REPORT', [about, 'Byte-Range: 1-2/2', `Status: ${status}`]);
+  }
+  bob.line.send('REPORT', ['Message-ID: nzzz.1.1', 'Byte-Range: 1-2/2', 'Status: 000 413 What was never said']);
+  await until(stage, data, 'first1', ['sip:bob@127.0.0.1: refused (413 Not shown)']);
+  t.equal((await bob.line.request('SEND', ['Message-ID: m-marker', 'Byte-Range: 1-0/0'])).what, '200', 'all are read');
+  const metrics = await (await fetch(`http://127.0.0.1:${httpOf(stage)}/metrics`)).text();
+  t.match(metrics, /^grouptextchat_delivery_failures_total\{reason="refused"\} 1$/m, 'once');
+  t.equal(await alice.say('and on'), '200', 'the session goes on');
+  await bob.hears('and on');
+});
+
 t.test('for each message it is known what became of it for each recipient', async (t) => {
   const data = t.testdir();
   const stage = await raise(`data=${data}`, 'rooms.defaults.history_messages=5', 'msrp.grace=50ms');
