@@ -50,6 +50,7 @@ export type { FileDates, FileDescription, FileHash, FileRange, FileSelector } fr
 export * from './imdn.ts';
 export * from './imdn-aggregate.ts';
 export * from './iscomposing.ts';
+export { partsOf, partsToRead } from './multipart.ts';
 export * from './sdp.ts';
 export * from './uri.ts';
 export { Assembler, type AssemblerOptions } from './assembler.ts';

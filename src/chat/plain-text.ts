@@ -1,4 +1,4 @@
-import { type CpimMessage, htmlToText, MsrpError, parseCpim, textOf } from '../../msrp/index.ts';
+import { type CpimMessage, htmlToText, MsrpError, parseCpim, partsToRead, textOf } from '../../msrp/index.ts';
 import type { Said } from '../conference/events.ts';
 import { describedBody, type Marks, marksOf, needsOf, sizeOf } from './marks.ts';
 import { userPart } from './names.ts';
@@ -57,7 +57,13 @@ function marked(cpim: CpimMessage, marks: Marks, quoteOf: QuoteOf): string {
   return marks.forwarded ? `(passed on) ${text}` : text;
 }
 
-function shown(cpim: CpimMessage, { fileName }: Marks): string {
+/** RFC 4975 §7.3.1, §14.3: of a multipart what people are to read, each part on lines of its own. */
+function shown(cpim: CpimMessage, marks: Marks): string {
+  const parts = marks.fileName === undefined ? partsToRead(cpim) : [cpim];
+  return parts.map((part) => shownPart(part, part === cpim ? marks : marksOf(part))).join('\n');
+}
+
+function shownPart(cpim: CpimMessage, { fileName }: Marks): string {
   const described = describedBody(cpim);
   if (described !== undefined) return described;
   const { mediaType } = cpim.contentType;

@@ -34,6 +34,7 @@ import {
   parseAggregate,
   parseImdn,
   parseIsComposing,
+  partsToRead,
   prepare,
   type SessionHandlers,
   textOf,
@@ -273,7 +274,13 @@ function isUnderstood(namespace: string | undefined, name: string): boolean {
   return namespace === PAST_NAMESPACE && name === 'History';
 }
 
+/** RFC 4975 §7.3.1, §14.3: of a multipart what people are to read. */
 function wordsOf(message: CpimMessage): string | undefined {
+  const words = partsToRead(message).flatMap((part) => wordsOfPart(part) ?? []);
+  return words.length === 0 ? undefined : words.join('\n');
+}
+
+function wordsOfPart(message: CpimMessage): string | undefined {
   const { mediaType } = message.contentType;
   if (!mediaType.startsWith('text/')) return undefined;
   if (mediaType !== 'text/html') return textOf(message);

@@ -16,6 +16,7 @@ import {
 } from '../../msrp/cpim.ts';
 import { type CpimDraft, escapeCpim, formatCpim, formatCpimAddress, formatDateTime } from '../../msrp/cpim-format.ts';
 import { MsrpError } from '../../msrp/errors.ts';
+import { partsToRead } from '../../msrp/multipart.ts';
 
 const vector = (name: string): Uint8Array => readFileSync(`test/vectors/cpim/${name}.cpim`);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -422,4 +423,32 @@ t.test('property: noise is a message or an MsrpError, and its bytes stay', async
     }),
     { numRuns: 3000 },
   );
+});
+
+t.test('RFC 2046 §5.1, RFC 4975 §14.3: what of a multipart people are to read', async (t) => {
+  const multi = (type: string, ...parts: readonly string[]): Uint8Array => {
+    const content = parts.map((part) => `--b\r\n${part}\r\n`).join('');
+    return cpim('To: <im:a@example.com>', `Content-Type: ${type};boundary=b`, `preamble\r\n${content}--b--`);
+  };
+  const read = (message: Uint8Array): string[] => partsToRead(parseCpim(message)).map((part) => textOf(part));
+  const [plain, html] = ['Content-Type: text/plain\r\n\r\nplain', 'Content-Type: text/html\r\n\r\n<p>html'];
+  t.same(read(multi('multipart/mixed', plain, '\r\nno headers', html)), ['plain', 'no headers', '<p>html']);
+  t.same(read(multi('multipart/alternative', html, plain, 'Content-Type: a/b\r\n\r\nbest')), ['plain']);
+  t.same(read(multi('multipart/alternative', 'Content-Type: a/b\r\n\r\nworst', html)), ['<p>html'], 'else the last');
+  t.same(read(multi('multipart/signed', plain, 'Content-Type: a/signature\r\n\r\nxyz')), ['plain']);
+  t.same(read(multi('multipart/related', html, plain)), ['<p>html'], 'the root');
+  t.same(read(multi('text/plain', plain)).length, 1, 'no multipart');
+  const nested = 'Content-Type: multipart/mixed;boundary=c\r\n\r\n--c\r\n\r\ninner\r\n--c--';
+  t.same(read(multi('multipart/mixed', nested, plain)), ['inner', 'plain']);
+
+  const whole = (message: Uint8Array): boolean => {
+    const read = parseCpim(message);
+    return partsToRead(read)[0] === read;
+  };
+  t.ok(whole(multi('multipart/mixed')), 'without parts');
+  t.ok(whole(multi('multipart/mixed', ...Array.from({ length: 33 }, () => plain))), 'with more than anybody writes');
+  t.ok(whole(cpim('To: <im:a@example.com>', 'Content-Type: multipart/mixed', '--b--')), 'without a boundary');
+  t.ok(whole(cpim('To: <im:a@example.com>', 'Content-Type: multipart/mixed;boundary=b', '--b\r\n\r\nno end')));
+  const deep = Array.from({ length: 5000 }, () => '--b\r\nContent-Type: multipart/mixed;boundary=b\r\n\r\n').join('');
+  t.ok(whole(cpim('To: <im:a@example.com>', 'Content-Type: multipart/mixed;boundary=b', deep)), 'MIME within MIME');
 });

@@ -316,6 +316,40 @@ t.test('RFC 3862 §3.5, RFC 4975 §13: what must be understood and is not is not
   await bob.room.leave();
 });
 
+t.test('RFC 4975 §7.3.1, §14.3: of a multipart people read its text', async (t) => {
+  const stage = await raise('peers=[{user_agent: "Bare/*", bare_text: true}]');
+  t.teardown(() => stage.close());
+  const alice = await join(stage, 'alice');
+  const bob = await enter(stage, 'Bob');
+  const own = newPath();
+  const bare = messageSdp(own).replace('message/cpim', 'text/plain');
+  const carol = await join(stage, 'carol', ROOM, { body: bare, headers: ['User-Agent: Bare/1.0'] }, own);
+  const say = async (type: string, ...parts: readonly (readonly string[])[]): Promise<void> => {
+    const content = parts.map((part) => ['--cut', ...part, ''].join('\r\n')).join('');
+    const head = [`From: <${alice.uri}>`, `To: <${ROOM}>`, '', `Content-Type: ${type};boundary=cut`, '', ''];
+    const body = `${head.join('\r\n')}${content}--cut--`;
+    const size = String(body.length);
+    const headers = [`Message-ID: ${type.slice(10)}`, `Byte-Range: 1-${size}/${size}`, 'Content-Type: message/cpim'];
+    t.equal((await alice.line.request('SEND', headers, body)).what, '200');
+  };
+  const html = ['Content-Type: text/html', '', '<b>hello</b>'];
+  const plain = ['Content-Type: text/plain', '', 'hello'];
+  const picture = ['Content-Type: image/png', 'Content-Disposition: attachment; filename="a.png"', '', 'pixels'];
+  await say('multipart/alternative', plain, html);
+  await say('multipart/signed', ['Content-Type: text/plain', '', 'signed'], ['Content-Type: a/signature', '', 'xyz']);
+  await say('multipart/mixed', ['', 'look at this'], picture);
+  for (const text of ['hello', 'signed', 'look at this\n[a.png, image/png, 6 bytes]']) {
+    t.equal((await carol.line.hears('alice')).body, `alice: ${text}`);
+  }
+  await bob.diary.heard('look at this');
+  t.same(
+    bob.diary.messages.map(({ text }) => text),
+    ['hello', 'signed', 'look at this'],
+  );
+  t.equal(bob.diary.messages[2]?.contentType, 'multipart/mixed', 'all of it is there as well');
+  await bob.room.leave();
+});
+
 t.test('RFC 5438 §8.3: who has read what, told together', async (t) => {
   const stage = await raise('rooms.defaults.aggregate_notifications=1h');
   t.teardown(() => stage.close());
