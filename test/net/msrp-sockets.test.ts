@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { X509Certificate, createHash } from 'node:crypto';
 import { generate } from 'selfsigned';
 import t, { type Test } from 'tap';
@@ -191,6 +191,30 @@ t.test('RFC 4975 §5.4, §14.4: TLS and plain MSRP on one port', async (t) => {
   t.equal(renewed.getPeerX509Certificate()?.fingerprint256, print(second.cert));
   renewed.destroy();
 });
+
+t.test(
+  'RFC 4975 §14.2: the host is named when TLS begins; an RSA key serves the suite that is mandatory',
+  async (t) => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], { keyType: 'rsa' });
+    const server = createTlsServer({ cert, key }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const secured = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+    const dial = tcpDialer({ tls: { rejectUnauthorized: false } });
+    const flow = await dial({ host: 'localhost', port, secure: true, transport: 'tcp', fingerprints: [] });
+    const [socket] = await secured;
+    t.equal(socket.servername, 'localhost');
+    flow.destroy();
+
+    const bob = await device(t, {}, { tls: { cert, key } });
+    const suite = { ciphers: 'AES128-SHA', maxVersion: 'TLSv1.2', rejectUnauthorized: false } as const;
+    const old = connectTls({ port: bob.listener.port, host: '127.0.0.1', ...suite });
+    await once(old, 'secureConnect');
+    t.equal(old.getCipher().standardName, 'TLS_RSA_WITH_AES_128_CBC_SHA');
+    old.destroy();
+  },
+);
 
 t.test('what is said in one turn goes out over TLS as over TCP, though it is more than a queue holds', async (t) => {
   const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }]);
