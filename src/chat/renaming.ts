@@ -7,6 +7,9 @@ import type { Speaker } from './speaker.ts';
 /**
  * Somebody asks for a nickname, or gives it up with '' (RFC 7701 §7); undefined is one that cannot be read. `settled` hears once, now or when the log has kept
  * it, whether it is his.
+ *
+ * Deviation: RFC 7701 §7.1 gives it by itself to no second session of the same user. RFC 6501 has it in `<user>`, so that others
+ * see all his devices with it.
  */
 export function rename(
   room: ChatRoom,
