@@ -14,6 +14,7 @@ import {
 import type { ConferenceView } from '../conference/view.ts';
 import { nodeWebSocket } from '../client/transport/node.ts';
 import { asksForRoster, completions, enter } from './commands.ts';
+import { Composing } from './composing.ts';
 import { type ChatEvent, type Person, personOf, roomEvent } from './events.ts';
 import { EXIT, exitCodeOf, reasonOf } from './exit.ts';
 import { fileToSend, Inbox, sizeText } from './files.ts';
@@ -77,7 +78,7 @@ class Chat {
   readonly #writers = new Writers((names) => this.#screen.hint(names));
   #lastSaid: { readonly id: string; readonly readers: Set<string> } | undefined;
   #own: Person | undefined;
-  #typing = false;
+  readonly #composing = new Composing((active) => this.#room?.composing(active));
   /** It was asked to leave: no further line counts. */
   #leaving = false;
   /** It says something and leaves: what others say and do is shown only as JSON, to a program. */
@@ -220,7 +221,7 @@ class Chat {
     };
     this.#screen.listen({
       line: async (line) => {
-        this.#typing = false;
+        this.#composing.said();
         if (this.#leaving) return;
         if (asksForRoster(line)) await this.#meeting();
         await enter(line, context);
@@ -228,7 +229,7 @@ class Chat {
       ended: () => {
         if (stay !== true || this.#screen.attended) this.#leaveWhenSaid();
       },
-      typed: (line) => this.#typed(room, line),
+      typed: (line) => this.#composing.typed(line),
       complete: (line) => completions(line, this.#people()),
     });
   }
@@ -328,14 +329,6 @@ class Chat {
     if (active) this.#writers.begin(person.uri, person.name, refresh);
     else this.#writers.end(person.uri);
     this.#show({ type: 'composing', person, active });
-  }
-
-  /** RFC 3994 §3.2: told once when writing begins, and when the line is empty again. */
-  #typed(room: Room, line: string): void {
-    const typing = line !== '' && !line.startsWith('/');
-    if (typing === this.#typing) return;
-    this.#typing = typing;
-    room.composing(typing);
   }
 
   /** By what address the room knows us: with accounts it may be in another of its domains. */

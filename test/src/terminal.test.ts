@@ -9,6 +9,7 @@ import { commandNames, seemsCommand } from '../../src/chat/commands.ts';
 import type { Room } from '../../src/client/index.ts';
 import { ConferenceView } from '../../src/conference/view.ts';
 import { completions, enter } from '../../src/terminal/commands.ts';
+import { Composing } from '../../src/terminal/composing.ts';
 import { fileToSend, Inbox, sizeText } from '../../src/terminal/files.ts';
 import { Writers } from '../../src/terminal/writers.ts';
 import { type ChatEvent, type Person, roomEvent } from '../../src/terminal/events.ts';
@@ -369,6 +370,39 @@ t.test('files', async (t) => {
   t.equal(inbox.keep({ name: 'big', content: Buffer.alloc(65 * 1024 * 1024) }), 32);
   await t.rejects(inbox.save(31), /no file 31/, 'and not more than there is room for');
   t.same([5, 2048, 3 * 1024 * 1024].map(sizeText), ['5 bytes', '2 KiB', '3.0 MiB']);
+});
+
+t.test('RFC 3994 §3.2: told when one begins to write, while one goes on, and when one has stopped', async (t) => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
+  const told: boolean[] = [];
+  const since = (): boolean[] => told.splice(0);
+  const composing = new Composing((active) => told.push(active));
+  for (const line of ['h', 'he']) composing.typed(line);
+  t.same(since(), [true], 'once');
+  for (let second = 0; second < 56; second += 14) {
+    mock.timers.tick(14_000);
+    composing.typed('hell');
+  }
+  t.same(since(), [], 'not before a minute');
+  mock.timers.tick(5000);
+  composing.typed('hello');
+  t.same(since(), [true], 'and then again');
+  mock.timers.tick(15_000);
+  t.same(since(), [false], 'nothing for fifteen seconds');
+  composing.typed('hello b');
+  t.same(since(), [true]);
+  composing.typed('');
+  t.same(since(), [false], 'taken back');
+  composing.typed('/help');
+  t.same(since(), [], 'an order is for nobody else');
+  composing.typed('hello');
+  composing.said();
+  mock.timers.tick(120_000);
+  t.same(since(), [true], 'what was said tells by itself');
+  composing.typed('more');
+  t.same(since(), [true], 'the next one is another');
+  composing.said();
 });
 
 t.test('RFC 3994 §3.3: who writes', async (t) => {
