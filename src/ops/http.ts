@@ -113,7 +113,7 @@ export class HttpServer {
     this.#http.setErrorHandler((fault: FastifyError, request, reply) => {
       const status = fault.statusCode ?? 500;
       if (status >= 500) log.error('a request has failed', { url: request.url, fault: fault.stack ?? fault.message });
-      return reply.code(status).send({ reason: status < 500 ? fault.message : 'a fault of ours: the log tells more' });
+      return reply.code(status).send({ reason: reasonOf(status, fault) });
     });
     this.#http.get('/health', (_request, reply) => {
       const health = handlers.health();
@@ -286,6 +286,12 @@ function networksOf(texts: readonly string[]): BlockList {
     else networks.addSubnet(address, Number(bits), familyOf(address));
   }
   return networks;
+}
+
+function reasonOf(status: number, fault: FastifyError): string {
+  if (status >= 500) return 'a fault of ours: the log tells more';
+  // What curl sends by itself says that it is a form.
+  return status === 415 ? 'what is sent has to be JSON, and to say so: Content-Type: application/json' : fault.message;
 }
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (address.includes(':') ? 'ipv6' : 'ipv4');

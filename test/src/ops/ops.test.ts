@@ -466,6 +466,10 @@ t.test('the API is for those who show the token', async (t) => {
   const made = await call('/api/echo', { method: 'POST', headers, body: '{"a":1}' });
   t.same([made.status, await made.json()], [201, { a: 1 }]);
   t.equal((await call('/api/echo', { method: 'POST', headers, body: '{' })).status, 400);
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' };
+  const unsaid = await call('/api/echo', { method: 'POST', headers: form, body: '{"a":1}' });
+  t.equal(unsaid.status, 415);
+  t.match(await unsaid.json(), { reason: /Content-Type: application\/json/ }, 'what curl says by itself');
   t.equal((await call('/api/bug', { method: 'DELETE' })).status, 500);
   for (const token of ['', 'Bearer', 'Bearer wrong', 'Basic secret', 'Bearer secret secret']) {
     t.equal((await call('/api/rooms/x', {}, token)).status, 401, token);
