@@ -169,7 +169,8 @@ export function listenTcp(options: ListenOptions, accept: (flow: Flow) => void):
     server.once('error', reject);
     const { port, host, ipv6Only = false } = options;
     server.listen({ port, host, ipv6Only }, () => {
-      server.off('error', reject);
+      // What is told from now on is that one connection could not be accepted; the next may be.
+      server.off('error', reject).on('error', () => undefined);
       resolve({
         port: portOf(server.address()),
         renew: (tls) => void (secured = securedBy(tls)),

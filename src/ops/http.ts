@@ -133,6 +133,9 @@ export class HttpServer {
   async listen(): Promise<{ readonly address: string; readonly port: number }> {
     const { host, port, pingInterval } = this.#options;
     await this.#http.listen({ host, port });
+    this.#http.server.on('error', ({ message }) => {
+      this.#log.warn('a connection could not be accepted', { reason: message });
+    });
     this.#pings = setInterval(() => {
       // After what has arrived is read: when we were held up, that is no fault of the peers'.
       setImmediate(() => this.#ping());

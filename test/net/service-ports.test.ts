@@ -1,11 +1,13 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { connect, Server } from 'node:net';
 import t from 'tap';
 import { SocketTransport, type ListenOptions } from '../../sip/index.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { Certificates } from '../../src/service/certificates.ts';
 import { listenSip } from '../../src/service/listen.ts';
 import { ownAddress } from '../own-address.ts';
+import { raise } from '../plays/stage.ts';
 
 t.test(
   'where the system chooses the port, UDP and TCP get the same one even if others hold the first tried',
@@ -35,3 +37,24 @@ t.test(
     t.not(served[0]?.port, others.address().port);
   },
 );
+
+t.test('a connection that the system cannot give us is no end of any listener', async (t) => {
+  const servers: Server[] = [];
+  const restored = Server.prototype.listen;
+  t.teardown(() => (Server.prototype.listen = restored));
+  Server.prototype.listen = function (this: Server, ...order: unknown[]) {
+    servers.push(this);
+    return Reflect.apply(restored, this, order) as Server;
+  } as typeof restored;
+  const stage = await raise();
+  t.teardown(() => stage.close());
+  t.equal(servers.length, 3, 'of SIP, MSRP and HTTP');
+  for (const server of servers) {
+    server.emit('error', new Error('accept ENOBUFS'));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('a listener without a port');
+    const socket = connect(address.port, address.address);
+    await once(socket, 'connect');
+    socket.destroy();
+  }
+});
