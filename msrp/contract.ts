@@ -100,8 +100,8 @@ export interface SessionOptions extends PeerManners {
   /** Octets that may wait to be sent before `send` says `full`; 1 MiB unless given. */
   readonly maxQueuedBytes?: number;
   /**
-   * Milliseconds for which there may be more, since what comes in one moment takes a while to be written and read: only
-   * then `send` says `full`, and goes on to say so until half of it is gone. 0 unless given.
+   * Milliseconds for which there may be more, up to sixteen times as much, since what comes in one moment takes a while to
+   * be written and read: only then `send` says `full`, and goes on to say so until half of it is gone. 0 unless given.
    */
   readonly fullAfter?: number;
   /** Streams that may be under way before `stream` says `full`; 64 unless given. */

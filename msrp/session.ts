@@ -68,6 +68,9 @@ const DELIVERED: Outcome = { kind: 'delivered' };
 const TIMEOUT: Outcome = { kind: 'timeout' };
 const LOST: Outcome = { kind: 'lost' };
 
+/** How many times as much as should wait may wait for a moment. */
+const FARTHEST = 16;
+
 /** `MSRP`, ` 200`, `----` as words, and what surrounds them. */
 const [WORD_MSRP, WORD_200, WORD_DASHES] = [0x4d535250, 0x20323030, 0x2d2d2d2d] as const;
 /** Seven dashes, two id parts, flag and CRLF. */
@@ -223,7 +226,8 @@ export class Session implements MsrpSession, ReceiverHost {
   #isFull(): boolean {
     const now = this.#home.now();
     this.#beyondSince ??= now;
-    return this.outbox.isFull || now - this.#beyondSince >= (this.#options.fullAfter ?? 0);
+    const { isFull, bytes, maxBytes } = this.outbox;
+    return isFull || now - this.#beyondSince >= (this.#options.fullAfter ?? 0) || bytes >= FARTHEST * maxBytes;
   }
 
   #overflow(of: 'octets' | 'streams'): 'full' {
