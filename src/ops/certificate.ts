@@ -60,8 +60,11 @@ export async function makeCertificate(hosts: readonly string[], now: Date = new 
 
 /** Reads the operator's certificate chain and key. Throws `CertificateError`. */
 export function readCertificate(certificateFile: string, keyFile: string): Certificate {
-  const certificate = read(certificateFile);
-  const key = read(keyFile);
+  const [certificate, key] = [read(certificateFile), read(keyFile)];
+  if (typeof certificate !== 'string' || typeof key !== 'string') {
+    const unread = [certificate, key].filter((text) => text instanceof CertificateError);
+    throw new CertificateError(unread.map(({ message }) => message).join('; '));
+  }
   try {
     createSecureContext({ cert: certificate, key });
     if (!new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key))) throw new Error('they do not match');
@@ -121,11 +124,11 @@ const SIGNATURES: readonly (readonly [string, string])[] = [
   ['06092a864886f70d010105', 'sha-1'],
 ];
 
-function read(file: string): string {
+function read(file: string): string | CertificateError {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new CertificateError(`${file} cannot be read: ${reasonOf(error)}`);
+    return new CertificateError(`${file} cannot be read: ${reasonOf(error)}`);
   }
 }
 

@@ -405,6 +405,7 @@ t.test("the operator's certificate and key are read, or it is said what is wrong
   t.match(read, { fingerprint: one.fingerprint, selfSigned: false, expires: one.expires });
   t.throws(() => readCertificate(at('one.crt'), at('two.key')), CertificateError);
   t.throws(() => readCertificate(at('none.crt'), at('one.key')), /none\.crt cannot be read/);
+  t.throws(() => readCertificate(at('no.crt'), at('no.key')), /no\.crt cannot be read.*no\.key cannot be read/);
   t.throws(() => readCertificate(at('one.key'), at('one.key')), /no certificate and its key/);
 });
 
