@@ -5,7 +5,8 @@ import type { Flow, FlowHandlers, PeerAddress } from './flow.ts';
 export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
-  send(data: Uint8Array<ArrayBuffer>): void;
+  /** @param sent called when the octets have left the socket's buffer, by those of the `ws` package only */
+  send(data: Uint8Array<ArrayBuffer>, sent?: () => void): void;
   close(code?: number, reason?: string): void;
   terminate?(): void;
   pause?(): void;
@@ -17,7 +18,7 @@ export interface WebSocketLike {
 
 /** Octets in the socket's own buffer beyond which we wait. */
 const HIGH_WATER = 256 * 1024;
-/** Milliseconds between looks at a full buffer: there is no event for it. */
+/** Milliseconds between looks at a full buffer: in a browser there is no event for it. */
 const LOOK_AGAIN = 20;
 
 /** An open WebSocket with the sub-protocol `msrp` (RFC 7977). */
@@ -32,6 +33,9 @@ class WebSocketFlow implements Flow {
   /** What a socket that cannot be paused has brought meanwhile. */
   #held: Uint8Array[] = [];
   #ended = false;
+  /** Its buffer is full, until it is half empty. */
+  #full = false;
+  #looking = false;
 
   constructor(socket: WebSocketLike, options: { readonly secure?: boolean; readonly peer?: PeerAddress }) {
     this.#socket = socket;
@@ -61,17 +65,26 @@ class WebSocketFlow implements Flow {
 
   write(bytes: Uint8Array): boolean {
     if (this.#ended) return true;
-    this.#socket.send(isUnshared(bytes) ? bytes : new Uint8Array(bytes));
+    this.#socket.send(isUnshared(bytes) ? bytes : new Uint8Array(bytes), this.#sent);
     if (this.#socket.bufferedAmount <= HIGH_WATER) return true;
+    this.#full = true;
     this.#lookAgain();
     return false;
   }
 
+  readonly #sent = (): void => {
+    if (!this.#full || this.#ended || this.#socket.bufferedAmount > HIGH_WATER / 2) return;
+    this.#full = false;
+    this.#handlers?.drained();
+  };
+
   #lookAgain(): void {
+    if (this.#looking) return;
+    this.#looking = true;
     setTimeout(() => {
-      if (this.#ended) return;
-      if (this.#socket.bufferedAmount > HIGH_WATER / 2) this.#lookAgain();
-      else this.#handlers?.drained();
+      this.#looking = false;
+      this.#sent();
+      if (this.#full && !this.#ended) this.#lookAgain();
     }, LOOK_AGAIN);
   }
 

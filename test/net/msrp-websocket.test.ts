@@ -81,6 +81,9 @@ t.test('a full WebSocket says so, and says when it has drained', async (t) => {
   webSocketFlow(far, { secure: false }).start(there);
   const flow = webSocketFlow(near, { secure: false });
   flow.start(here);
+  // Without a look at it by and by.
+  mock.timers.enable({ apis: ['setTimeout'] });
+  t.teardown(() => mock.timers.reset());
   t.ok(flow.write(new Uint8Array(900)));
   t.notOk(flow.write(new Uint8Array(32_000_000)));
   await here.until(() => here.drains === 1);
