@@ -72,7 +72,6 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
   readonly #congestion: Congestion;
   /** Large messages on their way to the peer. */
   readonly #passing = new Map<Outgoing, Passing>();
-  readonly #passingNumbers = new Set<EventNumber>();
   #peer = UNMET;
   /** The last kept message that was given to the session, and the first of those that it lost. */
   #through: EventNumber | undefined;
@@ -166,7 +165,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
    */
   deliver(copy: Copy): void {
     // Between its chunks the line that stands for it, which has the same Message-ID, would be taken for a part of it.
-    if (copy.n !== undefined && this.#passingNumbers.has(copy.n)) return;
+    if (this.#isPassing(copy)) return;
     if (copy instanceof Aggregate && !takes(this.#peer, AGGREGATE_MEDIA_TYPE)) {
       for (const notification of copy.apart) this.deliver(notification);
       return;
@@ -185,6 +184,12 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     const queued = this.#congestion.send(form.message, wrappedType === ISCOMPOSING_MEDIA_TYPE);
     if (copy.n !== undefined && queued !== 'queued') this.#miss(copy.n, { is: 'left' });
     if (copy instanceof LargeCopy) this.#parts.room.streams.noteTold(copy, this.endpoint);
+  }
+
+  /** Whether it is large, and some of its octets are on their way to the peer. */
+  #isPassing({ n }: Copy): boolean {
+    if (n === undefined || this.#passing.size === 0) return false;
+    return [...this.#passing.values()].some(({ copy }) => copy.n === n);
   }
 
   #notTaken({ n }: Copy, detail: string): void {
@@ -209,7 +214,7 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       this.#congestion.leaveStream();
     };
     const holdsUp = (): boolean => this.session.queuedBytes > 0 || this.#passing.size > 1;
-    const unbroken = manners.chunks === false && { holdsUp };
+    const unbroken = manners.chunks === false ? { holdsUp } : {};
     const reader = stream.reader({ ...unbroken, wake: () => wake(), maximum, detached });
     const { messageId: id } = copy.msrp;
     const options = {
@@ -230,7 +235,6 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
       return;
     }
     this.#passing.set(sending, { copy, reader });
-    if (copy.n !== undefined) this.#passingNumbers.add(copy.n);
     wake = () => {
       sending.wake();
     };
@@ -261,7 +265,6 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     for (const [message, { reader }] of passing) {
       reader.close();
       this.#passing.delete(message);
-      this.#passingNumbers.delete(n);
     }
     if (waiting.length > 0 || passing.length > 0) this.#failed(n, { is: 'taken back' });
   }
@@ -275,7 +278,6 @@ export class ChatSession extends RoomSession implements Recipient, SessionHandle
     if (passing !== undefined) {
       passing.reader.close();
       this.#passing.delete(message);
-      this.#passingNumbers.delete(n);
       // Only now: before its end the line, which has the same Message-ID, would be taken for a part of it.
       isToldInWords = this.open && outcome.kind !== 'refused' && passing.reader.hasMissed;
       if (isToldInWords) this.deliver(passing.copy);
