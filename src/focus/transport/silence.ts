@@ -100,8 +100,9 @@ class SilentLine implements AudioLine {
   readonly #cname = `${randomBytes(9).toString('base64url')}@focus`;
   /** Where the peer has said that it is. */
   #said: AudioPeer | undefined;
-  /** Where it is. */
+  /** Where it is, and whether it can be sent to there. */
   #peer: AudioPeer | undefined;
+  #isReached = false;
   /** SSRC of the stream by which the peer is followed; unknown until one is heard. */
   #source: number | undefined;
   #open = true;
@@ -136,7 +137,7 @@ class SilentLine implements AudioLine {
     const before = this.#said;
     const stays = before?.host === peer.host && before.port === peer.port && before.rtcpPort === peer.rtcpPort;
     this.#said = peer;
-    this.#peer = stays ? { ...peer, host, port, rtcpPort } : peer;
+    this.#turnTo(stays ? { ...peer, host, port, rtcpPort } : peer);
     if (!stays) this.#source = undefined;
     const now = Date.now();
     this.#sentUntil = now;
@@ -144,12 +145,17 @@ class SilentLine implements AudioLine {
     if (this.#reportAt === 0) this.#reportAt = now + reportInterval(Math.random()) / 2;
   }
 
+  /** Looked at once, not with each packet. */
+  #turnTo(peer: AudioPeer): void {
+    this.#peer = peer;
+    this.#isReached = this.reaches(peer.host);
+  }
+
   tick(now: number): void {
     const peer = this.#peer;
     if (peer === undefined) return;
     if (now - this.#sentUntil > MAX_CATCH_UP * PACKET_MS) this.#sentUntil = now - PACKET_MS;
-    const isReached = this.reaches(peer.host);
-    const isSentTo = isReached && (peer.direction === 'sendrecv' || peer.direction === 'sendonly');
+    const isSentTo = this.#isReached && (peer.direction === 'sendrecv' || peer.direction === 'sendonly');
     while (this.#sentUntil + PACKET_MS <= now) {
       this.#sentUntil += PACKET_MS;
       if (isSentTo) {
@@ -158,7 +164,7 @@ class SilentLine implements AudioLine {
         this.#sender.skip();
       }
     }
-    if (now < this.#reportAt || !isReached) return;
+    if (now < this.#reportAt || !this.#isReached) return;
     this.#reportAt = now + reportInterval(Math.random());
     const report = this.#sender.report(now, this.#cname, this.#receiver.report(now));
     if (peer.rtcpPort !== undefined) this.#rtcp.send(report, peer.rtcpPort, peer.host);
@@ -171,7 +177,7 @@ class SilentLine implements AudioLine {
     const peer = this.#peer;
     this.#rtp.close();
     this.#onClose();
-    if (peer?.rtcpPort === undefined || !this.reaches(peer.host)) {
+    if (peer?.rtcpPort === undefined || !this.#isReached) {
       this.#rtcp.close();
       return;
     }
@@ -193,14 +199,14 @@ class SilentLine implements AudioLine {
     if (isThere) this.#source = source;
     this.#source ??= source;
     if (isThere || source !== this.#source) return;
-    this.#peer = { ...peer, host, port, rtcpPort: portAfter(port) };
+    this.#turnTo({ ...peer, host, port, rtcpPort: portAfter(port) });
   }
 
   /** An address translator gives RTCP a port of its own, which need not be next to that of RTP. */
   #followReports(host: string, rtcpPort: number): void {
     const peer = this.#peer;
     if (this.#source === undefined || peer?.host !== host || peer.rtcpPort === rtcpPort) return;
-    this.#peer = { ...peer, rtcpPort };
+    this.#turnTo({ ...peer, rtcpPort });
   }
 }
 
