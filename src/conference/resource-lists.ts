@@ -47,15 +47,7 @@ export function parseResourceLists(body: Uint8Array, limits: ListLimits = {}): r
   if ('fault' in document) return { refused: 400, reason: `recipient list: ${document.fault}` };
   const root = child(document.root, 'resource-lists');
   if (root === undefined) return { refused: 400, reason: 'recipient list: no resource-lists element' };
-  const found = new Map<string, Recipient>();
-  for (const node of entriesOf(root)) {
-    if (node === 'elsewhere') return { refused: 400, reason: 'recipient list: a reference to another list' };
-    const recipient = recipientOf(node);
-    if (recipient === undefined) return { refused: 400, reason: 'recipient list: an entry without uri' };
-    found.set(recipient.uri, moreOpen(found.get(recipient.uri), recipient));
-    if (found.size > entries) return { refused: 413, reason: `more than ${entries} recipients` };
-  }
-  return [...found.values()];
+  return gathered(recipientsIn(root), entries);
 }
 
 /**
@@ -88,6 +80,13 @@ function* entriesOf(root: Node): Generator<Node | 'elsewhere'> {
   }
 }
 
+function* recipientsIn(root: Node): Generator<Recipient | ListRefusal> {
+  for (const node of entriesOf(root)) {
+    if (node === 'elsewhere') yield { refused: 400, reason: 'recipient list: a reference to another list' };
+    else yield recipientOf(node) ?? { refused: 400, reason: 'recipient list: an entry without uri' };
+  }
+}
+
 function recipientOf(node: Node): Recipient | undefined {
   const uri = attribute(node, 'uri')?.trim();
   if (uri === undefined || uri === '') return undefined;
@@ -105,9 +104,18 @@ export function joinLists(
   lists: readonly (readonly Recipient[])[],
   entries: number,
 ): readonly Recipient[] | ListRefusal {
+  return gathered(lists.flat(), entries);
+}
+
+/** Each recipient once, and no more of them than that; or the first refusal. */
+function gathered(recipients: Iterable<Recipient | ListRefusal>, entries: number): readonly Recipient[] | ListRefusal {
   const found = new Map<string, Recipient>();
-  for (const recipient of lists.flat()) found.set(recipient.uri, moreOpen(found.get(recipient.uri), recipient));
-  return found.size > entries ? { refused: 413, reason: `more than ${entries} recipients` } : [...found.values()];
+  for (const recipient of recipients) {
+    if ('refused' in recipient) return recipient;
+    found.set(recipient.uri, moreOpen(found.get(recipient.uri), recipient));
+    if (found.size > entries) return { refused: 413, reason: `more than ${entries} recipients` };
+  }
+  return [...found.values()];
 }
 
 function moreOpen(known: Recipient | undefined, next: Recipient): Recipient {
