@@ -25,8 +25,8 @@ export function audioOffer(audio: AudioLine, direction: Direction): SdpMedia {
 /** Our answer to a line of audio, with the codec chosen of it. */
 export function audioAnswer(audio: AudioLine, { peer }: AudioOffer, offered: SdpMedia, direction: Direction): SdpMedia {
   const format = String(peer.payloadType);
-  const maps = [{ name: 'rtpmap', value: `${format} ${peer.codec.name}/8000` }];
-  return audioLine(audio, offered.formats.includes(format) ? [format] : offered.formats, maps, direction);
+  const formats = offered.formats.includes(format) ? [format] : offered.formats;
+  return audioLine(audio, formats, [rtpmap({ name: peer.codec.name, payloadType: peer.payloadType })], direction);
 }
 
 /** A line of audio with all that we take, besides what it has already: its numbers keep their meaning (RFC 3264 §8.3.2). */
@@ -36,9 +36,8 @@ export function withAllCodecs(line: SdpMedia): SdpMedia {
     ({ name, payloadType }) =>
       !line.formats.includes(String(payloadType)) && !known.some((map) => map.includes(` ${name}/`)),
   );
-  const maps = more.map(({ payloadType, name }) => ({ name: 'rtpmap', value: `${String(payloadType)} ${name}/8000` }));
   const formats = [...line.formats, ...more.map(({ payloadType }) => String(payloadType))];
-  return { ...line, formats, attributes: [...maps, ...line.attributes] };
+  return { ...line, formats, attributes: [...more.map(rtpmap), ...line.attributes] };
 }
 
 /** The address of a line, or of all lines. */
@@ -47,15 +46,17 @@ export function connectionTo(host: string): SdpConnection {
 }
 
 const AUDIO_FORMATS = AUDIO_CODECS.map(({ payloadType }) => String(payloadType));
-const AUDIO_MAPS = AUDIO_CODECS.map(({ payloadType, name }) => ({
-  name: 'rtpmap',
-  value: `${String(payloadType)} ${name}/8000`,
-}));
+const AUDIO_MAPS = AUDIO_CODECS.map(rtpmap);
+
+/** Which codec a number stands for (RFC 8866 §6.6). */
+function rtpmap(codec: { readonly payloadType: number; readonly name: string }): SdpMedia['attributes'][number] {
+  return { name: 'rtpmap', value: `${String(codec.payloadType)} ${codec.name}/8000` };
+}
 
 function audioLine(
   audio: AudioLine,
   formats: readonly string[],
-  maps: readonly { readonly name: string; readonly value: string }[],
+  maps: SdpMedia['attributes'],
   direction: Direction,
 ): SdpMedia {
   return {
