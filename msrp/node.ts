@@ -6,7 +6,7 @@ import { listenTcp, tcpDialer, type ListenOptions as TcpListenOptions } from './
 import type { MsrpScheme } from './uri.ts';
 
 export * from './index.ts';
-export { tcpDialer, type DialerOptions } from './transport/tcp.ts';
+export { certificateDigest, tcpDialer, type DialerOptions } from './transport/tcp.ts';
 
 /** Where and how to listen, and what peers are told of it. */
 export interface ListenOptions extends TcpListenOptions {

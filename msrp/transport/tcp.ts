@@ -124,11 +124,19 @@ class SocketFlow implements Flow {
   fingerprint(algorithm: string): string | undefined {
     // Asked once: Node takes the certificate out of the chain it reads, and would give its issuer's the next time.
     if (this.#socket instanceof TLSSocket) this.#certificate ??= this.#socket.getPeerX509Certificate();
-    const [, bits] = /^sha-(1|224|256|384|512)$/i.exec(algorithm) ?? [];
-    if (this.#certificate === undefined || bits === undefined) return undefined;
-    const digest = createHash(`sha${bits}`).update(this.#certificate.raw).digest('hex').toUpperCase();
-    return digest.match(/../g)?.join(':');
+    return this.#certificate && certificateDigest(this.#certificate.raw, algorithm);
   }
+}
+
+/**
+ * The digest of a certificate in DER by `sha-1` to `sha-512`, in upper-case hexadecimal with colons, as `a=fingerprint` has
+ * it (RFC 8122 §5); undefined for another hash function.
+ */
+export function certificateDigest(der: Uint8Array, algorithm: string): string | undefined {
+  const [, bits] = /^sha-(1|224|256|384|512)$/i.exec(algorithm) ?? [];
+  if (bits === undefined) return undefined;
+  const digest = createHash(`sha${bits}`).update(der).digest('hex').toUpperCase();
+  return digest.match(/../g)?.join(':');
 }
 
 /** Where and how to listen. */

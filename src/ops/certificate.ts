@@ -1,8 +1,9 @@
 /** Certificates for TLS: the operator's own, or one made on the spot and named by its fingerprint (RFC 4975 §14.4). */
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
+import { certificateDigest } from '../../msrp/node.ts';
 
 /** A certificate chain with its key, both PEM. */
 export interface Certificate {
@@ -82,15 +83,10 @@ function described(certificate: string, key: string, selfSigned: boolean): Certi
     key,
     tls: { cert: certificate, key },
     fingerprint: fingerprint256,
-    fingerprints: Array.from(hashes, (hash) => ({ hash, value: digestOf(hash, raw) })),
+    fingerprints: Array.from(hashes, (hash) => ({ hash, value: certificateDigest(raw, hash) ?? '' })),
     selfSigned,
     expires: new Date(validTo),
   };
-}
-
-function digestOf(hash: string, raw: Buffer): string {
-  const digest = createHash(hash.replace('-', '')).update(raw).digest('hex').toUpperCase();
-  return digest.match(/../g)?.join(':') ?? '';
 }
 
 /**
