@@ -102,7 +102,7 @@ class JoinedRoom implements Room {
     this.#userAgent = newUserAgent(
       call,
       options,
-      { onDisconnect: (fault) => this.#end(new ClientError('lost', fault?.message ?? 'the connection has ended')) },
+      (why) => this.#end(why),
       () => new MessageDescription(own, (media) => this.#described(media)),
     );
     this.#receipts = options.receipts === true;

@@ -1,4 +1,4 @@
-import { type SessionDescriptionHandlerFactory, type URI, UserAgent, type UserAgentDelegate } from 'sip.js';
+import { type SessionDescriptionHandlerFactory, type URI, UserAgent } from 'sip.js';
 import type { ClientOptions } from './contract.ts';
 import { ClientError } from './errors.ts';
 import { defaultServer, type Identity, identityOf, parseRoomUri } from './identity.ts';
@@ -23,11 +23,11 @@ export function planCall(address: string, options: ClientOptions): Call {
   return { room, identity: identityOf(options.name, room, options.identity), server, host };
 }
 
-/** A sip.js user agent for one call, not yet connected: `start()` does that. */
+/** A sip.js user agent for one call, not yet connected: `start()` does that. `lost` hears when its connection has ended. */
 export function newUserAgent(
   call: Call,
   options: ClientOptions,
-  delegate: UserAgentDelegate,
+  lost: (why: ClientError) => void,
   sessionDescriptionHandlerFactory: SessionDescriptionHandlerFactory,
 ): UserAgent {
   const transportOptions: SipTransportOptions = { url: call.server, webSocket: options.webSocket };
@@ -42,7 +42,7 @@ export function newUserAgent(
     transportConstructor: SipTransport,
     transportOptions,
     sessionDescriptionHandlerFactory,
-    delegate,
+    delegate: { onDisconnect: (fault) => lost(new ClientError('lost', fault?.message ?? 'the connection has ended')) },
     gracefulShutdown: true,
     logBuiltinEnabled: false,
     logConfiguration: false,

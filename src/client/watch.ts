@@ -1,7 +1,7 @@
 import type { UserAgent } from 'sip.js';
 import { ConferenceView } from '../conference/view.ts';
 import type { ClientOptions, Watch, WatchHandlers } from './contract.ts';
-import { ClientError } from './errors.ts';
+import { type ClientError } from './errors.ts';
 import { changeBetween, type Roster, rosterOf } from './roster.ts';
 import { ConferenceSubscription } from './subscription.ts';
 import { type Call, newUserAgent, planCall, startUserAgent, stopUserAgent } from './user-agent.ts';
@@ -31,7 +31,7 @@ class OpenWatch implements Watch {
     this.#userAgent = newUserAgent(
       call,
       options,
-      { onDisconnect: (fault) => this.#end(new ClientError('lost', fault?.message ?? 'the connection has ended')) },
+      (why) => this.#end(why),
       () => {
         throw new Error('a watcher has no media');
       },
