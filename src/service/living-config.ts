@@ -13,6 +13,7 @@ export interface Followers {
   readonly log: Logger;
 }
 
+/** What holds now, and what it was at the start. */
 export class LivingConfig {
   /** As it was at the start: what needs a restart still is so. */
   readonly #started: Config;
